@@ -1,0 +1,111 @@
+"""What a caller may ask: the body of `POST /send`, validated once, at the edge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from messages.addresses import is_mailbox
+from messages.errors import BadCommand
+from messages.model import Channel
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+def _once(channels: list[Channel]) -> list[Channel]:
+    return list(dict.fromkeys(channels))
+
+
+def _a_mailbox(text: str) -> str:
+    if not is_mailbox(text):
+        raise PydanticCustomError("mailbox", "must be an email address, or Name <address>")
+    return text
+
+
+class SendCommand(BaseModel):
+    """One message for many users over some channels.
+
+    Unknown fields are ignored, null counts as absent, types are never coerced. `recipients` may
+    hold repeats: they count once, which the journal sees to.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    channels: Annotated[list[Channel], Field(min_length=1), AfterValidator(_once)]
+    recipients: list[str] | None = None
+    clusters: list[str] | None = None
+    message_title: Annotated[str | None, Field(alias="messageTitle")] = None
+    message_content: Annotated[str | None, Field(alias="messageContent")] = None
+    template_id: Annotated[str | None, Field(alias="templateId")] = None
+    data: dict[str, object] | None = None  # parsed JSON already: not walked again
+    email_attachments: Annotated[list[str] | None, Field(alias="emailAttachments")] = None
+    email_carbon_copies: Annotated[list[str] | None, Field(alias="emailCarbonCopies")] = None
+    email_blind_carbon_copies: Annotated[
+        list[str] | None, Field(alias="emailBlindCarbonCopies")
+    ] = None
+    email_sender: Annotated[str | None, AfterValidator(_a_mailbox), Field(alias="emailSender")] = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _says_whom_and_what(self) -> SendCommand:
+        if self.recipients is None and self.clusters is None:
+            raise PydanticCustomError("whom", "recipients or clusters is required")
+        if self.template_id is None:
+            for name, value in (
+                ("messageTitle", self.message_title),
+                ("messageContent", self.message_content),
+            ):
+                if value is None:
+                    raise PydanticCustomError(
+                        "what", "{name} is required unless templateId is given", {"name": name}
+                    )
+        return self
+
+
+_RULES = {
+    "missing": "is required",
+    "string_type": "must be a string",
+    "list_type": "must be an array",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "too_short": "must not be empty",
+}
+
+
+def parse_send(body: object) -> SendCommand:
+    """The command in a parsed JSON body.
+
+    Raises:
+        BadCommand: names the first field that is wrong and its rule.
+    """
+    try:
+        return SendCommand.model_validate(body)
+    except ValidationError as error:
+        raise BadCommand(_sentence(error.errors(include_url=False)[0])) from None
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    where = _place(problem["loc"])
+    kind = problem["type"]
+    if kind in {"whom", "what"}:
+        return problem["msg"]
+    if kind == "literal_error":
+        return f"{where} must be one of {problem['ctx']['expected']}"
+    return f"{where} {_RULES.get(kind, problem['msg'])}"
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return "".join(steps).lstrip(".") or "the body"

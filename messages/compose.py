@@ -1,0 +1,106 @@
+"""One recipient and one channel make one delivery, or the receipt that says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from messages.addresses import is_email, phone_number
+from messages.model import (
+    Channel,
+    Delivery,
+    MailExtras,
+    Outcome,
+    Reason,
+    Receipt,
+    Recipient,
+    UserFields,
+    delivery_id,
+)
+from messages.render import NoContent, NotRenderable, Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """What all deliveries of one dispatch have in common."""
+
+    dispatch_id: str
+    texts: Texts
+    senders: Mapping[Channel, str]
+    user_fields: UserFields
+    mail: MailExtras
+
+    def compose(self, channel: Channel, recipient: Recipient) -> Delivery | Receipt:
+        """The rendered delivery, or how it ended before it could be one."""
+        identity = delivery_id(self.dispatch_id, channel, recipient.key)
+        value = recipient.document.get(self.user_fields.address_of(channel))
+        if value is None or value == "":
+            return self._receipt(identity, channel, recipient.user_id, "skipped", "no-address")
+        address = _address(channel, value)
+        if address is None:
+            name = self.user_fields.address_of(channel)
+            return self._failure(
+                identity, channel, recipient.user_id, "invalid-address", f"Invalid {name}"
+            )
+        try:
+            content = self.texts.content(channel, recipient.document)
+        except NoContent as error:
+            return self._failure(identity, channel, recipient.user_id, "no-content", str(error))
+        except NotRenderable as error:
+            return self._failure(identity, channel, recipient.user_id, "not-renderable", str(error))
+        return Delivery(
+            id=identity,
+            dispatch_id=self.dispatch_id,
+            channel=channel,
+            user_id=recipient.user_id,
+            address=address,
+            sender=self.senders.get(channel, ""),
+            content=content,
+            mail=self.mail if channel == "email" else None,
+        )
+
+    def unknown_user(self, channel: Channel, user_id: str) -> Receipt:
+        """The failure of a listed id that nobody has."""
+        return self._apart(channel, user_id, "user-not-found", "User not found")
+
+    def unread_user(self, channel: Channel, user_id: str, reason: Reason, error: str) -> Receipt:
+        """The failure of a listed id that was not read."""
+        return self._apart(channel, user_id, reason, error)
+
+    def unread_cluster(self, channel: Channel, cluster: str, reason: Reason, error: str) -> Receipt:
+        """The failure of a cluster that was not read to its end: of no user in particular."""
+        identity = delivery_id(self.dispatch_id, channel, f"cluster\0{cluster}")
+        return self._failure(
+            identity, channel, "", reason, f"{error}: cluster {cluster} was not read to its end"
+        )
+
+    def _apart(self, channel: Channel, user_id: str, reason: Reason, error: str) -> Receipt:
+        # A listed id is no `_id`: its key must never meet the key of a user who was found.
+        identity = delivery_id(self.dispatch_id, channel, f"listed\0{user_id}")
+        return self._failure(identity, channel, user_id, reason, error)
+
+    def _failure(
+        self, identity: str, channel: Channel, user_id: str, reason: Reason, error: str
+    ) -> Receipt:
+        return self._receipt(identity, channel, user_id, "failed", reason, error)
+
+    def _receipt(
+        self,
+        identity: str,
+        channel: Channel,
+        user_id: str,
+        outcome: Outcome,
+        reason: Reason,
+        error: str = "",
+    ) -> Receipt:
+        return Receipt(identity, self.dispatch_id, channel, user_id, outcome, reason, error)
+
+
+def _address(channel: Channel, value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    if channel == "email":
+        return value if is_email(value) else None
+    if channel == "push":
+        return value if value.isprintable() else None
+    return phone_number(value)

@@ -1,0 +1,62 @@
+"""What can go wrong before or beside a delivery. A delivery that fails is a receipt instead.
+
+CarillonError
+├── BadCommand                 the caller's fault; 400, nothing was sent
+│   ├── TemplateNotFound
+│   └── AttachmentRefused      missing, too large, or nowhere to fetch it from
+└── TryLater                   ours or a neighbour's; 503 with Retry-After, nothing was sent
+    ├── DirectoryUnavailable
+    ├── FilesUnavailable
+    ├── JournalUnavailable
+    ├── TooManyDispatches
+    └── Stopping
+"""
+
+from __future__ import annotations
+
+
+class CarillonError(Exception):
+    """Base of all expected errors; the text is for the caller and leaks nothing."""
+
+
+class BadCommand(CarillonError):
+    """The request cannot be carried out as it stands."""
+
+
+class TemplateNotFound(BadCommand):
+    """No PUBLIC template has this id."""
+
+
+class AttachmentRefused(BadCommand):
+    """A file is missing, too large, or there is no file service."""
+
+
+class TryLater(CarillonError):
+    """The request is fine and may succeed when it is repeated.
+
+    `retry_after` is whole seconds, for the header of that name.
+    """
+
+    retry_after = 5
+
+
+class DirectoryUnavailable(TryLater):
+    """Users or templates could not be read."""
+
+
+class FilesUnavailable(TryLater):
+    """The file service could not be read."""
+
+
+class JournalUnavailable(TryLater):
+    """The journal cannot be written, so nothing may start."""
+
+
+class TooManyDispatches(TryLater):
+    """As many dispatches are open as the limits allow."""
+
+    retry_after = 1
+
+
+class Stopping(TryLater):
+    """The service is about to stop and takes no new work."""

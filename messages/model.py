@@ -1,0 +1,311 @@
+"""The words of a dispatch as data: who, what, where to, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Final, Literal, TypeAlias
+
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+Document: TypeAlias = dict[str, JsonValue]
+
+Channel = Literal["email", "sms", "push", "voice"]
+CHANNELS: Final[tuple[Channel, ...]] = ("email", "sms", "push", "voice")
+
+Outcome = Literal["pending", "sent", "failed", "skipped", "in-doubt", "expired", "cancelled"]
+FAILURES: Final[frozenset[Outcome]] = frozenset({"failed", "in-doubt", "expired", "cancelled"})
+
+Reason = Literal[
+    "accepted",
+    "no-address",
+    "user-not-found",
+    "invalid-address",
+    "no-content",
+    "not-renderable",
+    "rejected",
+    "exhausted",
+    "unknown-outcome",
+    "expired",
+    "cancelled",
+    "channel-down",
+    "crashed",
+    "directory-unavailable",
+    "stopping",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class UserFields:
+    """Which fields of a user document hold what; each defaults to its own name."""
+
+    id: str = "_id"
+    email_address: str = "emailAddress"
+    phone_number: str = "phoneNumber"
+    device_token: str = "deviceToken"  # noqa: S105 - the name of a field
+    clusters: str = "clusters"
+
+    def address_of(self, channel: Channel) -> str:
+        """The field that holds the address a channel needs."""
+        if channel == "email":
+            return self.email_address
+        return self.device_token if channel == "push" else self.phone_number
+
+    def user_id(self, document: Document) -> str:
+        """The text a user goes by in `recipients` and in failures: the id field, else `_id`."""
+        value = document.get(self.id)
+        return str(document.get("_id") if value is None else value)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A user document chosen by id or by cluster.
+
+    `key` is the text of its `_id`, unique in the directory; `user_id` is what the caller knows.
+    """
+
+    user_id: str
+    key: str
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who a dispatch is for: listed ids first, then every member of at least one cluster."""
+
+    recipients: Sequence[str] = ()
+    clusters: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where reading an audience goes on.
+
+    `position` counts the listed ids already read; once it is past the last one, `after` is the
+    `_id` of the last cluster member read, or None before the first.
+    """
+
+    position: int = 0
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of an audience: the users found, the listed ids nobody has, and where to go on."""
+
+    recipients: Sequence[Recipient]
+    missing: Sequence[str]
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentReference:
+    """A file as a request or a template names it; `name` and `size` are hints, often absent."""
+
+    file: str
+    name: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A fetched file, ready for mailing."""
+
+    name: str
+    content: bytes = field(repr=False)
+    media_type: str = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class EmailContent:
+    """A rendered mail; exactly one of the bodies is set."""
+
+    subject: str
+    text: str | None = None
+    html: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextContent:
+    """A rendered SMS or the words of a call."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushContent:
+    """A rendered push notification; `android` and `apns` come from `pushData`, in FCM's shapes."""
+
+    title: str | None = None
+    subtitle: str | None = None
+    message: str | None = None
+    android: Document | None = None
+    apns: Document | None = None
+
+
+Content = EmailContent | TextContent | PushContent
+
+
+@dataclass(frozen=True, slots=True)
+class MailExtras:
+    """What every mail of one dispatch shares."""
+
+    carbon_copies: Sequence[str] = ()
+    blind_carbon_copies: Sequence[str] = ()
+    attachments: Sequence[Attachment] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One rendered message to one recipient on one channel: what is sent, retried, journalled.
+
+    Addresses and texts stay out of its representation, so that no log line shows them.
+    """
+
+    id: str
+    dispatch_id: str
+    channel: Channel
+    user_id: str = field(repr=False)
+    address: str = field(repr=False)
+    sender: str
+    content: Content = field(repr=False)
+    mail: MailExtras | None = field(default=None, repr=False)
+
+
+def delivery_id(dispatch_id: str, channel: Channel, key: str) -> str:
+    """32 hex digits that are the same for the same dispatch, channel and user key.
+
+    Derived and not drawn, so that a repeated enrolment meets the first one, and a provider that
+    recognises repeats sees the same id after a restart.
+    """
+    digest = blake2b(f"{dispatch_id}\0{channel}\0{key}".encode(), digest_size=16)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How a delivery ended. `error` is text for people and holds no address and no text sent."""
+
+    delivery_id: str
+    dispatch_id: str
+    channel: Channel
+    user_id: str = field(repr=False)
+    outcome: Outcome
+    reason: Reason
+    error: str = ""
+    provider: str | None = None
+    attempts: int = 0
+    provider_message_id: str | None = None
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it stands in `failures`: everything that did not end sent or skipped."""
+        return self.outcome in FAILURES
+
+
+@dataclass(slots=True)
+class Envelope:
+    """A delivery on its way through a mailbox, with the address its receipt goes to.
+
+    `open_attempt` names the provider while bytes may have left and no answer was read; a worker
+    that crashes then leaves a delivery in doubt unless the provider's repeats are `repeatable`.
+    `attempts_here` counts those with the provider in turn, `given_up` names the ones before it.
+    """
+
+    delivery: Delivery
+    reply: Callable[[Receipt], None] = field(repr=False)
+    crashes: int = 0
+    attempts: int = 0
+    attempts_here: int = 0
+    given_up: tuple[str, ...] = ()
+    open_attempt: str | None = None
+    repeatable: bool = False
+    answered: bool = False
+
+    def end(
+        self,
+        outcome: Outcome,
+        reason: Reason,
+        error: str = "",
+        provider: str | None = None,
+        message_id: str | None = None,
+    ) -> None:
+        """Answer with this outcome. The first answer counts: a redelivery may give a second."""
+        if self.answered:
+            return
+        self.answered = True
+        at = self.delivery
+        self.reply(
+            Receipt(
+                delivery_id=at.id,
+                dispatch_id=at.dispatch_id,
+                channel=at.channel,
+                user_id=at.user_id,
+                outcome=outcome,
+                reason=reason,
+                error=error,
+                provider=provider,
+                attempts=self.attempts,
+                provider_message_id=message_id,
+            )
+        )
+
+
+# How one attempt ended, as a provider's adapter reads it.
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider took the message."""
+
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The provider will never take this message: a repeat is pointless."""
+
+    error: str
+    reason: Reason = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The provider did not take it now and may later; nothing was sent.
+
+    `retry_after` is in seconds; with it, or when `throttled`, the whole provider pauses.
+    """
+
+    error: str
+    retry_after: float | None = None
+    throttled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The request was written, wholly or in part, and no answer was read."""
+
+    error: str
+
+
+Attempt = Accepted | Refused | Unavailable | Unanswered
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One entry of the answer's `failures`."""
+
+    user_id: str
+    channel: Channel
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known of a dispatch at one moment; `failures` is bounded, the numbers are not."""
+
+    dispatch_id: str
+    failures: Sequence[Failure]
+    failures_total: int
+    pending: int
+    counts: Mapping[Outcome, int]

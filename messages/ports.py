@@ -1,0 +1,116 @@
+"""What the pipeline needs from the rooms to its right, as Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from messages.model import (
+    Attachment,
+    AttachmentReference,
+    Audience,
+    Channel,
+    Cursor,
+    Document,
+    Envelope,
+    Outcome,
+    Page,
+    Receipt,
+)
+
+
+class Directory(Protocol):
+    """Where users and templates are read from."""
+
+    async def template(self, template_id: str) -> Document:
+        """The PUBLIC template with this id.
+
+        Raises:
+            TemplateNotFound: nobody has it, it is not PUBLIC, or no templates are configured.
+            DirectoryUnavailable: it could not be read now.
+        """
+        ...
+
+    async def page(self, audience: Audience, cursor: Cursor) -> Page:
+        """The part of an audience that starts at a cursor; `Cursor()` is the beginning.
+
+        One page is at most some hundreds of users. Pages may overlap in users (a member of a
+        cluster who is listed too): whoever enrols deliveries removes the repeats.
+
+        Raises:
+            DirectoryUnavailable: it could not be read, or was cut off. Never a short page instead.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Return when the directory answers; raise DirectoryUnavailable when not."""
+        ...
+
+
+class Files(Protocol):
+    """Where attachments are fetched from."""
+
+    async def fetch(self, reference: AttachmentReference) -> Attachment:
+        """The whole file, at most 15 MiB.
+
+        Raises:
+            AttachmentRefused: it is missing, too large, or no file service is configured.
+            FilesUnavailable: it could not be read now.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Return when the service answers; raise FilesUnavailable when not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A delivery that is about to exist."""
+
+    delivery_id: str
+    channel: Channel
+    user_id: str
+
+
+class Journal(Protocol):
+    """The durable record of dispatches and deliveries.
+
+    Writes keep their order: when an awaited one returns, all that were handed over before it are
+    durable too.
+    """
+
+    async def open(self, dispatch_id: str, channels: Sequence[Channel]) -> None:
+        """Make a dispatch durable. Raises JournalUnavailable."""
+        ...
+
+    async def enrol(self, dispatch_id: str, rows: Sequence[Enrolment]) -> Sequence[bool]:
+        """Make deliveries durable as pending; tells for each row whether it is new.
+
+        A row that is not new was enrolled before and must not be sent from here.
+
+        Raises:
+            JournalUnavailable: nothing of it was written.
+        """
+        ...
+
+    def record(self, receipt: Receipt) -> None:
+        """Hand over the outcome of an enrolled delivery; durable with the next awaited write."""
+        ...
+
+    async def close(self, dispatch_id: str, counts: Mapping[Outcome, int]) -> None:
+        """Make the end of a dispatch durable, and every outcome recorded before it.
+
+        Raises:
+            JournalUnavailable: it, or one of those outcomes, could not be written.
+        """
+        ...
+
+
+class Post(Protocol):
+    """The way into the channels' mailboxes."""
+
+    async def __call__(self, envelope: Envelope) -> None:
+        """Wait while the channel is full, then hand over. A closed channel answers at once."""
+        ...
