@@ -1,0 +1,1 @@
+"""What survives: users, templates, files and the journal."""

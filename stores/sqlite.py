@@ -1,0 +1,115 @@
+"""The embedded store: one SQLite file with users, templates and the journal.
+
+WAL with synchronous=FULL: a committed write survives a power cut. One writer (see
+`sqlite_journal`) and any number of readers, each with a connection of its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+BUSY_SECONDS: Final = 10.0
+
+_SCHEMA: Final = """
+CREATE TABLE user (
+    id TEXT PRIMARY KEY, state TEXT NOT NULL, document TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE template (
+    id TEXT PRIMARY KEY, state TEXT NOT NULL, document TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- What users are found by: their id field when it is not _id, and their clusters.
+CREATE TABLE user_key (
+    kind TEXT NOT NULL, value TEXT NOT NULL, user TEXT NOT NULL,
+    PRIMARY KEY (kind, value, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX user_key_by_user ON user_key (user);
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE dispatch (
+    id TEXT PRIMARY KEY, channels TEXT NOT NULL, state TEXT NOT NULL,
+    created_at INTEGER NOT NULL, ended_at INTEGER, counts TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE delivery (
+    dispatch TEXT NOT NULL, id TEXT NOT NULL, channel TEXT NOT NULL, user_id TEXT NOT NULL,
+    outcome TEXT NOT NULL, reason TEXT, error TEXT, provider TEXT, provider_message_id TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL, ended_at INTEGER,
+    PRIMARY KEY (dispatch, id)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class StoreError(Exception):
+    """The embedded store cannot be used; the text says why and what to do."""
+
+
+def open_store(path: Path) -> sqlite3.Connection:
+    """A connection to the store, made or brought to the newest schema when need be.
+
+    Raises:
+        StoreError: the file is no store of ours, is newer than this version, or cannot be opened.
+    """
+    try:
+        connection = connect(path)
+        _bring_up_to_date(connection, path)
+    except sqlite3.Error as error:
+        raise StoreError(f"The store {path} cannot be opened: {error}") from None
+    return connection
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A plain connection in autocommit mode; may move between threads, one at a time."""
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
+    )
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Everything in the block, or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def only_server(path: Path) -> Iterator[None]:
+    """Hold the store's lock; raises StoreError when another service holds it."""
+    lock = path.with_name(path.name + "-lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreError(
+                f"The store {path} is in use by another running Carillon; stop that one, or name "
+                "another file in STORE_URL"
+            ) from None
+        yield
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    with transaction(connection):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"The store {path} has schema {version}, made by a newer Carillon; this one knows "
+                f"{SCHEMA_VERSION}"
+            )
+        if version == SCHEMA_VERSION:
+            return
+        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+            raise StoreError(f"The file {path} is an SQLite database, but not a Carillon store")
+        for statement in _SCHEMA.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

@@ -1,0 +1,217 @@
+"""Users and templates in the embedded store: reading them for dispatches, and importing them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+from uuid import uuid4
+
+import trio
+from pydantic_core import from_json
+
+from messages.errors import DirectoryUnavailable, TemplateNotFound
+from messages.model import Audience, Cursor, Document, JsonValue, Page, Recipient, UserFields
+from stores.sqlite import connect, transaction
+
+T = TypeVar("T")
+PAGE: Final = 500
+_ROWS_A_COMMIT: Final = 2000
+_FIELDS_SETTING: Final = "user-fields"
+
+
+class SqliteDirectory:
+    """Implements `messages.ports.Directory`. `index_users` must have run with the same fields."""
+
+    def __init__(self, path: Path, fields: UserFields) -> None:
+        self._connection = connect(path)
+        self._fields = fields
+        self._limiter = trio.CapacityLimiter(1)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    async def template(self, template_id: str) -> Document:
+        """See the port."""
+        row = await self._read(
+            lambda c: c.execute(
+                "SELECT document FROM template WHERE id = ? AND state = 'PUBLIC'", (template_id,)
+            ).fetchone()
+        )
+        if row is None:
+            raise TemplateNotFound(
+                f"Template {template_id} not found: it does not exist or is not PUBLIC"
+            )
+        return _document(row[0])
+
+    async def page(self, audience: Audience, cursor: Cursor) -> Page:
+        """See the port."""
+        return await self._read(lambda c: self._page(c, audience, cursor))
+
+    async def check(self) -> None:
+        """See the port."""
+        await self._read(lambda c: c.execute("SELECT 1 FROM user LIMIT 1").fetchone())
+
+    async def _read(self, run: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await trio.to_thread.run_sync(run, self._connection, limiter=self._limiter)
+        except sqlite3.Error as error:
+            raise DirectoryUnavailable(f"The embedded store cannot be read: {error}") from None
+
+    def _page(self, connection: sqlite3.Connection, audience: Audience, cursor: Cursor) -> Page:
+        listed = audience.recipients[cursor.position : cursor.position + PAGE]
+        if listed:
+            position = cursor.position + len(listed)
+            ends = position >= len(audience.recipients) and not audience.clusters
+            recipients, missing = self._listed(connection, listed)
+            return Page(recipients, missing, None if ends else Cursor(position))
+        members = _members(connection, audience.clusters, cursor.after or "")
+        following = Cursor(cursor.position, members[-1]) if len(members) == PAGE else None
+        return Page(self._by_key(connection, members), (), following)
+
+    def _listed(
+        self, connection: sqlite3.Connection, listed: Sequence[str]
+    ) -> tuple[list[Recipient], list[str]]:
+        wanted = dict.fromkeys(listed)
+        if self._fields.id == "_id":
+            keys = list(wanted)
+        else:
+            keys = [
+                key
+                for (key,) in connection.execute(
+                    "SELECT DISTINCT k.user FROM json_each(?) AS j"
+                    " JOIN user_key AS k ON k.kind = 'id' AND k.value = j.value",
+                    (json.dumps(list(wanted)),),
+                )
+            ]
+        recipients = self._by_key(connection, keys)
+        found = {recipient.user_id for recipient in recipients}
+        return recipients, [user_id for user_id in wanted if user_id not in found]
+
+    def _by_key(self, connection: sqlite3.Connection, keys: Sequence[str]) -> list[Recipient]:
+        rows = connection.execute(
+            "SELECT u.id, u.document FROM json_each(?) AS j JOIN user AS u ON u.id = j.value"
+            " WHERE u.state = 'PUBLIC'",
+            (json.dumps(keys),),
+        )
+        found = ((key, _document(text)) for key, text in rows)
+        return [Recipient(self._fields.user_id(user), key, user) for key, user in found]
+
+
+def _members(connection: sqlite3.Connection, clusters: Sequence[str], after: str) -> list[str]:
+    # One index walk a cluster, merged: a member of several comes once, and no walk is sorted anew.
+    walks = [
+        connection.execute(
+            "SELECT user FROM user_key WHERE kind = 'cluster' AND value = ? AND user > ?"
+            " ORDER BY user LIMIT ?",
+            (cluster, after, PAGE),
+        )
+        for cluster in dict.fromkeys(clusters)
+    ]
+    ordered = (key for (key,) in merge(*walks))
+    return list(islice((key for key, _ in groupby(ordered)), PAGE))
+
+
+def _document(text: str) -> Document:
+    document = from_json(text)
+    if not isinstance(document, dict):
+        raise DirectoryUnavailable("The embedded store holds a document that is no object")
+    return document
+
+
+def index_users(connection: sqlite3.Connection, fields: UserFields) -> None:
+    """Make users findable by these fields; a matter of course when they are the ones of last time.
+
+    Raises sqlite3.Error.
+    """
+    wanted = json.dumps([fields.id, fields.clusters])
+    if _indexed_fields(connection) == (fields.id, fields.clusters):
+        return
+    with transaction(connection):
+        connection.execute("DELETE FROM user_key")
+        for key, text in connection.execute("SELECT id, document FROM user").fetchall():
+            _write_keys(connection, key, _document(text), fields.id, fields.clusters)
+        connection.execute(
+            "INSERT INTO setting VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            (_FIELDS_SETTING, wanted),
+        )
+
+
+def import_documents(
+    connection: sqlite3.Connection,
+    collection: Literal["user", "template"],
+    documents: Iterable[Document],
+) -> Iterator[int]:
+    """Write documents, replacing those with a known `_id`; gives the number written so far.
+
+    Commits in parts, so that a service that runs beside it never waits long for the file.
+    A document without `_id` gets one; without `__STATE__` it is PUBLIC. Raises sqlite3.Error.
+    """
+    written = 0
+    left = iter(documents)
+    while part := list(islice(left, _ROWS_A_COMMIT)):
+        with transaction(connection):
+            for document in part:
+                _write(connection, collection, document)
+        written += len(part)
+        yield written
+
+
+def list_documents(
+    connection: sqlite3.Connection, collection: Literal["user", "template"]
+) -> Iterator[Document]:
+    """Every document by `_id`, whatever its state."""
+    for (text,) in connection.execute(f"SELECT document FROM {collection} ORDER BY id"):  # noqa: S608
+        yield _document(text)
+
+
+def _write(
+    connection: sqlite3.Connection, collection: Literal["user", "template"], document: Document
+) -> None:
+    given = document.get("_id")
+    key = str(uuid4()) if given in (None, "") else str(given)
+    state = str(document.get("__STATE__", "PUBLIC"))
+    whole: Document = {"_id": key, "__STATE__": state, **document}
+    whole["_id"] = key
+    connection.execute(
+        f"INSERT INTO {collection} VALUES (?, ?, ?) ON CONFLICT DO UPDATE"  # noqa: S608
+        " SET state = excluded.state, document = excluded.document",
+        (key, state, json.dumps(whole)),
+    )
+    if collection == "user":
+        connection.execute("DELETE FROM user_key WHERE user = ?", (key,))
+        _write_keys(connection, key, whole, *_indexed_fields(connection))
+
+
+def _indexed_fields(connection: sqlite3.Connection) -> tuple[str, str]:
+    row = connection.execute(
+        "SELECT value FROM setting WHERE name = ?", (_FIELDS_SETTING,)
+    ).fetchone()
+    if row is None:
+        return UserFields().id, UserFields().clusters
+    id_field, clusters_field = json.loads(row[0])
+    return id_field, clusters_field
+
+
+def _write_keys(
+    connection: sqlite3.Connection,
+    key: str,
+    document: Document,
+    id_field: str,
+    clusters_field: str,
+) -> None:
+    rows = [("cluster", cluster, key) for cluster in _clusters(document.get(clusters_field))]
+    if id_field != "_id" and (value := document.get(id_field)) is not None:
+        rows.append(("id", str(value), key))
+    connection.executemany("INSERT OR IGNORE INTO user_key VALUES (?, ?, ?)", rows)
+
+
+def _clusters(value: JsonValue) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
