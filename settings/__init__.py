@@ -1,0 +1,66 @@
+"""Environment and configuration file in, `Settings` out: the only reader of `os.environ`."""
+
+from settings.advice import advice
+from settings.environment import VARIABLES
+from settings.errors import ConfigurationError
+from settings.loading import from_document, load
+from settings.model import (
+    Breaker,
+    ChannelSettings,
+    DirectorySettings,
+    FilesSettings,
+    FirebaseCredentials,
+    FlowManagerSettings,
+    JournalSettings,
+    KaleyraCredentials,
+    KaleyraOptions,
+    Limits,
+    MetadataSchema,
+    ProviderChoice,
+    ProviderSettings,
+    ProviderType,
+    Quota,
+    Rate,
+    Retry,
+    SandboxOptions,
+    ServerSettings,
+    Settings,
+    TemplateLimits,
+)
+from settings.schema import schema
+from settings.secret import Secret
+from settings.surroundings import ClientSettings, client, store_path
+
+__all__ = [
+    "VARIABLES",
+    "Breaker",
+    "ChannelSettings",
+    "ClientSettings",
+    "ConfigurationError",
+    "DirectorySettings",
+    "FilesSettings",
+    "FirebaseCredentials",
+    "FlowManagerSettings",
+    "JournalSettings",
+    "KaleyraCredentials",
+    "KaleyraOptions",
+    "Limits",
+    "MetadataSchema",
+    "ProviderChoice",
+    "ProviderSettings",
+    "ProviderType",
+    "Quota",
+    "Rate",
+    "Retry",
+    "SandboxOptions",
+    "Secret",
+    "ServerSettings",
+    "Settings",
+    "TemplateLimits",
+    "advice",
+    "client",
+    "from_document",
+    "load",
+    "schema",
+    "store_path",
+]

@@ -1,0 +1,66 @@
+"""What an operator may want to set: nothing here is wrong, and nothing of it stops the start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from types import MappingProxyType
+from typing import Final
+
+from settings.durations import written
+from settings.model import ProviderSettings, ProviderType, Settings
+
+_GATEWAY_TIMEOUT: Final = 60.0
+_GRACE_PERIOD: Final = 30.0
+
+_DOCUMENTED: Final = MappingProxyType[ProviderType, tuple[str, int]](
+    {
+        "sms-service": (
+            "the Mia SMS service accepts 100 a minute by default (RATE_LIMIT_MAX_REQUESTS)",
+            100,
+        ),
+        "firebase": ("Firebase accepts 600,000 a minute per project", 600_000),
+    }
+)
+
+
+def advice(settings: Settings) -> list[str]:
+    """Sentences for `config check`."""
+    return [
+        *filter(None, map(_rate, settings.providers.values())),
+        *_templates(settings),
+        *_times(settings),
+    ]
+
+
+def _rate(provider: ProviderSettings) -> str | None:
+    if provider.rate or provider.type not in _DOCUMENTED:
+        return None
+    why, limit = _DOCUMENTED[provider.type]
+    return (
+        f"providers.{provider.name}.rate is open; {why}: "
+        f'consider "rate": [{{"limit": {limit}, "per": "1m"}}]'
+    )
+
+
+def _templates(settings: Settings) -> Iterator[str]:
+    directory = settings.directory
+    if directory.crud_url and not directory.templates_collection:
+        yield "TEMPLATES_CRUD_NAME is not set: every request with a templateId is answered 400"
+
+
+def _times(settings: Settings) -> Iterator[str]:
+    patience = settings.respond_within
+    if patience >= _GATEWAY_TIMEOUT:
+        shown = "0 (for ever)" if math.isinf(patience) else written(patience)
+        yield (
+            f"respondWithin is {shown}; most gateways give up after {written(_GATEWAY_TIMEOUT)}, "
+            "and callers then repeat what is still being sent"
+        )
+    stop = settings.drain + settings.server.wait_before_close
+    if settings.server.in_cluster and stop > _GRACE_PERIOD:
+        yield (
+            f"stopping may take {written(stop)} (WAIT_BEFORE_SERVER_CLOSE_SEC and drain), but "
+            f"Kubernetes kills after {written(_GRACE_PERIOD)} by default: "
+            "raise terminationGracePeriodSeconds"
+        )

@@ -1,0 +1,48 @@
+"""What a configuration may say already although this version does nothing with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from settings.environment import Environment
+from settings.keys import FileKeys
+
+_LATER_SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "idempotency": "idempotency",
+        "journal": "journal",
+        "flow_manager_configuration": "flowManagerConfiguration",
+    }
+)
+
+
+def without_effect(keys: FileKeys, env: Environment) -> tuple[str, ...]:
+    """One sentence for each key and variable that is set and has no effect yet."""
+    return tuple(f"{key} is accepted but has no effect in this version" for key in _set(keys, env))
+
+
+def unused_providers(keys: FileKeys, in_use: Collection[str]) -> tuple[str, ...]:
+    """One sentence for each section of a provider that no active channel uses."""
+    return tuple(
+        f"providers.{name} is not used by any active channel"
+        for name in keys.providers
+        if name not in in_use
+    )
+
+
+def _set(keys: FileKeys, env: Environment) -> Iterator[str]:
+    for field, key in _LATER_SECTIONS.items():
+        if field in keys.model_fields_set:
+            yield key
+    for channel, section in keys.channels:
+        if section.time_to_live is not None:
+            yield f"channels.{channel}.timeToLive"
+        for at, choice in enumerate(section.providers or ()):
+            if choice.weight != 1:
+                yield f"channels.{channel}.providers[{at}].weight"
+    for name, provider in keys.providers.items():
+        if provider.quota is not None:
+            yield f"providers.{name}.quota"
+    yield from filter(env.has, ("API_KEYS", "API_KEYS_FILE"))

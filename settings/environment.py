@@ -1,0 +1,103 @@
+"""The environment variables, and how their texts become values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from settings.errors import Problems
+
+VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "CONFIGURATION_PATH": "the JSON file",
+        "CRUD_SERVICE_NAME": "the CRUD Service; unset: users and templates are in the store",
+        "CRUD_SERVICE_URL": "the same as a URL; wins over the name",
+        "USERS_CRUD_NAME": "its collection of users",
+        "TEMPLATES_CRUD_NAME": "its collection of templates",
+        "MAIL_SERVICE_NAME": "the mail service",
+        "MAIL_SERVICE_URL": "the same as a URL; wins over the name",
+        "SMS_SERVICE_NAME": "the SMS service",
+        "SMS_SERVICE_URL": "the same as a URL; wins over the name",
+        "FILE_SERVICE_NAME": "the file service, for attachments",
+        "FILE_SERVICE_URL": "the same as a URL; wins over the name",
+        "FILES_DIRECTORY": "the folder of attachments where there is no file service",
+        "KALEYRA_API_KEY": "the key for voice calls",
+        "KALEYRA_SID": "the account for voice calls",
+        "KALEYRA_API_SID": "the same under its other name",
+        "KALEYRA_API_BASE_URL": "Kaleyra's address, without /v1",
+        "GOOGLE_APPLICATION_CREDENTIALS": "the service account file for Firebase",
+        "KAFKA_2_FIREBASE_SERVICE_NAME": "push through Kafka; not available in this version",
+        "KAFKA_CLIENT_ID": "as above",
+        "KAFKA_BROKERS": "as above",
+        "KAFKA_TOPICS": "as above",
+        "KAFKA_AUTH_MECHANISM": "as above",
+        "KAFKA_USERNAME": "as above",
+        "KAFKA_PASSWORD": "as above",
+        "KAFKA_CONNECTION_TIMEOUT": "as above",
+        "KAFKA_AUTHENTICATION_TIMEOUT": "as above",
+        "DEFAULT_LOCALE": "the locale of `toLocale`",
+        "HTTP_HOST": "where the service listens",
+        "HTTP_PORT": "its port; 0 is any free one",
+        "LOG_LEVEL": "how much is logged",
+        "SERVICE_PREFIX": "what every path begins with",
+        "WAIT_BEFORE_SERVER_CLOSE_SEC": "seconds of normal service after SIGTERM",
+        "KUBERNETES_SERVICE_HOST": "set by Kubernetes: changes the defaults of the above",
+        "STORE_URL": "the embedded store",
+        "API_KEYS": "keys of callers; not available in this version",
+        "API_KEYS_FILE": "the same in a file; not available in this version",
+        "CARILLON_URL": "where the command line finds the service",
+        "CARILLON_API_KEY": "the key that the command line shows it",
+    }
+)
+
+Value = TypeVar("Value")
+
+
+class Environment:
+    """Variables as values; what is wrong is noted, and its default stands in."""
+
+    def __init__(self, environ: Mapping[str, str], problems: Problems) -> None:
+        self._environ = environ
+        self.problems = problems
+
+    def text(self, name: str) -> str | None:
+        """A variable without the white space around it; None if nothing is left."""
+        return self._environ.get(name, "").strip() or None
+
+    def has(self, *names: str) -> bool:
+        """Whether any of these is set."""
+        return any(self.text(name) for name in names)
+
+    def read(self, name: str, convert: Callable[[str], Value], default: Value) -> Value:
+        """A variable as `convert` reads it; its ValueError says what is allowed."""
+        text = self.text(name)
+        if text is None:
+            return default
+        try:
+            return convert(text)
+        except ValueError as error:
+            self.problems.refuse((name,), text, str(error))
+            return default
+
+    def maybe(self, name: str, convert: Callable[[str], Value]) -> Value | None:
+        """As `read`, where there is no default."""
+        found: list[Value] = []
+        self.read(name, lambda text: found.append(convert(text)), None)
+        return found[0] if found else None
+
+    def folder(self, name: str) -> Path | None:
+        """A folder that is there."""
+        return self.maybe(name, _folder)
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    try:
+        is_folder = path.is_dir()
+    except OSError:
+        is_folder = False
+    if not is_folder:
+        raise ValueError("a folder that exists")
+    return path

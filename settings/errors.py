@@ -1,0 +1,107 @@
+"""Everything that is wrong with a configuration, collected and raised as one error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Final, TypeAlias
+
+Place: TypeAlias = tuple[str | int, ...]
+"""Where a value stands in the file: keys and list positions from the outermost in."""
+
+_SHOWN: Final = 60
+_MOST_PROBLEMS: Final = 100
+_LONGEST_PLACE: Final = 500
+_SECRET_KEYS: Final = frozenset(
+    {"credentials", "fields", "KALEYRA_API_KEY", "KALEYRA_SID", "KALEYRA_API_SID"}
+)
+
+
+class ConfigurationError(Exception):
+    """The service cannot start as it is configured; each problem is one sentence."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems: list[str] = list(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return f"The configuration is wrong: {self.problems[0]}"
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        return f"The configuration is wrong in {len(self.problems)} places:{lines}"
+
+
+class Problems:
+    """Collects what is wrong, so that one start names all of it."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[Place, str]] = []
+        self._more = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    @property
+    def full(self) -> bool:
+        """Whether more would help nobody."""
+        return len(self._found) >= _MOST_PROBLEMS
+
+    def knows(self, place: Place) -> bool:
+        """Whether something is wrong at or around this place."""
+        return any(_related(place, known) for known, _ in self._found)
+
+    def add(self, place: Place, text: str) -> None:
+        """Note a problem, unless one that is known at or around this place explains it."""
+        if self.full:
+            self._more += 1
+        elif not self.knows(place):
+            self._found.append((place, f"{dotted(place)}: {text}"))
+
+    def refuse(self, place: Place, value: object, allowed: str) -> None:
+        """Note a value that is not allowed, showing it unless it may be a secret."""
+        self.add(place, f"{shown(place, value)} is not allowed; it must be {allowed}")
+
+    def error(self) -> ConfigurationError:
+        """All of it as one error."""
+        more = ["and more of the kind"] if self._more else []
+        return ConfigurationError([*(text for _, text in self._found), *more])
+
+
+def _related(one: Place, other: Place) -> bool:
+    shorter = min(len(one), len(other))
+    return shorter > 0 and one[:shorter] == other[:shorter]
+
+
+def dotted(place: Place) -> str:
+    """A place as people write it: `channels.sms.providers[0].weight`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    return printable(text.removeprefix(".")[:_LONGEST_PLACE]) or "the file"
+
+
+def shown(place: Place, value: object) -> str:
+    """A value for a message: short, without secrets, and containers by their kind only."""
+    if not _SECRET_KEYS.isdisjoint(place):
+        return "the value (not shown)"
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, str) and "@" in value and "/" in value:
+        return "the value (not shown, it may hold a password)"
+    text = printable(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal or an encoder may not take."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(escaped)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that nobody knows: the nearest one, else all of them."""
+    names = sorted(known)
+    folded = {each.lower(): each for each in reversed(names)}
+    close = get_close_matches(name[:100].lower(), folded, n=1, cutoff=0.6)
+    if close:
+        return f'did you mean "{folded[close[0]]}"?'
+    return f"known here: {', '.join(names)}" if names else "nothing is known here"

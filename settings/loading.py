@@ -1,0 +1,153 @@
+"""Puts environment and file together into `Settings`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from messages.addresses import is_mailbox
+from messages.model import Channel, JsonValue, UserFields
+from settings import surroundings
+from settings.channels import channels
+from settings.checking import check
+from settings.durations import unbounded
+from settings.effect import unused_providers, without_effect
+from settings.environment import Environment
+from settings.errors import Problems
+from settings.flow_manager import flow_manager
+from settings.keys import DirectoryKeys, FileKeys, UserFieldsKeys
+from settings.model import JournalSettings, Limits, Settings, TemplateLimits
+from settings.providers import check_sections, providers
+from settings.reading import read_file, without_nulls
+
+
+def load(environ: Mapping[str, str] | None = None, path: Path | None = None) -> Settings:
+    """The settings of this process, or of the environment given.
+
+    `path` is read instead of the file that `CONFIGURATION_PATH` names.
+
+    Raises:
+        ConfigurationError: With everything that is wrong.
+    """
+    env = Environment(os.environ if environ is None else environ, Problems())
+    named = env.text("CONFIGURATION_PATH")
+    file = path or (None if named is None else Path(named))
+    if file is None:
+        env.problems.add(("CONFIGURATION_PATH",), "is missing; it must name the JSON file")
+        return _settings(None, env)
+    return _settings(read_file(file, env.problems), env)
+
+
+def from_document(document: JsonValue, environ: Mapping[str, str]) -> Settings:
+    """The settings of a configuration that is at hand as JSON.
+
+    Raises:
+        ConfigurationError: With everything that is wrong.
+    """
+    env = Environment(environ, Problems())
+    try:
+        document = without_nulls(document)
+    except ValueError as error:
+        env.problems.add((), str(error))
+    return _settings(document, env)
+
+
+def _settings(document: JsonValue, env: Environment) -> Settings:
+    warnings: list[str] = []
+    keys = None if env.problems else check(document, env.problems, warnings)
+    if keys is None:
+        # What the environment alone decides is looked at even so: one start names everything.
+        _look_around(env)
+        raise env.problems.error()
+    settings = _assemble(keys, env, warnings)
+    if env.problems:
+        raise env.problems.error()
+    return settings
+
+
+def _look_around(env: Environment) -> None:
+    surroundings.server(env)
+    surroundings.directory(env, DirectoryKeys())
+    surroundings.files(env)
+    surroundings.locale(env)
+
+
+def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings:
+    check_sections(keys.providers, env)
+    chosen = channels(keys, env)
+    in_use = [choice.name for channel in chosen.values() for choice in channel.providers]
+    return Settings(
+        active_channels=tuple(chosen),
+        senders=_senders(keys, env),
+        user_fields=_user_fields(keys.user_fields),
+        providers=providers(in_use, keys.providers, env),
+        channels=chosen,
+        directory=surroundings.directory(env, keys.directory),
+        files=surroundings.files(env),
+        server=surroundings.server(env),
+        respond_within=unbounded(keys.respond_within),
+        drain=keys.drain,
+        escape_everywhere=keys.escaping == "everywhere",
+        limits=_limits(keys),
+        template_limits=_template_limits(keys),
+        idempotency_expiry=keys.idempotency.expiry,
+        journal=_journal(keys),
+        android_intent_action=keys.android_intent_action,
+        default_locale=surroundings.locale(env),
+        flow_manager=flow_manager(keys.flow_manager_configuration),
+        warnings=(*warnings, *without_effect(keys, env), *unused_providers(keys, in_use)),
+    )
+
+
+def _senders(keys: FileKeys, env: Environment) -> dict[Channel, str]:
+    given: dict[Channel, str | None] = {
+        "email": keys.sender.email,
+        "sms": keys.sender.sms,
+        "voice": keys.sender.voice,
+    }
+    senders: dict[Channel, str] = {}
+    for channel in dict.fromkeys(keys.active_channels):
+        if channel not in given:
+            continue
+        sender = given[channel]
+        if not sender:
+            env.problems.add(("sender", channel), f"is missing; {channel} is active and needs it")
+        elif channel == "email" and not is_mailbox(sender):
+            allowed = "an email address, bare or as `Name <address>`"
+            env.problems.refuse(("sender", channel), sender, allowed)
+        elif not sender.isprintable():
+            env.problems.refuse(("sender", channel), sender, "a text without control characters")
+        senders[channel] = sender or ""
+    return senders
+
+
+def _user_fields(keys: UserFieldsKeys) -> UserFields:
+    return UserFields(
+        id=keys.id,
+        email_address=keys.email_address,
+        phone_number=keys.phone_number,
+        device_token=keys.device_token,
+        clusters=keys.clusters,
+    )
+
+
+def _limits(keys: FileKeys) -> Limits:
+    limits = keys.limits
+    return Limits(limits.body_bytes, limits.open_dispatches, limits.failures)
+
+
+def _template_limits(keys: FileKeys) -> TemplateLimits:
+    limits = keys.templates
+    return TemplateLimits(
+        template_bytes=limits.template_bytes,
+        nesting=limits.nesting,
+        steps=limits.steps,
+        output_bytes=limits.output_bytes,
+        partial_depth=limits.partial_depth,
+    )
+
+
+def _journal(keys: FileKeys) -> JournalSettings:
+    journal = keys.journal
+    return JournalSettings(journal.fsync, journal.keep_content, journal.retention)

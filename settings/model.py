@@ -1,0 +1,263 @@
+"""The settings as the rest of the service sees them: plain, frozen, every default filled in.
+
+Durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import time
+from pathlib import Path
+from typing import Literal
+
+from messages.model import Channel, UserFields
+from settings.secret import Secret
+
+ProviderType = Literal[
+    "mail-service", "sms-service", "kaleyra", "firebase", "kafka2firebase", "sandbox"
+]
+OnUnknownOutcome = Literal["hold", "retry"]
+LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal", "silent"]
+Fsync = Literal["commit", "process"]
+EventPayload = Literal["empty", "summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `limit` calls in any window of `per` seconds."""
+
+    limit: int
+    per: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """At most `limit` calls a day, counted from `reset_at` in the time zone named."""
+
+    limit: int
+    reset_at: time
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """`attempts` counts all calls, the first included."""
+
+    attempts: int = 5
+    first_delay: float = 0.5
+    max_delay: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Opens after so many failures in a row and tries again after the cooldown."""
+
+    failures: int = 10
+    cooldown: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class KaleyraCredentials:
+    """An account of Kaleyra."""
+
+    api_key: Secret
+    sid: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FirebaseCredentials:
+    """Where the key file of a service account stands."""
+
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class KaleyraOptions:
+    """What Kaleyra is sent besides number and sender.
+
+    `{text}` in `target` is the message, `{jsonText}` the same as the inside of a JSON string.
+    """
+
+    target: str = "{text}"
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """How a sandbox behaves: shares of its calls, from 0 to 1, that add up to at most 1."""
+
+    latency: float = 0.0
+    refuse: float = 0.0
+    throttle: float = 0.0
+    fail: float = 0.0
+    lose: float = 0.0
+
+
+Credentials = KaleyraCredentials | FirebaseCredentials
+Options = KaleyraOptions | SandboxOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """One provider that an active channel uses.
+
+    `url` is absolute and without a trailing slash; only a sandbox has none. `credentials` and
+    `options` are those of the type, None where the type has none.
+    """
+
+    name: str
+    type: ProviderType
+    url: str | None
+    credentials: Credentials | None
+    options: Options | None
+    concurrency: int
+    rate: tuple[Rate, ...]
+    quota: Quota | None
+    timeout: float
+    retry: Retry
+    breaker: Breaker
+    on_unknown_outcome: OnUnknownOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderChoice:
+    """A provider in the order of a channel."""
+
+    name: str
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """Who carries a channel, first choice first, and how long a message stays worth sending."""
+
+    providers: tuple[ProviderChoice, ...]
+    time_to_live: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorySettings:
+    """Where users and templates are read: the CRUD Service when it has a URL, else the store."""
+
+    crud_url: str | None
+    users_collection: str | None
+    templates_collection: str | None
+    store_path: Path
+    timeout: float = 10.0
+    attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FilesSettings:
+    """Where attachments are read: the file service when it has a URL, else the folder if any."""
+
+    url: str | None
+    directory: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How the service listens, logs and stops; port 0 is any free one.
+
+    `prefix` is empty or begins with a slash and ends without one.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    prefix: str = ""
+    log_level: LogLevel = "info"
+    wait_before_close: float = 0.0
+    in_cluster: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of what one process takes on."""
+
+    body_bytes: int = 16_777_216
+    open_dispatches: int = 1000
+    failures: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateLimits:
+    """Bounds of what one template may cost; the names are those of the template engine."""
+
+    template_bytes: int = 262_144
+    nesting: int = 200
+    steps: int = 200_000
+    output_bytes: int = 10_000_000
+    partial_depth: int = 80
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """How durable the journal is, what it keeps, and for how long."""
+
+    fsync: Fsync = "commit"
+    keep_content: bool = False
+    retention: float = 2_592_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataSchema:
+    """Where in a saga's payload the fields of a dispatch stand; several paths are joined."""
+
+    channels: tuple[str, ...]
+    recipients: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+    email_attachments: tuple[str, ...] = ()
+    email_carbon_copies: tuple[str, ...] = ()
+    email_blind_carbon_copies: tuple[str, ...] = ()
+    message_title: str | None = None
+    message_content: str | None = None
+    template_id: str | None = None
+    email_sender: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowManagerSettings:
+    """How sagas are understood and answered.
+
+    `success_policy` is a share when it is a number. `respond_within` is infinite for `0`.
+    """
+
+    metadata_schema: MetadataSchema
+    service_url: str | None = None
+    success_event_label: str | None = None
+    fail_event_label: str | None = None
+    template_id_file: Path | None = None
+    data_file: Path | None = None
+    respond_within: float = 25.0
+    success_policy: Literal["started", "all", "any"] | float = "started"
+    event_payload: EventPayload = "empty"
+    repeat_window: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that is configured. `respond_within` is infinite for `0`.
+
+    `senders` and `channels` hold the active channels, `providers` those that these use.
+    """
+
+    active_channels: tuple[Channel, ...]
+    senders: Mapping[Channel, str]
+    user_fields: UserFields
+    providers: Mapping[str, ProviderSettings]
+    channels: Mapping[Channel, ChannelSettings]
+    directory: DirectorySettings
+    files: FilesSettings
+    server: ServerSettings
+    respond_within: float
+    drain: float
+    escape_everywhere: bool
+    limits: Limits
+    template_limits: TemplateLimits
+    idempotency_expiry: float
+    journal: JournalSettings
+    android_intent_action: str
+    default_locale: str
+    flow_manager: FlowManagerSettings | None
+    warnings: tuple[str, ...]

@@ -1,0 +1,174 @@
+"""The sections of the providers in use, completed from the environment and the type's defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from settings.channels import type_of
+from settings.environment import Environment
+from settings.errors import Place, nearest
+from settings.kinds import KINDS, Kind
+from settings.model import (
+    Breaker,
+    Credentials,
+    FirebaseCredentials,
+    KaleyraCredentials,
+    KaleyraOptions,
+    Options,
+    ProviderSettings,
+    ProviderType,
+    Quota,
+    Rate,
+    Retry,
+    SandboxOptions,
+)
+from settings.provider_keys import OptionKeys, ProviderKeys, QuotaKeys
+from settings.secret import Secret
+from settings.urls import base_url, service_url
+from settings.values import token
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def check_sections(sections: Mapping[str, ProviderKeys], env: Environment) -> None:
+    """Note what is wrong with any section, used or not: its type, keys its type does not know."""
+    for name, section in sections.items():
+        place = ("providers", name)
+        if not _NAME.fullmatch(name):
+            env.problems.add(place, "a provider's name is 1 to 64 letters, digits, '.', '_', '-'")
+        kind = type_of(name, sections)
+        if kind is None:
+            hint = nearest(name, KINDS)
+            env.problems.add((*place, "type"), f"is missing, and the name is no type; {hint}")
+            continue
+        _check_keys(
+            (*place, "credentials"), kind, section.credentials, KINDS[kind].credentials, env
+        )
+        _check_keys((*place, "options"), kind, section.options, KINDS[kind].options, env)
+        if kind == "sandbox" and section.url is not None:
+            env.problems.add((*place, "url"), "a sandbox has no address")
+
+
+def providers(
+    names: Iterable[str], sections: Mapping[str, ProviderKeys], env: Environment
+) -> Mapping[str, ProviderSettings]:
+    """The settings of these providers."""
+    found: dict[str, ProviderSettings] = {}
+    for name in dict.fromkeys(names):
+        kind = type_of(name, sections)
+        if kind is not None and KINDS[kind].is_available:
+            section = sections.get(name, ProviderKeys())
+            found[name] = _provider(name, kind, section, env)
+    return found
+
+
+def _check_keys(
+    place: Place, kind: ProviderType, section: BaseModel, known: Iterable[str], env: Environment
+) -> None:
+    fields = type(section).model_fields
+    written = {name: fields[name].alias or name for name in section.model_fields_set}
+    allowed = [fields[name].alias or name for name in known]
+    for key in written.values():
+        if key not in allowed:
+            names = ", ".join(allowed) or "none"
+            env.problems.add((*place, key), f"{kind} does not know this key; allowed: {names}")
+
+
+def _provider(
+    name: str, kind: ProviderType, keys: ProviderKeys, env: Environment
+) -> ProviderSettings:
+    return ProviderSettings(
+        name=name,
+        type=kind,
+        url=_url(name, KINDS[kind], keys, env),
+        credentials=_credentials(name, kind, keys, env),
+        options=_options(kind, keys.options),
+        concurrency=keys.concurrency,
+        rate=tuple(Rate(rate.limit, rate.per) for rate in keys.rate),
+        quota=_quota(keys.quota),
+        timeout=keys.timeout,
+        retry=Retry(keys.retry.attempts, keys.retry.first_delay, keys.retry.max_delay),
+        breaker=Breaker(keys.breaker.failures, keys.breaker.cooldown),
+        on_unknown_outcome=keys.on_unknown_outcome or KINDS[kind].on_unknown_outcome,
+    )
+
+
+def _url(name: str, kind: Kind, keys: ProviderKeys, env: Environment) -> str | None:
+    if keys.url is not None:
+        return keys.url
+    found = kind.url
+    for variable in kind.addresses:
+        convert = service_url if variable.endswith("_NAME") else base_url
+        found = env.maybe(variable, convert) or found
+    if kind.addresses and not env.has(*kind.addresses):
+        needed = f"is missing; set it or {' or '.join(kind.addresses)}"
+        env.problems.add(("providers", name, "url"), needed)
+    return found
+
+
+def _credentials(
+    name: str, kind: ProviderType, keys: ProviderKeys, env: Environment
+) -> Credentials | None:
+    place = ("providers", name, "credentials")
+    given = keys.credentials
+    if kind == "kaleyra":
+        accounts = ("KALEYRA_SID", "KALEYRA_API_SID")
+        key = _required((*place, "apiKey"), given.api_key, env, token, "KALEYRA_API_KEY")
+        sid = _required((*place, "sid"), given.sid, env, token, *accounts)
+        return KaleyraCredentials(Secret(key), sid)
+    if kind == "firebase":
+        variable = "GOOGLE_APPLICATION_CREDENTIALS"
+        file = Path(_required((*place, "file"), given.file, env, str, variable))
+        if not _is_file(file):
+            source = (variable,) if given.file is None else (*place, "file")
+            env.problems.add(source, "names no file that exists")
+        return FirebaseCredentials(file)
+    return None
+
+
+def _required(
+    place: Place,
+    given: str | None,
+    env: Environment,
+    convert: Callable[[str], str],
+    *variables: str,
+) -> str:
+    found = given or next(filter(None, (env.maybe(name, convert) for name in variables)), None)
+    if found is None and not env.has(*variables):
+        env.problems.add(place, f"is missing; set it or {' or '.join(variables)}")
+    return found or ""
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _options(kind: ProviderType, keys: OptionKeys) -> Options | None:
+    if kind == "kaleyra":
+        return KaleyraOptions(keys.target, keys.fields)
+    if kind != "sandbox":
+        return None
+    return SandboxOptions(
+        latency=keys.latency,
+        refuse=keys.refuse,
+        throttle=keys.throttle,
+        fail=keys.fail,
+        lose=keys.lose,
+    )
+
+
+def _quota(keys: QuotaKeys | None) -> Quota | None:
+    if keys is None:
+        return None
+    return Quota(keys.limit, time.fromisoformat(keys.reset_at), keys.zone)

@@ -1,0 +1,144 @@
+"""What the environment alone decides: the server, its neighbours, the store, the client."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, get_args
+
+from settings.environment import Environment
+from settings.errors import Problems
+from settings.keys import DirectoryKeys
+from settings.model import DirectorySettings, FilesSettings, LogLevel, ServerSettings
+from settings.secret import Secret
+from settings.urls import base_url, host_name, service_url, sqlite_path
+
+_HIGHEST_PORT: Final = 65_535
+_LONGEST_WAIT: Final = 3600
+_CLUSTER_WAIT: Final = 10
+_LEVELS: Final[tuple[LogLevel, ...]] = get_args(LogLevel)
+_PREFIX: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+_COLLECTION: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_LOCALE: Final = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
+_DEFAULT_STORE: Final = Path("carillon.db")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """How the command line reaches a running service."""
+
+    url: str
+    api_key: Secret | None
+
+
+def server(env: Environment) -> ServerSettings:
+    """Where the service listens and how it stops; a cluster has other defaults."""
+    in_cluster = env.has("KUBERNETES_SERVICE_HOST")
+    return ServerSettings(
+        host=env.read("HTTP_HOST", host_name, "0.0.0.0" if in_cluster else "127.0.0.1"),  # noqa: S104
+        port=env.read("HTTP_PORT", _whole(_HIGHEST_PORT), 3000),
+        prefix=env.read("SERVICE_PREFIX", _prefix, ""),
+        log_level=env.read("LOG_LEVEL", _level, "info"),
+        wait_before_close=env.read(
+            "WAIT_BEFORE_SERVER_CLOSE_SEC", _whole(_LONGEST_WAIT), _CLUSTER_WAIT * in_cluster
+        ),
+        in_cluster=in_cluster,
+    )
+
+
+def neighbour(env: Environment, service: str) -> str | None:
+    """The base URL from `<service>_URL`, else from `<service>_NAME`."""
+    named = env.maybe(f"{service}_NAME", service_url)
+    return env.maybe(f"{service}_URL", base_url) or named
+
+
+def directory(env: Environment, keys: DirectoryKeys) -> DirectorySettings:
+    """Where users and templates are read."""
+    users = env.maybe("USERS_CRUD_NAME", _matching(_COLLECTION, "the name of a collection"))
+    if env.has("CRUD_SERVICE_NAME", "CRUD_SERVICE_URL") and not env.has("USERS_CRUD_NAME"):
+        env.problems.add(("USERS_CRUD_NAME",), "is missing; the CRUD Service needs it")
+    return DirectorySettings(
+        crud_url=neighbour(env, "CRUD_SERVICE"),
+        users_collection=users,
+        templates_collection=env.maybe(
+            "TEMPLATES_CRUD_NAME", _matching(_COLLECTION, "the name of a collection")
+        ),
+        store_path=env.read("STORE_URL", sqlite_path, _DEFAULT_STORE),
+        timeout=keys.timeout,
+        attempts=keys.attempts,
+    )
+
+
+def files(env: Environment) -> FilesSettings:
+    """Where attachments are read."""
+    url = neighbour(env, "FILE_SERVICE")
+    return FilesSettings(url=url, directory=None if url else env.folder("FILES_DIRECTORY"))
+
+
+def locale(env: Environment) -> str:
+    """The default of `toLocale`."""
+    known = _matching(_LOCALE, 'a locale such as "en-US"')
+    return env.read("DEFAULT_LOCALE", known, "en-US")
+
+
+def store_path(environ: Mapping[str, str]) -> Path:
+    """The embedded store, for commands that need nothing else.
+
+    Raises:
+        ConfigurationError: If `STORE_URL` is none.
+    """
+    problems = Problems()
+    path = Environment(environ, problems).read("STORE_URL", sqlite_path, _DEFAULT_STORE)
+    if problems:
+        raise problems.error()
+    return path
+
+
+def client(environ: Mapping[str, str]) -> ClientSettings:
+    """How the command line reaches a running service.
+
+    Raises:
+        ConfigurationError: If `CARILLON_URL` is none.
+    """
+    problems = Problems()
+    env = Environment(environ, problems)
+    url = env.read("CARILLON_URL", base_url, "http://127.0.0.1:3000")
+    key = env.text("CARILLON_API_KEY")
+    if problems:
+        raise problems.error()
+    return ClientSettings(url, None if key is None else Secret(key))
+
+
+def _whole(most: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        is_short = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+        if not is_short or int(text) > most:
+            raise ValueError(f"a whole number from 0 to {most}")
+        return int(text)
+
+    return convert
+
+
+def _matching(pattern: re.Pattern[str], allowed: str) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(allowed)
+        return text
+
+    return convert
+
+
+def _prefix(text: str) -> str:
+    prefix = f"/{text.strip('/')}".rstrip("/")
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError('a path such as "/messaging"')
+    return prefix
+
+
+def _level(text: str) -> LogLevel:
+    for level in _LEVELS:
+        if level == text.lower():
+            return level
+    raise ValueError(f"one of {', '.join(_LEVELS)}")

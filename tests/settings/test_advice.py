@@ -1,0 +1,50 @@
+"""What `config check` suggests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from messages.model import Document
+from settings import advice
+from tests.settings.examples import SMS_ENVIRONMENT, settings, sms, sms_provider
+
+LIMITED = sms_provider(rate=[{"limit": 100, "per": "1m"}])
+
+
+def test_an_open_rate_where_the_provider_documents_a_limit() -> None:
+    (found,) = advice(settings())
+
+    assert found == (
+        "providers.sms-service.rate is open; the Mia SMS service accepts 100 a minute by default "
+        '(RATE_LIMIT_MAX_REQUESTS): consider "rate": [{"limit": 100, "per": "1m"}]'
+    )
+    assert advice(settings(LIMITED)) == []
+
+
+def test_firebase_has_a_documented_limit_too(tmp_path: Path) -> None:
+    account = tmp_path / "account.json"
+    account.touch()
+
+    (found,) = advice(
+        settings({"activeChannels": ["push"]}, {"GOOGLE_APPLICATION_CREDENTIALS": str(account)})
+    )
+
+    assert 'consider "rate": [{"limit": 600000, "per": "1m"}]' in found
+
+
+@pytest.mark.parametrize(
+    ("keys", "environ", "expected"),
+    [
+        ({}, {"CRUD_SERVICE_NAME": "crud", "USERS_CRUD_NAME": "u"}, "TEMPLATES_CRUD_NAME is not"),
+        ({"respondWithin": "90s"}, {}, "respondWithin is 90s; most gateways give up after 1m"),
+        ({"respondWithin": "90.5s"}, {}, "respondWithin is 90500ms; most"),
+        ({"respondWithin": 0}, {}, "respondWithin is 0 (for ever)"),
+        ({}, {"KUBERNETES_SERVICE_HOST": "x"}, "stopping may take 35s"),
+    ],
+)
+def test_times_and_collections(keys: Document, environ: dict[str, str], expected: str) -> None:
+    (found,) = advice(settings(sms() | LIMITED | keys, SMS_ENVIRONMENT | environ))
+
+    assert found.startswith(expected)

@@ -1,0 +1,207 @@
+"""The variables: their values, their rules, and who wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from settings import ClientSettings, ConfigurationError, Secret, client, store_path
+from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
+
+CLUSTER = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "host", "wait"),
+    [
+        ({}, "127.0.0.1", 0),
+        (CLUSTER, "0.0.0.0", 10),
+        ({"KUBERNETES_SERVICE_HOST": " "}, "127.0.0.1", 0),
+        (CLUSTER | {"HTTP_HOST": "127.0.0.1"}, "127.0.0.1", 10),
+        (CLUSTER | {"WAIT_BEFORE_SERVER_CLOSE_SEC": "0"}, "0.0.0.0", 0),
+        ({"HTTP_HOST": "[::1]", "WAIT_BEFORE_SERVER_CLOSE_SEC": "3"}, "::1", 3),
+        ({"HTTP_HOST": "::"}, "::", 0),
+        ({"HTTP_HOST": "localhost"}, "localhost", 0),
+    ],
+)
+def test_a_cluster_has_other_defaults(environ: dict[str, str], host: str, wait: int) -> None:
+    server = settings(environ=SMS_ENVIRONMENT | environ).server
+
+    assert (server.host, server.wait_before_close) == (host, wait)
+
+
+@pytest.mark.parametrize(
+    ("environ", "field", "value"),
+    [
+        ({"HTTP_PORT": "0"}, "port", 0),
+        ({"HTTP_PORT": " 65535\n"}, "port", 65_535),
+        ({"HTTP_PORT": ""}, "port", 3000),
+        ({"LOG_LEVEL": "WARN"}, "log_level", "warn"),
+        ({"SERVICE_PREFIX": "messaging/"}, "prefix", "/messaging"),
+        ({"SERVICE_PREFIX": "/a/b"}, "prefix", "/a/b"),
+        ({"SERVICE_PREFIX": "/"}, "prefix", ""),
+    ],
+)
+def test_server_variables(environ: dict[str, str], field: str, value: object) -> None:
+    assert getattr(settings(environ=SMS_ENVIRONMENT | environ).server, field) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PORT", "65536"),
+        ("HTTP_PORT", "-1"),
+        ("HTTP_PORT", "٣"),
+        ("HTTP_PORT", "9" * 5000),
+        ("HTTP_HOST", "http://localhost"),
+        ("HTTP_HOST", "localhost:3000"),
+        ("LOG_LEVEL", "loud"),
+        ("SERVICE_PREFIX", "/a b"),
+        ("SERVICE_PREFIX", "/a/../b"),
+        ("SERVICE_PREFIX", "/a//b"),
+        ("WAIT_BEFORE_SERVER_CLOSE_SEC", "soon"),
+        ("WAIT_BEFORE_SERVER_CLOSE_SEC", "nan"),
+        ("DEFAULT_LOCALE", "en US"),
+        ("STORE_URL", "mongodb://user:hunter2@host/db"),
+        ("STORE_URL", "mongodb+srv://host/db"),
+        ("STORE_URL", "sqlite://"),
+        ("STORE_URL", "sqlite:///"),
+        ("STORE_URL", "sqlite:///:memory:"),
+        ("STORE_URL", "sqlite://host/file.db"),
+        ("STORE_URL", "sqlite:///folder/"),
+        ("STORE_URL", "postgres://host/db"),
+        ("STORE_URL", "carillon.db"),
+        ("FILES_DIRECTORY", "/does/not/exist"),
+        ("FILES_DIRECTORY", "x" * 5000),
+        ("TEMPLATES_CRUD_NAME", "../users"),
+        ("USERS_CRUD_NAME", "a b"),
+        ("CRUD_SERVICE_URL", "crud-service"),
+        ("FILE_SERVICE_NAME", "files/path"),
+    ],
+)
+def test_a_wrong_variable_is_named_and_never_shows_a_password(name: str, value: str) -> None:
+    found = problems(sms(), SMS_ENVIRONMENT | {name: value})
+
+    assert any(each.startswith(f"{name}: ") and "must be" in each for each in found)
+    assert "hunter2" not in str(found)
+    assert max(map(len, found)) < 400
+
+
+def test_mongodb_is_refused_plainly() -> None:
+    (found,) = problems(sms(), SMS_ENVIRONMENT | {"STORE_URL": "mongodb://host/db"})
+
+    assert "MongoDB is not available in this version" in found
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({"SMS_SERVICE_NAME": "sms"}, "http://sms"),
+        ({"SMS_SERVICE_NAME": "sms:8080"}, "http://sms:8080"),
+        ({"SMS_SERVICE_NAME": "sms_service"}, "http://sms_service"),
+        ({"SMS_SERVICE_NAME": "https://sms.example/"}, "https://sms.example"),
+        ({"SMS_SERVICE_URL": "http://sms/base/"}, "http://sms/base"),
+        ({"SMS_SERVICE_URL": "http://[::1]:8080"}, "http://[::1]:8080"),
+        ({"SMS_SERVICE_NAME": "a", "SMS_SERVICE_URL": "http://b"}, "http://b"),
+        ({"SMS_SERVICE_NAME": "a", "SMS_SERVICE_URL": ""}, "http://a"),
+    ],
+)
+def test_service_addresses(environ: dict[str, str], url: str) -> None:
+    assert settings(environ=environ).providers["sms-service"].url == url
+
+
+def test_the_url_of_the_file_wins() -> None:
+    document = sms(providers={"sms-service": {"url": "http://file"}})
+
+    found = settings(document, {"SMS_SERVICE_NAME": "a", "SMS_SERVICE_URL": "http://b"})
+
+    assert found.providers["sms-service"].url == "http://file"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://sms",
+        "sms",
+        "http://",
+        "http://user:hunter2@sms",
+        "http://sms?x=hunter2",
+        "http://sms?",
+        "http://sms#f",
+        "http://sms:0",
+        "http://sms:",
+        "http://sms:99999",
+        "http://sms :80",
+        "http://[::1",
+        "http://[nonsense]",
+        "http://sms/ü",
+        "http://s\u0000ms",
+        "http://-sms",
+        "javascript:alert(1)",
+        "http://" + "a" * 3000,
+    ],
+)
+def test_nonsense_is_no_url(url: str) -> None:
+    (of_environment,) = problems(sms(), {"SMS_SERVICE_URL": url})
+    (of_file,) = problems(sms(providers={"sms-service": {"url": url}}))
+
+    assert of_environment.startswith("SMS_SERVICE_URL: ")
+    assert of_file.startswith("providers.sms-service.url: ")
+    assert "user:hunter2" not in of_environment + of_file
+
+
+def test_the_crud_service_needs_the_collection_of_users() -> None:
+    (found,) = problems(sms(), SMS_ENVIRONMENT | {"CRUD_SERVICE_NAME": "crud"})
+
+    assert found.startswith("USERS_CRUD_NAME: is missing")
+
+
+def test_the_crud_service_is_the_directory_when_it_is_set() -> None:
+    environ = {"CRUD_SERVICE_NAME": "crud", "USERS_CRUD_NAME": "users", "TEMPLATES_CRUD_NAME": "t"}
+
+    directory = settings(environ=SMS_ENVIRONMENT | environ).directory
+
+    assert directory.crud_url == "http://crud"
+    assert (directory.users_collection, directory.templates_collection) == ("users", "t")
+
+
+def test_the_file_service_goes_before_the_folder(tmp_path: Path) -> None:
+    folder = {"FILES_DIRECTORY": str(tmp_path)}
+    service = {"FILE_SERVICE_NAME": "files"}
+
+    assert settings(environ=SMS_ENVIRONMENT | folder).files.directory == tmp_path
+    both = settings(environ=SMS_ENVIRONMENT | folder | service).files
+    assert (both.url, both.directory) == ("http://files", None)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///carillon.db", "carillon.db"),
+        ("sqlite:///data/c.db", "data/c.db"),
+        ("sqlite:////var/lib/c.db", "/var/lib/c.db"),
+    ],
+)
+def test_three_slashes_are_relative_and_four_absolute(url: str, path: str) -> None:
+    assert store_path({"STORE_URL": url}) == Path(path)
+
+
+def test_commands_that_need_only_the_store_get_its_path() -> None:
+    assert store_path({}) == Path("carillon.db")
+    with pytest.raises(ConfigurationError, match="STORE_URL"):
+        store_path({"STORE_URL": "x"})
+
+
+def test_the_command_line_finds_the_service() -> None:
+    assert client({}) == ClientSettings("http://127.0.0.1:3000", None)
+    found = client({"CARILLON_URL": "https://c.example/", "CARILLON_API_KEY": "id.key"})
+    assert found == ClientSettings("https://c.example", Secret("id.key"))
+    with pytest.raises(ConfigurationError, match="CARILLON_URL"):
+        client({"CARILLON_URL": "c"})
+
+
+def test_variables_without_effect_are_warned_of() -> None:
+    (found,) = settings(environ=SMS_ENVIRONMENT | {"API_KEYS": "secret"}).warnings
+
+    assert found == "API_KEYS is accepted but has no effect in this version"

@@ -1,0 +1,281 @@
+"""Which providers carry a channel, and what each needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from messages.model import CHANNELS, Document, JsonValue
+from settings import (
+    FirebaseCredentials,
+    KaleyraCredentials,
+    KaleyraOptions,
+    ProviderChoice,
+    SandboxOptions,
+    Secret,
+    from_document,
+)
+from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
+
+KALEYRA = {
+    "KALEYRA_API_KEY": "hunter2",
+    "KALEYRA_SID": "HX1",
+    "KALEYRA_API_BASE_URL": "https://api.kaleyra.io",
+}
+
+
+def voice(**keys: JsonValue) -> Document:
+    return {"activeChannels": ["voice"], "sender": {"voice": "+39021"}, **keys}
+
+
+def push(**keys: JsonValue) -> Document:
+    return {"activeChannels": ["push"], **keys}
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> str:
+    file = tmp_path / "account.json"
+    file.write_text("{}")
+    return str(file)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_an_active_channel_without_a_provider_is_an_error(channel: str) -> None:
+    document: Document = {"activeChannels": [channel], "sender": {channel: "a@b.it"}}
+
+    (found,) = problems(document, {})
+
+    assert found.startswith(f"channels.{channel}.providers: nobody carries {channel}")
+
+
+def test_sandbox_is_never_chosen_by_itself() -> None:
+    (found,) = problems(sms(providers={"sandbox": {"concurrency": 1}}), {})
+
+    assert "nobody carries sms" in found
+
+
+def test_sandbox_carries_every_channel_when_named() -> None:
+    channels: Document = {channel: {"providers": ["sandbox"]} for channel in CHANNELS}
+    sender: Document = dict.fromkeys(("email", "sms", "voice"), "a@b.it")
+    found = from_document(
+        {
+            "activeChannels": list(CHANNELS),
+            "sender": sender,
+            "channels": channels,
+            "providers": {"sandbox": {"options": {"fail": 0.5, "latency": "20ms", "lose": 0.1}}},
+        },
+        {},
+    )
+
+    (sandbox,) = found.providers.values()
+    assert (sandbox.url, sandbox.on_unknown_outcome) == (None, "hold")
+    assert sandbox.options == SandboxOptions(latency=0.02, fail=0.5, lose=0.1)
+    assert found.active_channels == CHANNELS
+
+
+def test_an_order_of_providers_with_weights() -> None:
+    found = settings(
+        sms(
+            channels={"sms": {"providers": ["sms-service", {"name": "backup", "weight": 3}]}},
+            providers={"backup": {"type": "sms-service", "url": "http://b", "timeout": "10s"}},
+        )
+    )
+
+    assert found.channels["sms"].providers == (
+        ProviderChoice("sms-service", 1),
+        ProviderChoice("backup", 3),
+    )
+    assert [each.url for each in found.providers.values()] == ["http://sms-service", "http://b"]
+    assert found.warnings == (
+        "channels.sms.providers[1].weight is accepted but has no effect in this version",
+    )
+
+
+def test_a_second_provider_of_a_type_shares_its_variables() -> None:
+    providers: Document = {"backup": {"type": "sms-service"}}
+    document = sms(channels={"sms": {"providers": ["backup"]}}, providers=providers)
+
+    assert settings(document).providers["backup"].url == "http://sms-service"
+
+
+def test_a_url_in_the_file_configures_a_provider_without_any_variable() -> None:
+    found = settings(sms(providers={"sms-service": {"url": "http://x"}}), {})
+
+    assert found.providers["sms-service"].url == "http://x"
+
+
+@pytest.mark.parametrize(
+    ("channel", "providers", "sections", "expected"),
+    [
+        (
+            "sms",
+            ["sms-servce"],
+            {},
+            'providers[0]: "sms-servce" is not a provider; did you',
+        ),
+        ("sms", ["backup"], {"backup": {}}, "providers.backup.type: is missing"),
+        (
+            "sms",
+            ["mail-service"],
+            {},
+            'providers[0]: "mail-service" cannot carry sms; mail',
+        ),
+        ("sms", ["x"], {"x": {"type": "kaleyra"}}, 'providers[0]: "x" cannot carry sms'),
+        ("sms", ["sandbox", "sandbox"], {}, 'providers[1]: "sandbox" stands there twice'),
+        (
+            "sms",
+            ["sms-service"],
+            {},
+            "providers.sms-service.url: is missing; set it or SMS",
+        ),
+        ("sms", [], {}, "channels.sms.providers: a list is not allowed; it must be a list that is"),
+        ("sms", ["x"], {"x": 5}, "providers.x: 5 is not allowed; it must be an object"),
+        ("sms", ["x"], {"x": {"type": "sms"}}, 'x.type: "sms" is not allowed; it must be one of'),
+        ("push", ["kafka2firebase"], {}, "kafka2firebase is not available in this version"),
+    ],
+)
+def test_wrong_providers(
+    channel: str, providers: list[JsonValue], sections: Document, expected: str
+) -> None:
+    document: Document = {
+        "activeChannels": [channel],
+        "sender": {"sms": "Shop"},
+        "channels": {channel: {"providers": providers}},
+        "providers": sections,
+    }
+
+    (found,) = problems(document, {})
+
+    assert expected in found
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "é", "a" * 65, "-a", "a\n"])
+def test_names_of_providers_fit_into_addresses_and_metrics(name: str) -> None:
+    found = problems(sms(providers={name: {"type": "sms-service"}}))
+
+    assert "a provider's name is" in found[0]
+
+
+def test_kafka_goes_before_firebase_and_is_not_there_yet(account: str) -> None:
+    environ = {"KAFKA_BROKERS": "b:9092", "GOOGLE_APPLICATION_CREDENTIALS": account}
+
+    (found,) = problems(push(), environ)
+    assert found.startswith("channels.push.providers: kafka2firebase is not available in this")
+
+    named = settings(push(channels={"push": {"providers": ["firebase"]}}), environ)
+    assert [*named.providers] == ["firebase"]
+
+
+def test_firebase_from_the_environment(account: str) -> None:
+    found = settings(push(), {"GOOGLE_APPLICATION_CREDENTIALS": account}).providers["firebase"]
+
+    assert found.url == "https://fcm.googleapis.com"
+    assert found.credentials == FirebaseCredentials(Path(account))
+    assert found.on_unknown_outcome == "retry"
+
+
+def test_firebase_from_the_file(account: str) -> None:
+    providers: Document = {"firebase": {"credentials": {"file": account}, "url": "http://fcm"}}
+
+    found = settings(push(providers=providers), {}).providers["firebase"]
+
+    assert (found.url, found.credentials) == ("http://fcm", FirebaseCredentials(Path(account)))
+
+
+@pytest.mark.parametrize("path", ["/does/not/exist", "/", "a\0b", "x" * 900])
+def test_a_service_account_that_is_not_there_is_an_error(path: str) -> None:
+    (of_environment,) = problems(push(), {"GOOGLE_APPLICATION_CREDENTIALS": path})
+    providers: Document = {"firebase": {"credentials": {"file": path}}}
+    (of_file,) = problems(push(providers=providers), {})
+
+    assert of_environment == "GOOGLE_APPLICATION_CREDENTIALS: names no file that exists"
+    assert of_file == "providers.firebase.credentials.file: names no file that exists"
+
+
+@pytest.mark.parametrize("name", ["KALEYRA_SID", "KALEYRA_API_SID"])
+def test_kaleyra_from_the_environment(name: str) -> None:
+    environ = KALEYRA | {"KALEYRA_SID": "", name: "HX1"}
+
+    found = settings(voice(), environ).providers["kaleyra"]
+
+    assert found.url == "https://api.kaleyra.io"
+    assert found.credentials == KaleyraCredentials(Secret("hunter2"), "HX1")
+    assert found.options == KaleyraOptions("{text}", {})
+
+
+def test_kaleyra_from_the_file() -> None:
+    section: Document = {
+        "url": "http://k",
+        "credentials": {"apiKey": "key", "sid": "sid"},
+        "options": {"target": '{"tts": "{jsonText}"}', "fields": {"retry": "1"}},
+    }
+
+    found = settings(voice(providers={"kaleyra": section}), {}).providers["kaleyra"]
+
+    assert found.credentials == KaleyraCredentials(Secret("key"), "sid")
+    assert found.options == KaleyraOptions('{"tts": "{jsonText}"}', {"retry": "1"})
+
+
+def test_half_of_kaleyra_names_the_other_half() -> None:
+    found = problems(voice(), {"KALEYRA_SID": "HX1"})
+
+    assert [each.partition(":")[0] for each in found] == [
+        "providers.kaleyra.url",
+        "providers.kaleyra.credentials.apiKey",
+    ]
+
+
+def test_secrets_are_shown_nowhere() -> None:
+    found = settings(voice(), KALEYRA)
+    in_header = problems(voice(), KALEYRA | {"KALEYRA_API_KEY": "hunter2\u00e9"})
+    section: Document = {
+        "url": "http://u:hunter2@k",
+        "credentials": {"apiKey": ["hunter2"], "password": "hunter2"},
+        "options": {"fields": {"pin": 1234567}},
+    }
+    in_file = problems(voice(providers={"kaleyra": section}), KALEYRA)
+
+    assert "hunter2" not in repr(found)
+    assert "hunter2" not in f"{found.providers['kaleyra'].credentials}"
+    assert in_header[0].startswith("KALEYRA_API_KEY: ")
+    assert len(in_file) == 4
+    assert not any(secret in str(in_header + in_file) for secret in ("hunter2", "1234567"))
+    assert Secret("a").reveal() == "a"
+    assert Secret("a") != Secret("b")
+    assert len({Secret("a"), Secret("a")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"credentials": {"apiKey": "x"}}, "credentials.apiKey"),
+        ({"options": {"fail": 0.5}}, "options.fail"),
+        ({"options": {"target": "{text}"}}, "options.target"),
+    ],
+)
+def test_keys_of_another_type_are_errors(section: Document, key: str) -> None:
+    (found,) = problems(sms(providers={"sms-service": section}))
+
+    assert found.startswith(f"providers.sms-service.{key}: sms-service does not know this key")
+
+
+def test_a_sandbox_has_no_url() -> None:
+    (found,) = problems(sms(providers={"sandbox": {"url": "http://x"}}))
+
+    assert found == "providers.sandbox.url: a sandbox has no address"
+
+
+def test_the_shares_of_a_sandbox_add_up_to_one_at_most() -> None:
+    (found,) = problems(sms(providers={"sandbox": {"options": {"fail": 0.6, "lose": 0.5}}}))
+
+    assert "refuse, throttle, fail and lose add up to at most 1" in found
+
+
+def test_a_provider_nobody_uses_is_warned_of() -> None:
+    document = sms(providers={"backup": {"type": "sms-service", "url": "http://b"}})
+
+    found = settings(document, SMS_ENVIRONMENT)
+
+    assert [*found.providers] == ["sms-service"]
+    assert found.warnings == ("providers.backup is not used by any active channel",)
