@@ -1,0 +1,1 @@
+"""One outside service each: build the request, read the answer; nothing else."""

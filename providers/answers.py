@@ -1,0 +1,124 @@
+"""The one place that turns an answer into an attempt: accepted, refused, unavailable, unanswered.
+
+The rules are those of the decided cases in `product.md`: 2xx is accepted whatever the body says,
+3xx is not followed, 408, 425, 429 and 5xx may pass, but 504 leaves open what happened.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Final
+
+from messages.model import (
+    Accepted,
+    Attempt,
+    Delivery,
+    Document,
+    JsonValue,
+    Refused,
+    Unanswered,
+    Unavailable,
+)
+from providers.ports import NotAnswered, NotSent, Reply, Response
+from providers.privacy import scrubbed
+
+TRANSIENT: Final = frozenset({408, 425, 429})
+LONGEST_PAUSE: Final = 3600.0
+"""A provider that asks for more seconds is asked again after these."""
+
+Explain = Callable[[Document], JsonValue]
+"""Finds the text for people in an error's body."""
+Identify = Callable[[Document], JsonValue]
+"""Finds the provider's own id of a message in a success's body."""
+
+
+def mia_message(body: Document) -> JsonValue:
+    """The text of Mia-Platform's error shape (contracts 1.3, 1.8)."""
+    return body.get("message")
+
+
+def no_id(_: Document) -> JsonValue:
+    """For services that name no message."""
+    return None
+
+
+def attempt(
+    reply: Reply,
+    service: str,
+    delivery: Delivery,
+    explain: Explain = mia_message,
+    identify: Identify = no_id,
+) -> Attempt:
+    """What an exchange meant for this delivery. `service` is the name that people know."""
+    if isinstance(reply, NotSent):
+        return Unavailable(f"{service}: {reply.error}")
+    if isinstance(reply, NotAnswered):
+        return Unanswered(f"{service}: {reply.error}")
+    status = reply.status
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Accepted(_short_id(identify(document(reply.body))))
+    error = error_text(reply, service, delivery, explain)
+    if status < HTTPStatus.OK or status == HTTPStatus.GATEWAY_TIMEOUT:
+        return Unanswered(error)
+    if status in TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Unavailable(
+            error, retry_after(reply), throttled=status == HTTPStatus.TOO_MANY_REQUESTS
+        )
+    return Refused(error)
+
+
+def error_text(
+    reply: Response, service: str, delivery: Delivery, explain: Explain = mia_message
+) -> str:
+    """For people: who answered what, and why when it says so; addresses and texts taken out."""
+    said = explain(document(reply.body))
+    why = scrubbed(said, delivery) if isinstance(said, str) else ""
+    return f"{service} answered {reply.status}" + (f": {why}" if why else "")
+
+
+def document(body: bytes) -> Document:
+    """The JSON object that a body holds, or an empty one: answers are never trusted."""
+    if not body.lstrip().startswith(b"{"):
+        return {}
+    try:
+        value: JsonValue = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def retry_after(reply: Response, now: Callable[[], float] = time.time) -> float | None:
+    """The seconds of `Retry-After` on a 429 or 503, clamped; None when absent or not readable.
+
+    RFC 9110, 10.2.3: seconds or an HTTP-date. A date is measured from the answer's own `Date`
+    when it has one, so that differing clocks do no harm.
+    """
+    if reply.status not in (429, 503):
+        return None
+    value = reply.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", value):
+        return min(float(value), LONGEST_PAUSE)
+    until = _timestamp(value)
+    if until is None:
+        return None
+    since = _timestamp(reply.headers.get("date", ""))
+    return min(max(until - (now() if since is None else since), 0.0), LONGEST_PAUSE)
+
+
+def _timestamp(date: str) -> float | None:
+    """Seconds since 1970 of an HTTP-date; one without a zone is in UTC."""
+    try:
+        return parsedate_to_datetime(date if date.rstrip().endswith("GMT") else "").timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _short_id(value: JsonValue) -> str | None:
+    """An id fit for journals and logs: one printable word of at most 200 characters."""
+    fits = isinstance(value, str) and re.fullmatch(r"[!-~]{1,200}", value)
+    return str(value) if fits else None

@@ -1,0 +1,146 @@
+"""Firebase Cloud Messaging HTTP v1: one call a message, with a service account's token.
+
+Contract: FCM HTTP v1 (contracts 2.3).
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+from messages.model import (
+    Accepted,
+    Attempt,
+    Delivery,
+    Document,
+    JsonValue,
+    PushContent,
+    Refused,
+    Unanswered,
+    Unavailable,
+)
+from providers.answers import attempt, document, retry_after
+from providers.fcm_message import fcm_message
+from providers.google_token import GoogleToken, ServiceAccount, Token
+from providers.ports import Reply, Response, Started, Wire
+
+SERVICE: Final = "firebase"
+URL: Final = "https://fcm.googleapis.com"
+QUOTA_PAUSE: Final = 60.0
+"""Seconds to wait over quota when the answer has no `Retry-After`; Google's published advice."""
+
+PERMANENT: Final = {
+    "UNREGISTERED": "the device token is no longer registered: remove it from the user",
+    "SENDER_ID_MISMATCH": "the device token belongs to another Firebase project",
+    "THIRD_PARTY_AUTH_ERROR": "Apple's or the web push key of the Firebase project is not valid",
+    "APNS_AUTH_ERROR": "Apple's key of the Firebase project is not valid",
+}
+TRANSIENT: Final = frozenset({"UNAVAILABLE", "INTERNAL"})
+
+
+class Firebase:
+    """Sends one notification a call. `url` is the base without `/v1`.
+
+    `click_action` is the reference's `androidIntentAction`; empty, it is left out. Tokens are
+    fetched over `token_wire`, which is the same wire unless another is given.
+    """
+
+    def __init__(
+        self,
+        account: ServiceAccount,
+        wire: Wire,
+        *,
+        url: str = URL,
+        click_action: str = "",
+        token_wire: Wire | None = None,
+    ) -> None:
+        project = quote(account.project_id, safe="")
+        self._url = f"{url.rstrip('/')}/v1/projects/{project}/messages:send"
+        self._wire = wire
+        self._token_wire = token_wire or wire
+        self._tokens = GoogleToken(account, self._token_wire)
+        self._click_action = click_action
+
+    async def send(self, delivery: Delivery, started: Started) -> Attempt:
+        """Hand one notification over, after a token was had, which is not counted as a start.
+
+        A refused token is renewed by the next attempt and not within this one, so that no call
+        goes uncounted by the limits.
+        """
+        content = delivery.content
+        if not isinstance(content, PushContent):
+            raise TypeError("Firebase carries push notifications only")
+        token = await self._tokens.get()
+        if not isinstance(token, Token):
+            return token
+        headers = {
+            "content-type": "application/json",
+            "authorization": f"Bearer {token.value}",
+        }
+        message = fcm_message(delivery, content, self._click_action)
+        body = json.dumps(message, separators=(",", ":")).encode()
+        reply = await self._wire.exchange("POST", self._url, headers, body, started)
+        return self._read(reply, delivery, token)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._wire.aclose()
+        await self._token_wire.aclose()
+
+    def _read(self, reply: Reply, delivery: Delivery, token: Token) -> Attempt:
+        general = attempt(reply, SERVICE, delivery, explain=_explain, identify=_name)
+        if isinstance(general, Accepted):
+            self._tokens.accept(token)
+            return general
+        return self._failed(reply, general, token) if isinstance(reply, Response) else general
+
+    def _failed(
+        self, reply: Response, general: Refused | Unavailable | Unanswered, token: Token
+    ) -> Attempt:
+        code = _code(reply)
+        if code in PERMANENT:
+            return Refused(f"firebase: {PERMANENT[code]} ({code})")
+        if code == "QUOTA_EXCEEDED" or reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+            after = retry_after(reply)
+            return Unavailable(
+                general.error, QUOTA_PAUSE if after is None else after, throttled=True
+            )
+        if code in TRANSIENT and isinstance(general, Refused):
+            return Unavailable(general.error)
+        if reply.status == HTTPStatus.UNAUTHORIZED:
+            return self._unauthenticated(token)
+        return general
+
+    def _unauthenticated(self, token: Token) -> Attempt:
+        if self._tokens.refuse(token):
+            return Unavailable("firebase: the access token was refused and is renewed")
+        return Refused(
+            "firebase: a new access token was refused too: check the rights of the service "
+            "account in the credentials file (`client_email`, `project_id`)"
+        )
+
+
+def _error(body: Document) -> Document:
+    error = body.get("error")
+    return error if isinstance(error, dict) else {}
+
+
+def _explain(body: Document) -> JsonValue:
+    return _error(body).get("message")
+
+
+def _name(body: Document) -> JsonValue:
+    return body.get("name")
+
+
+def _code(reply: Response) -> str:
+    """FCM's own `errorCode` when there is one, else Google's general `status`."""
+    error = _error(document(reply.body))
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else []:
+        if isinstance(detail, dict) and isinstance(detail.get("errorCode"), str):
+            return str(detail["errorCode"])
+    status = error.get("status")
+    return status if isinstance(status, str) else ""

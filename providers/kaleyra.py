@@ -1,0 +1,87 @@
+"""Kaleyra's outbound calls: `POST /v1/{SID}/voice/outbound`, a form, with the header `api-key`.
+
+Contract: Kaleyra's outbound calling API as far as it is public (contracts 2.2). What `target`
+holds for text to speech is not documented, so it is a template of the operator's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from messages.model import Attempt, Delivery, Document, JsonValue, TextContent
+from providers.answers import attempt
+from providers.ports import Started, Wire
+
+SERVICE: Final = "kaleyra"
+TARGET: Final = "{text}"
+"""The default of `target`: the words alone."""
+
+
+class Kaleyra:
+    """Makes one call a call. `url` is the base without `/v1`, such as `https://api.kaleyra.io`.
+
+    `target` is a template in which `{text}` becomes the words and `{jsonText}` the same as the
+    inside of a JSON string, for targets that are JSON; all else stays as it is. `fields` go with
+    every call: `retry` (0 to 2), `language`, `timeout`, `dlrurl` … and never replace ours.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        sid: str,
+        api_key: str,
+        wire: Wire,
+        *,
+        target: str = TARGET,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise ValueError("the Kaleyra API key holds a character that no header can")
+        self._url = f"{url.rstrip('/')}/v1/{quote(sid, safe='')}/voice/outbound"
+        self._headers = {
+            "content-type": "application/x-www-form-urlencoded",
+            "api-key": api_key,
+        }
+        self._wire = wire
+        self._target = target
+        self._fields = dict(fields or {})
+
+    async def send(self, delivery: Delivery, started: Started) -> Attempt:
+        """Order one call. Accepted means ordered: what the called person does is not known."""
+        content = delivery.content
+        if not isinstance(content, TextContent):
+            raise TypeError("Kaleyra carries spoken texts only")
+        form = self._fields | {
+            "to": delivery.address,
+            "bridge": delivery.sender,
+            "target": _filled(self._target, content.text),
+        }
+        body = urlencode(form, errors="replace").encode()
+        reply = await self._wire.exchange("POST", self._url, self._headers, body, started)
+        return attempt(reply, SERVICE, delivery, explain=_explain, identify=_id)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._wire.aclose()
+
+
+def _filled(template: str, text: str) -> str:
+    """The template with the words in place, in one pass: words that say `{text}` are words."""
+    json_text = json.dumps(text, ensure_ascii=False)[1:-1]
+    parts = template.split("{text}")
+    return text.join(part.replace("{jsonText}", json_text) for part in parts)
+
+
+def _id(body: Document) -> JsonValue:
+    return body.get("id")
+
+
+def _explain(body: Document) -> JsonValue:
+    """`{"error": {"to": "invalid number"}}` as `to: invalid number`; else `message`."""
+    error = body.get("error")
+    if isinstance(error, dict) and error:
+        return ", ".join(f"{name}: {text}" for name, text in error.items())
+    return body.get("message")

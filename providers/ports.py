@@ -1,0 +1,94 @@
+"""What a provider's adapter offers a guard, and what it needs from a wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from messages.model import Attempt, Delivery
+
+Started = Callable[[], None]
+"""Called once, directly before the first byte of a request leaves, on an open connection."""
+
+
+class Provider(Protocol):
+    """One outside service that carries deliveries of a channel."""
+
+    async def send(self, delivery: Delivery, started: Started) -> Attempt:
+        """Make one attempt. Expected failures are values; what raises is a bug.
+
+        `started` is called directly before bytes that could make the provider act leave; a call
+        that prepares (a token, a look-up) does not count. Cancelling is safe at every await.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+Headers = Mapping[str, str]
+Body = bytes | Sequence[bytes]
+"""A request's body: whole, or in segments, so that a large attachment is shared, not copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer that was read; header names are in lower case.
+
+    `body` is cut at the wire's bound: an answer's status counts, never its length.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """No byte of the request left: the name, the connection or its TLS failed."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotAnswered:
+    """Bytes left and no answer came: what the other side did is unknown."""
+
+    error: str
+
+
+Reply = Response | NotSent | NotAnswered
+
+
+class Wire(Protocol):
+    """Carries one HTTP request to one host and reads the answer.
+
+    A wire has a connection for each call that is open at once, so a call never waits for
+    another one's connection. It follows no redirect and repeats nothing.
+    """
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: Body,
+        started: Started,
+    ) -> Reply:
+        """One request, one answer. `url` is absolute. The caller bounds the time."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+def no_start() -> None:
+    """A `Started` for calls that no limit counts."""
+
+
+def segments(body: Body) -> Iterable[bytes]:
+    """The body's parts in order, empty ones left out."""
+    return filter(None, (body,) if isinstance(body, bytes) else body)

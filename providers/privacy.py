@@ -1,0 +1,55 @@
+"""What a provider says, made fit for logs and callers: short, printable, without what was sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from messages.model import Delivery, EmailContent, PushContent
+
+LONGEST: Final = 200
+READ: Final = 2000
+SHORTEST_TEXT: Final = 4
+
+# Bounded repetitions keep a hostile text from costing more than its length.
+_EMAIL: Final = re.compile(r"[^\s<>\"'(),;:@]{1,64}(?:@|%40)[^\s<>\"'(),;:@]{1,255}", re.I)
+_PHONE: Final = re.compile(r"\+[0-9](?:[ ().\-]{0,2}[0-9]){5,14}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e]+")
+
+
+def scrubbed(said: str, delivery: Delivery) -> str:
+    """At most 200 characters of what a provider said, addresses and rendered texts taken out.
+
+    Besides the delivery's own address anything that looks like one goes: a service may name a
+    carbon copy, or write the number its own way.
+    """
+    text = _CONTROL.sub(" ", said[:READ])
+    for secret in _rendered(delivery):
+        text = text.replace(_CONTROL.sub(" ", secret), "[text]")
+    if delivery.address:
+        text = _own_address(delivery.address).sub("[address]", text)
+    text = _PHONE.sub("[address]", _EMAIL.sub("[address]", text))
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _own_address(address: str) -> re.Pattern[str]:
+    """The delivery's address in any case; a phone number with or without plus and separators."""
+    digits = address.removeprefix("+")
+    if digits.isdecimal():
+        return re.compile(r"\+?" + r"[ ().\-]{0,2}".join(digits))
+    return re.compile(re.escape(address), re.I)
+
+
+def _rendered(delivery: Delivery) -> Iterator[str]:
+    """The texts that were sent, longest first, so that none is left because a part of it went."""
+    content = delivery.content
+    if isinstance(content, EmailContent):
+        texts = [content.subject, content.text, content.html]
+    elif isinstance(content, PushContent):
+        texts = [content.title, content.subtitle, content.message]
+    else:
+        texts = [content.text]
+    said = (text.strip()[:READ] for text in texts if text)
+    return iter(sorted((text for text in said if len(text) >= SHORTEST_TEXT), key=len)[::-1])
