@@ -7,7 +7,8 @@ from collections import Counter
 import trio
 
 from messages.events import DeliveryEnded, Observer
-from messages.model import Failure, Outcome, Receipt, Report
+from messages.model import Outcome, Receipt
+from messages.report import Failure, Report
 
 
 class Collector:

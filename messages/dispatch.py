@@ -17,8 +17,9 @@ from messages.collect import Collector
 from messages.compose import Composer
 from messages.errors import DirectoryUnavailable, JournalUnavailable
 from messages.events import DirectoryFailed, DispatchCrashed, DispatchEnded, Observer
-from messages.model import Channel, Cursor, Delivery, Envelope, Page, Reason, Receipt, Report
+from messages.model import Channel, Cursor, Delivery, Envelope, Page, Reason, Receipt
 from messages.ports import Enrolment, Journal, Post
+from messages.report import Report
 from messages.resolve import Pages
 
 SLICE: Final = 100

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, Literal, TypeAlias
@@ -289,23 +289,3 @@ class Unanswered:
 
 
 Attempt = Accepted | Refused | Unavailable | Unanswered
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One entry of the answer's `failures`."""
-
-    user_id: str
-    channel: Channel
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What is known of a dispatch at one moment; `failures` is bounded, the numbers are not."""
-
-    dispatch_id: str
-    failures: Sequence[Failure]
-    failures_total: int
-    pending: int
-    counts: Mapping[Outcome, int]

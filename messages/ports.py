@@ -16,6 +16,7 @@ from messages.model import (
     Envelope,
     Outcome,
     Page,
+    Reason,
     Receipt,
 )
 
@@ -104,6 +105,62 @@ class Journal(Protocol):
 
         Raises:
             JournalUnavailable: it, or one of those outcomes, could not be written.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchRecord:
+    """A dispatch as the journal knows it; times are milliseconds since 1970."""
+
+    id: str
+    state: str
+    channels: Sequence[str]
+    counts: Mapping[str, int]
+    created_at: int
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """A delivery as the journal knows it; times are milliseconds since 1970."""
+
+    id: str
+    channel: Channel
+    user_id: str
+    outcome: Outcome
+    reason: Reason | None
+    error: str | None
+    provider: str | None
+    provider_message_id: str | None
+    attempts: int
+    created_at: int
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFilter:
+    """Which deliveries are asked for; an empty or absent part asks for all."""
+
+    outcomes: Sequence[Outcome] = ()
+    channel: Channel | None = None
+    user_id: str | None = None
+
+
+class Records(Protocol):
+    """What the journal tells of dispatches, running and done."""
+
+    async def dispatch(self, dispatch_id: str) -> DispatchRecord | None:
+        """The dispatch with this id, if there is one. Raises JournalUnavailable."""
+        ...
+
+    async def deliveries(
+        self, dispatch_id: str, wanted: RecordFilter, after: str, limit: int
+    ) -> Sequence[DeliveryRecord]:
+        """At most `limit` deliveries by id, from the one behind `after` on ("" is the beginning).
+
+        Raises:
+            JournalUnavailable: the journal cannot be read.
         """
         ...
 

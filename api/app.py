@@ -1,0 +1,111 @@
+"""The HTTP application: routes, the error shape, a log line a request."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import uuid4
+
+from quart import Response, g, request
+from quart_trio import QuartTrio
+
+from api import errors
+from api.dispatches import dispatch_routes
+from api.documentation import documentation_routes
+from api.logs import TRACE
+from api.metrics import Metrics
+from api.operations import Probes, operation_routes
+from api.send import Waiting, send_routes
+from messages.pipeline import Pipeline
+from messages.ports import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What the configuration says of the HTTP edge."""
+
+    most_body_bytes: int
+    waiting: Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application works with."""
+
+    pipeline: Pipeline
+    records: Records
+    probes: Probes
+    metrics: Metrics
+    logger: logging.Logger
+
+
+def create_app(parts: Parts, edge: Edge) -> QuartTrio:
+    """The application, ready to be served."""
+    app = QuartTrio("carillon", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = edge.most_body_bytes
+    app.config["RESPONSE_TIMEOUT"] = None  # it would cut long answers
+    app.url_map.strict_slashes = False
+    app.logger = parts.logger  # a cached property: ours, and no global one
+    errors.register(app)
+    for routes in (send_routes(parts.pipeline, edge.waiting), dispatch_routes(parts.records)):
+        app.register_blueprint(routes, url_prefix=edge.waiting.prefix)
+    app.register_blueprint(operation_routes(parts.probes))
+    app.register_blueprint(documentation_routes(parts.probes.version, edge.waiting.prefix))
+    _observe_requests(app, parts.metrics, parts.logger)
+    return app
+
+
+def _observe_requests(app: QuartTrio, metrics: Metrics, logger: logging.Logger) -> None:
+    @app.before_request
+    async def _started() -> None:
+        g.started = time.perf_counter()
+        g.request_id = request.headers.get("X-Request-Id") or str(uuid4())
+        if logger.isEnabledFor(TRACE):
+            logger.log(TRACE, "incoming request", extra={"fields": _request_fields()})
+
+    @app.after_request
+    async def _ended(response: Response) -> Response:
+        if _has_body() and not g.get("body_was_read", False):
+            # What is left of the body would be taken for the next request.
+            response.headers["Connection"] = "close"
+        seconds = time.perf_counter() - g.started
+        rule = request.url_rule
+        metrics.request_ended(
+            request.method if rule else "*",
+            rule.rule if rule else "none",
+            response.status_code,
+            seconds,
+        )
+        is_probe = request.path.startswith("/-/")
+        level = (
+            logging.ERROR
+            if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+            else logging.INFO
+        )
+        if logger.isEnabledFor(level) and (not is_probe or level == logging.ERROR):
+            fields = _request_fields() | {
+                "http.response.statusCode": response.status_code,
+                "http.response.body.bytes": response.content_length,
+                "responseTime": round(seconds * 1000, 3),
+                "dispatchId": response.headers.get("Dispatch-Id"),
+            }
+            logger.log(level, "request completed", extra={"fields": fields})
+        return response
+
+
+def _has_body() -> bool:
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
+
+
+def _request_fields() -> dict[str, object]:
+    return {
+        "reqId": g.request_id,
+        "http.request.method": request.method,
+        "http.request.userAgent.original": request.headers.get("User-Agent"),
+        "url.path": request.path,
+        "host.hostname": request.host.partition(":")[0],
+        "host.forwardedHost": request.headers.get("X-Forwarded-Host"),
+        "host.ip": request.remote_addr,
+    }

@@ -1,0 +1,108 @@
+"""`GET /dispatches/{id}` and its deliveries: what the journal knows, a page at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final, get_args
+
+from quart import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
+
+from api.answers import json_answer
+from messages.errors import BadCommand
+from messages.model import CHANNELS, Channel, Outcome
+from messages.ports import DeliveryRecord, RecordFilter, Records
+
+DEFAULT_LIMIT: Final = 100
+MOST: Final = 1000
+_OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+
+
+def dispatch_routes(records: Records) -> Blueprint:
+    """The routes, for an app to mount."""
+    routes = Blueprint("dispatches", __name__)
+
+    @routes.get("/dispatches/<dispatch_id>", provide_automatic_options=False)
+    async def show(dispatch_id: str) -> Response:
+        record = await records.dispatch(dispatch_id)
+        if record is None:
+            raise NotFound
+        return json_answer(
+            {
+                "id": record.id,
+                "state": record.state,
+                "channels": record.channels,
+                "counts": dict.fromkeys(_OUTCOMES, 0) | dict(record.counts),
+                "createdAt": _time(record.created_at),
+                "endedAt": _time(record.ended_at),
+            }
+        )
+
+    @routes.get("/dispatches/<dispatch_id>/deliveries", provide_automatic_options=False)
+    async def deliveries(dispatch_id: str) -> Response:
+        if await records.dispatch(dispatch_id) is None:
+            raise NotFound
+        limit = _limit()
+        found = await records.deliveries(
+            dispatch_id, _wanted(), request.args.get("cursor", ""), limit
+        )
+        return json_answer(
+            {
+                "deliveries": [_delivery(one) for one in found],
+                "next": found[-1].id if len(found) == limit else None,
+            }
+        )
+
+    return routes
+
+
+def _wanted() -> RecordFilter:
+    outcomes: list[Outcome] = []
+    for name in request.args.getlist("outcome"):
+        for outcome in _OUTCOMES:
+            if name == outcome:
+                outcomes.append(outcome)
+                break
+        else:
+            raise BadCommand(f"outcome must be one of {', '.join(_OUTCOMES)}")
+    return RecordFilter(outcomes, _channel(request.args.get("channel")), request.args.get("userId"))
+
+
+def _channel(name: str | None) -> Channel | None:
+    if name is None:
+        return None
+    for channel in CHANNELS:
+        if name == channel:
+            return channel
+    raise BadCommand(f"channel must be one of {', '.join(CHANNELS)}")
+
+
+def _limit() -> int:
+    text = request.args.get("limit", str(DEFAULT_LIMIT))
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0  # noqa: PLR2004
+    if not 1 <= limit <= MOST:
+        raise BadCommand(f"limit must be a whole number from 1 to {MOST}")
+    return limit
+
+
+def _delivery(record: DeliveryRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "userId": record.user_id,
+        "channel": record.channel,
+        "outcome": record.outcome,
+        "reason": record.reason,
+        "error": record.error,
+        "provider": record.provider,
+        "providerMessageId": record.provider_message_id,
+        "attempts": record.attempts,
+        "createdAt": _time(record.created_at),
+        "endedAt": _time(record.ended_at),
+    }
+
+
+def _time(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,80 @@
+"""The one shape of every error answer, and what maps to which status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from quart import Quart, Response, current_app, request
+from werkzeug.exceptions import HTTPException
+
+from api.answers import json_answer
+from messages.errors import BadCommand, TryLater
+
+PHRASES: Final[Mapping[int, str]] = {
+    400: "Bad request",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "Request timeout",
+    413: "Payload too large",
+    415: "Unsupported media type",
+    500: "Internal server error",
+    503: "Service unavailable",
+}
+_MESSAGES: Final[Mapping[int, str]] = {
+    408: "The request body did not arrive in time",
+    413: "Payload too large",
+    415: "The body must be application/json",
+}
+
+
+class UnsupportedMediaType(Exception):
+    """The body is of another media type than application/json."""
+
+
+def error_answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An error in the shape that every route answers with; `statusCode` is a string."""
+    phrase = PHRASES.get(status, PHRASES[400 if status < HTTPStatus.INTERNAL_SERVER_ERROR else 500])
+    body = {"statusCode": str(status), "error": phrase, "message": message}
+    return json_answer(body, status, headers)
+
+
+def register(app: Quart) -> None:
+    """Make every error of the app answer in this shape."""
+    app.register_error_handler(BadCommand, _bad_command)
+    app.register_error_handler(TryLater, _try_later)
+    app.register_error_handler(UnsupportedMediaType, _unsupported)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _bug)
+
+
+async def _bad_command(error: BadCommand) -> Response:
+    return error_answer(400, str(error))
+
+
+async def _try_later(error: TryLater) -> Response:
+    return error_answer(503, str(error), {"Retry-After": str(error.retry_after)})
+
+
+async def _unsupported(_: UnsupportedMediaType) -> Response:
+    return error_answer(415, _MESSAGES[415])
+
+
+async def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return error_answer(status, _message(status, error), headers)
+
+
+async def _bug(error: Exception) -> Response:
+    current_app.logger.error("unexpected error", exc_info=error)
+    return error_answer(500, "Something went wrong on our side; the log has the details")
+
+
+def _message(status: int, error: HTTPException) -> str:
+    if status == HTTPStatus.NOT_FOUND:
+        return f"Route {request.method}:{request.path} not found"
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{request.path} does not take {request.method}"
+    return _MESSAGES.get(status, error.description or PHRASES.get(status, "Error"))

@@ -1,0 +1,180 @@
+"""JSON logs, one object a line, with the field names that Mia-Platform services use.
+
+Levels are numbers (10 trace … 60 fatal), times are milliseconds since 1970. Ids of dispatches and
+deliveries are logged; user ids, addresses, texts and secrets never are. An exception's own words
+may quote any of them, so a crash is logged by its type and the places it passed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import traceback
+from collections.abc import Mapping
+from typing import IO, Final
+
+from messages.events import (
+    AttemptEnded,
+    BreakerMoved,
+    ChannelQuarantined,
+    DeliveryEnded,
+    DirectoryFailed,
+    DispatchAccepted,
+    DispatchCrashed,
+    DispatchEnded,
+    Event,
+    WorkerCrashed,
+)
+
+TRACE: Final = 5
+_LEVELS: Final[Mapping[str, int]] = {
+    "trace": TRACE,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+    "silent": logging.CRITICAL + 1,
+}
+_PINO: Final[Mapping[int, int]] = {
+    TRACE: 10,
+    logging.DEBUG: 20,
+    logging.INFO: 30,
+    logging.WARNING: 40,
+    logging.ERROR: 50,
+    logging.CRITICAL: 60,
+}
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a record; `extra={"fields": {...}}` adds to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pid = os.getpid()
+        self._hostname = socket.gethostname()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its line break."""
+        line: dict[str, object] = {
+            "level": _PINO.get(record.levelno, 30),
+            "time": int(record.created * 1000),
+            "pid": self._pid,
+            "hostname": self._hostname,
+            "msg": record.getMessage(),
+        }
+        fields = getattr(record, "fields", None)
+        if isinstance(fields, dict):
+            line.update(fields)
+        if record.exc_info and record.exc_info[1] is not None:
+            line["err"] = describe_crash(record.exc_info[1])
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def make_logger(level: str, stream: IO[str]) -> logging.Logger:
+    """The service's logger, writing to a stream. `level` is a name of the configuration."""
+    logging.addLevelName(TRACE, "TRACE")
+    logger = logging.Logger("carillon", _LEVELS[level])  # no global registry
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    logger.addHandler(handler)
+    return logger
+
+
+def describe_crash(error: BaseException) -> Mapping[str, object]:
+    """An exception's type and the places it passed, without its own words."""
+    described: dict[str, object] = {
+        "type": type(error).__name__,
+        "stack": [
+            f"{frame.filename}:{frame.lineno} in {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)
+        ],
+    }
+    if isinstance(error, BaseExceptionGroup):
+        described["errors"] = [describe_crash(inner) for inner in error.exceptions]
+    return described
+
+
+class EventLog:
+    """An observer that writes events to the log."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def __call__(self, event: Event) -> None:
+        """Log one event."""
+        match event:
+            case DeliveryEnded(receipt):
+                level = logging.INFO if receipt.is_failure else logging.DEBUG
+                self._log(
+                    level,
+                    "delivery ended",
+                    dispatchId=receipt.dispatch_id,
+                    deliveryId=receipt.delivery_id,
+                    channel=receipt.channel,
+                    outcome=receipt.outcome,
+                    reason=receipt.reason,
+                    provider=receipt.provider,
+                    attempts=receipt.attempts,
+                )
+            case AttemptEnded():
+                self._attempt(event)
+            case DispatchAccepted(dispatch_id, channels):
+                self._log(
+                    logging.INFO, "dispatch accepted", dispatchId=dispatch_id, channels=channels
+                )
+            case DispatchEnded(dispatch_id, counts, seconds):
+                self._log(
+                    logging.INFO,
+                    "dispatch ended",
+                    dispatchId=dispatch_id,
+                    counts=counts,
+                    seconds=round(seconds, 3),
+                )
+            case _:
+                self._trouble(event)
+
+    def _attempt(self, event: AttemptEnded) -> None:
+        level = logging.DEBUG if event.result == "accepted" else logging.WARNING
+        self._log(
+            level,
+            "attempt ended",
+            dispatchId=event.dispatch_id,
+            deliveryId=event.delivery_id,
+            channel=event.channel,
+            provider=event.provider,
+            result=event.result,
+            responseTime=round(event.seconds * 1000, 1),
+        )
+
+    def _trouble(self, event: Event) -> None:
+        match event:
+            case DirectoryFailed(dispatch_id, error):
+                self._log(logging.ERROR, "directory unavailable", dispatchId=dispatch_id, why=error)
+            case BreakerMoved(provider, state):
+                self._log(logging.WARNING, "breaker moved", provider=provider, state=state)
+            case WorkerCrashed(channel, error, delivery_id):
+                self._log(
+                    logging.ERROR,
+                    "worker crashed",
+                    channel=channel,
+                    deliveryId=delivery_id,
+                    err=describe_crash(error),
+                )
+            case ChannelQuarantined(channel, restarts):
+                self._log(
+                    logging.CRITICAL, "channel quarantined", channel=channel, restarts=restarts
+                )
+            case DispatchCrashed(dispatch_id, error):
+                self._log(
+                    logging.ERROR,
+                    "dispatch crashed",
+                    dispatchId=dispatch_id,
+                    err=describe_crash(error),
+                )
+
+    def _log(self, level: int, message: str, **fields: object) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, message, extra={"fields": fields})

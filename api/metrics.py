@@ -1,0 +1,150 @@
+"""Prometheus metrics: an observer that counts, and gauges read when they are asked for.
+
+No label holds an id, an address or a template: channel, provider, outcome and the like only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from messages.events import (
+    AttemptEnded,
+    ChannelQuarantined,
+    DeliveryEnded,
+    DispatchAccepted,
+    DispatchEnded,
+    Event,
+    WorkerCrashed,
+)
+
+if TYPE_CHECKING:
+    from actors.guard import Guard
+    from supervisor import Supervisor
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_BREAKER: Final[Mapping[str, int]] = {"closed": 0, "half-open": 1, "open": 2}
+
+
+class Metrics:
+    """Counts events. Call it with each one; `registry` is what is exposed."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._dispatches = Counter("carillon_dispatches", "Dispatches accepted.", registry=registry)
+        self._open = 0
+        self._deliveries = Counter(
+            "carillon_deliveries",
+            "Deliveries that ended.",
+            ["channel", "provider", "outcome", "reason"],
+            registry=registry,
+        )
+        self._attempts = Counter(
+            "carillon_attempts",
+            "Calls to providers that ended.",
+            ["channel", "provider", "result"],
+            registry=registry,
+        )
+        self._attempt_seconds = Histogram(
+            "carillon_attempt_duration_seconds",
+            "From the first byte of a call to its answer.",
+            ["channel", "provider"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._dispatch_seconds = Histogram(
+            "carillon_dispatch_duration_seconds",
+            "From acceptance to the end of the last delivery.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._restarts = Counter(
+            "carillon_worker_restarts",
+            "Workers that crashed and were started again.",
+            ["channel"],
+            registry=registry,
+        )
+        self._quarantines = Counter(
+            "carillon_channel_quarantines",
+            "Times a channel passed its restart limit.",
+            ["channel"],
+            registry=registry,
+        )
+        self._requests = Histogram(
+            "http_request_duration_seconds",
+            "HTTP requests answered.",
+            ["method", "route", "status_code"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def __call__(self, event: Event) -> None:
+        """Count one event."""
+        match event:
+            case DeliveryEnded(receipt):
+                self._deliveries.labels(
+                    receipt.channel, receipt.provider or "none", receipt.outcome, receipt.reason
+                ).inc()
+            case AttemptEnded(channel=channel, provider=provider):
+                self._attempts.labels(channel, provider, event.result).inc()
+                self._attempt_seconds.labels(channel, provider).observe(event.seconds)
+            case DispatchAccepted():
+                self._dispatches.inc()
+            case DispatchEnded(seconds=seconds):
+                self._dispatch_seconds.observe(seconds)
+            case WorkerCrashed(channel):
+                self._restarts.labels(channel).inc()
+            case ChannelQuarantined(channel):
+                self._quarantines.labels(channel).inc()
+            case _:
+                pass
+
+    def request_ended(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one HTTP request. `route` is the pattern, never the path that was asked for."""
+        self._requests.labels(method, route, str(status)).observe(seconds)
+
+
+class Gauges(Collector):
+    """Reads supervisor and guards when the metrics are asked for."""
+
+    def __init__(self, supervisor: Supervisor, guards: Sequence[Guard]) -> None:
+        self._supervisor = supervisor
+        self._guards = guards
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Nothing: the registry need not collect in order to register."""
+        yield from ()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """What is going on at this moment."""
+        yield from self._of_providers()
+        yield from self._of_channels()
+
+    def _of_providers(self) -> Iterator[GaugeMetricFamily]:
+        waiting = _gauge("carillon_provider_waiting", "Deliveries that wait for a limit.")
+        flying = _gauge("carillon_provider_in_flight", "Calls that are open.")
+        breaker = _gauge("carillon_provider_breaker", "0 closed, 1 half-open, 2 open.")
+        paused = _gauge("carillon_provider_paused_seconds", "What is left of a pause.")
+        for guard in self._guards:
+            now = guard.statistics()
+            waiting.add_metric([guard.name], now.waiting)
+            flying.add_metric([guard.name], now.in_flight)
+            breaker.add_metric([guard.name], _BREAKER[now.breaker])
+            paused.add_metric([guard.name], now.paused_for)
+        yield from (waiting, flying, breaker, paused)
+
+    def _of_channels(self) -> Iterator[GaugeMetricFamily]:
+        depth = _gauge("carillon_mailbox_depth", "Messages queued or parked.", "channel")
+        quarantined = _gauge("carillon_channel_quarantined", "1 while out of service.", "channel")
+        for name, status in self._supervisor.status().items():
+            depth.add_metric([name], status.depth)
+            quarantined.add_metric([name], status.state == "quarantined")
+        yield from (depth, quarantined)
+
+
+def _gauge(name: str, help_text: str, label: str = "provider") -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, labels=[label])

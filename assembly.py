@@ -1,0 +1,214 @@
+"""Settings in, working parts out: which adapter stands behind which port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import assert_never
+
+import httpx
+
+from actors.breaker import BreakerSettings
+from actors.guard import Guard, Limits, Retry
+from actors.rate import Rate
+from actors.worker import Route
+from messages.events import Observer
+from messages.model import Channel, Delivery
+from messages.patience import Patience
+from messages.pipeline import Rules
+from messages.ports import Directory, Files
+from messages.templates import Engine
+from messages.templates import Limits as TemplateLimits
+from providers.firebase import URL as FCM_URL
+from providers.firebase import Firebase
+from providers.google_token import read_service_account
+from providers.httpx_wire import HttpxWire
+from providers.kaleyra import Kaleyra
+from providers.mail_service import MailService
+from providers.ports import Provider, Wire
+from providers.sandbox import Rehearsal, Sandbox
+from providers.sms_service import SmsService
+from settings import (
+    ConfigurationError,
+    FirebaseCredentials,
+    KaleyraCredentials,
+    KaleyraOptions,
+    ProviderSettings,
+    SandboxOptions,
+    Settings,
+)
+from stores.crud_service import CrudDirectory
+from stores.files import FilesDirectory, FileService, NoFiles
+from stores.sqlite import open_store
+from stores.sqlite_directory import SqliteDirectory, index_users
+from supervisor import ChannelSpec
+
+SandboxListener = Callable[[Delivery], None]
+
+
+def rules(settings: Settings) -> Rules:
+    """What the configuration says of every dispatch."""
+    return Rules(
+        active_channels=settings.active_channels,
+        senders=settings.senders,
+        user_fields=settings.user_fields,
+        escape_everywhere=settings.escape_everywhere,
+        most_failures=settings.limits.failures,
+        open_dispatches=settings.limits.open_dispatches,
+        patience=Patience(attempts=settings.directory.attempts),
+    )
+
+
+def engine(settings: Settings) -> Engine:
+    """The template engine with the configured limits."""
+    limits = settings.template_limits
+    return Engine(
+        limits=TemplateLimits(
+            template_bytes=limits.template_bytes,
+            nesting=limits.nesting,
+            steps=limits.steps,
+            output_bytes=limits.output_bytes,
+            partial_depth=limits.partial_depth,
+        )
+    )
+
+
+def prepare_store(settings: Settings) -> Path:
+    """The embedded store's file, at its newest schema and ready to be read by our fields.
+
+    Raises StoreError.
+    """
+    path = settings.directory.store_path
+    connection = open_store(path)
+    try:
+        index_users(connection, settings.user_fields)
+    finally:
+        connection.close()
+    return path
+
+
+def directory(settings: Settings, client: httpx.AsyncClient, stack: AsyncExitStack) -> Directory:
+    """Where users and templates are read from."""
+    chosen = settings.directory
+    if chosen.crud_url is None:
+        embedded = SqliteDirectory(chosen.store_path, settings.user_fields)
+        stack.callback(embedded.close)
+        return embedded
+    return CrudDirectory(
+        client,
+        chosen.crud_url,
+        users=chosen.users_collection or "users",
+        templates=chosen.templates_collection,
+        fields=settings.user_fields,
+        timeout=chosen.timeout,
+    )
+
+
+def files(settings: Settings, client: httpx.AsyncClient) -> Files:
+    """Where attachments are fetched from."""
+    if settings.files.url is not None:
+        return FileService(client, settings.files.url, timeout=settings.directory.timeout)
+    if settings.files.directory is not None:
+        return FilesDirectory(settings.files.directory)
+    return NoFiles()
+
+
+def guards(
+    settings: Settings,
+    observe: Observer,
+    stack: AsyncExitStack,
+    on_sandbox_message: SandboxListener | None,
+) -> Mapping[str, Guard]:
+    """One guard a provider that an active channel uses."""
+    made: dict[str, Guard] = {}
+    tls = httpx.create_ssl_context()  # shared: to make one takes time and memory
+    for name, section in settings.providers.items():
+        provider = _provider(section, settings, HttpxWire(tls), on_sandbox_message)
+        stack.push_async_callback(provider.aclose)
+        made[name] = Guard(name, provider, _limits(section), observe)
+    return made
+
+
+def channels(settings: Settings, made: Mapping[str, Guard]) -> list[ChannelSpec]:
+    """One specification an active channel."""
+    return [_channel(name, settings, made) for name in settings.active_channels]
+
+
+def _channel(name: Channel, settings: Settings, made: Mapping[str, Guard]) -> ChannelSpec:
+    choices = settings.channels[name].providers
+    return ChannelSpec(name, Route([made[choice.name] for choice in choices]))
+
+
+def _limits(section: ProviderSettings) -> Limits:
+    return Limits(
+        concurrency=section.concurrency,
+        rates=tuple(Rate(rate.limit, rate.per) for rate in section.rate),
+        timeout=section.timeout,
+        retry=Retry(section.retry.attempts, section.retry.first_delay, section.retry.max_delay),
+        breaker=BreakerSettings(section.breaker.failures, section.breaker.cooldown),
+        on_unknown_outcome=section.on_unknown_outcome,
+    )
+
+
+def _provider(
+    section: ProviderSettings,
+    settings: Settings,
+    wire: Wire,
+    on_message: SandboxListener | None,
+) -> Provider:
+    match section.type:
+        case "mail-service":
+            return MailService(section.url or "", wire)
+        case "sms-service":
+            return SmsService(section.url or "", wire)
+        case "kaleyra":
+            return _kaleyra(section, wire)
+        case "firebase":
+            return _firebase(section, settings.android_intent_action, wire)
+        case "sandbox":
+            return Sandbox(_rehearsal(section.options), on_message)
+        case "kafka2firebase":
+            raise ConfigurationError([f"providers.{section.name}: not in this version"])
+    assert_never(section.type)
+
+
+def _kaleyra(section: ProviderSettings, wire: Wire) -> Kaleyra:
+    credentials, options = section.credentials, section.options
+    if not isinstance(credentials, KaleyraCredentials):
+        raise ConfigurationError([f"providers.{section.name}.credentials are missing"])
+    if not isinstance(options, KaleyraOptions):
+        options = KaleyraOptions()
+    return Kaleyra(
+        section.url or "",
+        credentials.sid,
+        credentials.api_key.reveal(),
+        wire,
+        target=options.target,
+        fields=options.fields,
+    )
+
+
+def _firebase(section: ProviderSettings, click_action: str, wire: Wire) -> Firebase:
+    credentials = section.credentials
+    if not isinstance(credentials, FirebaseCredentials):
+        raise ConfigurationError([f"providers.{section.name}.credentials are missing"])
+    try:
+        account = read_service_account(credentials.file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            [f"providers.{section.name}.credentials.file {credentials.file}: {error}"]
+        ) from None
+    return Firebase(account, wire, url=section.url or FCM_URL, click_action=click_action)
+
+
+def _rehearsal(options: object) -> Rehearsal:
+    if not isinstance(options, SandboxOptions):
+        return Rehearsal()
+    return Rehearsal(
+        latency=options.latency,
+        refuse=options.refuse,
+        fail=options.fail,
+        throttle=options.throttle,
+        lose=options.lose,
+    )

@@ -1,0 +1,117 @@
+"""A whole service in this process, over a real socket, for scenario tests."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import trio
+
+from api.logs import make_logger
+from messages.events import DeliveryEnded, Event
+from messages.model import CHANNELS, Delivery, Document, JsonValue
+from service import Extras, Stop, run
+from settings import Settings, from_document
+from stores.sqlite import open_store
+from stores.sqlite_directory import import_documents
+
+SENDERS: JsonValue = {"email": "shop@example.com", "sms": "Shop", "voice": "+390212345678"}
+
+
+@dataclass
+class Running:
+    """A service that listens, and what a test can see of it."""
+
+    url: str
+    client: httpx.AsyncClient
+    stop: Stop
+    log: io.StringIO
+    events: list[Event]
+    sent: list[Delivery] = field(default_factory=list)
+
+    async def send(self, **body: object) -> httpx.Response:
+        """Post a dispatch; `channels`, title and content have defaults."""
+        whole = {"channels": ["email"], **body}
+        if "templateId" not in whole:
+            whole = {"messageTitle": "Title", "messageContent": "Content", **whole}
+        return await self.client.post("/send", json=whole)
+
+    async def until(self, true: Callable[[], object], within: float = 10.0) -> None:
+        """Wait until something is true of what this process can see."""
+        with trio.fail_after(within):
+            while not true():
+                await trio.sleep(0.005)
+
+    def outcomes(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """Outcome and reason of every delivery that ended, by user id and channel."""
+        receipts = [event.receipt for event in self.events if isinstance(event, DeliveryEnded)]
+        return {(one.user_id, one.channel): (one.outcome, one.reason) for one in receipts}
+
+    @property
+    def log_lines(self) -> list[dict[str, object]]:
+        """What the service has logged."""
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+
+def sandbox_configuration(**changes: JsonValue) -> Document:
+    """A configuration with every channel on a sandbox of its own."""
+    return {
+        "activeChannels": list(CHANNELS),
+        "sender": SENDERS,
+        "channels": {name: {"providers": [f"{name}-sandbox"]} for name in CHANNELS},
+        "providers": {f"{name}-sandbox": {"type": "sandbox"} for name in CHANNELS},
+        **changes,
+    }
+
+
+def fill_store(
+    path: Path, users: Sequence[Document] = (), templates: Sequence[Document] = ()
+) -> None:
+    """Put documents into an embedded store."""
+    connection = open_store(path)
+    for _ in import_documents(connection, "user", users):
+        pass
+    for _ in import_documents(connection, "template", templates):
+        pass
+    connection.close()
+
+
+def settings_for(
+    folder: Path, configuration: JsonValue, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings with a store in a folder and any free port."""
+    surroundings = {
+        "STORE_URL": f"sqlite:///{folder / 'carillon.db'}",
+        "HTTP_PORT": "0",
+        **(environ or {}),
+    }
+    return from_document(configuration, surroundings)
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    configuration: JsonValue = None,
+    *,
+    users: Sequence[Document] = (),
+    templates: Sequence[Document] = (),
+    environ: Mapping[str, str] | None = None,
+) -> AsyncGenerator[Running]:
+    """A service around the body; it is stopped and drained after it."""
+    settings = settings_for(folder, configuration or sandbox_configuration(), environ)
+    await trio.to_thread.run_sync(fill_store, settings.directory.store_path, users, templates)
+    stop, log = Stop(), io.StringIO()
+    events: list[Event] = []
+    sent: list[Delivery] = []
+    extras = Extras([events.append], sent.append)
+    logger = make_logger("debug", log)
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(run, settings, stop, logger, extras)
+        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            yield Running(url, client, stop, log, events, sent)
+        stop.asked.set()

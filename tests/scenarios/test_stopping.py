@@ -1,0 +1,157 @@
+"""SIGTERM drains: requests in flight are answered, what has not started is told, exit code 0."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import trio
+
+from messages.model import Document, JsonValue
+from tests.running import fill_store, running, sandbox_configuration
+
+USERS: list[Document] = [
+    {"_id": f"u{number}", "emailAddress": f"u{number}@x.test"} for number in range(40)
+]
+NAMES = [str(user["_id"]) for user in USERS]
+MESSAGE = {"channels": ["email"], "messageTitle": "T", "messageContent": "C"}
+
+
+def configuration(latency: str, **changes: JsonValue) -> Document:
+    whole = sandbox_configuration(activeChannels=["email"], **changes)
+    whole["channels"] = {"email": {"providers": ["email-sandbox"]}}
+    whole["providers"] = {"email-sandbox": {"type": "sandbox", "options": {"latency": latency}}}
+    return whole
+
+
+@asynccontextmanager
+async def process(
+    folder: Path, document: Document, **environ: str
+) -> AsyncGenerator[tuple[trio.Process, str]]:
+    """`carillon serve` as a process of its own, and its address."""
+    file = folder / "configuration.json"
+    file.write_text(json.dumps(document))
+    store = folder / "carillon.db"
+    fill_store(store, USERS)
+    surroundings = {
+        "PATH": os.environ["PATH"],
+        "CONFIGURATION_PATH": str(file),
+        "STORE_URL": f"sqlite:///{store}",
+        "HTTP_PORT": "0",
+        **environ,
+    }
+    command = [sys.executable, "-m", "cli.main", "serve"]
+    it = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, env=surroundings)
+    assert it.stdout is not None
+    async with it.stdout:
+        text = ""
+        with trio.fail_after(15):
+            while "listening on " not in text:
+                text += (await it.stdout.receive_some()).decode()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_read_on, it.stdout)
+            try:
+                yield it, text.split("listening on ")[1].split('"')[0]
+            finally:
+                if it.returncode is None:
+                    it.kill()
+                    await it.wait()
+                nursery.cancel_scope.cancel()
+
+
+async def _read_on(stream: trio.abc.ReceiveStream) -> None:
+    async for _ in stream:
+        pass
+
+
+async def test_a_request_in_flight_is_answered_and_the_exit_code_is_0(tmp_path: Path) -> None:
+    async with process(tmp_path, configuration("500ms")) as (it, url):
+        async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+
+            async def terminate_soon() -> None:
+                await trio.sleep(0.25)
+                it.send_signal(signal.SIGTERM)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(terminate_soon)
+                answer = await client.post("/send", json={**MESSAGE, "recipients": NAMES})
+        with trio.fail_after(10):
+            assert await it.wait() == 0
+    assert answer.json() == {"failures": []}
+
+
+async def test_what_has_not_started_when_the_drain_ends_is_told(tmp_path: Path) -> None:
+    document = configuration("30s", drain="300ms")
+    async with process(tmp_path, document) as (it, url):
+        async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+
+            async def terminate_soon() -> None:
+                await trio.sleep(0.25)
+                it.send_signal(signal.SIGTERM)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(terminate_soon)
+                answer = await client.post("/send", json={**MESSAGE, "recipients": NAMES})
+        with trio.fail_after(10):
+            assert await it.wait() == 0
+    errors = [one["error"] for one in answer.json()["failures"]]
+    assert len(errors) == 40
+    assert errors.count("Service stopping") == 20  # the others were with the provider
+    assert sum("unknown" in error for error in errors) == 20
+
+
+async def test_it_serves_on_until_the_wait_is_over_and_a_second_signal_ends_it(
+    tmp_path: Path,
+) -> None:
+    document = configuration("0ms")
+    async with process(tmp_path, document, WAIT_BEFORE_SERVER_CLOSE_SEC="60") as (it, url):
+        async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+            assert (await client.get("/-/ready")).status_code == 200
+            it.send_signal(signal.SIGTERM)
+            with trio.fail_after(5):
+                while (await client.get("/-/ready")).status_code != 503:
+                    await trio.sleep(0.02)
+            answer = await client.post("/send", json={**MESSAGE, "recipients": NAMES})
+            assert answer.json() == {"failures": []}
+            it.send_signal(signal.SIGTERM)
+        with trio.fail_after(10):
+            assert await it.wait() == 0
+
+
+async def test_new_requests_get_503_while_it_drains(tmp_path: Path) -> None:
+    async with running(tmp_path, configuration("400ms"), users=USERS) as service:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: service.send(recipients=NAMES))
+            await service.until(lambda: service.events)
+            service.stop.asked.set()
+            await trio.sleep(0.1)
+            answer = await service.send(recipients=NAMES)
+            assert (answer.status_code, answer.json()["statusCode"]) == (503, "503")
+            assert answer.headers["Retry-After"] == "5"
+    assert len(service.sent) == 40
+
+
+async def test_a_second_service_on_one_store_stops_with_a_sentence(tmp_path: Path) -> None:
+    async with process(tmp_path, configuration("0ms")):
+        environ = {
+            "PATH": os.environ["PATH"],
+            "CONFIGURATION_PATH": str(tmp_path / "configuration.json"),
+            "STORE_URL": f"sqlite:///{tmp_path / 'carillon.db'}",
+            "HTTP_PORT": "0",
+        }
+        second = await trio.run_process(
+            [sys.executable, "-m", "cli.main", "serve"],
+            env=environ,
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+    assert second.returncode == 1
+    assert "in use by another running Carillon" in second.stderr.decode()
