@@ -1,0 +1,161 @@
+"""The engine: compiles templates, keeps the last ones, renders them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from threading import Lock
+from types import MappingProxyType
+
+from messages.templates.analysis import analyse
+from messages.templates.compiler import Compiler
+from messages.templates.errors import (
+    NestingTooDeep,
+    OutputTooLarge,
+    PartialTooDeep,
+    TemplateTooLarge,
+)
+from messages.templates.grammar import parse
+from messages.templates.helpers import all_helpers
+from messages.templates.limits import Limits
+from messages.templates.registry import Helper
+from messages.templates.runtime import Body, Run, Scope, define_and_emit
+from messages.templates.values import UNDEFINED
+from messages.templates.whitespace import strip_whitespace
+
+_DEFAULT_LIMITS = Limits()
+_CACHED_TEMPLATES_OF_FULL_SIZE = 4
+
+
+class Template:
+    """A compiled template. Made by Engine.compile; renders any number of times, in any thread."""
+
+    __slots__ = ("_body", "_helpers", "_limits", "_paths", "source")
+
+    def __init__(
+        self, source: str, body: Body, limits: Limits, helpers: Mapping[str, Helper]
+    ) -> None:
+        self.source = source
+        self._body = body
+        self._limits = limits
+        self._helpers = helpers
+        self._paths: frozenset[tuple[str, ...]] | None = None
+
+    @property
+    def paths(self) -> frozenset[tuple[str, ...]]:
+        """The root paths that rendering may read, such as ("user", "name").
+
+        A path stands for all that is beneath it; the empty path () means that it may read anything.
+        Found when it is first asked for.
+        """
+        if self._paths is None:
+            program = parse(self.source, self._limits.nesting)
+            self._paths = analyse(program, self._helpers)
+        return self._paths
+
+    def mentions(self, name: str) -> bool:
+        """Tell whether rendering may read the root field `name`; True when in doubt."""
+        return any(not path or path[0] == name for path in self.paths)
+
+    def render(self, context: Mapping[str, object]) -> str:
+        """Render with `context`: JSON values, and datetimes for JavaScript's dates.
+
+        Raises:
+            RenderError: a helper is unknown or failed, a partial is unknown, a limit was passed.
+        """
+        root = context if isinstance(context, dict) else _root(context)
+        run = Run(self.source, self._limits)
+        scope = Scope(root, (root, None), {"root": root}, None, run)
+        body = self._body
+        try:
+            if not body.inlines:
+                return self._checked(body.emit(scope))
+            outside = Scope(UNDEFINED, None, scope.data, None, run)
+            return self._checked(define_and_emit(body, outside, scope))
+        except RecursionError:
+            message = "partials, blocks and calls are nested too deeply to go on"
+        raise PartialTooDeep(message, self.source)
+
+    def _checked(self, text: str) -> str:
+        """Join surrogate halves, replace lone ones, and count bytes; most text needs none of it."""
+        if text.isascii():
+            return text
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+            size = len(text.encode())
+        if size > self._limits.output_bytes:
+            limit = f"{self._limits.output_bytes:,}"
+            message = f"this template makes more than {limit} bytes of text with this context"
+            raise OutputTooLarge(message, self.source)
+        return text
+
+
+def _root(context: object) -> object:
+    """Make a dict of other mappings; a root that is no object is taken as the reference does."""
+    return dict(context) if isinstance(context, Mapping) else context
+
+
+class Engine:
+    """Compiles templates with a set of helpers and limits, and keeps the last `cache_size`."""
+
+    def __init__(
+        self,
+        helpers: Mapping[str, Helper] | None = None,
+        limits: Limits = _DEFAULT_LIMITS,
+        cache_size: int = 512,
+    ) -> None:
+        self._helpers = MappingProxyType(all_helpers() | dict(helpers or {}))
+        self._limits = limits
+        self._cache_size = cache_size
+        self._cache: OrderedDict[tuple[str, bool], Template] = OrderedDict()
+        # A compiled template takes up to 150 times its text, so many large ones are not kept.
+        self._cached_text = 0
+        self._cached_text_limit = _CACHED_TEMPLATES_OF_FULL_SIZE * limits.template_bytes
+        # The cache alone is guarded; compiling the same text twice at once does no harm.
+        self._lock = Lock()
+
+    def compile(self, source: str, *, html: bool = True) -> Template:
+        """Compile `source`, or find it compiled.
+
+        With `html` a `{{tag}}` is escaped as Handlebars.js does; without, none is.
+
+        Raises:
+            TemplateSyntaxError: the text is no template, or passes a limit.
+        """
+        key = (source, html)
+        with self._lock:
+            found = self._cache.get(key)
+            if found is not None:
+                self._cache.move_to_end(key)
+                return found
+        template = self._compiled(source, html=html)
+        with self._lock:
+            self._remember(key, template)
+        return template
+
+    def _remember(self, key: tuple[str, bool], template: Template) -> None:
+        if key not in self._cache:
+            self._cached_text += len(template.source)
+        self._cache[key] = template
+        while self._cache and (
+            len(self._cache) > self._cache_size or self._cached_text > self._cached_text_limit
+        ):
+            _, oldest = self._cache.popitem(last=False)
+            self._cached_text -= len(oldest.source)
+
+    def _compiled(self, source: str, *, html: bool) -> Template:
+        limit = self._limits.template_bytes
+        if len(source) > limit or len(source.encode("utf-8", "surrogatepass")) > limit:
+            message = f"this template is longer than {limit:,} bytes"
+            raise TemplateTooLarge(message, source[:limit])
+        try:
+            program = parse(source, self._limits.nesting)
+            strip_whitespace(program)
+            body = Compiler(source, self._helpers, html=html).body(program)
+        except RecursionError:
+            message = "blocks and calls are nested too deeply"
+        else:
+            return Template(source, body, self._limits, self._helpers)
+        raise NestingTooDeep(message, source)

@@ -1,0 +1,122 @@
+"""What holds for every template and context, tried with made-up ones."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from messages.templates import Engine, Limits, TemplateError
+
+LIMITS = Limits(steps=2_000, output_bytes=100_000)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(), max_size=5)
+    | st.datetimes(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc012"), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+PIECES = st.sampled_from(
+    [
+        "{{a}}",
+        "{{{b.c}}}",
+        "{{#each a}}",
+        "{{/each}}",
+        "{{#if b}}",
+        "{{else}}",
+        "{{/if}}",
+        "{{#with a as |x|}}",
+        "{{x.a}}",
+        "{{/with}}",
+        "{{else if c}}",
+        "{{^a}}",
+        "{{/a}}",
+        "{{#a}}",
+        '{{#*inline "p"}}',
+        "{{/inline}}",
+        "{{> p}}",
+        "{{> p b a=1}}",
+        "{{#> p}}",
+        "{{/p}}",
+        "{{> @partial-block}}",
+        "{{lookup a (lookup b 'c')}}",
+        "{{../a}}",
+        "{{@key}}",
+        "{{@root.a}}",
+        "{{~a~}}",
+        "{{! x }}",
+        "{{!-- }} --}}",
+        "\\{{",
+        "\\\\{{",
+        "{{{{a}}}}",
+        "{{{{/a}}}}",
+        "\n",
+        "  ",
+        "text",
+        "{{",
+        "}}",
+        '"',
+        "[",
+        "]",
+        "(",
+        ")",
+        "|",
+        "=",
+        "~",
+        "\0",
+        "\ud83d",
+        "{{a.[0].length}}",
+        "{{#unless this includeZero=true}}",
+        "{{/unless}}",
+        "{{log a}}",
+        "{{nope a}}",
+        "{{nope x=1}}",
+    ]
+)
+TEMPLATES = st.lists(PIECES | st.text(max_size=3), max_size=12).map("".join)
+
+
+@settings(max_examples=250, deadline=None)
+@given(TEMPLATES, st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3), st.booleans())
+def test_no_input_raises_anything_but_a_template_error(
+    source: str,
+    context: dict[str, object],
+    html: bool,  # noqa: FBT001
+) -> None:
+    try:
+        template = Engine(limits=LIMITS).compile(source, html=html)
+        assert isinstance(template.paths, frozenset)
+        template.render(context).encode()
+    except TemplateError as error:
+        place = f"line {error.line}, column {error.column}: {error.message}"
+        if not str(error).startswith(place):
+            raise AssertionError(str(error)) from error
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_text_without_mustaches_comes_out_unchanged(text: str) -> None:
+    plain = text.replace("{{", "{ {")
+    assert Engine().compile(plain).render({}) == plain
+
+
+@given(
+    st.sampled_from(["user", "data"]), st.dictionaries(st.sampled_from("abc"), VALUES), TEMPLATES
+)
+def test_what_a_template_does_not_mention_does_not_change_its_text(
+    name: str, value: dict[str, object], source: str
+) -> None:
+    def outcome(context: dict[str, object]) -> str:
+        try:
+            return Engine(limits=LIMITS).compile(source).render(context)
+        except TemplateError as error:
+            return str(error)
+
+    try:
+        mentioned = Engine(limits=LIMITS).compile(source).mentions(name)
+    except TemplateError:
+        return
+    context: dict[str, object] = {"a": {"b": 1}, "b": [1, {"c": "x"}], "c": True}
+    if not mentioned:
+        assert outcome(context) == outcome(context | {name: value})
