@@ -69,7 +69,7 @@ async def test_a_time_out_hangs_until_the_caller_gives_up(autojump_clock: MockCl
     with trio.move_on_after(30) as scope:
         await Sandbox().send(sms(address="+393300504"), starts)
     assert scope.cancelled_caught
-    assert starts.times == []
+    assert len(starts.times) == 1
 
 
 async def test_latency_is_the_time_of_every_call(autojump_clock: MockClock) -> None:
