@@ -55,9 +55,15 @@ def open_store(path: Path) -> sqlite3.Connection:
     """
     try:
         connection = connect(path)
-        _bring_up_to_date(connection, path)
     except sqlite3.Error as error:
         raise StoreError(f"The store {path} cannot be opened: {error}") from None
+    try:
+        _bring_up_to_date(connection, path)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise StoreError(f"The store {path} cannot be opened: {error}") from None
+        raise
     return connection
 
 
@@ -66,8 +72,12 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
     )
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -86,7 +96,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 @contextmanager
 def only_server(path: Path) -> Iterator[None]:
     """Hold the store's lock; raises StoreError when another service holds it."""
-    lock = path.with_name(path.name + "-lock").open("w")
+    try:
+        lock = path.with_name(path.name + "-lock").open("w")
+    except OSError as error:
+        raise StoreError(f"The store {path} cannot be opened: {error.strerror}") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

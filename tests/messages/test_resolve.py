@@ -1,0 +1,74 @@
+"""Pages are read once for channels of equal pace, and again for one that lags behind."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from messages.errors import DirectoryUnavailable
+from messages.model import Audience, Cursor
+from messages.patience import Patience
+from messages.resolve import KEPT, Pages
+from tests.messages.fakes import FakeDirectory
+
+NAMES = [f"u{number}" for number in range(100)]
+
+
+def pages(directory: FakeDirectory, attempts: int = 3) -> Pages:
+    return Pages(directory, Audience(NAMES), Patience(attempts))
+
+
+async def walk(it: Pages, pause: float) -> list[str]:
+    names: list[str] = []
+    cursor: Cursor | None = Cursor()
+    while cursor is not None:
+        page = await it.at(cursor)
+        names += [recipient.key for recipient in page.recipients]
+        cursor = page.next
+        await trio.sleep(pause)
+    return names
+
+
+async def test_channels_of_equal_pace_share_every_read(autojump_clock: MockClock) -> None:
+    directory = FakeDirectory()
+    it = pages(directory)
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(walk, it, 1.0)
+    assert len(directory.reads) == 50
+
+
+async def test_a_channel_that_lags_reads_again_and_misses_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    directory = FakeDirectory()
+    it = pages(directory)
+    slow: list[str] = []
+
+    async def lag() -> None:
+        slow.extend(await walk(it, 10.0))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lag)
+        assert await walk(it, 0.1) == NAMES
+    assert slow == NAMES
+    assert len(directory.reads) > 50 + 50 - KEPT
+
+
+async def test_a_passing_failure_is_read_again(autojump_clock: MockClock) -> None:
+    directory = FakeDirectory()
+    directory.failures = 2
+    assert len((await pages(directory).at(Cursor())).recipients) == 2
+
+
+async def test_a_lasting_failure_is_told(autojump_clock: MockClock) -> None:
+    directory = FakeDirectory()
+    directory.failures = 3
+    with pytest.raises(DirectoryUnavailable):
+        await pages(directory).at(Cursor())
+
+
+async def test_what_was_not_read_is_known() -> None:
+    assert list(pages(FakeDirectory()).unread(Cursor(97))) == ["u97", "u98", "u99"]
+    assert list(pages(FakeDirectory()).unread(Cursor(300))) == []
