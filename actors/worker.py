@@ -33,7 +33,7 @@ class Route:
     async def deliver(self, envelope: Envelope) -> Later | None:
         """Bring a delivery to its end and answer it, or say when it must come back."""
         while True:
-            guard = self._choose(envelope)
+            guard = self._guard_for(envelope)
             verdict = await guard.deliver(envelope)
             if isinstance(verdict, Later):
                 return verdict
@@ -42,20 +42,19 @@ class Route:
                     verdict.outcome, verdict.reason, verdict.error, guard.name, verdict.message_id
                 )
                 return None
-            if not self._moves_on(envelope, guard):
+            envelope.given_up = (*envelope.given_up, guard.name)
+            envelope.at, envelope.attempts_here = None, 0
+            if len(envelope.given_up) == len(self.guards):
                 envelope.end("failed", "exhausted", verdict.error, guard.name)
                 return None
 
-    def _choose(self, envelope: Envelope) -> Guard:
+    def _guard_for(self, envelope: Envelope) -> Guard:
         left = [guard for guard in self.guards if guard.name not in envelope.given_up]
-        if envelope.attempts_here:
-            return left[0]
-        return next((guard for guard in left if guard.ready), left[0])
-
-    def _moves_on(self, envelope: Envelope, guard: Guard) -> bool:
-        envelope.given_up = (*envelope.given_up, guard.name)
-        envelope.attempts_here = 0
-        return len(envelope.given_up) < len(self.guards)
+        chosen = next((guard for guard in left if guard.name == envelope.at), None)
+        if chosen is None:
+            chosen = next((guard for guard in left if guard.ready), left[0])
+            envelope.at = chosen.name
+        return chosen
 
 
 async def work(mailbox: Mailbox, deliver: Callable[[Envelope], Awaitable[Later | None]]) -> None:

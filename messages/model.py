@@ -209,13 +209,14 @@ class Envelope:
 
     `open_attempt` names the provider while bytes may have left and no answer was read; a worker
     that crashes then leaves a delivery in doubt unless the provider's repeats are `repeatable`.
-    `attempts_here` counts those with the provider in turn, `given_up` names the ones before it.
+    `attempts_here` counts those with the provider `at`, `given_up` names the ones before it.
     """
 
     delivery: Delivery
     reply: Callable[[Receipt], None] = field(repr=False)
     crashes: int = 0
     attempts: int = 0
+    at: str | None = None
     attempts_here: int = 0
     given_up: tuple[str, ...] = ()
     open_attempt: str | None = None
@@ -234,13 +235,13 @@ class Envelope:
         if self.answered:
             return
         self.answered = True
-        at = self.delivery
+        delivery = self.delivery
         self.reply(
             Receipt(
-                delivery_id=at.id,
-                dispatch_id=at.dispatch_id,
-                channel=at.channel,
-                user_id=at.user_id,
+                delivery_id=delivery.id,
+                dispatch_id=delivery.dispatch_id,
+                channel=delivery.channel,
+                user_id=delivery.user_id,
                 outcome=outcome,
                 reason=reason,
                 error=error,

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.guard import Guard, Limits, Retry
+from actors.guard import Guard, Later, Limits, Retry
 from actors.worker import Route
 from messages.model import Receipt, Refused, Unanswered, Unavailable
 from tests.actors.fakes import Script, envelope, ignore
@@ -62,6 +62,27 @@ async def test_a_paused_provider_is_passed_over(autojump_clock: MockClock) -> No
         nursery.start_soon(outcome, it, "x")
         await trio.sleep(0.5)
         assert (await outcome(it, "a")).provider == "p2"
+
+
+async def test_a_message_stays_with_the_provider_that_has_tried_it(
+    autojump_clock: MockClock,
+) -> None:
+    first = Script(x=[Unavailable("429", retry_after=3, throttled=True)])
+    second = Script(a=[Unavailable("503")])
+    limits = Limits(retry=Retry(attempts=2, first_delay=20, max_delay=60))
+    it = Route(
+        [
+            Guard(name, provider, limits, ignore, draw=lambda: 1.0)
+            for name, provider in (("p1", first), ("p2", second))
+        ]
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(it.deliver, envelope("x"))
+        await trio.sleep(0.5)
+        one = envelope("a")
+        assert await it.deliver(one) == Later(20)
+    assert await it.deliver(one) is None
+    assert second.ids == ["a", "a"]
 
 
 async def test_there_are_as_many_workers_as_calls_may_be_open() -> None:

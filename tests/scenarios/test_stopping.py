@@ -21,6 +21,7 @@ USERS: list[Document] = [
     {"_id": f"u{number}", "emailAddress": f"u{number}@x.test"} for number in range(40)
 ]
 NAMES = [str(user["_id"]) for user in USERS]
+SERVE = [str(Path(sys.executable).with_name("carillon")), "serve"]
 MESSAGE = {"channels": ["email"], "messageTitle": "T", "messageContent": "C"}
 
 
@@ -47,14 +48,15 @@ async def process(
         "HTTP_PORT": "0",
         **environ,
     }
-    command = [sys.executable, "-m", "cli.main", "serve"]
-    it = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, env=surroundings)
+    it = await trio.lowlevel.open_process(SERVE, stdout=subprocess.PIPE, env=surroundings)
     assert it.stdout is not None
     async with it.stdout:
         text = ""
         with trio.fail_after(15):
             while "listening on " not in text:
-                text += (await it.stdout.receive_some()).decode()
+                part = await it.stdout.receive_some()
+                assert part, f"it ended early: {text}"
+                text += part.decode()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_read_on, it.stdout)
             try:
@@ -147,7 +149,7 @@ async def test_a_second_service_on_one_store_stops_with_a_sentence(tmp_path: Pat
             "HTTP_PORT": "0",
         }
         second = await trio.run_process(
-            [sys.executable, "-m", "cli.main", "serve"],
+            SERVE,
             env=environ,
             capture_stdout=True,
             capture_stderr=True,
