@@ -1,0 +1,64 @@
+"""The OpenAPI document of the service: `openapi.json`, with what only the code knows filled in.
+
+A new route is described in `openapi.json`; a test finds those that are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.resources import files
+from typing import Final, get_args
+
+from pydantic_core import from_json
+
+from messages.commands import SendCommand
+from messages.model import CHANNELS, Document, JsonValue, Outcome, Reason
+
+UNPREFIXED: Final = ("/-/", "/documentation/")
+"""The paths that stay where they are under a `SERVICE_PREFIX`."""
+
+
+def openapi_document(version: str, prefix: str) -> Document:
+    """The document of a service of this version, whose business routes stand under a prefix."""
+    document = child(from_json(files("api").joinpath("openapi.json").read_bytes()))
+    child(document["info"])["version"] = version
+    document["paths"] = {
+        path if path.startswith(UNPREFIXED) else prefix + path: item
+        for path, item in child(document["paths"]).items()
+    }
+    schemas = child(child(document["components"])["schemas"])
+    schemas["SendCommand"] = _send_command(child(schemas["SendCommand"]))
+    for name, words in {
+        "Channel": CHANNELS,
+        "Outcome": get_args(Outcome),
+        "Reason": get_args(Reason),
+    }.items():
+        child(schemas[name])["enum"] = _texts(words)
+    return document
+
+
+def child(value: JsonValue) -> Document:
+    """A part of a document that is an object; an empty one where nothing is."""
+    return value if isinstance(value, dict) else {}
+
+
+def _send_command(described: Document) -> Document:
+    """The types of the command's model under the words of the file."""
+    model = child(SendCommand.model_json_schema(by_alias=True))
+    properties: Document = {
+        name: {**_type(child(field)), **child(child(described["properties"]).get(name))}
+        for name, field in child(model["properties"]).items()
+    }
+    return {**described, "type": "object", "properties": properties, "required": model["required"]}
+
+
+def _type(field: Document) -> Document:
+    """What callers should write: that null is let pass too would only clutter their clients."""
+    forms = field.get("anyOf")
+    if isinstance(forms, list):
+        field = next(child(form) for form in forms if form != {"type": "null"})
+    return {key: value for key, value in field.items() if key not in {"title", "default"}}
+
+
+def _texts(words: Iterable[str]) -> list[JsonValue]:
+    return list(words)

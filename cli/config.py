@@ -1,0 +1,85 @@
+"""`carillon config`: what is wrong with a configuration, and what one may hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.examples import examples
+from cli.failure import BadInput
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+
+@click.group()
+def config() -> None:
+    """Check the configuration, or print its JSON Schema."""
+
+
+@config.command(
+    epilog=examples(
+        "carillon config check",
+        "MAIL_SERVICE_NAME=mail-service carillon config check carillon.json",
+        "carillon config check --json | jq .problems",
+    )
+)
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def check(file: Path | None, *, as_json: bool) -> None:
+    """Tell whether `carillon serve` would start as things are.
+
+    Reads the environment, and FILE or else the file that CONFIGURATION_PATH names. Prints
+    everything that is wrong, then warnings, then advice. Secrets are never shown.
+
+    Exit codes: 0 it would start, 2 it would not.
+    """
+    from settings import ConfigurationError, advice, load
+
+    try:
+        settings = load(path=file)
+    except ConfigurationError as error:
+        if not as_json:
+            raise BadInput(str(error)) from None
+        _print_json(error.problems, [], [])
+        raise SystemExit(BadInput.exit_code) from None
+    if as_json:
+        _print_json([], settings.warnings, advice(settings))
+        return
+    for warning in settings.warnings:
+        click.echo(f"warning: {warning}")
+    for hint in advice(settings):
+        click.echo(f"advice: {hint}")
+    click.echo(f"The configuration is right: {_carriers(settings)}.")
+
+
+def _print_json(problems: Sequence[str], warnings: Sequence[str], hints: Sequence[str]) -> None:
+    found = {
+        "valid": not problems,
+        "problems": [*problems],
+        "warnings": [*warnings],
+        "advice": [*hints],
+    }
+    click.echo(json.dumps(found, ensure_ascii=False))
+
+
+def _carriers(settings: Settings) -> str:
+    return "; ".join(
+        f"{name} goes over {', '.join(choice.name for choice in channel.providers)}"
+        for name, channel in settings.channels.items()
+    )
+
+
+@config.command(epilog=examples("carillon config schema > carillon.schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of the configuration file.
+
+    Editors that know it complete and check the file as it is written.
+    """
+    from settings import schema as file_schema
+
+    click.echo(json.dumps(file_schema(), indent=2, ensure_ascii=False))

@@ -1,0 +1,50 @@
+"""The demo's surroundings: a store with samples, and settings in which nothing reaches anybody."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from cli.documents import json_lines
+from messages.model import CHANNELS, Document
+from settings import Settings, from_document
+from stores.sqlite import open_store
+from stores.sqlite_directory import import_documents
+
+STORE: Final = "carillon.db"
+
+
+def demo_settings(folder: Path, port: int) -> Settings:
+    """All four channels, each on a sandbox of its own; the environment has no say."""
+    document: Document = {
+        "activeChannels": [*CHANNELS],
+        "sender": {
+            "email": "Carillon <demo@example.com>",
+            "sms": "Carillon",
+            "voice": "+390212345",
+        },
+        "channels": {name: {"providers": [f"{name}-sandbox"]} for name in CHANNELS},
+        "providers": {f"{name}-sandbox": {"type": "sandbox"} for name in CHANNELS},
+        "drain": "2s",
+    }
+    store = (folder / STORE).absolute()
+    return from_document(document, {"STORE_URL": f"sqlite:///{store}", "HTTP_PORT": str(port)})
+
+
+def fill_store(path: Path) -> None:
+    """Put the samples into the store, in place of those of an earlier demo."""
+    with closing(open_store(path)) as connection:
+        for _ in import_documents(connection, "user", sample("users")):
+            pass
+        for _ in import_documents(connection, "template", sample("templates")):
+            pass
+
+
+def sample(name: str) -> Iterator[Document]:
+    """The sample users or templates."""
+    content = files("cli").joinpath(f"sample_{name}.jsonl").read_bytes()
+    return (document for _, document in json_lines(io.BytesIO(content)))

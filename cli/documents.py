@@ -1,0 +1,122 @@
+"""Documents in files: JSON lines and CSV, read line by line, a bad one named by its number."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Final
+
+from pydantic_core import from_json
+
+from messages.model import Document, JsonValue
+
+STATES: Final = ("PUBLIC", "DRAFT", "TRASH", "DELETED")
+_BOM: Final = b"\xef\xbb\xbf"
+_OVERFLOWING: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
+_LIST_SEPARATOR: Final = ";"
+
+
+class BadLine(Exception):
+    """A line holds no document that can be imported."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"line {number}: {reason}")
+
+
+Read = Callable[[BinaryIO], Iterator[tuple[int, Document]]]
+"""Gives the number and the document of each line of a file. Raises BadLine."""
+
+
+def json_lines(file: BinaryIO) -> Iterator[tuple[int, Document]]:
+    """One JSON object a line; empty lines are passed over."""
+    for number, line in enumerate(file, 1):
+        text = line.removeprefix(_BOM) if number == 1 else line
+        if not text.strip():
+            continue
+        try:
+            yield number, _checked(_object(text))
+        except ValueError as error:
+            raise BadLine(number, str(error)) from None
+
+
+def csv_rows(file: BinaryIO) -> Iterator[tuple[int, Document]]:
+    """One object a row; the header names the fields, and an empty cell is an absent field."""
+    rows = csv.reader(_decoded(file), strict=True)
+    number = 1
+    try:
+        header = _header(next(rows, []))
+        number = rows.line_num + 1
+        for row in rows:
+            if row:
+                yield number, _checked(_row(header, row))
+            number = rows.line_num + 1
+    except UnicodeDecodeError:
+        raise BadLine(rows.line_num + 1, "not UTF-8") from None
+    except (csv.Error, ValueError) as error:
+        raise BadLine(number, str(error)) from None
+
+
+def _decoded(file: BinaryIO) -> Iterator[str]:
+    for number, line in enumerate(file):
+        yield line.decode("utf-8" if number else "utf-8-sig")
+
+
+def _object(text: bytes) -> Document:
+    try:
+        value = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        reason = str(error).replace("at line 1 column", "at column")
+        raise ValueError(f"not valid JSON: {reason}") from None
+    if _OVERFLOWING.search(text) and not _is_finite(value):
+        raise ValueError("not valid JSON: a number is too large")
+    if not isinstance(value, dict):
+        raise ValueError("not an object; each line holds one document, as {…}")  # noqa: TRY004
+    return value
+
+
+def _is_finite(value: JsonValue) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _header(cells: list[str]) -> list[str]:
+    names = [cell.strip() for cell in cells]
+    if not any(names):
+        raise ValueError("a header with the names of the fields must stand here")
+    if len(names) == 1 and _LIST_SEPARATOR in names[0]:
+        raise ValueError("no comma in the header; columns are separated by commas")
+    for name in names:
+        if not name:
+            raise ValueError("a column of the header has no name")
+        if names.count(name) > 1:
+            raise ValueError(f"the header names {name} twice")
+    return names
+
+
+def _row(header: list[str], cells: list[str]) -> Document:
+    if len(cells) != len(header):
+        raise ValueError(f"{len(cells)} cells, but the header has {len(header)}")
+    document: Document = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+    clusters = document.get("clusters")
+    if isinstance(clusters, str):
+        parts = (part.strip() for part in clusters.split(_LIST_SEPARATOR))
+        document["clusters"] = [part for part in parts if part]
+    return document
+
+
+def _checked(document: Document) -> Document:
+    """The document with an `_id` the store can hold; a MongoDB export's `$oid` is taken out."""
+    key = document.get("_id")
+    if isinstance(key, dict) and len(key) == 1 and isinstance(key.get("$oid"), str):
+        document["_id"] = key["$oid"]
+    elif isinstance(key, bool | float | list | dict):
+        raise ValueError("_id must be a text or a whole number")
+    state = document.get("__STATE__", "PUBLIC")
+    if state not in STATES:
+        raise ValueError(f"__STATE__ must be one of {', '.join(STATES)}")
+    return document

@@ -1,0 +1,65 @@
+"""How a command ends when it cannot do its work: one sentence on stderr and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Final
+
+import click
+
+
+class Failure(click.ClickException):
+    """The command cannot go on; the text is the sentence that is shown."""
+
+    exit_code = 1
+
+    def show(self, file: IO[str] | None = None) -> None:
+        """Print the sentence."""
+        click.echo(f"carillon: {self.format_message()}", file=file or sys.stderr)
+
+
+class BadInput(Failure):
+    """The command was asked for something impossible, or is configured wrongly."""
+
+    exit_code = 2
+
+
+_ADDRESS_TROUBLE: Final = {
+    errno.EADDRINUSE: "it is in use, perhaps by another Carillon",
+    errno.EACCES: "this user may not listen there",
+    errno.EADDRNOTAVAIL: "this machine does not have the address",
+}
+
+
+@contextmanager
+def telling_of_the_service(address: str, chosen_by: str) -> Iterator[None]:
+    """Turn what a service may raise at its start into a Failure; a bug keeps its traceback."""
+    from settings import ConfigurationError
+    from stores.sqlite import StoreError
+
+    try:
+        yield
+    except (Exception, BaseExceptionGroup) as error:
+        # Nurseries raise groups, and what was expected is the only one in them.
+        match cause := _only(error):
+            case ConfigurationError():
+                raise BadInput(str(cause)) from None
+            case StoreError():
+                raise Failure(str(cause)) from None
+            case OSError(errno=int(code)) if code in _ADDRESS_TROUBLE:
+                reason = _ADDRESS_TROUBLE[code]
+                raise Failure(
+                    f"Cannot listen on {address}: {reason}; {chosen_by} can name another"
+                ) from None
+            case OSError(filename=str(name), strerror=str(reason)):
+                raise Failure(f"{name}: {reason}") from None
+        raise
+
+
+def _only(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

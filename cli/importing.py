@@ -1,0 +1,108 @@
+"""From a file into the embedded store: all of it is checked before any is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, Literal
+
+import click
+
+from cli.documents import BadLine, Read
+from cli.failure import BadInput, Failure
+from cli.progress import bar
+from messages.model import Document
+from stores.sqlite import StoreError, open_store
+from stores.sqlite_directory import import_documents
+
+_EVERY: Final = 1000
+"""Lines between two steps of the bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What is imported, and how; `inspect` raises ValueError for a document that is refused."""
+
+    collection: Literal["user", "template"]
+    read: Read
+    inspect: Callable[[Document], None] = lambda _: None
+
+
+def import_file(job: Import, source: str, store: Path, *, as_json: bool) -> None:
+    """Import a file, or stdin for `-`, and say how many documents it were.
+
+    Raises:
+        BadInput: the file cannot be read, or a line of it is bad; nothing was imported.
+        Failure: the store cannot be written.
+    """
+    with _opened(source) as file:
+        try:
+            start = file.tell()
+            total = _check(job, file)
+            file.seek(start)
+            _write(job, file, store, total)
+        except BadLine as error:
+            raise BadInput(f"{_name(source)}, {error}; nothing was imported") from None
+    if as_json:
+        click.echo(json.dumps({"imported": total, "store": str(store)}))
+    else:
+        things = job.collection if total == 1 else f"{job.collection}s"
+        click.echo(f"Imported {total:,} {things} into {store}.")
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[BinaryIO]:
+    """The file, or a copy of what can be read only once."""
+    try:
+        with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as file:
+            if file.seekable():
+                yield file
+                return
+            with tempfile.TemporaryFile() as copy:
+                shutil.copyfileobj(file, copy)
+                copy.seek(0)
+                yield copy
+    except OSError as error:
+        raise BadInput(f"{_name(source)} cannot be read: {error.strerror or error}") from None
+
+
+def _name(source: str) -> str:
+    return "stdin" if source == "-" else source
+
+
+def _check(job: Import, file: BinaryIO) -> int:
+    start = file.tell()
+    size = file.seek(0, os.SEEK_END) - file.seek(start)
+    found = 0
+    with bar("Checking", size) as show:
+        for found, (number, document) in enumerate(job.read(file), 1):
+            try:
+                job.inspect(document)
+            except ValueError as error:
+                raise BadLine(number, str(error)) from None
+            if found % _EVERY == 0:
+                show(file.tell() - start)
+    return found
+
+
+def _write(job: Import, file: BinaryIO, store: Path, total: int) -> None:
+    written = 0
+    documents = (document for _, document in job.read(file))
+    try:
+        with closing(open_store(store)) as connection, bar("Importing", total) as show:
+            for written in import_documents(connection, job.collection, documents):
+                show(written)
+    except StoreError as error:
+        raise Failure(str(error)) from None
+    except sqlite3.Error as error:
+        raise Failure(
+            f"The store {store} cannot be written: {error}; {written:,} documents were imported"
+        ) from None

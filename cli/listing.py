@@ -1,0 +1,78 @@
+"""Documents of the embedded store on the screen: a table for people, JSON lines for scripts."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Final, Literal
+
+import click
+
+from cli.failure import Failure
+from cli.options import ROWS
+from cli.table import print_table
+from messages.model import Document, JsonValue
+from stores.sqlite import StoreError, open_store
+from stores.sqlite_directory import list_documents
+
+_COLUMNS: Final = 8
+
+Summary = Callable[[Document], Document]
+
+
+def list_collection(
+    collection: Literal["user", "template"],
+    store: Path,
+    limit: int | None,
+    summary: Summary,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the documents of a collection; `summary` says what a table shows of one.
+
+    Raises:
+        Failure: there is no store, or it cannot be read.
+    """
+    if not store.exists():
+        raise Failure(f"There is no store at {store}; `carillon {collection}s import` makes one")
+    most = (0 if as_json else ROWS) if limit is None else limit
+    try:
+        with closing(open_store(store)) as connection:
+            documents = list_documents(connection, collection)
+            if as_json:
+                for document in islice(documents, most or None):
+                    click.echo(json.dumps(document, ensure_ascii=False))
+                return
+            found = list(islice(documents, most + 1 if most else None))
+    except StoreError as error:
+        raise Failure(str(error)) from None
+    except sqlite3.Error as error:
+        raise Failure(f"The store {store} cannot be read: {error}") from None
+    _show(collection, [summary(document) for document in found], most)
+
+
+def _show(collection: str, rows: list[Document], most: int) -> None:
+    more = bool(most) and len(rows) > most
+    shown = rows[:most] if more else rows
+    if not shown:
+        click.echo(f"No {collection}s.")
+        return
+    names = list(dict.fromkeys(name for row in shown for name in row))[:_COLUMNS]
+    print_table(names, [[cell(row.get(name)) for name in names] for row in shown])
+    if more:
+        click.echo("… and more: --limit 0 shows all, --json for scripts.", err=True)
+
+
+def cell(value: JsonValue) -> str:
+    """A value as one short text."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(map(str, value))
+    return json.dumps(value, ensure_ascii=False)

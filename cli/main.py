@@ -1,0 +1,46 @@
+"""The command line's front door: which commands there are, and how their errors are shown."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from cli.lazy import LazyGroup
+
+COMMANDS: Final = {
+    "serve": ("cli.serve:serve", "Run the service, configured by CONFIGURATION_PATH."),
+    "demo": ("cli.demo:demo", "Run the service with sample users, sending nothing to anybody."),
+    "send": ("cli.send:send", "Send a message through a running service."),
+    "users": ("cli.users:users", "Import and list the users of the embedded store."),
+    "templates": ("cli.templates:templates", "Import and list its templates."),
+    "config": ("cli.config:config", "Check the configuration, or print its JSON Schema."),
+    "version": ("cli.version:version", "Print the version."),
+}
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001
+    if wanted:
+        from cli.version import installed_version
+
+        click.echo(f"carillon {installed_version()}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    where=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 it failed, 2 wrong usage or configuration. "
+    "`carillon COMMAND --help` shows examples.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+def main() -> None:
+    """Carillon: one call reaches any number of users over email, SMS, push and voice."""

@@ -1,0 +1,116 @@
+"""`carillon send`: a message through a running service, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, Unpack
+
+import click
+
+from cli.examples import examples
+from cli.options import client, json_option, service_options
+
+if TYPE_CHECKING:
+    from cli.dispatch_body import Asked
+
+C = TypeVar("C", bound=Callable[..., object])
+
+_EXAMPLES = examples(
+    'carillon send --channel email --to ada --title "Hello" --text "Dear {{user.name}}"',
+    """carillon send --channel sms --channel push --cluster milan --template welcome \\
+        --data '{"order": "A-1042"}'""",
+    "carillon send --channel email --to-file ids.txt --title News --text-file news.txt --wait 10",
+    "CARILLON_URL=https://messages.example.com carillon send --channel sms --to 42 --text Hi \\\n"
+    "      --json | jq .failures",
+)
+
+
+def _whom(command: C) -> C:
+    for option in (
+        click.option(
+            "--cluster", "clusters", multiple=True, help="A cluster of users; repeatable."
+        ),
+        click.option("--to-file", metavar="FILE", help="User ids, one a line; - is stdin."),
+        click.option("--to", "recipients", multiple=True, metavar="ID", help="A user; repeatable."),
+        click.option(
+            "--channel",
+            "channels",
+            multiple=True,
+            required=True,
+            type=click.Choice(["email", "sms", "push", "voice"]),
+            help="How to reach them; repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _what(command: C) -> C:
+    for option in (
+        click.option("--data", metavar="JSON|@FILE", help="What the texts read as `data`."),
+        click.option("--template", metavar="ID", help="A stored template, in place of texts."),
+        click.option("--text-file", metavar="FILE", help="The message from a file; - is stdin."),
+        click.option("--text", help="The message, as a Handlebars template."),
+        click.option("--title", help="The title of emails and push notifications."),
+    ):
+        command = option(command)
+    return command
+
+
+def _mail(command: C) -> C:
+    for option in (
+        click.option("--sender", metavar="ADDRESS", help="Who emails come from."),
+        click.option("--bcc", multiple=True, metavar="ADDRESS", help="Unseen copy; repeatable."),
+        click.option("--cc", multiple=True, metavar="ADDRESS", help="Copy; repeatable."),
+        click.option(
+            "--attach",
+            multiple=True,
+            metavar="NAME",
+            help="A file of the file service; repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(epilog=_EXAMPLES)
+@_whom
+@_what
+@_mail
+@click.option(
+    "--wait",
+    type=click.IntRange(0),
+    metavar="SECONDS",
+    help="Wait so long for the outcome.  [default: as long as the service does]",
+)
+@service_options
+@json_option
+def send(
+    *,
+    wait: int | None,
+    url: str | None,
+    api_key: str | None,
+    as_json: bool,
+    **asked: Unpack[Asked],
+) -> None:
+    """Send a message through a running service and show what failed.
+
+    Say whom with --to, --to-file and --cluster, and what with --template or with --title and
+    --text. The service is found by CARILLON_URL, and is shown the key in CARILLON_API_KEY if there
+    is one.
+
+    Exit codes: 0 nothing failed so far, 1 something failed or the service cannot be used, 2 the
+    message was refused.
+    """
+    from cli.dispatch_body import dispatch_body
+    from cli.outcome import print_json, print_outcome
+    from cli.progress import spinner
+    from cli.service_client import post_dispatch
+
+    body = dispatch_body(asked)
+    service = client(url, api_key)
+    with spinner("Sending"):
+        answer = post_dispatch(service, body, wait)
+    (print_json if as_json else print_outcome)(answer)
+    if answer.failures_total:
+        raise SystemExit(1)

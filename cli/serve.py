@@ -1,0 +1,42 @@
+"""`carillon serve`: the service itself, in this process."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cli.examples import examples
+from cli.failure import BadInput, telling_of_the_service
+
+
+@click.command(
+    epilog=examples(
+        "CONFIGURATION_PATH=carillon.json carillon serve",
+        "CONFIGURATION_PATH=carillon.json HTTP_HOST=0.0.0.0 HTTP_PORT=8080 carillon serve",
+    )
+)
+def serve() -> None:
+    """Run the service until SIGTERM or SIGINT.
+
+    The environment configures it, and the JSON file that CONFIGURATION_PATH names. Logs are JSON
+    lines on stdout. A first SIGTERM stops it gently: what was accepted is sent and answered. A
+    second one skips the wait before that.
+
+    `carillon config check` tells beforehand whether it would start. Exit codes: 0 it was stopped,
+    1 it cannot use its store or its port, 2 its configuration is wrong.
+    """
+    # httpx loads its own command line, and rich and pygments with it, where they are installed;
+    # None makes that import fail, which it expects.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as importlib documents
+
+    import service
+    from settings import ConfigurationError, load
+
+    try:
+        settings = load()
+    except ConfigurationError as error:
+        raise BadInput(str(error)) from None
+    address = f"{settings.server.host}:{settings.server.port}"
+    with telling_of_the_service(address, "HTTP_HOST and HTTP_PORT"):
+        service.main(settings)

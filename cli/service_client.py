@@ -1,0 +1,132 @@
+"""Asks a running service over HTTP; what it answers comes back as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_json
+
+from cli.failure import BadInput, Failure
+from messages.model import Document
+from settings import ClientSettings
+
+_CONNECT_SECONDS: Final = 5.0
+_QUESTION_SECONDS: Final = 5.0
+_REFUSALS: Final = range(400, 500)
+
+
+class Failed(BaseModel):
+    """One entry of the answer's `failures`."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    user_id: str = Field(alias="userId")
+    channel: str
+    error: str
+
+
+class _Report(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    failures: list[Failed]
+
+
+class _Progress(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known of a dispatch when the service answered; `counts` where it tells them."""
+
+    dispatch_id: str
+    failures: list[Failed]
+    failures_total: int
+    pending: int
+    location: str | None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def post_dispatch(service: ClientSettings, body: Document, wait: int | None) -> Answer:
+    """Have a message sent, and wait for what becomes of it.
+
+    Raises:
+        BadInput: the service refused the message.
+        Failure: it cannot be reached, or has trouble of its own.
+    """
+    headers = {"Content-Type": "application/json", **_authorization(service)}
+    if wait is not None:
+        headers["Prefer"] = f"wait={wait}"
+    # Whoever reads the answer waits as long as the service does, which has a limit of its own.
+    timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
+    try:
+        response = httpx.post(
+            f"{service.url}/send", content=to_json(body), headers=headers, timeout=timeout
+        )
+    except (httpx.ConnectError, httpx.ConnectTimeout):
+        raise Failure(
+            f"No service answers at {service.url}; start one with `carillon serve` or "
+            "`carillon demo`, or name another in CARILLON_URL"
+        ) from None
+    except httpx.HTTPError as error:
+        raise Failure(
+            f"The call to {service.url} broke off ({error}); whether messages left is not known"
+        ) from None
+    return _answer(service, response)
+
+
+def _authorization(service: ClientSettings) -> Mapping[str, str]:
+    key = service.api_key
+    return {} if key is None else {"Authorization": f"Bearer {key.reveal()}"}
+
+
+def _answer(service: ClientSettings, response: httpx.Response) -> Answer:
+    if response.status_code not in {200, 202}:
+        raise _trouble(response)
+    try:
+        failures = _Report.model_validate_json(response.content).failures
+        return Answer(
+            dispatch_id=response.headers["Dispatch-Id"],
+            failures=failures,
+            failures_total=int(response.headers.get("Failures-Total", len(failures))),
+            pending=int(response.headers.get("Deliveries-Pending", 0)),
+            location=_absolute(response, response.headers.get("Location")),
+            counts=_counts(service, response.headers["Dispatch-Id"]),
+        )
+    except (ValidationError, KeyError, ValueError):
+        raise Failure(f"What answers at {service.url} is no Carillon") from None
+
+
+def _absolute(response: httpx.Response, location: str | None) -> str | None:
+    return None if location is None else str(response.url.join(location))
+
+
+def _trouble(response: httpx.Response) -> Failure:
+    try:
+        message = str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        message = response.reason_phrase
+    sentence = f"The service answered {response.status_code}: {message}"
+    if response.status_code in _REFUSALS:
+        return BadInput(sentence)
+    again = response.headers.get("Retry-After")
+    return Failure(sentence if again is None else f"{sentence}; try again in {again} s")
+
+
+def _counts(service: ClientSettings, dispatch_id: str) -> Mapping[str, int]:
+    """Deliveries by outcome; nothing where the service does not tell."""
+    try:
+        response = httpx.get(
+            f"{service.url}/dispatches/{dispatch_id}",
+            headers=_authorization(service),
+            timeout=_QUESTION_SECONDS,
+        )
+        return _Progress.model_validate_json(response.raise_for_status().content).counts
+    except (httpx.HTTPError, ValidationError):
+        return {}

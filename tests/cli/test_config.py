@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
+
+from tests.cli.command_line import invoke
+from tests.running import sandbox_configuration
+
+
+def write(folder: Path, document: object) -> str:
+    file = folder / "carillon.json"
+    file.write_text(json.dumps(document))
+    return str(file)
+
+
+def test_a_right_configuration_is_described(tmp_path: Path) -> None:
+    result = invoke("config", "check", write(tmp_path, sandbox_configuration()))
+    assert result.exit_code == 0
+    assert "The configuration is right" in result.output
+    assert "sms goes over sms-sandbox" in result.output
+
+
+def test_everything_wrong_is_named_at_once(tmp_path: Path) -> None:
+    document = sandbox_configuration(respondWithin="soon", drain=[])
+    result = invoke("config", "check", write(tmp_path, document))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("carillon: The configuration is wrong in 2 places:")
+    assert "respondWithin" in result.stderr
+    assert "drain" in result.stderr
+
+
+def test_warnings_and_advice_are_shown_and_stop_nothing(tmp_path: Path) -> None:
+    document = sandbox_configuration(nobodyKnows=1, respondWithin="2m")
+    file = write(tmp_path, document)
+    shown = invoke("config", "check", CONFIGURATION_PATH=file)
+    assert shown.exit_code == 0
+    assert "warning: nobodyKnows" in shown.output
+    assert "advice: respondWithin is 2m" in shown.output
+    told = json.loads(invoke("config", "check", "--json", CONFIGURATION_PATH=file).output)
+    assert told["valid"] is True
+    assert len(told["warnings"]) == len(told["advice"]) == 1
+
+
+def test_scripts_read_what_is_wrong(tmp_path: Path) -> None:
+    result = invoke("config", "check", "--json", write(tmp_path, {"activeChannels": ["fax"]}))
+    assert result.exit_code == 2
+    told = json.loads(result.stdout)
+    assert told["valid"] is False
+    assert "activeChannels[0]" in told["problems"][0]
+
+
+def test_a_file_that_is_not_there_is_wrong(tmp_path: Path) -> None:
+    result = invoke("config", "check", str(tmp_path / "none.json"))
+    assert result.exit_code == 2
+    assert "none.json" in result.stderr
+
+
+def test_the_schema_is_one_and_takes_the_examples() -> None:
+    schema = json.loads(invoke("config", "schema").output)
+    Draft202012Validator.check_schema(schema)
+    assert Draft202012Validator(schema).is_valid(sandbox_configuration())
+    assert not Draft202012Validator(schema).is_valid({"activeChannels": []})

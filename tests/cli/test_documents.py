@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from cli.documents import BadLine, csv_rows, json_lines
+from messages.model import Document
+
+
+def lines(content: bytes) -> list[tuple[int, Document]]:
+    return [*json_lines(io.BytesIO(content))]
+
+
+def rows(content: bytes) -> list[tuple[int, Document]]:
+    return [*csv_rows(io.BytesIO(content))]
+
+
+def test_json_lines_may_have_a_mark_empty_lines_and_any_line_end() -> None:
+    content = b'\xef\xbb\xbf{"_id": "a"}\r\n\n  \n{"_id": "b"}'
+    assert lines(content) == [(1, {"_id": "a"}), (4, {"_id": "b"})]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"[1]", "not an object"),
+        (b'"text"', "not an object"),
+        (b'{"a": NaN}', "not valid JSON"),
+        (b'{"a": Infinity}', "not valid JSON"),
+        (b'{"a": [1e999]}', "a number is too large"),
+        (b'{"a": "\\ud800"}', "not valid JSON"),
+        (b'{"a": "\xff"}', "not valid JSON"),
+        (b'{"a": 1', "not valid JSON"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "not valid JSON"),
+        (b'{"a":' * 250 + b"1" + b"}" * 250, "not valid JSON"),
+        (b'{"_id": [1]}', "_id must be"),
+        (b'{"_id": true}', "_id must be"),
+        (b'{"__STATE__": "public"}', "__STATE__ must be one of PUBLIC"),
+        (b'{"__STATE__": []}', "__STATE__ must be"),
+    ],
+)
+def test_a_line_that_is_no_document_is_named(line: bytes, reason: str) -> None:
+    with pytest.raises(BadLine, match=f"^line 3: .*{reason}"):
+        lines(b"{}\n{}\n" + line)
+
+
+def test_large_exponents_that_are_finite_are_numbers() -> None:
+    assert lines(b'{"a": 1e300, "b": "1e999", "c": {"d": []}}') == [
+        (1, {"a": 1e300, "b": "1e999", "c": {"d": []}})
+    ]
+
+
+def test_the_id_of_a_mongodb_export_is_taken_out() -> None:
+    content = b'{"_id": {"$oid": "5f27e4d3a1b2c3d4e5f60718"}}'
+    assert lines(content) == [(1, {"_id": "5f27e4d3a1b2c3d4e5f60718"})]
+
+
+def test_the_header_of_a_csv_names_the_fields() -> None:
+    content = b'\xef\xbb\xbf_id,name,clusters\r\nada,"D\'Angelo, Ada",a; b;\r\n\r\nbob,,\r\n'
+    assert rows(content) == [
+        (2, {"_id": "ada", "name": "D'Angelo, Ada", "clusters": ["a", "b"]}),
+        (4, {"_id": "bob"}),
+    ]
+
+
+def test_a_cell_may_span_lines_and_the_numbers_stay_right() -> None:
+    assert rows(b'_id,note\n1,"a\nb"\n2,x\n') == [
+        (2, {"_id": "1", "note": "a\nb"}),
+        (4, {"_id": "2", "note": "x"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "line 1: a header"),
+        (b",,\n", "line 1: a header"),
+        (b"a,\n", "line 1: a column of the header has no name"),
+        (b"a,b,a\n", "line 1: the header names a twice"),
+        (b"a;b\n1;2\n", "line 1: no comma in the header"),
+        (b"a,b\n1,2\n1\n", "line 3: 1 cells, but the header has 2"),
+        (b'a,b\n1,"2\n', "line 2: unexpected end"),
+        (b"a,b\n1,2\n1,\xff\n", "line 3: not UTF-8"),
+        (b"__STATE__,b\nno,1\n", "line 2: __STATE__ must be"),
+    ],
+)
+def test_a_row_that_is_no_document_is_named(content: bytes, reason: str) -> None:
+    with pytest.raises(BadLine, match=f"^{reason}"):
+        rows(content)
