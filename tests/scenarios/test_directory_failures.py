@@ -37,46 +37,44 @@ PASSING = {
 }
 
 
-@pytest.mark.parametrize("fault", PASSING)
-async def test_a_passing_failure_is_read_again(fault: str, tmp_path: Path) -> None:
+async def test_a_passing_failure_is_read_again(tmp_path: Path) -> None:
     async with neighbourhood(tmp_path, users=people(3)) as at:
-        at.crud.answer_next(PASSING[fault])
+        for number, (name, answer) in enumerate(PASSING.items(), start=1):
+            at.crud.answer_next(answer)
+            accepted(await at.send("sms", clusters=["all"]))
+            assert len(at.crud.lists) == 2 * number, name
+            assert len(at.sms.messages) == 3 * number, name
+
+
+async def test_a_lasting_failure_is_503_and_sends_nothing(tmp_path: Path) -> None:
+    async with neighbourhood(tmp_path, users=people(3)) as at:
+        for number, (name, answer) in enumerate(PASSING.items(), start=1):
+            at.crud.answer_next(answer, answer)
+            refused(await at.send("email", "sms", clusters=["all"]), 503, "CRUD")
+            assert at.silent, name
+            assert len(at.crud.lists) == 2 * number, name
         accepted(await at.send("sms", clusters=["all"]))
     assert len(at.sms.messages) == 3
-    assert len(at.crud.lists) == 2
 
 
-@pytest.mark.parametrize("fault", PASSING)
-async def test_a_lasting_failure_is_503_and_sends_nothing(fault: str, tmp_path: Path) -> None:
-    async with neighbourhood(tmp_path, users=people(3)) as at:
-        at.crud.answer_next(PASSING[fault], PASSING[fault])
-        refused(await at.send("email", "sms", clusters=["all"]), 503, "CRUD")
-        assert at.silent
-        assert len(at.crud.lists) == 2
-        accepted(await at.send("sms", clusters=["all"]))
-    assert len(at.sms.messages) == 3
-
-
-@pytest.mark.parametrize("documents", [0, 1, 100, 199])
-async def test_a_cut_page_within_the_first_thousand_sends_nothing(
-    documents: int, tmp_path: Path
-) -> None:
+async def test_a_cut_page_within_the_first_thousand_sends_nothing(tmp_path: Path) -> None:
     async with neighbourhood(tmp_path, users=people(600, every=100)) as at:
-        at.crud.cut_after(200)
-        at.crud.cut_after(documents)
-        refused(await at.send("sms", clusters=["all"]), 503)
-        assert len(at.crud.lists) == 2
+        for documents in (0, 1, 100, 199):
+            at.crud.cut_after(200)
+            at.crud.cut_after(documents)
+            refused(await at.send("sms", clusters=["all"]), 503)
+        assert len(at.crud.lists) == 8
         assert at.silent
 
 
-@pytest.mark.parametrize("good", [0, 1, 4])
-async def test_the_first_thousand_are_read_before_anything_leaves(
-    good: int, tmp_path: Path
-) -> None:
-    async with neighbourhood(tmp_path, users=MANY) as at:
-        at.crud.good = good
-        refused(await at.send("sms", clusters=["all"]), 503)
-        refused(await at.send("sms", recipients=IDS), 503)
+@pytest.mark.parametrize("how", ["clusters", "recipients"])
+async def test_the_first_thousand_are_read_before_anything_leaves(how: str, tmp_path: Path) -> None:
+    async with neighbourhood(tmp_path, users=MANY, directory={"attempts": 1}) as at:
+        for good in (0, 1, 4):
+            at.crud.good = len(at.crud.lists) + good
+            answer = await at.send("sms", **{how: ["all"] if how == "clusters" else IDS})
+            refused(answer, 503)
+            assert len(at.crud.lists) == at.crud.good + 1
         assert at.silent
 
 
@@ -177,6 +175,30 @@ async def test_listed_ids_that_were_read_do_not_fail_with_the_cluster(tmp_path: 
         failure("", "sms", f"{UNAVAILABLE}: cluster none was not read to its end"),
     )
     assert len(at.sms.messages) == len(range(0, 1000, 40)) + len(outside)
+
+
+async def test_an_id_that_was_read_does_not_fail_when_it_is_listed_again_behind(
+    tmp_path: Path,
+) -> None:
+    async with neighbourhood(tmp_path, users=MANY) as at:
+        at.crud.good = 6
+        answer = await at.send("sms", recipients=[*IDS, *IDS[:50]])
+        read = len([one for query in at.crud.queries[:6] for one in asked_ids(query)])
+    accepted(answer, *(failure(name, "sms", UNAVAILABLE) for name in IDS[read:]))
+    assert sent(at)[1] == expected(read)[1]
+
+
+async def test_clusters_that_were_read_to_their_end_do_not_fail(tmp_path: Path) -> None:
+    others = [f"cluster-{number}-{'x' * 80}" for number in range(100)]
+    async with neighbourhood(tmp_path, users=MANY) as at:
+        at.crud.good = 8  # all of the first clusters, with their 1,400 members
+        answer = await at.send("sms", clusters=["all", *others])
+        unread = list(asked_ids(at.crud.queries[8]))
+    assert sent(at) == ([], expected(1400)[1])
+    assert 0 < len(unread) < 100
+    told = {entry["error"] for entry in answer.json()["failures"]}
+    assert f"{UNAVAILABLE}: cluster {unread[0]} was not read to its end" in told
+    assert f"{UNAVAILABLE}: cluster all was not read to its end" not in told
 
 
 async def test_clusters_behind_listed_ids_that_failed_are_named_too(tmp_path: Path) -> None:

@@ -18,8 +18,6 @@ from tests.scenarios.neighbourhood import (
     refused,
 )
 
-TEMPLATE_ID = numbered(77)
-
 
 async def test_a_mail_is_one_json_call(tmp_path: Path) -> None:
     async with neighbourhood(tmp_path) as at:
@@ -46,17 +44,17 @@ BODIES: list[tuple[Document, Document]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "body"), BODIES)
-async def test_a_stored_mail_has_one_body(fields: Document, body: Document, tmp_path: Path) -> None:
-    template: Document = {"_id": TEMPLATE_ID, "emailTitle": "S", **fields}
-    async with neighbourhood(tmp_path, templates=[template]) as at:
-        accepted(await at.send(recipients=[ADA_ID], templateId=TEMPLATE_ID))
-    assert at.body("mail") == {
+async def test_a_stored_mail_has_one_body(tmp_path: Path) -> None:
+    same: Document = {
         "recipient": "ada@example.com",
         "subject": "S",
         "sender": "shop@example.com",
-        **body,
     }
+    async with neighbourhood(tmp_path) as at:
+        for number, (fields, body) in enumerate(BODIES):
+            at.crud.templates.add({"_id": f"t{number}", "emailTitle": "S", **fields})
+            accepted(await at.send(recipients=[ADA_ID], templateId=f"t{number}"))
+            assert at.bodies("mail")[-1] == {**same, **body}
 
 
 async def test_one_call_a_user_and_each_carries_every_copy(tmp_path: Path) -> None:
@@ -87,22 +85,22 @@ async def test_copies_that_are_no_addresses_are_left_out(tmp_path: Path) -> None
     assert "bcc" not in sent
 
 
-@pytest.mark.parametrize("sender", ["other@x.test", "The Shop <other@x.test>"])
-async def test_a_request_may_name_its_sender(sender: str, tmp_path: Path) -> None:
+async def test_a_request_may_name_its_sender(tmp_path: Path) -> None:
+    senders = ["other@x.test", "The Shop <other@x.test>"]
     async with neighbourhood(tmp_path) as at:
-        accepted(await at.send("email", "sms", recipients=[ADA_ID], emailSender=sender))
+        for sender in senders:
+            accepted(await at.send("email", "sms", recipients=[ADA_ID], emailSender=sender))
         accepted(await at.send(recipients=[ADA_ID]))
-    assert [mail.sender for mail in at.mail.mails] == [sender, "shop@example.com"]
-    assert [sms.sender for sms in at.sms.messages] == ["Shop"]
+    assert [mail.sender for mail in at.mail.mails] == [*senders, "shop@example.com"]
+    assert [sms.sender for sms in at.sms.messages] == ["Shop", "Shop"]
 
 
-@pytest.mark.parametrize(
-    "sender", ["Shop <a@x.test>\r\nBcc: b@x.test", "a@x.test\n", "<>", "a@x.test, b@x.test", ""]
-)
-async def test_a_sender_that_is_none_is_refused(sender: str, tmp_path: Path) -> None:
+async def test_a_sender_that_is_none_is_refused(tmp_path: Path) -> None:
+    injected = "Shop <a@x.test>\r\nBcc: b@x.test"
     async with neighbourhood(tmp_path) as at:
-        answer = await at.send(recipients=[ADA_ID], emailSender=sender)
-        refused(answer, 400, "emailSender")
+        for sender in (injected, "a@x.test\n", "<>", "a@x.test, b@x.test", ""):
+            answer = await at.send(recipients=[ADA_ID], emailSender=sender)
+            refused(answer, 400, "emailSender")
         assert at.silent
 
 
@@ -116,24 +114,27 @@ BREAKS = {
 }
 
 
-@pytest.mark.parametrize("name", BREAKS)
 @pytest.mark.parametrize("attachments", [[], ["bill.pdf"]])
 async def test_a_user_cannot_break_out_of_the_subject(
-    name: str, attachments: list[str], tmp_path: Path
+    attachments: list[str], tmp_path: Path
 ) -> None:
-    hostile, subject = BREAKS[name]
-    async with neighbourhood(tmp_path, users=[{**ADA, "name": hostile}]) as at:
+    users: list[Document] = [
+        {"_id": numbered(number), "name": hostile, "emailAddress": f"u{number}@x.test"}
+        for number, (hostile, _) in enumerate(BREAKS.values())
+    ]
+    async with neighbourhood(tmp_path, users=users) as at:
         at.files.add("bill.pdf", b"%PDF-")
         answer = await at.send(
-            recipients=[ADA_ID],
+            recipients=[str(user["_id"]) for user in users],
             messageTitle="Hi {{user.name}}!",
             messageContent="{{user.name}}",
             emailAttachments=attachments,
         )
         accepted(answer)
-    (mail,) = at.mail.mails
-    assert (mail.subject, mail.message) == (subject, hostile)
-    assert (mail.recipients, mail.cc, mail.bcc) == (["ada@example.com"], [], [])
+    mails = sorted(at.mail.mails, key=lambda mail: mail.recipients)
+    for number, (mail, (hostile, subject)) in enumerate(zip(mails, BREAKS.values(), strict=True)):
+        assert (mail.subject, mail.message) == (subject, hostile)
+        assert (mail.recipients, mail.cc, mail.bcc) == ([f"u{number}@x.test"], [], [])
 
 
 async def test_line_breaks_that_a_request_writes_into_a_subject_become_one_space(
@@ -181,21 +182,15 @@ WRITTEN: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("source", "html"), WRITTEN)
-async def test_written_line_breaks_become_tags_in_html_only(
-    source: str, html: str, tmp_path: Path
-) -> None:
-    template: Document = {
-        "_id": TEMPLATE_ID,
-        "emailTitle": "S",
-        "emailHtmlMessage": source,
-        "smsMessage": source,
-    }
-    user: Document = {**ADA, "note": r"x\ny"}
-    async with neighbourhood(tmp_path, users=[user], templates=[template]) as at:
-        accepted(await at.send("email", "sms", recipients=[ADA_ID], templateId=TEMPLATE_ID))
-    assert at.mail.mails[0].html_message == html
-    assert at.sms.messages[0].body == source.replace("{{user.note}}", r"x\ny")
+async def test_written_line_breaks_become_tags_in_html_only(tmp_path: Path) -> None:
+    async with neighbourhood(tmp_path, users=[{**ADA, "note": r"x\ny"}]) as at:
+        for number, (source, html) in enumerate(WRITTEN):
+            template: Document = {"_id": f"t{number}", "emailTitle": "S", "smsMessage": source}
+            at.crud.templates.add({**template, "emailHtmlMessage": source})
+            answer = await at.send("email", "sms", recipients=[ADA_ID], templateId=f"t{number}")
+            accepted(answer)
+            assert at.mail.mails[-1].html_message == html
+            assert at.sms.messages[-1].body == source.replace("{{user.note}}", r"x\ny")
 
 
 async def test_plain_mails_keep_what_looks_like_a_line_break(tmp_path: Path) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
-import pytest
-
 from messages.model import Document
-from tests.neighbours.http import Answer, json_answer, mia_error
+from tests.neighbours.http import Answer, json_answer, mia_error, serve
 from tests.neighbours.sms_service import SmsService
 from tests.scenarios.neighbourhood import (
     ADA_ID,
@@ -34,13 +32,15 @@ async def test_an_sms_is_one_json_call_to_a_normalised_number(tmp_path: Path) ->
 NUMBERS = ["+39 333 123 4567", "+39-333-123-4567", "+39.333.1234567", "(+39) [333] 1234567"]
 
 
-@pytest.mark.parametrize("written", NUMBERS)
-async def test_fillers_are_taken_out_of_numbers(written: str, tmp_path: Path) -> None:
-    users: list[Document] = [{"_id": ADA_ID, "phoneNumber": written}]
+async def test_fillers_are_taken_out_of_numbers(tmp_path: Path) -> None:
+    users: list[Document] = [
+        {"_id": numbered(index), "phoneNumber": written, "clusters": ["all"]}
+        for index, written in enumerate(NUMBERS)
+    ]
     async with neighbourhood(tmp_path, users=users) as at:
-        accepted(await at.send("sms", "voice", recipients=[ADA_ID]))
-    assert [sms.receiver for sms in at.sms.messages] == ["+393331234567"]
-    assert [call["to"] for call in at.voice.calls] == ["+393331234567"]
+        accepted(await at.send("sms", "voice", clusters=["all"]))
+    assert [sms.receiver for sms in at.sms.messages] == ["+393331234567"] * len(NUMBERS)
+    assert [call["to"] for call in at.voice.calls] == ["+393331234567"] * len(NUMBERS)
 
 
 async def test_the_sender_of_mails_is_not_that_of_sms(tmp_path: Path) -> None:
@@ -69,30 +69,33 @@ STATUSES: list[tuple[Answer, int, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "calls", "reason", "says"), STATUSES)
-async def test_statuses_mean_what_they_mean_for_mails(
-    answer: Answer, calls: int, reason: str, says: str, tmp_path: Path
-) -> None:
-    async with neighbourhood(tmp_path, sms=SmsService(answer, answer)) as at:
-        error = f"sms-service answered {answer.status}: {says}"
-        accepted(await at.send("sms", recipients=[ADA_ID]), failure(ADA_ID, "sms", error))
-    assert at.outcomes()[ADA_ID, "sms"][1] == reason
-    assert len(at.calls("sms")) == calls
+async def test_statuses_mean_what_they_mean_for_mails(tmp_path: Path) -> None:
+    async with neighbourhood(tmp_path) as at:
+        for answer, calls, reason, says in STATUSES:
+            before = len(at.calls("sms"))
+            at.sms.answers.extend([answer] * calls)
+            error = f"sms-service answered {answer.status}: {says}"
+            accepted(await at.send("sms", recipients=[ADA_ID]), failure(ADA_ID, "sms", error))
+            assert at.outcomes()[ADA_ID, "sms"][1] == reason
+            assert len(at.calls("sms")) - before == calls
+        assert at.sms.messages == []
 
 
-@pytest.mark.parametrize("fault", ["disconnect", "reset", "garbage", "hang"])
-async def test_an_sms_that_was_written_and_not_answered_is_never_repeated(
-    fault: str, tmp_path: Path
-) -> None:
-    faults: Sequence[Answer] = [Answer(fault=fault)]  # type: ignore[arg-type]  # one of its literals
-    providers: dict[str, Document] = {"sms-service": {"timeout": "80ms"}}
-    async with neighbourhood(tmp_path, sms=SmsService(*faults), providers=providers) as at:
-        answer = await at.send("sms", recipients=[ADA_ID])
-        (entry,) = answer.json()["failures"]
-        accepted(answer, failure(ADA_ID, "sms", entry["error"]))
-        assert "no answer" in entry["error"]
-    assert at.outcomes() == {(ADA_ID, "sms"): ("in-doubt", "unknown-outcome")}
-    assert len(at.calls("sms")) == 1
+FAULTS: dict[str, tuple[Answer, str]] = {
+    "disconnect": (Answer(fault="disconnect"), "sms-service: no answer: server disconnected"),
+    "reset": (Answer(fault="reset"), "sms-service: no answer: connection lost"),
+    "garbage": (Answer(fault="garbage"), "sms-service: no answer: not HTTP"),
+    "timeout": (Answer(fault="hang"), "no answer within 0.08 s"),
+}
+
+
+async def test_an_sms_that_was_written_and_not_answered_is_not_repeated(tmp_path: Path) -> None:
+    async with neighbourhood(tmp_path, providers={"sms-service": {"timeout": "80ms"}}) as at:
+        for calls, (answer, error) in enumerate(FAULTS.values(), start=1):
+            at.sms.answers.append(answer)
+            accepted(await at.send("sms", recipients=[ADA_ID]), failure(ADA_ID, "sms", error))
+            assert at.outcomes() == {(ADA_ID, "sms"): ("in-doubt", "unknown-outcome")}
+            assert len(at.calls("sms")) == calls
 
 
 async def test_retry_after_pauses_the_whole_provider_and_costs_no_attempt(tmp_path: Path) -> None:
@@ -132,8 +135,41 @@ async def test_two_messages_to_one_number_are_never_under_way_at_once(tmp_path: 
     assert len(at.sms.messages) == 5
     assert at.sms.most_a_number == 1
     same = [call for call in at.calls("sms") if b"+393331" in call.body]
-    for earlier, later in zip(same, same[1:], strict=False):
+    for earlier, later in pairwise(same):
         assert earlier.answered is not None
         assert later.arrived >= earlier.answered
     others = [call.arrived for call in at.calls("sms") if b"+393331" not in call.body]
     assert max(others) < same[1].arrived + 0.04  # nobody else waits for that number
+
+
+async def test_waiting_for_a_turn_at_a_number_costs_no_attempt(tmp_path: Path) -> None:
+    users: list[Document] = [
+        {"_id": numbered(index), "clusters": ["all"], "phoneNumber": "+393331"}
+        for index in range(8)
+    ]
+    providers: dict[str, Document] = {"sms-service": {"timeout": "200ms"}}
+    async with neighbourhood(tmp_path, users=users, providers=providers) as at:
+        at.sms.answers.extend([Answer(200, delay=0.08)] * 8)
+        accepted(await at.send("sms", clusters=["all"]))
+    assert at.attempts() == [1] * 8
+    assert len(at.calls("sms")) == 8
+
+
+async def test_a_message_whose_attempts_are_used_up_goes_to_the_next_provider(
+    tmp_path: Path,
+) -> None:
+    backup = SmsService()
+    async with serve(backup) as server:
+        providers: dict[str, Document] = {
+            "sms-backup": {"type": "sms-service", "url": f"{server.url}/v2"}
+        }
+        channels: Document = {"sms": {"providers": ["sms-service", "sms-backup"]}}
+        async with neighbourhood(tmp_path, providers=providers, channels=channels) as at:
+            at.sms.answers.extend([Answer(500)] * 2)
+            accepted(await at.send("sms", recipients=[ADA_ID]))
+            at.sms.answers.append(Answer(504))
+            error = "sms-service answered 504"
+            accepted(await at.send("sms", recipients=[ADA_ID]), failure(ADA_ID, "sms", error))
+        assert [call.target for call in server.requests] == ["/v2/send"]
+    assert [sms.receiver for sms in backup.messages] == ["+393331234567"]
+    assert len(at.calls("sms")) == 3

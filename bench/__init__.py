@@ -1,0 +1,1 @@
+"""The benchmarks of the README; `python -m bench` runs them. Linux only: costs come from /proc."""

@@ -1,0 +1,1 @@
+"""What the service is measured beside, each a program of its own that does the same job."""

@@ -1,0 +1,64 @@
+"""Small requests: one recipient, one channel, many callers, beside a route that does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.carillon import Carillon, fill_store
+from bench.children import Server, module, server
+from bench.costs import cpu_seconds
+from bench.load import call
+from bench.local_http import take_tally
+from bench.machine import Bystanders
+from bench.results import Small
+
+CARILLON: Final = "Carillon"
+BARE_QUART: Final = "bare quart-trio route"
+_WARM_UP: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SmallPlan:
+    """What is to be measured; `seconds` is the length of one turn."""
+
+    callers: Sequence[int]
+    repeat: int
+    seconds: float
+    concurrency: int
+
+
+def measure_small(plan: SmallPlan, folder: Path, say: Callable[[str], None]) -> Iterator[Small]:
+    """Both contenders with each number of callers. Raises WrongResultError."""
+    filled = folder / "filled.db"
+    filled.unlink(missing_ok=True)
+    fill_store(filled, max(plan.callers))
+    with (
+        server(module("bench.provider"), folder / "provider.log") as provider,
+        server(module("bench.peers.bare_quart"), folder / "bare_quart.log") as bare,
+        Carillon(folder, provider.url, plan.concurrency).running(filled) as carillon,
+    ):
+        servers = {CARILLON: carillon, BARE_QUART: bare}
+        living = [provider.pid, bare.pid, carillon.pid]
+        for callers in plan.callers:
+            for one in servers.values():
+                call(one.url, callers, _WARM_UP)
+            for turn in range(plan.repeat):
+                for contender, one in servers.items():
+                    take_tally(provider.url)
+                    run = _turn(contender, one, callers, turn, plan.seconds, living)
+                    if contender == CARILLON:
+                        take_tally(provider.url).check_number(run.load.requests)
+                    say(f"{contender}, {callers} callers: {run.per_second:,.0f} requests/s")
+                    yield run
+
+
+def _turn(
+    contender: str, one: Server, callers: int, turn: int, seconds: float, living: Sequence[int]
+) -> Small:
+    bystanders = Bystanders(living)
+    cpu = cpu_seconds(one.pid)
+    load = call(one.url, callers, seconds)
+    return Small(contender, callers, turn, load, cpu_seconds(one.pid) - cpu, bystanders.stop())

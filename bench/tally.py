@@ -1,0 +1,66 @@
+"""What the provider's stand-in saw: the proof that a run did its job, and did it once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from bench.workload import address, message_bytes
+
+_RECEIVER: Final = b'"receiver":"'
+
+
+class WrongResultError(Exception):
+    """A contender did not do the job; its figures are worth nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Messages that arrived since the last time somebody asked."""
+
+    requests: int
+    receivers: int
+    lowest: str
+    highest: str
+    bytes: int
+
+    def check_each_once(self, users: int) -> None:
+        """Raise WrongResultError unless users 0 to `users - 1` each got one message, and theirs."""
+        size = sum(len(message_bytes(index)) for index in range(users))
+        wanted = Tally(users, users, address(0), address(users - 1), size)
+        if self != wanted:
+            raise WrongResultError(f"{wanted} was to arrive, but what arrived is {self}")
+
+    def check_number(self, messages: int) -> None:
+        """Raise WrongResultError unless so many messages arrived."""
+        if self.requests != messages:
+            raise WrongResultError(f"{messages} messages were to arrive; arrived: {self.requests}")
+
+
+class Counting:
+    """Counts messages by receiver, as cheaply as Python can."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[bytes] = Counter()
+        self._bytes = 0
+
+    def add(self, body: bytes) -> None:
+        """Count one message."""
+        start = body.find(_RECEIVER) + len(_RECEIVER)
+        self._seen[body[start : body.find(b'"', start)]] += 1
+        self._bytes += len(body)
+
+    def take(self) -> bytes:
+        """The tally as JSON; counting begins anew."""
+        seen = self._seen
+        tally = Tally(
+            requests=seen.total(),
+            receivers=len(seen),
+            lowest=min(seen, default=b"").decode(),
+            highest=max(seen, default=b"").decode(),
+            bytes=self._bytes,
+        )
+        self._seen, self._bytes = Counter(), 0
+        return json.dumps(asdict(tally)).encode()
