@@ -145,6 +145,7 @@ class _Service:
         config.bind = [f"{self.settings.server.host}:{self.settings.server.port}"]
         config.graceful_timeout = LAST_WORDS
         config.include_server_header = False
+        config.keep_alive_max_requests = 1_000_000  # a caller sees each closed one as a fault
         config.accesslog = None
         config.errorlog = None
         await serve_http(app, config, shutdown_trigger=until, task_status=task_status)  # type: ignore[arg-type]  # typed for ASGI frameworks of its own kind

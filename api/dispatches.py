@@ -42,15 +42,11 @@ def dispatch_routes(records: Records) -> Blueprint:
     async def deliveries(dispatch_id: str) -> Response:
         if await records.dispatch(dispatch_id) is None:
             raise NotFound
-        limit = _limit()
-        found = await records.deliveries(
-            dispatch_id, _wanted(), request.args.get("cursor", ""), limit
+        page = await records.deliveries(
+            dispatch_id, _wanted(), request.args.get("cursor", ""), _limit()
         )
         return json_answer(
-            {
-                "deliveries": [_delivery(one) for one in found],
-                "next": found[-1].id if len(found) == limit else None,
-            }
+            {"deliveries": [_delivery(one) for one in page.deliveries], "next": page.next}
         )
 
     return routes

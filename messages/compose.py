@@ -32,26 +32,26 @@ class Composer:
 
     def compose(self, channel: Channel, recipient: Recipient) -> Delivery | Receipt:
         """The rendered delivery, or how it ended before it could be one."""
-        identity = delivery_id(self.dispatch_id, channel, recipient.key)
+        key = f"user/{recipient.key}"
         value = recipient.document.get(self.user_fields.address_of(channel))
         if value is None or value == "":
-            return self._receipt(identity, channel, recipient.user_id, "skipped", "no-address")
+            return self._receipt(channel, key, recipient.user_id, "skipped", "no-address")
         address = _address(channel, value)
         if address is None:
             name = self.user_fields.address_of(channel)
-            return self._failure(
-                identity, channel, recipient.user_id, "invalid-address", f"Invalid {name}"
-            )
+            error = f"Invalid {name}"
+            return self._failure(channel, key, recipient.user_id, "invalid-address", error)
         try:
             content = self.texts.content(channel, recipient.document)
         except NoContent as error:
-            return self._failure(identity, channel, recipient.user_id, "no-content", str(error))
+            return self._failure(channel, key, recipient.user_id, "no-content", str(error))
         except NotRenderable as error:
-            return self._failure(identity, channel, recipient.user_id, "not-renderable", str(error))
+            return self._failure(channel, key, recipient.user_id, "not-renderable", str(error))
         return Delivery(
-            id=identity,
+            id=delivery_id(self.dispatch_id, channel, key),
             dispatch_id=self.dispatch_id,
             channel=channel,
+            key=key,
             user_id=recipient.user_id,
             address=address,
             sender=self.senders.get(channel, ""),
@@ -61,39 +61,33 @@ class Composer:
 
     def unknown_user(self, channel: Channel, user_id: str) -> Receipt:
         """The failure of a listed id that nobody has."""
-        return self._apart(channel, user_id, "user-not-found", "User not found")
+        return self.unread_user(channel, user_id, "user-not-found", "User not found")
 
     def unread_user(self, channel: Channel, user_id: str, reason: Reason, error: str) -> Receipt:
         """The failure of a listed id that was not read."""
-        return self._apart(channel, user_id, reason, error)
+        return self._failure(channel, f"listed/{user_id}", user_id, reason, error)
 
     def unread_cluster(self, channel: Channel, cluster: str, reason: Reason, error: str) -> Receipt:
         """The failure of a cluster that was not read to its end: of no user in particular."""
-        identity = delivery_id(self.dispatch_id, channel, f"cluster\0{cluster}")
-        return self._failure(
-            identity, channel, "", reason, f"{error}: cluster {cluster} was not read to its end"
-        )
-
-    def _apart(self, channel: Channel, user_id: str, reason: Reason, error: str) -> Receipt:
-        # A listed id is no `_id`: its key must never meet the key of a user who was found.
-        identity = delivery_id(self.dispatch_id, channel, f"listed\0{user_id}")
-        return self._failure(identity, channel, user_id, reason, error)
+        told = f"{error}: cluster {cluster} was not read to its end"
+        return self._failure(channel, f"cluster/{cluster}", "", reason, told)
 
     def _failure(
-        self, identity: str, channel: Channel, user_id: str, reason: Reason, error: str
+        self, channel: Channel, key: str, user_id: str, reason: Reason, error: str
     ) -> Receipt:
-        return self._receipt(identity, channel, user_id, "failed", reason, error)
+        return self._receipt(channel, key, user_id, "failed", reason, error)
 
     def _receipt(
         self,
-        identity: str,
         channel: Channel,
+        key: str,
         user_id: str,
         outcome: Outcome,
         reason: Reason,
         error: str = "",
     ) -> Receipt:
-        return Receipt(identity, self.dispatch_id, channel, user_id, outcome, reason, error)
+        identity = delivery_id(self.dispatch_id, channel, key)
+        return Receipt(identity, self.dispatch_id, channel, key, user_id, outcome, reason, error)
 
 
 def _address(channel: Channel, value: object) -> str | None:

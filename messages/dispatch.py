@@ -117,7 +117,7 @@ class Dispatch:
     async def _enrol(self, items: Sequence[Delivery | Receipt]) -> None:
         if not items:
             return
-        rows = [Enrolment(_identity(item), item.channel, item.user_id) for item in items]
+        rows = [Enrolment(item.channel, item.key, item.user_id) for item in items]
         new = await self._durably(lambda: self._journal.enrol(self.id, rows))
         if new is not None:
             items = [item for item, is_new in zip(items, new, strict=True) if is_new]
@@ -140,10 +140,6 @@ class Dispatch:
                     return None
                 with trio.move_on_after(jittered(attempt, 0.1, 5.0)):
                     await self._halted.wait()
-
-
-def _identity(item: Delivery | Receipt) -> str:
-    return item.id if isinstance(item, Delivery) else item.delivery_id
 
 
 def _slices(items: Iterable[T]) -> Iterator[Sequence[T]]:

@@ -165,6 +165,7 @@ class Delivery:
     id: str
     dispatch_id: str
     channel: Channel
+    key: str = field(repr=False)
     user_id: str = field(repr=False)
     address: str = field(repr=False)
     sender: str
@@ -173,7 +174,10 @@ class Delivery:
 
 
 def delivery_id(dispatch_id: str, channel: Channel, key: str) -> str:
-    """32 hex digits that are the same for the same dispatch, channel and user key.
+    """32 hex digits that are the same for the same dispatch, channel and key.
+
+    A delivery's key tells it from the others of its dispatch and channel: "user/" and the `_id`
+    of its user, "listed/" and an id that nobody has, "cluster/" and a cluster that was not read.
 
     Derived and not drawn, so that a repeated enrolment meets the first one, and a provider that
     recognises repeats sees the same id after a restart.
@@ -189,6 +193,7 @@ class Receipt:
     delivery_id: str
     dispatch_id: str
     channel: Channel
+    key: str = field(repr=False)
     user_id: str = field(repr=False)
     outcome: Outcome
     reason: Reason
@@ -241,6 +246,7 @@ class Envelope:
                 delivery_id=delivery.id,
                 dispatch_id=delivery.dispatch_id,
                 channel=delivery.channel,
+                key=delivery.key,
                 user_id=delivery.user_id,
                 outcome=outcome,
                 reason=reason,

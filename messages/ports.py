@@ -68,10 +68,10 @@ class Files(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A delivery that is about to exist."""
+    """A delivery that is about to exist; channel and key name it inside its dispatch."""
 
-    delivery_id: str
     channel: Channel
+    key: str
     user_id: str
 
 
@@ -147,6 +147,14 @@ class RecordFilter:
     user_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """A part of a dispatch's deliveries, and the cursor of the next part if there is one."""
+
+    deliveries: Sequence[DeliveryRecord]
+    next: str | None
+
+
 class Records(Protocol):
     """What the journal tells of dispatches, running and done."""
 
@@ -155,11 +163,12 @@ class Records(Protocol):
         ...
 
     async def deliveries(
-        self, dispatch_id: str, wanted: RecordFilter, after: str, limit: int
-    ) -> Sequence[DeliveryRecord]:
-        """At most `limit` deliveries by id, from the one behind `after` on ("" is the beginning).
+        self, dispatch_id: str, wanted: RecordFilter, cursor: str, limit: int
+    ) -> RecordPage:
+        """At most `limit` deliveries from a cursor on; "" is the beginning.
 
         Raises:
+            BadCommand: the cursor is none that this gave out.
             JournalUnavailable: the journal cannot be read.
         """
         ...

@@ -88,7 +88,7 @@ class Sandbox:
         self._next.extend(acts)
 
     async def send(self, delivery: Delivery, started: Started) -> Attempt:
-        """Play one attempt. A crash raises before the start, as a bug in building a request would."""
+        """Play one attempt. A crash raises before the start, like a bug in building a request."""
         act = self._act(delivery.address)
         await trio.lowlevel.checkpoint()
         if act == "crash":

@@ -31,14 +31,17 @@ CREATE TABLE user_key (
 CREATE INDEX user_key_by_user ON user_key (user);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE dispatch (
-    id TEXT PRIMARY KEY, channels TEXT NOT NULL, state TEXT NOT NULL,
-    created_at INTEGER NOT NULL, ended_at INTEGER, counts TEXT
-) STRICT, WITHOUT ROWID;
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, channels TEXT NOT NULL,
+    state TEXT NOT NULL, created_at INTEGER NOT NULL, ended_at INTEGER, counts TEXT
+) STRICT;
+-- By key and not by delivery id: users are read in the order of their _id, so neighbours in time
+-- share a page. With the id, which is a hash, each write dirtied a page of its own (20 times the
+-- bytes, twice the time). The id is derived from dispatch, channel and key.
 CREATE TABLE delivery (
-    dispatch TEXT NOT NULL, id TEXT NOT NULL, channel TEXT NOT NULL, user_id TEXT NOT NULL,
+    dispatch INTEGER NOT NULL, channel TEXT NOT NULL, key TEXT NOT NULL, user_id TEXT NOT NULL,
     outcome TEXT NOT NULL, reason TEXT, error TEXT, provider TEXT, provider_message_id TEXT,
     attempts INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL, ended_at INTEGER,
-    PRIMARY KEY (dispatch, id)
+    PRIMARY KEY (dispatch, channel, key)
 ) STRICT, WITHOUT ROWID;
 """
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import trio
 
-from messages.errors import JournalUnavailable
-from messages.model import Channel, Outcome, Reason
-from messages.ports import DeliveryRecord, DispatchRecord, RecordFilter
+from messages.errors import BadCommand, JournalUnavailable
+from messages.model import Channel, delivery_id
+from messages.ports import DeliveryRecord, DispatchRecord, RecordFilter, RecordPage
 from stores.sqlite import connect
 
 T = TypeVar("T")
@@ -33,9 +35,10 @@ class SqliteRecords:
         return await self._read(lambda c: _dispatch(c, dispatch_id))
 
     async def deliveries(
-        self, dispatch_id: str, wanted: RecordFilter, after: str, limit: int
-    ) -> list[DeliveryRecord]:
+        self, dispatch_id: str, wanted: RecordFilter, cursor: str, limit: int
+    ) -> RecordPage:
         """See the port."""
+        after = _place(cursor)
         return await self._read(lambda c: _deliveries(c, dispatch_id, wanted, after, limit))
 
     async def _read(self, run: Callable[[sqlite3.Connection], T]) -> T:
@@ -47,14 +50,15 @@ class SqliteRecords:
 
 def _dispatch(connection: sqlite3.Connection, dispatch_id: str) -> DispatchRecord | None:
     row = connection.execute(
-        "SELECT state, channels, created_at, ended_at FROM dispatch WHERE id = ?", (dispatch_id,)
+        "SELECT number, state, channels, created_at, ended_at FROM dispatch WHERE id = ?",
+        (dispatch_id,),
     ).fetchone()
     if row is None:
         return None
-    state, channels, created_at, ended_at = row
+    number, state, channels, created_at, ended_at = row
     counts = connection.execute(
         "SELECT outcome, count(*) FROM delivery WHERE dispatch = ? GROUP BY outcome",
-        (dispatch_id,),
+        (number,),
     ).fetchall()
     return DispatchRecord(
         id=dispatch_id,
@@ -67,9 +71,17 @@ def _dispatch(connection: sqlite3.Connection, dispatch_id: str) -> DispatchRecor
 
 
 def _deliveries(
-    connection: sqlite3.Connection, dispatch_id: str, wanted: RecordFilter, after: str, limit: int
-) -> list[DeliveryRecord]:
-    conditions, values = ["dispatch = ?", "id > ?"], [dispatch_id, after]
+    connection: sqlite3.Connection,
+    dispatch_id: str,
+    wanted: RecordFilter,
+    after: tuple[str, str],
+    limit: int,
+) -> RecordPage:
+    conditions = [
+        "dispatch = (SELECT number FROM dispatch WHERE id = ?)",
+        "(channel, key) > (?, ?)",
+    ]
+    values: list[str] = [dispatch_id, *after]
     if wanted.outcomes:
         conditions.append(f"outcome IN ({', '.join('?' * len(wanted.outcomes))})")
         values += wanted.outcomes
@@ -78,24 +90,28 @@ def _deliveries(
             conditions.append(f"{column} = ?")
             values.append(value)
     rows = connection.execute(
-        "SELECT id, channel, user_id, outcome, reason, error, provider, provider_message_id,"  # noqa: S608
+        "SELECT channel, key, user_id, outcome, reason, error, provider, provider_message_id,"  # noqa: S608
         " attempts, created_at, ended_at FROM delivery"
-        f" WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?",
+        f" WHERE {' AND '.join(conditions)} ORDER BY channel, key LIMIT ?",
         (*values, limit),
-    )
-    return [
-        DeliveryRecord(
-            id=row[0],
-            channel=cast(Channel, row[1]),
-            user_id=row[2],
-            outcome=cast(Outcome, row[3]),
-            reason=cast("Reason | None", row[4]),
-            error=row[5],
-            provider=row[6],
-            provider_message_id=row[7],
-            attempts=row[8],
-            created_at=row[9],
-            ended_at=row[10],
-        )
-        for row in rows
-    ]
+    ).fetchall()
+    following = _cursor(rows[-1][0], rows[-1][1]) if len(rows) == limit else None
+    return RecordPage([_delivery(dispatch_id, *row) for row in rows], following)
+
+
+def _delivery(dispatch_id: str, channel: Channel, key: str, *rest: object) -> DeliveryRecord:
+    return DeliveryRecord(delivery_id(dispatch_id, channel, key), channel, *rest)  # type: ignore[arg-type]  # as the columns stand
+
+
+def _cursor(channel: str, key: str) -> str:
+    return urlsafe_b64encode(json.dumps([channel, key]).encode()).decode().rstrip("=")
+
+
+def _place(cursor: str) -> tuple[str, str]:
+    if not cursor:
+        return "", ""
+    try:
+        channel, key = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, TypeError):
+        raise BadCommand("cursor must be the next of an earlier answer") from None
+    return str(channel), str(key)

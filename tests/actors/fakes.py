@@ -67,6 +67,7 @@ def delivery(identity: str, channel: Channel = "sms") -> Delivery:
         id=identity,
         dispatch_id="dispatch",
         channel=channel,
+        key=f"user/{identity}",
         user_id=identity,
         address="+390000000",
         sender="Shop",

@@ -65,8 +65,9 @@ class FakeJournal:
         self._write()
         new = []
         for row in rows:
-            new.append(row.delivery_id not in self.enrolled)
-            self.enrolled[row.delivery_id] = row
+            name = f"{row.channel}/{row.key}"
+            new.append(name not in self.enrolled)
+            self.enrolled[name] = row
         return new
 
     def record(self, receipt: Receipt) -> None:

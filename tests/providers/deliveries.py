@@ -41,6 +41,7 @@ def delivery(
         id="d" * 32,
         dispatch_id="dispatch-1",
         channel=channel,
+        key="user/1",
         user_id="user-1",
         address=ADDRESSES[channel] if address is None else address,
         sender=SENDERS[channel],

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from messages.errors import JournalUnavailable
-from messages.model import Receipt
+from messages.model import Receipt, delivery_id
 from messages.ports import Enrolment, RecordFilter
 from stores.sqlite import connect, open_store
 from stores.sqlite_journal import SqliteJournal
@@ -24,12 +24,22 @@ def path(tmp_path: Path) -> Path:
 
 
 def enrolment(identity: str) -> Enrolment:
-    return Enrolment(identity, "sms", f"user of {identity}")
+    return Enrolment("sms", f"user/{identity}", f"user of {identity}")
 
 
 def receipt(identity: str) -> Receipt:
     return Receipt(
-        identity, "d", "sms", f"user of {identity}", "sent", "accepted", "", "p", 2, "m-1"
+        delivery_id("d", "sms", f"user/{identity}"),
+        "d",
+        "sms",
+        f"user/{identity}",
+        f"user of {identity}",
+        "sent",
+        "accepted",
+        "",
+        "p",
+        2,
+        "m-1",
     )
 
 
@@ -49,7 +59,7 @@ async def test_a_dispatch_is_written_from_beginning_to_end(path: Path) -> None:
         journal.record(receipt("a"))
         await journal.close("d", {"sent": 1})
         second = await records.dispatch("d")
-        listed = await records.deliveries("d", RecordFilter(outcomes=["sent"]), "", 10)
+        page = await records.deliveries("d", RecordFilter(outcomes=["sent"]), "", 10)
     records.close()
     assert first is not None
     assert (first.state, first.channels, first.counts) == (
@@ -59,8 +69,9 @@ async def test_a_dispatch_is_written_from_beginning_to_end(path: Path) -> None:
     )
     assert second is not None
     assert (second.state, second.counts) == ("done", {"pending": 1, "sent": 1})
-    [one] = listed
-    assert (one.id, one.user_id, one.provider, one.attempts) == ("a", "user of a", "p", 2)
+    [one] = page.deliveries
+    assert one.id == delivery_id("d", "sms", "user/a")
+    assert (one.user_id, one.provider, one.attempts) == ("user of a", "p", 2)
     assert one.provider_message_id == "m-1"
 
 
@@ -74,6 +85,7 @@ async def test_a_repeated_enrolment_is_known(path: Path) -> None:
             False,
             False,
         ]
+        await journal.open("other", ["sms"])
         assert await journal.enrol("other", [enrolment("a")]) == [True]
 
 
@@ -92,6 +104,7 @@ async def test_outcomes_are_durable_with_the_next_awaited_write(path: Path) -> N
 async def test_what_was_handed_over_is_written_before_it_ends(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
+        await journal.open("d", ["sms"])
         await journal.enrol("d", [enrolment("a")])
         journal.record(receipt("a"))
     assert rows(path, "SELECT outcome FROM delivery") == [("sent",)]
@@ -100,6 +113,7 @@ async def test_what_was_handed_over_is_written_before_it_ends(path: Path) -> Non
 async def test_waiting_tasks_are_committed_together(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
+        await journal.open("d", ["sms"])
         async with trio.open_nursery() as nursery:
             for number in range(500):
                 nursery.start_soon(journal.enrol, "d", [enrolment(f"n{number}")])
@@ -109,6 +123,7 @@ async def test_waiting_tasks_are_committed_together(path: Path) -> None:
 async def test_a_failed_commit_is_told_and_outcomes_wait_for_the_next(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
+        await journal.open("d", ["sms"])
         await journal.enrol("d", [enrolment("a")])
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("ALTER TABLE delivery RENAME TO hidden")
