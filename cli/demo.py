@@ -98,8 +98,9 @@ def _welcome(url: str, kept: Path | None) -> Iterator[tuple[str, str]]:
     yield "Nothing is sent to anybody; each message is shown here as it leaves.", ""
     yield "\nTry it, in another terminal:\n", ""
     yield _curl(url, channels=[*CHANNELS], clusters=["customers"], **_WELCOME), "green"
-    yield "\nThe same from the command line, and what failures look like:\n", ""
+    yield "\nFrom the command line:\n", ""
     yield _command_line(url), "green"
+    yield "\nWhat failures look like:\n", ""
     yield _curl(url, channels=["email", "push"], recipients=["unlucky"], **_WELCOME), "green"
     yield "", ""
     for name, path in (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from typing import Final
 
 import click
@@ -44,3 +46,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 )
 def main() -> None:
     """Carillon: one call reaches any number of users over email, SMS, push and voice."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that cannot show a letter must not end a command, nor crash a worker.
+            stream.reconfigure(errors="backslashreplace")

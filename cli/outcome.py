@@ -11,6 +11,7 @@ from cli.service_client import Answer
 from cli.table import print_table
 
 _MOST_ROWS: Final = 50
+_LONGEST_ERROR: Final = 300
 
 
 def print_outcome(answer: Answer) -> None:
@@ -18,7 +19,7 @@ def print_outcome(answer: Answer) -> None:
     shown = answer.failures[:_MOST_ROWS]
     if shown:
         rows = [(failed.user_id, failed.channel, failed.error) for failed in shown]
-        print_table(("user", "channel", "what went wrong"), rows)
+        print_table(("user", "channel", "what went wrong"), rows, _LONGEST_ERROR)
     if len(answer.failures) > len(shown):
         click.echo(f"… and {len(answer.failures) - len(shown):,} more: --json shows them")
     click.echo(f"Dispatch {answer.dispatch_id}: {_summary(answer)}.")

@@ -11,9 +11,11 @@ import click
 _LONGEST: Final = 48
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under a header."""
-    rows = [[one_line(cell) for cell in row] for row in rows]
+def print_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], longest: int = _LONGEST
+) -> None:
+    """Print rows under a header, with cells of at most so many characters."""
+    rows = [[one_line(cell, longest) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
         for row in (header, *rows):

@@ -199,6 +199,14 @@ async def test_real_refusals_are_as_documented(tmp_path: Path) -> None:
             check(document, "/send", answer, "post")
 
 
+async def test_more_failures_than_fit_are_announced_as_documented(tmp_path: Path) -> None:
+    configuration = sandbox_configuration(limits={"failures": 1})
+    async with running(tmp_path, configuration) as service:
+        answer = await service.send(recipients=["nobody", "none"])
+    assert answer.headers["Failures-Total"] == "2"
+    check(openapi_document("1", ""), "/send", answer, "post")
+
+
 async def test_a_caller_without_patience_is_answered_as_documented(tmp_path: Path) -> None:
     configuration = sandbox_configuration(limits={"openDispatches": 1}, drain="50ms")
     configuration["providers"] = {
@@ -209,8 +217,8 @@ async def test_a_caller_without_patience_is_answered_as_documented(tmp_path: Pat
         command = {
             "channels": ["email"],
             "recipients": ["ada", "nobody", "none"],
-            "messageTitle": "",
-            "messageContent": "",
+            "messageTitle": "T",
+            "messageContent": "x",
         }
         hurried = {"Prefer": "wait=0"}
         early = await service.client.post("/send", json=command, headers=hurried)

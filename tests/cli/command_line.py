@@ -34,7 +34,10 @@ def clean_environment(folder: Path, environ: Mapping[str, str]) -> dict[str, str
 
 
 async def script(
-    folder: Path, *words: str, stdin: bytes = b"", **environ: str
+    folder: Path,
+    *words: str,
+    stdin: bytes = b"",
+    environ: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the console script in a folder."""
     with trio.fail_after(60):
@@ -45,7 +48,7 @@ async def script(
             capture_stderr=True,
             check=False,
             cwd=folder,
-            env=clean_environment(folder, environ),
+            env=clean_environment(folder, environ or {}),
         )
 
 
@@ -81,14 +84,15 @@ class Started:
 @asynccontextmanager
 async def started(command: list[str], folder: Path, **environ: str) -> AsyncGenerator[Started]:
     """A command around the body; it is killed if it outlives it."""
-    process = await trio.lowlevel.open_process(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=(folder / "stderr").open("wb"),
-        cwd=folder,
-        env=clean_environment(folder, environ),
-    )
+    with (folder / "stderr").open("wb") as errors:
+        process = await trio.lowlevel.open_process(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=folder,
+            env=clean_environment(folder, environ),
+        )
     try:
         yield Started(process)
     finally:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from tests.cli.command_line import invoke
 from tests.running import sandbox_configuration
@@ -53,7 +53,7 @@ def test_scripts_read_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_wrong(tmp_path: Path) -> None:
-    result = invoke("config", "check", str(tmp_path / "none.json"))
+    result = invoke("config", "check", "none.json")
     assert result.exit_code == 2
     assert "none.json" in result.stderr
 

@@ -45,7 +45,7 @@ async def test_450_users_arrive_exactly_once(how: str, tmp_path: Path) -> None:
     assert receivers == [f"+39333{number:07}" for number in range(450)]
     assert len(at.crud.lists) == 3
     for request in at.crud.lists:
-        assert set(request.query) == {"_q", "_l", "_s"}
+        assert set(request.query) == {"_q", "_l", "_s", "_p"}
         assert int(request.query["_l"][0]) <= 200
         assert request.query["_s"] == ["_id"]
         assert head_bytes(request) < 8000

@@ -48,8 +48,8 @@ async def test_a_passing_failure_is_read_again(tmp_path: Path) -> None:
 
 async def test_a_lasting_failure_is_503_and_sends_nothing(tmp_path: Path) -> None:
     async with neighbourhood(tmp_path, users=people(3)) as at:
-        for number, (name, answer) in enumerate(PASSING.items(), start=1):
-            at.crud.answer_next(answer, answer)
+        for number, name in enumerate(("500", "disconnect", "half an answer"), start=1):
+            at.crud.answer_next(PASSING[name], PASSING[name])
             refused(await at.send("email", "sms", clusters=["all"]), 503, "CRUD")
             assert at.silent, name
             assert len(at.crud.lists) == 2 * number, name
@@ -59,11 +59,11 @@ async def test_a_lasting_failure_is_503_and_sends_nothing(tmp_path: Path) -> Non
 
 async def test_a_cut_page_within_the_first_thousand_sends_nothing(tmp_path: Path) -> None:
     async with neighbourhood(tmp_path, users=people(600, every=100)) as at:
-        for documents in (0, 1, 100, 199):
+        for documents in (0, 199):
             at.crud.cut_after(200)
             at.crud.cut_after(documents)
             refused(await at.send("sms", clusters=["all"]), 503)
-        assert len(at.crud.lists) == 8
+        assert len(at.crud.lists) == 4
         assert at.silent
 
 

@@ -23,8 +23,8 @@ from tests.scenarios.neighbourhood import (
     neighbourhood,
 )
 
-HOLD: Document = {"timeout": "80ms", "onUnknownOutcome": "hold"}
-REPEAT: Document = {"timeout": "80ms", "onUnknownOutcome": "retry"}
+HOLD: Document = {"timeout": "200ms", "onUnknownOutcome": "hold"}
+REPEAT: Document = {"timeout": "200ms", "onUnknownOutcome": "retry"}
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ UNKNOWN = {
     "reset": (Answer(fault="reset"), "mail-service: no answer: connection lost"),
     "half a head": (Answer(fault="cut-head"), "mail-service: no answer: server disconnected"),
     "garbage": (Answer(fault="garbage"), "mail-service: no answer: not HTTP"),
-    "timeout": (Answer(fault="hang"), "no answer within 0.08 s"),
+    "timeout": (Answer(fault="hang"), "no answer within 0.2 s"),
 }
 
 
@@ -149,6 +149,22 @@ async def test_mails_are_held_unless_the_configuration_says_otherwise(tmp_path: 
         answer = await at.send(recipients=[ADA_ID])
         accepted(answer, failure(ADA_ID, "email", "mail-service answered 504"))
         assert len(at.calls("mail")) == 1
+
+
+async def test_when_every_repeat_stays_unanswered_the_outcome_stays_unknown(
+    tmp_path: Path,
+) -> None:
+    backup = MailService()
+    async with serve(backup) as server:
+        providers: dict[str, Document] = {
+            "mail-service": REPEAT,
+            "mail-backup": {"type": "mail-service", "url": server.url},
+        }
+        channels: Document = {"email": {"providers": ["mail-service", "mail-backup"]}}
+        async with neighbourhood(tmp_path, providers=providers, channels=channels) as at:
+            seen = await told(at, Answer(504), Answer(504))
+    assert (seen.calls, seen.outcome) == (2, IN_DOUBT)
+    assert backup.mails == []  # a repeat elsewhere is a second mail
 
 
 async def test_nobody_there_is_repeated_until_the_attempts_are_used(tmp_path: Path) -> None:

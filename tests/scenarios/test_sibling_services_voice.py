@@ -67,7 +67,7 @@ ANSWERS: list[tuple[Answer, int, str, str]] = [
     (Answer(429), 2, "exhausted", "kaleyra answered 429 (2 attempts)"),
     (Answer(502), 2, "exhausted", "kaleyra answered 502 (2 attempts)"),
     (Answer(504), 1, "unknown-outcome", "kaleyra answered 504"),
-    (Answer(fault="hang"), 1, "unknown-outcome", "no answer within 0.08 s"),
+    (Answer(fault="hang"), 1, "unknown-outcome", "no answer within 0.2 s"),
     (
         Answer(fault="disconnect"),
         1,
@@ -78,7 +78,7 @@ ANSWERS: list[tuple[Answer, int, str, str]] = [
 
 
 async def test_what_kaleyra_answers_is_taken_by_the_common_rules(tmp_path: Path) -> None:
-    async with neighbourhood(tmp_path, providers={"kaleyra": {"timeout": "80ms"}}) as at:
+    async with neighbourhood(tmp_path, providers={"kaleyra": {"timeout": "200ms"}}) as at:
         for answer, calls, reason, error in ANSWERS:
             before = len(at.calls("voice"))
             at.voice.answers.extend([answer] * calls)

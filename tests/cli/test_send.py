@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from cli.dispatch_body import Asked, dispatch_body
+from cli.failure import BadInput
+from messages.model import CHANNELS, Document, EmailContent, TextContent
+from tests.cli.command_line import invoke, script
+from tests.running import running, sandbox_configuration
+
+USERS: list[Document] = [
+    {"_id": "ada", "name": "Ada", "emailAddress": "ada@example.com", "clusters": ["all"]},
+    {"_id": "bob", "name": "Bob", "phoneNumber": "+393331234567", "clusters": ["all"]},
+]
+NOTHING: Asked = {
+    "channels": ("sms",),
+    "recipients": (),
+    "to_file": None,
+    "clusters": (),
+    "title": None,
+    "text": None,
+    "text_file": None,
+    "template": None,
+    "data": None,
+    "attach": (),
+    "cc": (),
+    "bcc": (),
+    "sender": None,
+}
+
+
+def asked(**changes: object) -> Asked:
+    return cast(Asked, {**NOTHING, **changes})
+
+
+def test_options_become_the_body(tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text("ada\n\n bob \n")
+    body = dispatch_body(
+        asked(
+            channels=("email",),
+            recipients=("zoe",),
+            to_file=str(tmp_path / "ids"),
+            clusters=("all",),
+            title="T",
+            text="Text",
+            data='{"a": 1}',
+            attach=("f.pdf",),
+            cc=("c@x.test",),
+            bcc=("b@x.test",),
+            sender="s@x.test",
+        )
+    )
+    assert body == {
+        "channels": ["email"],
+        "recipients": ["zoe", "ada", "bob"],
+        "clusters": ["all"],
+        "messageTitle": "T",
+        "messageContent": "Text",
+        "data": {"a": 1},
+        "emailAttachments": ["f.pdf"],
+        "emailCarbonCopies": ["c@x.test"],
+        "emailBlindCarbonCopies": ["b@x.test"],
+        "emailSender": "s@x.test",
+    }
+
+
+def test_an_empty_list_of_ids_is_a_list(tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text("")
+    body = dispatch_body(asked(to_file=str(tmp_path / "ids"), template="t"))
+    assert body == {"channels": ["sms"], "recipients": [], "templateId": "t"}
+
+
+def test_texts_and_data_come_from_files(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"\xef\xbb\xbfline\n")
+    (tmp_path / "data").write_text('{"a": [1]}')
+    body = dispatch_body(
+        asked(
+            clusters=("all",),
+            text_file=str(tmp_path / "text"),
+            data=f"@{tmp_path / 'data'}",
+        )
+    )
+    assert (body["messageContent"], body["data"]) == ("line\n", {"a": [1]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"template": "t"}, "Nobody to send to"),
+        ({"recipients": ("a",)}, "Nothing to send"),
+        ({"recipients": ("a",), "text": "x", "text_file": "y"}, "cannot both"),
+        ({"recipients": ("a",), "text": "x", "template": "t"}, "in place of"),
+        ({"recipients": ("a",), "text": "x", "channels": ("push", "email")}, "email and push"),
+        ({"recipients": ("a",), "template": "t", "data": "[1]"}, "must be a JSON object"),
+        ({"recipients": ("a",), "template": "t", "data": "{"}, "not valid JSON"),
+        ({"recipients": ("a",), "template": "t", "data": '{"a": NaN}'}, "not valid JSON"),
+        ({"recipients": ("a",), "template": "t", "data": "@/none"}, "cannot be read"),
+        ({"to_file": "-", "text_file": "-"}, "Only one"),
+    ],
+)
+def test_options_that_make_no_message_are_refused(changes: dict[str, object], reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
+        dispatch_body(asked(**changes))
+
+
+async def test_a_message_is_sent_and_counted(tmp_path: Path) -> None:
+    async with running(tmp_path, users=USERS) as service:
+        words = ["--channel", "email", "--channel", "sms", "--cluster", "all", "--title", "Hi"]
+        text = ["--text-file", "-"]
+        stdin = b"Hello {{user.name}}"
+        ran = await script(
+            tmp_path, "send", *words, *text, stdin=stdin, environ={"CARILLON_URL": service.url}
+        )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert b"2 sent, 2 skipped." in ran.stdout
+    contents = {delivery.user_id: delivery.content for delivery in service.sent}
+    assert contents["ada"] == EmailContent("Hi", text="Hello Ada")
+    assert contents["bob"] == TextContent("Hello Bob")
+
+
+async def test_failures_are_a_table_and_an_exit_code(tmp_path: Path) -> None:
+    async with running(tmp_path, users=USERS) as service:
+        words = [
+            "--channel",
+            "email",
+            "--to",
+            "ada",
+            "--to",
+            "nobody",
+            "--title",
+            "T",
+            "--text",
+            "x",
+        ]
+        ran = await script(tmp_path, "send", *words, "--url", service.url)
+        told = await script(tmp_path, "send", *words, "--url", service.url, "--json")
+    assert (ran.returncode, told.returncode) == (1, 1)
+    header, row, summary = ran.stdout.decode().splitlines()
+    assert header.split() == ["user", "channel", "what", "went", "wrong"]
+    assert row.split() == ["nobody", "email", "User", "not", "found"]
+    assert summary.endswith(": 1 sent, 1 failed.")
+    answer = json.loads(told.stdout)
+    assert answer["failures"] == [
+        {"userId": "nobody", "channel": "email", "error": "User not found"}
+    ]
+    assert (answer["failuresTotal"], answer["deliveriesPending"]) == (1, 0)
+    assert answer["counts"]["sent"] == 1
+
+
+async def test_what_is_pending_is_told_with_its_place(tmp_path: Path) -> None:
+    configuration = sandbox_configuration(drain="50ms")
+    configuration["providers"] = {
+        f"{name}-sandbox": {"type": "sandbox", "options": {"latency": "1m"}} for name in CHANNELS
+    }
+    async with running(tmp_path, configuration, users=USERS) as service:
+        words = ["--channel", "email", "--to", "ada", "--title", "T", "--text", "x", "--wait", "1"]
+        ran = await script(tmp_path, "send", *words, environ={"CARILLON_URL": service.url})
+    assert ran.returncode == 0
+    text = ran.stdout.decode()
+    assert "1 pending." in text
+    assert f"see {service.url}/dispatches/" in text
+
+
+async def test_a_refused_message_is_bad_input(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        words = ["--channel", "email", "--to", "ada", "--template", "none"]
+        ran = await script(tmp_path, "send", *words, environ={"CARILLON_URL": service.url})
+    assert (ran.returncode, ran.stdout) == (2, b"")
+    assert b"carillon: The service answered 400: Template none not found" in ran.stderr
+
+
+def test_a_service_that_is_not_there_is_told_of() -> None:
+    words = ["send", "--channel", "sms", "--to", "a", "--text", "x"]
+    result = invoke(*words, CARILLON_URL="http://127.0.0.1:9")
+    assert result.exit_code == 1
+    assert "No service answers at http://127.0.0.1:9" in result.stderr
+
+
+def test_a_wrong_address_of_the_service_is_told_of() -> None:
+    words = ["send", "--channel", "sms", "--to", "a", "--text", "x"]
+    result = invoke(*words, CARILLON_URL="localhost")
+    assert result.exit_code == 2
+    assert "CARILLON_URL" in result.stderr
+
+
+def test_no_command_line_can_hold_the_key() -> None:
+    words = ["send", "--channel", "sms", "--to", "a", "--text", "x", "--api-key", "k"]
+    assert "No such option '--api-key'" in invoke(*words).stderr
