@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -118,11 +119,11 @@ def guards(
     settings: Settings,
     observe: Observer,
     stack: AsyncExitStack,
+    tls: ssl.SSLContext,
     on_sandbox_message: SandboxListener | None,
 ) -> Mapping[str, Guard]:
     """One guard a provider that an active channel uses."""
     made: dict[str, Guard] = {}
-    tls = httpx.create_ssl_context()  # shared: to make one takes time and memory
     for name, section in settings.providers.items():
         provider = _provider(section, settings, HttpxWire(tls), on_sandbox_message)
         stack.push_async_callback(provider.aclose)

@@ -81,10 +81,11 @@ async def run(
         journal, records = SqliteJournal(store), SqliteRecords(store)
         await stack.enter_async_context(journal.running())
         stack.callback(records.close)
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=None))  # noqa: S113 - each read is bounded by its caller
+        tls = httpx.create_ssl_context()  # shared: to make one takes time and memory
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=None, verify=tls))  # noqa: S113 - each read is bounded by its caller
         metrics = Metrics(CollectorRegistry())
         observe = tell_all([_journalling(journal), metrics, EventLog(logger), *extras.observers])
-        guards = assembly.guards(settings, observe, stack, extras.on_sandbox_message)
+        guards = assembly.guards(settings, observe, stack, tls, extras.on_sandbox_message)
         supervisor = Supervisor(assembly.channels(settings, guards), observe)
         rooms = Rooms(
             directory=assembly.directory(settings, client, stack),

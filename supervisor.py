@@ -22,7 +22,8 @@ from messages.events import ChannelQuarantined, Observer, WorkerCrashed
 
 if TYPE_CHECKING:
     from actors.guard import Later
-    from messages.model import Channel, Envelope
+    from messages.envelope import Envelope
+    from messages.model import Channel
 
 ChannelState = Literal["running", "quarantined"]
 

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Final, Literal
 import trio
 
 from actors.breaker import Breaker, BreakerSettings, BreakerState
+from actors.call import Call
 from actors.rate import Rate, RateLimit, Slot
+from actors.turns import Turns
 from messages.backoff import ceiling, jittered
-from messages.events import AttemptEnded, BreakerMoved, Observer
+from messages.envelope import Envelope
+from messages.events import BreakerMoved, Observer
 from messages.model import (
     Accepted,
     Attempt,
-    Delivery,
-    Envelope,
     Outcome,
     Reason,
     Refused,
@@ -116,9 +117,14 @@ class Guard:
         self._places = trio.CapacityLimiter(limits.concurrency)
         self._rate = RateLimit(limits.rates)
         self._breaker = Breaker(limits.breaker, lambda state: observe(BreakerMoved(name, state)))
+        self._turns = Turns()
         self._paused_until = float("-inf")
         self._waiting = 0
         self._in_flight = 0
+
+    @property
+    def _repeats(self) -> bool:
+        return self.limits.on_unknown_outcome == "retry"
 
     @property
     def ready(self) -> bool:
@@ -151,8 +157,10 @@ class Guard:
                 return Ended("sent", "accepted", message_id=message_id)
             case Refused(error, reason):
                 return Ended("failed", reason, error)
-            case Unanswered(error) if self.limits.on_unknown_outcome == "hold":
-                return Ended("in-doubt", "unknown-outcome", error)
+            case Unanswered(error):
+                if not self._repeats:
+                    return Ended("in-doubt", "unknown-outcome", error)
+                envelope.in_doubt = True
         if envelope.attempts_here >= self.limits.retry.attempts:
             return Exhausted(f"{attempt.error} ({envelope.attempts} attempts)")
         retry = self.limits.retry
@@ -161,15 +169,21 @@ class Guard:
         )
 
     async def _attempt(self, envelope: Envelope) -> Attempt:
+        turn = self._provider.turn(envelope.delivery)
         with self._counted_as_waiting():
-            await self._until_open()
-            await self._places.acquire()
+            await self._turns.take(turn)
         try:
             with self._counted_as_waiting():
-                slot = await self._admitted()
-            return await self._call(envelope, slot)
+                await self._until_open()
+                await self._places.acquire()
+            try:
+                with self._counted_as_waiting():
+                    slot = await self._admitted()
+                return await self._call(envelope, slot)
+            finally:
+                self._places.release()
         finally:
-            self._places.release()
+            self._turns.give_back(turn)
 
     async def _admitted(self) -> Slot:
         """A place in every window, at a moment when nothing else holds the provider back."""
@@ -190,7 +204,7 @@ class Guard:
                 await self._breaker.until_admits()
 
     async def _call(self, envelope: Envelope, slot: Slot) -> Attempt:
-        call = _Call(self, envelope, slot)
+        call = Call(self.name, envelope, slot, repeatable=self._repeats)
         envelope.attempts += 1
         envelope.attempts_here += 1
         self._in_flight += 1
@@ -236,57 +250,3 @@ class Guard:
             yield
         finally:
             self._waiting -= 1
-
-
-class _Call:
-    """One call to a provider and what is known of its progress."""
-
-    def __init__(self, guard: Guard, envelope: Envelope, slot: Slot) -> None:
-        self._guard = guard
-        self._envelope = envelope
-        self._slot = slot
-        self._started_at: float | None = None
-
-    async def run(self, provider: Provider, timeout: float) -> Attempt:
-        with trio.move_on_after(timeout) as scope:
-            return await provider.send(self._envelope.delivery, self._start)
-        assert scope.cancelled_caught  # noqa: S101 - the only way out of the block above
-        if self._started_at is None:
-            return Unavailable(f"no connection within {timeout:g} s")
-        return Unanswered(f"no answer within {timeout:g} s")
-
-    def _start(self) -> None:
-        if self._started_at is not None:
-            return
-        self._started_at = trio.current_time()
-        self._slot.start()
-        self._envelope.open_attempt = self._guard.name
-        self._envelope.repeatable = self._guard.limits.on_unknown_outcome == "retry"
-
-    def report(self, attempt: Attempt) -> AttemptEnded:
-        delivery: Delivery = self._envelope.delivery
-        now = trio.current_time()
-        return AttemptEnded(
-            delivery_id=delivery.id,
-            dispatch_id=delivery.dispatch_id,
-            channel=delivery.channel,
-            provider=self._guard.name,
-            result=_kind(attempt),
-            seconds=now - (now if self._started_at is None else self._started_at),
-            error="" if isinstance(attempt, Accepted) else attempt.error,
-        )
-
-
-def _kind(
-    attempt: Attempt,
-) -> Literal["accepted", "refused", "unavailable", "throttled", "unanswered"]:
-    match attempt:
-        case Accepted():
-            return "accepted"
-        case Refused():
-            return "refused"
-        case Unavailable(throttled=True):
-            return "throttled"
-        case Unavailable():
-            return "unavailable"
-    return "unanswered"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from messages.model import Envelope
+    from messages.envelope import Envelope
 
 
 class Inbox:

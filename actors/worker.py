@@ -12,7 +12,7 @@ from actors.guard import Ended, Guard, Later
 
 if TYPE_CHECKING:
     from actors.mailbox import Mailbox
-    from messages.model import Envelope
+    from messages.envelope import Envelope
 
 
 class Route:
@@ -44,7 +44,7 @@ class Route:
                 return None
             envelope.given_up = (*envelope.given_up, guard.name)
             envelope.at, envelope.attempts_here = None, 0
-            if len(envelope.given_up) == len(self.guards):
+            if envelope.in_doubt or len(envelope.given_up) == len(self.guards):
                 envelope.end("failed", "exhausted", verdict.error, guard.name)
                 return None
 

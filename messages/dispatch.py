@@ -15,9 +15,10 @@ import trio
 from messages.backoff import jittered
 from messages.collect import Collector
 from messages.compose import Composer
+from messages.envelope import Envelope
 from messages.errors import DirectoryUnavailable, JournalUnavailable
 from messages.events import DirectoryFailed, DispatchCrashed, DispatchEnded, Observer
-from messages.model import Channel, Cursor, Delivery, Envelope, Page, Reason, Receipt
+from messages.model import Channel, Cursor, Delivery, Page, Reason, Receipt
 from messages.ports import Enrolment, Journal, Post
 from messages.report import Report
 from messages.resolve import Pages
@@ -109,7 +110,7 @@ class Dispatch:
             await self._enrol(
                 [composer.unread_user(channel, user_id, reason, error) for user_id in ids]
             )
-        clusters = dict.fromkeys(self._pages.clusters)
+        clusters = self._pages.unread_clusters(cursor)
         await self._enrol(
             [composer.unread_cluster(channel, name, reason, error) for name in clusters]
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, Literal, TypeAlias
@@ -71,18 +71,23 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who a dispatch is for: listed ids first, then every member of at least one cluster."""
+    """Who a dispatch is for: listed ids first, then every member of at least one cluster.
+
+    `fields` names the user fields that are needed, None for all; a directory may read more.
+    """
 
     recipients: Sequence[str] = ()
     clusters: Sequence[str] = ()
+    fields: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """Where reading an audience goes on.
 
-    `position` counts the listed ids already read; once it is past the last one, `after` is the
-    `_id` of the last cluster member read, or None before the first.
+    `position` counts the listed ids already read and then, beyond the last one, the clusters read
+    to their end; `after` is the `_id` of the last user read of what stands there, None before the
+    first. A directory that reads all clusters in one walk leaves `position` at the first.
     """
 
     position: int = 0
@@ -206,56 +211,6 @@ class Receipt:
     def is_failure(self) -> bool:
         """Whether it stands in `failures`: everything that did not end sent or skipped."""
         return self.outcome in FAILURES
-
-
-@dataclass(slots=True)
-class Envelope:
-    """A delivery on its way through a mailbox, with the address its receipt goes to.
-
-    `open_attempt` names the provider while bytes may have left and no answer was read; a worker
-    that crashes then leaves a delivery in doubt unless the provider's repeats are `repeatable`.
-    `attempts_here` counts those with the provider `at`, `given_up` names the ones before it.
-    """
-
-    delivery: Delivery
-    reply: Callable[[Receipt], None] = field(repr=False)
-    crashes: int = 0
-    attempts: int = 0
-    at: str | None = None
-    attempts_here: int = 0
-    given_up: tuple[str, ...] = ()
-    open_attempt: str | None = None
-    repeatable: bool = False
-    answered: bool = False
-
-    def end(
-        self,
-        outcome: Outcome,
-        reason: Reason,
-        error: str = "",
-        provider: str | None = None,
-        message_id: str | None = None,
-    ) -> None:
-        """Answer with this outcome. The first answer counts: a redelivery may give a second."""
-        if self.answered:
-            return
-        self.answered = True
-        delivery = self.delivery
-        self.reply(
-            Receipt(
-                delivery_id=delivery.id,
-                dispatch_id=delivery.dispatch_id,
-                channel=delivery.channel,
-                key=delivery.key,
-                user_id=delivery.user_id,
-                outcome=outcome,
-                reason=reason,
-                error=error,
-                provider=provider,
-                attempts=self.attempts,
-                provider_message_id=message_id,
-            )
-        )
 
 
 # How one attempt ended, as a provider's adapter reads it.

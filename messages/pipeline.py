@@ -18,7 +18,7 @@ from messages.events import DispatchAccepted, Observer
 from messages.model import Audience, Channel, MailExtras, UserFields
 from messages.patience import Patience
 from messages.ports import Directory, Files, Journal, Post
-from messages.render import Source, Texts, plain_source
+from messages.render import Source, Texts, plain_source, stored_source
 from messages.resolve import Pages
 from messages.templates import Engine
 
@@ -127,7 +127,7 @@ class Pipeline:
             everywhere=rules.escape_everywhere,
         )
         mail = await self._mail(command, source)
-        audience = Audience(command.recipients or (), command.clusters or ())
+        audience = self._audience(command, texts)
         pages = Pages(rooms.directory, audience, rules.patience)
         await pages.read_head()
         composer = Composer(str(uuid4()), texts, self._senders(command), rules.user_fields, mail)
@@ -156,7 +156,8 @@ class Pipeline:
         template_id = command.template_id
         if template_id is None:
             return plain_source(command.message_title, command.message_content)
-        return await self._rules.patience.read(lambda: self._rooms.directory.template(template_id))
+        read = self._rules.patience.read
+        return stored_source(await read(lambda: self._rooms.directory.template(template_id)))
 
     async def _mail(self, command: SendCommand, source: Source) -> MailExtras:
         if "email" not in command.channels:
@@ -167,6 +168,13 @@ class Pipeline:
             blind_carbon_copies=_valid(command.email_blind_carbon_copies),
             attachments=await attachments.fetch(self._rooms.files, wanted, self._rules.patience),
         )
+
+    def _audience(self, command: SendCommand, texts: Texts) -> Audience:
+        wanted = texts.user_fields()
+        if wanted is not None:
+            names = self._rules.user_fields
+            wanted |= {names.id, *(names.address_of(channel) for channel in command.channels)}
+        return Audience(command.recipients or (), command.clusters or (), wanted)
 
     def _senders(self, command: SendCommand) -> Mapping[Channel, str]:
         if command.email_sender is None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from messages.envelope import Envelope
 from messages.model import (
     Attachment,
     AttachmentReference,
@@ -13,7 +14,6 @@ from messages.model import (
     Channel,
     Cursor,
     Document,
-    Envelope,
     Outcome,
     Page,
     Reason,

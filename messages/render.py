@@ -46,7 +46,7 @@ class NotRenderable(Exception):
 
 def plain_source(title: str | None, content: str | None) -> Source:
     """What a request without a template says, under the names of a template's fields."""
-    return {
+    texts = {
         "emailTitle": title,
         "emailMessage": content,
         "smsMessage": content,
@@ -54,6 +54,12 @@ def plain_source(title: str | None, content: str | None) -> Source:
         "pushTitle": title,
         "pushMessage": content,
     }
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def stored_source(template: Document) -> Source:
+    """What a stored template says; an empty field counts as absent."""
+    return {name: value for name, value in template.items() if value not in (None, "")}
 
 
 class _Text:
@@ -63,6 +69,11 @@ class _Text:
         self._template = template
         self._once: str | None = None
         self._personal = template.mentions("user")
+
+    @property
+    def paths(self) -> frozenset[tuple[str, ...]]:
+        """What the text may read."""
+        return self._template.paths
 
     def render(self, context: Mapping[str, object]) -> str:
         if self._once is not None:
@@ -96,6 +107,16 @@ class Texts:
         for channel in channels:
             for name in _wanted(channel, source):
                 self._texts[name] = self._compile(name, source[name])
+
+    def user_fields(self) -> frozenset[str] | None:
+        """Which fields of a user the texts may read; None when it may be any."""
+        fields: set[str] = set()
+        for path in (path for text in self._texts.values() for path in text.paths):
+            if not path or path == ("user",):
+                return None
+            if path[0] == "user":
+                fields.add(path[1])
+        return frozenset(fields)
 
     def content(self, channel: Channel, user: Document) -> Content:
         """What one user gets over one channel.
@@ -154,7 +175,7 @@ class Texts:
 
 
 def _wanted(channel: Channel, source: Source) -> Sequence[str]:
-    names = [name for name in _FIELDS[channel] if source.get(name) not in (None, "")]
+    names = [name for name in _FIELDS[channel] if name in source]
     if "emailHtmlMessage" in names and "emailMessage" in names:
         names.remove("emailMessage")  # with both bodies, only the HTML one is used
     return names

@@ -18,8 +18,8 @@ from messages.ports import Directory
 
 HEAD: Final = 1000
 """So many recipients are resolved before the first delivery leaves."""
-KEPT: Final = 8
-"""So many pages are kept; at 200 users a page they hold the head and some more."""
+KEPT: Final = 2 * HEAD
+"""Pages are kept for so many recipients, so that the whole head is at hand when it is asked for."""
 
 
 class Pages:
@@ -30,6 +30,7 @@ class Pages:
         self._audience = audience
         self._patience = patience
         self._kept: OrderedDict[Cursor, Page] = OrderedDict()
+        self._recipients = 0
         self._reading = trio.Lock()
 
     async def read_head(self) -> None:
@@ -38,7 +39,7 @@ class Pages:
         cursor: Cursor | None = Cursor()
         while cursor is not None and found < HEAD:
             page = await self.at(cursor)
-            found += len(page.recipients) + len(page.missing)
+            found += _size(page)
             cursor = page.next
 
     async def at(self, cursor: Cursor) -> Page:
@@ -49,18 +50,27 @@ class Pages:
             if (kept := self._kept.get(cursor)) is not None:
                 return kept
             page = await self._patience.read(lambda: self._directory.page(self._audience, cursor))
-            self._kept[cursor] = page
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            self._keep(cursor, page)
             return page
 
-    def unread(self, cursor: Cursor) -> Iterator[str]:
-        """The listed ids from a cursor on."""
-        recipients = self._audience.recipients
-        for position in range(min(cursor.position, len(recipients)), len(recipients)):
-            yield recipients[position]
+    def _keep(self, cursor: Cursor, page: Page) -> None:
+        self._kept[cursor] = page
+        self._recipients += _size(page)
+        while self._recipients > KEPT and len(self._kept) > 1:
+            _, dropped = self._kept.popitem(last=False)
+            self._recipients -= _size(dropped)
 
-    @property
-    def clusters(self) -> Sequence[str]:
-        """The clusters of the audience."""
-        return self._audience.clusters
+    def unread(self, cursor: Cursor) -> Iterator[str]:
+        """The listed ids from a cursor on, but those that were read before it."""
+        recipients = self._audience.recipients
+        read = set(recipients[: cursor.position])  # takes memory, but only when all goes wrong
+        return (name for name in recipients[cursor.position :] if name not in read)
+
+    def unread_clusters(self, cursor: Cursor) -> Sequence[str]:
+        """The clusters that were not read to their end, each once."""
+        done = max(0, cursor.position - len(self._audience.recipients))
+        return list(dict.fromkeys(self._audience.clusters[done:]))
+
+
+def _size(page: Page) -> int:
+    return len(page.recipients) + len(page.missing)

@@ -84,6 +84,10 @@ class Firebase:
         reply = await self._wire.exchange("POST", self._url, headers, body, started)
         return self._read(reply, delivery, token)
 
+    def turn(self, delivery: Delivery) -> str | None:
+        """Any deliveries may be under way at once."""
+        return None
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._wire.aclose()

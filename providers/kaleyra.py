@@ -63,6 +63,10 @@ class Kaleyra:
         reply = await self._wire.exchange("POST", self._url, self._headers, body, started)
         return attempt(reply, SERVICE, delivery, explain=_explain, identify=_id)
 
+    def turn(self, delivery: Delivery) -> str | None:
+        """Any deliveries may be under way at once."""
+        return None
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._wire.aclose()

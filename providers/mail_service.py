@@ -35,6 +35,10 @@ class MailService:
         reply = await self._wire.exchange("POST", self._url, headers, body, started)
         return attempt(reply, SERVICE, delivery)
 
+    def turn(self, delivery: Delivery) -> str | None:
+        """Any deliveries may be under way at once."""
+        return None
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._wire.aclose()

@@ -23,6 +23,10 @@ class Provider(Protocol):
         """
         ...
 
+    def turn(self, delivery: Delivery) -> str | None:
+        """What deliveries share that must not be under way at once; None where any may be."""
+        ...
+
     async def aclose(self) -> None:
         """Close every connection."""
         ...

@@ -106,6 +106,10 @@ class Sandbox:
             self._on_message(delivery)
         return Accepted(f"sandbox-{self.attempts}")
 
+    def turn(self, delivery: Delivery) -> str | None:
+        """Any deliveries may be under way at once."""
+        return None
+
     async def aclose(self) -> None:
         """There is nothing to close."""
 

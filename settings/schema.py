@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from messages.model import Document, JsonValue
 from settings.errors import Place
 from settings.keys import FileKeys
 
 
+@cache
 def schema() -> Document:
     """The JSON Schema (draft 2020-12) of the configuration file."""
     described = _plain(FileKeys.model_json_schema())

@@ -21,6 +21,9 @@ PAGE: Final = 200
 URL_BYTES: Final = 6_000
 KEYSET_BYTES: Final = 300  # kept free for `{"$and":[…,{"_id":{"$gt":"…"}}]}` of later pages
 
+PROJECTION_BYTES: Final = 1_000
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
 
 
@@ -58,22 +61,24 @@ class Collection:
         query: Document | None = None,
         *,
         limit: int = PAGE,
-        only: str | None = None,
+        only: Sequence[str] = (),
     ) -> str:
-        """The address of a page, in the order of `_id`; `only` this field and `_id` are read."""
+        """The address of a page, in the order of `_id`; `only` these fields and `_id` are read."""
         parts = [f"_l={limit}", "_s=_id"]
         if query is not None:
             parts.insert(0, f"_q={quote(_json(query), safe='')}")
-        if only is not None:
-            parts.append(f"_p={quote(only, safe='')}")
+        if only:
+            parts.append(f"_p={quote(','.join(only), safe='')}")
         return f"{self.url}?{'&'.join(parts)}"
 
-    def chunk(self, field: str, values: Sequence[str], start: int) -> Chunk:
+    def chunk(
+        self, field: str, values: Sequence[str], start: int, only: Sequence[str] = ()
+    ) -> Chunk:
         """As many of the values from `start` on as one question for `field` may ask.
 
         The same values and start give the same chunk, so that a cursor can resume inside it.
         """
-        room = URL_BYTES - KEYSET_BYTES - len(self.list_url(matching(field, ())))
+        room = URL_BYTES - KEYSET_BYTES - len(self.list_url(matching(field, ()), only=only))
         askable: dict[str, None] = {}
         unaskable: dict[str, None] = {}
         length = 0
@@ -94,6 +99,17 @@ def matching(field: str, values: Sequence[str], after: str | None = None) -> Doc
     """The query for documents whose field is, or has, one of the values, `after` this `_id`."""
     listed: Document = {field: {"$in": list(values)}}
     return listed if after is None else {"$and": [listed, {"_id": {"$gt": after}}]}
+
+
+def projection(fields: frozenset[str] | None) -> Sequence[str]:
+    """What `_p` asks for; nothing, which reads whole documents, where it cannot say it.
+
+    Names that nobody has are harmless: `_p`, unlike `_q`, takes any (crud-service,
+    `lib/httpInterface.js`, `resolveClientProjectionString`).
+    """
+    names = sorted(fields or ())
+    fits = sum(map(len, names)) <= PROJECTION_BYTES and all(map(_NAME.fullmatch, names))
+    return names if fits else ()
 
 
 def is_object_id(value: str) -> bool:

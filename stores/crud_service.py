@@ -10,7 +10,7 @@ import httpx
 from messages.errors import TemplateNotFound
 from messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
 from stores.crud_client import CrudClient, InvalidObjectId, NoSuchDocument
-from stores.crud_query import PAGE, Asked, Collection, is_object_id, matching
+from stores.crud_query import PAGE, Asked, Collection, is_object_id, matching, projection
 
 _NAME_LENGTH: Final = 100
 # Ids that would reach another route of the collection, or climb out of it.
@@ -74,7 +74,7 @@ class CrudDirectory:
         listed = len(audience.recipients)
         with self._crud.deadline():
             if cursor.position < listed:
-                page = await self._listed(audience.recipients, cursor)
+                page = await self._listed(audience, cursor)
             elif cursor.position < listed + len(audience.clusters):
                 page = await self._members(audience, cursor)
             else:
@@ -89,10 +89,11 @@ class CrudDirectory:
         with self._crud.deadline():
             await self._crud.documents(self._users, self._users.list_url(limit=1))
 
-    async def _listed(self, ids: Sequence[str], cursor: Cursor) -> Page:
+    async def _listed(self, audience: Audience, cursor: Cursor) -> Page:
         field = self._fields.id
-        chunk = self._users.chunk(field, ids, cursor.position)
-        documents = await self._matching(field, chunk.askable, cursor.after)
+        only = projection(audience.fields)
+        chunk = self._users.chunk(field, audience.recipients, cursor.position, only)
+        documents = await self._matching(field, chunk.askable, cursor.after, only=only)
         # A page of unique ids is never followed by another one, however full it is.
         more = len(documents) >= PAGE and field != "_id"
         asked = Asked(chunk.askable)
@@ -106,8 +107,9 @@ class CrudDirectory:
     async def _members(self, audience: Audience, cursor: Cursor) -> Page:
         field = self._fields.clusters
         start = cursor.position - len(audience.recipients)
-        chunk = self._users.chunk(field, audience.clusters, start)
-        documents = await self._matching(field, chunk.askable, cursor.after)
+        only = projection(audience.fields)
+        chunk = self._users.chunk(field, audience.clusters, start, only)
+        documents = await self._matching(field, chunk.askable, cursor.after, only=only)
         recipients = self._recipients(documents, Asked(()))
         more = len(documents) >= PAGE
         return Page(recipients, (), _following(recipients, cursor, chunk.length, more=more))
@@ -119,7 +121,7 @@ class CrudDirectory:
         """
         field = self._fields.id
         while ids:
-            documents = await self._matching(field, ids, only=field)
+            documents = await self._matching(field, ids, only=[field])
             left = Asked(ids).without(documents, field)
             if len(documents) < PAGE or len(left) == len(ids):
                 return left
@@ -132,7 +134,7 @@ class CrudDirectory:
         values: Sequence[str],
         after: str | None = None,
         *,
-        only: str | None = None,
+        only: Sequence[str] = (),
     ) -> list[Document]:
         """A page of users whose field is, or has, one of the values.
 

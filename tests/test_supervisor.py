@@ -29,6 +29,9 @@ class CrashAfterStart:
             raise RuntimeError("bug")
         return Accepted()
 
+    def turn(self, delivery: Delivery) -> str | None:
+        return None
+
     async def aclose(self) -> None:
         pass
 

@@ -7,12 +7,12 @@ from contextlib import suppress
 
 import trio
 
+from messages.envelope import Envelope
 from messages.model import (
     Accepted,
     Attempt,
     Channel,
     Delivery,
-    Envelope,
     Receipt,
     TextContent,
 )
@@ -49,6 +49,9 @@ class Script:
         finally:
             self.open -= 1
         return Accepted() if isinstance(act, float) else act
+
+    def turn(self, delivery: Delivery) -> str | None:
+        return None
 
     async def aclose(self) -> None:
         pass

@@ -10,8 +10,9 @@ from trio.testing import MockClock
 
 from messages.compose import Composer
 from messages.dispatch import Dispatch
+from messages.envelope import Envelope
 from messages.events import DispatchCrashed, DispatchEnded, Event
-from messages.model import Audience, Channel, Envelope, MailExtras, UserFields
+from messages.model import Audience, Channel, MailExtras, UserFields
 from messages.patience import Patience
 from messages.render import Texts, plain_source
 from messages.resolve import Pages
