@@ -65,13 +65,14 @@ def engine(settings: Settings) -> Engine:
     """The template engine with the configured limits."""
     limits = settings.template_limits
     return Engine(
+        locale=settings.default_locale,
         limits=TemplateLimits(
             template_bytes=limits.template_bytes,
             nesting=limits.nesting,
             steps=limits.steps,
             output_bytes=limits.output_bytes,
             partial_depth=limits.partial_depth,
-        )
+        ),
     )
 
 

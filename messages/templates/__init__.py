@@ -21,12 +21,15 @@ from messages.templates.errors import (
     UnknownHelper,
     UnknownPartial,
 )
+from messages.templates.helpers import standard_helpers
 from messages.templates.limits import Limits
-from messages.templates.registry import Helper, Invocation, ReadsContext
+from messages.templates.missing import missing
+from messages.templates.registry import ChangesContext, Helper, Invocation, ReadsContext
 from messages.templates.values import UNDEFINED, SafeText, Undefined
 
 __all__ = [
     "UNDEFINED",
+    "ChangesContext",
     "Engine",
     "Helper",
     "HelperFailed",
@@ -46,4 +49,6 @@ __all__ = [
     "Undefined",
     "UnknownHelper",
     "UnknownPartial",
+    "missing",
+    "standard_helpers",
 ]

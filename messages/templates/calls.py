@@ -13,11 +13,12 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from messages.templates.errors import HelperFailed, TemplateError, UnknownHelper
+from messages.templates.helpers.left_out import LEFT_OUT
 from messages.templates.names import nearest, short
 from messages.templates.nodes import Call, Literal, Path, SubExpression
 from messages.templates.paths import BlockParams
 from messages.templates.registry import Helper, Invocation, Site
-from messages.templates.runtime import Evaluate, Scope
+from messages.templates.runtime import LONG_TEXT, Evaluate, Run, Scope
 from messages.templates.values import UNDEFINED, is_true, plain_text
 
 #: Names that are helpers by grammar: `{{if}}` is a call even with no argument.
@@ -26,6 +27,8 @@ KNOWN = frozenset(
 )
 _NO_HASH: Mapping[str, object] = MappingProxyType({})
 _TWO = 2
+#: A helper costs a step for so many characters it is given, and for so many that it makes.
+_READ_PER_STEP, _MADE_PER_STEP = 256, 128
 Hash: TypeAlias = tuple[tuple[str, Evaluate], ...]
 
 
@@ -70,27 +73,83 @@ def helper_name(path: Path) -> str | None:
 
 def helper_call(helper: Helper, params: tuple[Evaluate, ...], hashed: Hash, site: Site) -> Evaluate:
     """Make the call of a helper that exists."""
+    # Most calls have one argument or two and nothing else: those are made as short as can be.
+    if len(params) == 1 and not hashed:
+        return _call_with_one(helper, params[0], site)
+    if len(params) == _TWO and not hashed:
+        return _call_with_two(helper, params[0], params[1], site)
     with_hash = _hashed(hashed) if hashed else None
-    first, second = (*params, None, None)[:2]
-    exactly_one, exactly_two = len(params) == 1, len(params) == _TWO
 
     def call(scope: Scope) -> object:
-        invocation = Invocation(site, with_hash(scope) if with_hash else _NO_HASH, scope)
-        # Most calls have one argument or two, and calling those directly is a good deal faster.
+        hash_ = with_hash(scope) if with_hash else _NO_HASH
+        values = [param(scope) for param in params]
+        _weigh(scope.run, site.at, *values)
         try:
-            if exactly_one and first:
-                return helper(invocation, first(scope))
-            if exactly_two and first and second:
-                return helper(invocation, first(scope), second(scope))
-            return helper(invocation, *[param(scope) for param in params])
-        except TemplateError:
+            value = helper(Invocation(site, hash_, scope), *values)
+        except (TemplateError, RecursionError):
             raise
         except Exception as error:
-            reason = str(error) or type(error).__name__
-            message = f"the helper `{short(site.name)}` failed: {reason}"
-            raise HelperFailed(message, scope.run.source, site.at) from error
+            raise _failure(error, site, scope) from error
+        return _weighed(value, scope, site) if isinstance(value, str) else value
 
     return call
+
+
+def _call_with_one(helper: Helper, first: Evaluate, site: Site) -> Evaluate:
+    def call(scope: Scope) -> object:
+        one = first(scope)
+        if type(one) is str and len(one) > LONG_TEXT:
+            _weigh(scope.run, site.at, one)
+        try:
+            value = helper(Invocation(site, _NO_HASH, scope), one)
+        except (TemplateError, RecursionError):
+            raise
+        except Exception as error:
+            raise _failure(error, site, scope) from error
+        if isinstance(value, str) and len(value) > LONG_TEXT:
+            _weighed(value, scope, site)
+        return value
+
+    return call
+
+
+def _call_with_two(helper: Helper, first: Evaluate, second: Evaluate, site: Site) -> Evaluate:
+    def call(scope: Scope) -> object:
+        one, two = first(scope), second(scope)
+        if type(one) is str or type(two) is str:
+            _weigh(scope.run, site.at, one, two)
+        try:
+            value = helper(Invocation(site, _NO_HASH, scope), one, two)
+        except (TemplateError, RecursionError):
+            raise
+        except Exception as error:
+            raise _failure(error, site, scope) from error
+        if isinstance(value, str) and len(value) > LONG_TEXT:
+            _weighed(value, scope, site)
+        return value
+
+    return call
+
+
+def _weigh(run: Run, at: int, *values: object) -> None:
+    """Take the steps for what a helper is given to read."""
+    for value in values:
+        if type(value) is str and len(value) > LONG_TEXT:
+            run.charge(len(value) // _READ_PER_STEP, at)
+
+
+def _weighed(value: str, scope: Scope, site: Site) -> str:
+    """Take the steps for the text that a helper has made."""
+    if len(value) > LONG_TEXT:
+        scope.run.charge(len(value) // _MADE_PER_STEP, site.at)
+    return value
+
+
+def _failure(error: Exception, site: Site, scope: Scope) -> HelperFailed:
+    """Say that a helper failed, and why."""
+    reason = str(error) or type(error).__name__
+    message = f"the helper `{short(site.name)}` failed: {reason}"
+    return HelperFailed(message, scope.run.source, site.at)
 
 
 def unknown_helper(
@@ -102,11 +161,15 @@ def unknown_helper(
     missing or empty passes for a helper that gave nothing.
     """
     name, at, has_params = path.original, call.at, bool(call.params)
+    reason = LEFT_OUT.get(name)
 
     def missing(scope: Scope) -> object:
-        if not has_params and not is_true(value(scope)):
+        if reason is None and not has_params and not is_true(value(scope)):
             return UNDEFINED
-        message = f"there is no helper `{short(name)}`{nearest(name, helpers)}"
+        if reason:
+            message = f"the helper `{name}` is not offered: {reason}"
+        else:
+            message = f"there is no helper `{short(name)}`{nearest(name, helpers)}"
         raise UnknownHelper(message, scope.run.source, at)
 
     return missing

@@ -37,18 +37,19 @@ from messages.templates.nodes import (
 )
 from messages.templates.partials import PartialCall, partial
 from messages.templates.paths import BlockParams, compile_path
-from messages.templates.registry import Helper, Site
+from messages.templates.registry import ChangesContext, Helper, Site
 from messages.templates.runtime import Body, Emit, Evaluate
 from messages.templates.values import UNDEFINED
 
 _TAGS_PER_STEP = 4
+_HELPER_STEPS = 2
 _SHORT = 2
 
 
 class Compiler:
     """Compiles one template with a given set of helpers."""
 
-    __slots__ = ("_helpers", "_html", "_params", "_source", "_tracked", "_weight")
+    __slots__ = ("_helpers", "_html", "_params", "_source", "_tracked", "_weight", "changes")
 
     def __init__(self, source: str, helpers: Mapping[str, Helper], *, html: bool) -> None:
         self._source = source
@@ -57,6 +58,8 @@ class Compiler:
         self._params = BlockParams()
         self._tracked = "|" in source
         self._weight = 0
+        #: Does the template call a helper that changes what it is given?
+        self.changes = False
 
     def body(self, program: Program) -> Body:
         """Compile a body, and those inside of it."""
@@ -141,11 +144,13 @@ class Compiler:
     def _helper_call(
         self, call: Call, name: str, program: Body | None, inverse: Body | None
     ) -> Evaluate:
-        self._weight += _TAGS_PER_STEP
+        self._weight += _HELPER_STEPS * _TAGS_PER_STEP
         params = tuple(self._expression(param) for param in call.params)
         hashed = self._hash(call)
         site = Site(name, call.at, program, inverse)
-        return helper_call(self._helpers[name], params, hashed, site)
+        helper = self._helpers[name]
+        self.changes = self.changes or isinstance(helper, ChangesContext)
+        return helper_call(helper, params, hashed, site)
 
     def _hash(self, call: Call) -> tuple[tuple[str, Evaluate], ...]:
         # The reference leaves out what is written as `key=undefined`.

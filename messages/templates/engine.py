@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from messages.templates.analysis import analyse
 from messages.templates.compiler import Compiler
+from messages.templates.copies import private_copy
 from messages.templates.errors import (
     NestingTooDeep,
     OutputTooLarge,
@@ -16,7 +17,7 @@ from messages.templates.errors import (
     TemplateTooLarge,
 )
 from messages.templates.grammar import parse
-from messages.templates.helpers import all_helpers
+from messages.templates.helpers import standard_helpers
 from messages.templates.limits import Limits
 from messages.templates.registry import Helper
 from messages.templates.runtime import Body, Run, Scope, define_and_emit
@@ -30,16 +31,24 @@ _CACHED_TEMPLATES_OF_FULL_SIZE = 4
 class Template:
     """A compiled template. Made by Engine.compile; renders any number of times, in any thread."""
 
-    __slots__ = ("_body", "_helpers", "_limits", "_paths", "source")
+    __slots__ = ("_body", "_changed", "_helpers", "_limits", "_paths", "source")
 
     def __init__(
-        self, source: str, body: Body, limits: Limits, helpers: Mapping[str, Helper]
+        self,
+        source: str,
+        body: Body,
+        limits: Limits,
+        helpers: Mapping[str, Helper],
+        *,
+        changed: frozenset[tuple[str, ...]] | None = None,
     ) -> None:
         self.source = source
         self._body = body
         self._limits = limits
         self._helpers = helpers
-        self._paths: frozenset[tuple[str, ...]] | None = None
+        #: The paths to copy before rendering, of a template that may change its context.
+        self._changed = changed
+        self._paths = changed
 
     @property
     def paths(self) -> frozenset[tuple[str, ...]]:
@@ -65,9 +74,11 @@ class Template:
         """
         root = context if isinstance(context, dict) else _root(context)
         run = Run(self.source, self._limits)
-        scope = Scope(root, (root, None), {"root": root}, None, run)
         body = self._body
         try:
+            if self._changed is not None:
+                root = private_copy(root, self._changed)
+            scope = Scope(root, (root, None), {"root": root}, None, run)
             if not body.inlines:
                 return self._checked(body.emit(scope))
             outside = Scope(UNDEFINED, None, scope.data, None, run)
@@ -98,15 +109,21 @@ def _root(context: object) -> object:
 
 
 class Engine:
-    """Compiles templates with a set of helpers and limits, and keeps the last `cache_size`."""
+    """Compiles templates with the standard helpers and limits, and keeps the last `cache_size`.
+
+    `helpers` come on top of the standard ones. `locale` is what `toLocale` writes in where a
+    template names none.
+    """
 
     def __init__(
         self,
         helpers: Mapping[str, Helper] | None = None,
         limits: Limits = _DEFAULT_LIMITS,
         cache_size: int = 512,
+        *,
+        locale: str = "en-US",
     ) -> None:
-        self._helpers = MappingProxyType(all_helpers() | dict(helpers or {}))
+        self._helpers = MappingProxyType(standard_helpers(locale) | dict(helpers or {}))
         self._limits = limits
         self._cache_size = cache_size
         self._cache: OrderedDict[tuple[str, bool], Template] = OrderedDict()
@@ -153,9 +170,11 @@ class Engine:
         try:
             program = parse(source, self._limits.nesting)
             strip_whitespace(program)
-            body = Compiler(source, self._helpers, html=html).body(program)
+            compiler = Compiler(source, self._helpers, html=html)
+            body = compiler.body(program)
         except RecursionError:
             message = "blocks and calls are nested too deeply"
         else:
-            return Template(source, body, self._limits, self._helpers)
+            changed = analyse(program, self._helpers) if compiler.changes else None
+            return Template(source, body, self._limits, self._helpers, changed=changed)
         raise NestingTooDeep(message, source)

@@ -1,19 +1,30 @@
 """The text of a number and of a date as JavaScript writes it (ECMA-262, Number::toString)."""
 
 import math
+import re
 from datetime import UTC, datetime
 
 _SAFE_INTEGER = 2**53
 _FIXED_FROM, _FIXED_TO = -7, 21
+_PLAIN_FROM, _PLAIN_TO = 1e-4, 1e16
+_FLOAT = re.compile(
+    r"[\s\ufeff]*([+-]?(?:Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?))"
+)
+_INTEGER = re.compile(r"[\s\ufeff]*([+-]?[0-9]+)")
+_MOST_DIGITS = 400
 
 
 def number_text(value: float) -> str:
     """Write a number, or a boolean: 1.0 as 1, 1e21 as 1e+21, integers beyond 2^53 rounded."""
+    if type(value) is int and -_SAFE_INTEGER <= value <= _SAFE_INTEGER:
+        return str(value)
+    if type(value) is float and _PLAIN_FROM <= abs(value) < _PLAIN_TO:
+        # Python writes those as JavaScript does, but for the `.0`.
+        text = repr(value)
+        return text[:-2] if text.endswith(".0") else text
     if isinstance(value, int):
         if value is True or value is False:
             return "true" if value else "false"
-        if -_SAFE_INTEGER <= value <= _SAFE_INTEGER:
-            return str(value)
         try:
             value = float(value)
         except OverflowError:
@@ -23,6 +34,26 @@ def number_text(value: float) -> str:
     if value == 0:
         return "0"
     return _finite(value)
+
+
+def parse_float(text: str) -> float:
+    """JavaScript's parseFloat: the number that a text begins with, or NaN."""
+    found = _FLOAT.match(text)
+    return float(found[1]) if found else math.nan
+
+
+def parse_int(text: str) -> float:
+    """JavaScript's parseInt with base 10: the whole number that a text begins with, or NaN."""
+    found = _INTEGER.match(text)
+    # More digits than these make an infinity in any case.
+    return float(found[1][:_MOST_DIGITS]) if found else math.nan
+
+
+def remainder(dividend: float, divisor: float) -> float:
+    """JavaScript's `%`: the sign is the dividend's, and what has no remainder gives NaN."""
+    if math.isinf(dividend) or divisor == 0:
+        return math.nan
+    return math.fmod(dividend, divisor)
 
 
 def _finite(value: float) -> str:

@@ -6,19 +6,17 @@ from messages.templates.numbers import number_text
 from messages.templates.runtime import LONG_TEXT, Emit, Evaluate, Scope
 from messages.templates.values import UNDEFINED, SafeText
 
+_TWO = 2
+
 
 def escaped(evaluate: Evaluate, at: int) -> Emit:
     """Make `{{x}}`: the text of the value with HTML's special characters escaped."""
 
     def emit(scope: Scope) -> str:
         value = evaluate(scope)
-        if type(value) is str:
-            if len(value) > LONG_TEXT:
-                return scope.run.grow(escape(value), at)
+        if type(value) is str and len(value) <= LONG_TEXT:
             return value if find_unsafe(value) is None else escape(value)
-        if type(value) is int:
-            return number_text(value)
-        return _other(value, scope, at, escaping=True)
+        return _escaped(value, scope, at)
 
     return emit
 
@@ -38,25 +36,29 @@ def bare(evaluate: Evaluate, at: int) -> Emit:
 def escaped_field(path: Path) -> Emit:
     """Make `{{name}}` and `{{user.name}}` in one function: what templates are mostly made of."""
     first, second, at = path.parts[0], path.parts[-1], path.at
-    single = len(path.parts) == 1
+    if len(path.parts) == 1:
 
-    def emit(scope: Scope) -> str:
+        def emit(scope: Scope) -> str:
+            value = scope.this
+            value = value.get(first, UNDEFINED) if type(value) is dict else _member(scope, first)
+            if type(value) is str and len(value) <= LONG_TEXT:
+                return value if find_unsafe(value) is None else escape(value)
+            return _escaped(value, scope, at)
+
+        return emit
+
+    def emit_inner(scope: Scope) -> str:
         value = scope.this
-        value = value.get(first, UNDEFINED) if isinstance(value, dict) else _member(scope, first)
-        if not single:
-            if isinstance(value, dict):
-                value = value.get(second, UNDEFINED)
-            else:
-                value = scope.run.member(value, second, at)
-        if type(value) is str:
-            if len(value) > LONG_TEXT:
-                return scope.run.grow(escape(value), at)
+        value = value.get(first, UNDEFINED) if type(value) is dict else _member(scope, first)
+        if type(value) is dict:
+            value = value.get(second, UNDEFINED)
+        else:
+            value = scope.run.member(value, second, at)
+        if type(value) is str and len(value) <= LONG_TEXT:
             return value if find_unsafe(value) is None else escape(value)
-        if type(value) is int:
-            return number_text(value)
-        return _other(value, scope, at, escaping=True)
+        return _escaped(value, scope, at)
 
-    return emit
+    return emit_inner
 
 
 def settled(evaluate: Evaluate, at: int) -> Emit:
@@ -81,9 +83,14 @@ def joined(parts: list[str | Emit], cost: int, at: int) -> Emit:
     The parts have counted long texts and inner bodies by themselves; the room that is left is set
     from where it stood before, so that nothing counts twice.
     """
-    texts, dynamic = _split(parts)
-    if not dynamic:
-        return _constant("".join(texts), cost, at)
+    texts, emits = _alternating(parts)
+    if not emits:
+        return _constant(texts[0], cost, at)
+    if len(emits) == 1:
+        return _around_one(texts, emits[0], cost, at)
+    if len(emits) == _TWO:
+        return _around_two(texts, emits, cost, at)
+    dynamic = tuple((2 * index + 1, part) for index, part in enumerate(emits))
 
     def emit(scope: Scope) -> str:
         run = scope.run
@@ -95,6 +102,43 @@ def joined(parts: list[str | Emit], cost: int, at: int) -> Emit:
         for index, part in dynamic:
             out[index] = part(scope)
         text = "".join(out)
+        run.room = room = room - len(text)
+        if room < 0:
+            run.out_of_room(at)
+        return text
+
+    return emit
+
+
+def _around_one(texts: list[str], inner: Emit, cost: int, at: int) -> Emit:
+    before, _, after = texts
+
+    def emit(scope: Scope) -> str:
+        run = scope.run
+        run.steps -= cost
+        if run.steps < 0:
+            run.out_of_steps(at)
+        room = run.room
+        text = before + inner(scope) + after
+        run.room = room = room - len(text)
+        if room < 0:
+            run.out_of_room(at)
+        return text
+
+    return emit
+
+
+def _around_two(texts: list[str], inner: tuple[Emit, ...], cost: int, at: int) -> Emit:
+    before, _, between, _, after = texts
+    first, second = inner
+
+    def emit(scope: Scope) -> str:
+        run = scope.run
+        run.steps -= cost
+        if run.steps < 0:
+            run.out_of_steps(at)
+        room = run.room
+        text = f"{before}{first(scope)}{between}{second(scope)}{after}"
         run.room = room = room - len(text)
         if room < 0:
             run.out_of_room(at)
@@ -119,24 +163,29 @@ def _constant(text: str, cost: int, at: int) -> Emit:
     return emit
 
 
-def _split(parts: list[str | Emit]) -> tuple[list[str], tuple[tuple[int, Emit], ...]]:
-    texts: list[str] = []
-    dynamic: list[tuple[int, Emit]] = []
-    after_text = False
+def _alternating(parts: list[str | Emit]) -> tuple[list[str], tuple[Emit, ...]]:
+    """Give the texts with a gap after each but the last, and what makes the text of the gaps."""
+    texts: list[str] = [""]
+    emits: list[Emit] = []
     for part in parts:
-        if not isinstance(part, str):
-            dynamic.append((len(texts), part))
-            texts.append("")
-        elif after_text:
+        if isinstance(part, str):
             texts[-1] += part
         else:
-            texts.append(part)
-        after_text = isinstance(part, str)
-    return texts, tuple(dynamic)
+            emits.append(part)
+            texts += ["", ""]
+    return texts, tuple(emits)
 
 
 def _member(scope: Scope, name: str) -> object:
     return scope.run.member(scope.this, name, 0)
+
+
+def _escaped(value: object, scope: Scope, at: int) -> str:
+    if type(value) is int or type(value) is float:
+        return number_text(value)
+    if type(value) is str:
+        return scope.run.grow(escape(value), at)
+    return _other(value, scope, at, escaping=True)
 
 
 def _other(value: object, scope: Scope, at: int, *, escaping: bool) -> str:

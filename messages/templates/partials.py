@@ -96,7 +96,7 @@ def _resolve(call: PartialCall, scope: Scope) -> tuple[Inline | None, str]:
 def _extended(context: object, values: dict[str, object]) -> dict[str, object]:
     extended: dict[str, object] = {}
     if isinstance(context, dict):
-        extended = dict(context)
+        extended = context.copy()
     elif isinstance(context, list):
         extended = {str(index): item for index, item in enumerate(context)}
     elif isinstance(context, str):

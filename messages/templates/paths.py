@@ -51,6 +51,8 @@ def compile_path(path: Path, block_params: BlockParams) -> Evaluate:
         return _context(path.depth)
     if path.is_data:
         return _data(path)
+    if path.depth == 1 and len(path.parts) == _SHORT:
+        return _two_around(path)
     if path.depth or len(path.parts) > _SHORT:
         return _members(_context(path.depth), path.parts, path.at)
     return _one(path) if len(path.parts) == 1 else _two(path)
@@ -81,6 +83,24 @@ def _two(path: Path) -> Evaluate:
         return member(member(scope.this, first, at), second, at)
 
     return two
+
+
+def _two_around(path: Path) -> Evaluate:
+    """Look up `../data.currency`, which loops are full of."""
+    first, second = path.parts
+    slowly = _members(_context(1), path.parts, path.at)
+
+    def two_around(scope: Scope) -> object:
+        depths = scope.depths
+        depths = depths and depths[1]
+        value = depths[0] if depths else UNDEFINED
+        if type(value) is dict:
+            value = value.get(first)
+            if type(value) is dict:
+                return value.get(second, UNDEFINED)
+        return slowly(scope)
+
+    return two_around
 
 
 def _members(base: Evaluate, names: tuple[str, ...], at: int) -> Evaluate:

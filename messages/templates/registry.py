@@ -33,6 +33,20 @@ class ReadsContext:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangesContext:
+    """Wraps a helper that changes lists or objects it is given, as the reference's `sort` does.
+
+    A template that calls it renders from a copy of what it reads, so the caller's data stays.
+    """
+
+    helper: Helper
+
+    def __call__(self, call: Invocation, *params: object) -> object:
+        """Call the helper."""
+        return self.helper(call, *params)
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """Where a template calls a helper: under which name, at which offset, with which bodies."""
 

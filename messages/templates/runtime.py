@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypeAlias
 
 from messages.templates.errors import (
@@ -32,6 +33,9 @@ Depths: TypeAlias = "tuple[object, Depths] | None"
 Params: TypeAlias = "tuple[tuple[object, ...] | None, Params] | None"
 
 
+_NO_PARTIALS: Mapping[str, Inline] = MappingProxyType({})
+
+
 class Run:
     """One render: what is left of its budget, and the inline partials in reach."""
 
@@ -42,7 +46,7 @@ class Run:
         self.limits = limits
         self.steps = limits.steps
         self.room = limits.output_bytes
-        self.partials: Mapping[str, Inline] = {}
+        self.partials = _NO_PARTIALS
         self.partial_depth = 0
         #: What `this` is to a helper where the context is null; known by its identity.
         self.null: dict[str, object] = {}

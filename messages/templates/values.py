@@ -8,7 +8,15 @@ from typing import Final, Literal, TypeAlias
 
 from messages.templates.numbers import number_text
 
+#: What JavaScript's trim and \\s take for space.
+JS_SPACE: Final = (
+    "\t\n\v\f\r \xa0\u1680"
+    + "".join(map(chr, range(0x2000, 0x200B)))
+    + ("\u2028\u2029\u202f\u205f\u3000\ufeff")
+)
 _KEY_DIGITS = 10
+#: Integers that are themselves as floats, and equal to no other.
+_EXACT = 2**53
 _LARGEST_INDEX = 2**32 - 2
 _MAX_LIST_DEPTH = 100
 
@@ -104,6 +112,9 @@ def same_place(new: object, old: object) -> bool:
         return True
     if isinstance(new, dict | list) and isinstance(old, dict | list):
         return False
+    if type(new) is int and type(old) is int and -_EXACT < new < _EXACT:
+        # Loops over numbers ask this once an item.
+        return new == old
     return loosely_equal(new, old)
 
 
@@ -126,17 +137,21 @@ def loosely_equal(left: object, right: object) -> bool:
 def to_number(value: object) -> float:
     """JavaScript's Number(): the empty text is 0, what is no number is NaN."""
     if isinstance(value, int | float):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf if value > 0 else -math.inf
+        return value if type(value) is float else _as_float(value)
     if isinstance(value, datetime):
         return value.timestamp() * 1000
     if isinstance(value, list):
         return to_number(_short_list_text(value))
     if isinstance(value, str):
-        return _parsed_number(value.strip())
+        return _parsed_number(value.strip(JS_SPACE))
     return 0.0 if value is None else math.nan
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _is_object(value: object) -> bool:

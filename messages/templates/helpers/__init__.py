@@ -6,12 +6,57 @@ family named last, as with the reference's registration.
 
 from collections.abc import Mapping
 
-from messages.templates.helpers import builtin
+from messages.templates.helpers.array import ARRAY
+from messages.templates.helpers.array_blocks import ARRAY_BLOCKS
+from messages.templates.helpers.builtin import BUILTIN
+from messages.templates.helpers.collection import COLLECTION
+from messages.templates.helpers.comparison import COMPARISON
+from messages.templates.helpers.dates import Clock, date_helpers, utc_now
+from messages.templates.helpers.html import HTML
+from messages.templates.helpers.language import LANGUAGE
+from messages.templates.helpers.letters import LETTERS
+from messages.templates.helpers.localizing import locale_helpers
+from messages.templates.helpers.logging import LOGGING
+from messages.templates.helpers.mathematics import MATH
+from messages.templates.helpers.misc import MISC
+from messages.templates.helpers.number import NUMBER
+from messages.templates.helpers.object import OBJECT
+from messages.templates.helpers.path import PATH
+from messages.templates.helpers.regex import REGEX
+from messages.templates.helpers.sorting import SORTING
+from messages.templates.helpers.string import STRING
+from messages.templates.helpers.url import URL
 from messages.templates.registry import Helper
 
-_FAMILIES: tuple[Mapping[str, Helper], ...] = (builtin.BUILTIN,)
+_FAMILIES: tuple[Mapping[str, Helper], ...] = (
+    BUILTIN,
+    ARRAY,
+    ARRAY_BLOCKS,
+    SORTING,
+    COLLECTION,
+    COMPARISON,
+    HTML,
+    LANGUAGE,
+    LOGGING,
+    MATH,
+    MISC,
+    NUMBER,
+    OBJECT,
+    PATH,
+    REGEX,
+    STRING,
+    LETTERS,
+    URL,
+)
 
 
-def all_helpers() -> dict[str, Helper]:
-    """Give every helper under its name."""
-    return {name: helper for family in _FAMILIES for name, helper in family.items()}
+def standard_helpers(
+    locale: str = "en-US", now: Clock = utc_now, *, date_plugins: bool = False
+) -> dict[str, Helper]:
+    """Give every helper under its name.
+
+    `locale` is that of `toLocale` where a template names none, `now` what `dateNow` shows. With
+    `date_plugins` `dateFormat` knows the tokens of Day.js' plugins, such as `Do` and `LLL`.
+    """
+    made = (date_helpers(now, plugins=date_plugins), locale_helpers(locale))
+    return {name: helper for family in (*_FAMILIES, *made) for name, helper in family.items()}

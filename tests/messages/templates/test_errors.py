@@ -68,8 +68,8 @@ def test_syntax_errors_say_what_to_mend(source: str, message: str) -> None:
 
 def test_an_unknown_helper_names_those_that_were_perhaps_meant() -> None:
     with pytest.raises(UnknownHelper) as caught:
-        Engine({"uppercase": lambda _call, text: text}).compile("\n {{upercase name}}").render({})
-    assert caught.value.message == "there is no helper `upercase`; did you mean `uppercase`?"
+        Engine({"salutation": lambda _call, text: text}).compile("\n {{saluttion name}}").render({})
+    assert caught.value.message == "there is no helper `saluttion`; did you mean `salutation`?"
     assert (caught.value.line, caught.value.column) == (2, 4)
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messages.templates import Engine, Limits, TemplateError
+from messages.templates import Engine, Limits, TemplateError, standard_helpers
 
 LIMITS = Limits(steps=2_000, output_bytes=100_000)
 VALUES = st.recursive(
@@ -18,6 +18,12 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
+HELPERS = sorted(set(standard_helpers()) - {"dateNow"})
+#: Each helper once with values and once as a block: what is wrong with most is wrong with all.
+CALLS = [
+    *(f"{{{{{name} a b}}}}{{{{{{{name} (lookup a 'c') 2}}}}}}" for name in HELPERS),
+    *(f"{{{{#{name} a}}}}{{{{this}}}}{{{{else}}}}{{{{/{name}}}}}" for name in HELPERS),
+]
 PIECES = st.sampled_from(
     [
         "{{a}}",
@@ -75,7 +81,9 @@ PIECES = st.sampled_from(
         "{{nope x=1}}",
     ]
 )
-TEMPLATES = st.lists(PIECES | st.text(max_size=3), max_size=12).map("".join)
+TEMPLATES = st.lists(PIECES | st.sampled_from(CALLS) | st.text(max_size=3), max_size=12).map(
+    "".join
+)
 
 
 @settings(max_examples=250, deadline=None)

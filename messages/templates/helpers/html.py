@@ -1,0 +1,89 @@
+"""HTML: attr, sanitize, ul, ol, thumbnailImage. What they make needs `{{{…}}}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from messages.templates.helpers.arguments import ABSENT, listed
+from messages.templates.registry import Helper, Invocation
+from messages.templates.striptags import strip_tags
+from messages.templates.values import JS_SPACE, UNDEFINED, is_true, keys
+
+_TAG_SCAN = 4
+
+
+def attr(call: Invocation, *_: object) -> object:
+    """Write hash arguments as attributes of a tag."""
+    call.charge(1)
+    text = attributes(call, call.hash)
+    return f" {text}" if text.strip(JS_SPACE) else ""
+
+
+def attributes(call: Invocation, values: Mapping[str, object]) -> str:
+    """Write attributes, each without the quotes that its value has around it."""
+    return " ".join([f'{key}="{_unquoted(call.key(values[key]))}"' for key in keys(dict(values))])
+
+
+def _unquoted(text: str) -> str:
+    text = text[1:] if text[:1] in {'"', "'"} else text
+    return text[:-1] if text[-1:] in {'"', "'"} else text
+
+
+def sanitize(call: Invocation, text: object = ABSENT, *_: object) -> object:
+    """Take the tags out of a text."""
+    if not isinstance(text, str):
+        return ""
+    call.charge(len(text) // _TAG_SCAN)
+    return strip_tags(text).strip(JS_SPACE)
+
+
+def ul(call: Invocation, items: object = ABSENT, *_: object) -> object:
+    """Make a list of the items; those that are no text are shown by the block."""
+    return _list(call, "ul", items)
+
+
+def ol(call: Invocation, items: object = ABSENT, *_: object) -> object:
+    """Make a numbered list of the items; those that are no text are shown by the block."""
+    return _list(call, "ol", items)
+
+
+def _list(call: Invocation, tag: str, items: object) -> str:
+    found = listed(items)
+    call.charge(len(found))
+    texts = [item if isinstance(item, str) else call.fn(item) for item in found]
+    rows = "\n".join(f"<li>{text}</li>" for text in texts)
+    return f"<{tag} {attributes(call, call.hash)}>{rows}</{tag}>"
+
+
+def thumbnail_image(call: Invocation, image: object = ABSENT, *_: object) -> object:
+    """Make a figure of {id, alt, thumbnail, full, size, caption, classes}."""
+
+    def member(*names: str) -> object:
+        value = image
+        for name in names:
+            value = call.member(value, name)
+        return value
+
+    if not isinstance(member("size"), dict):
+        raise TypeError("it takes an object with a `size` that has a width and a height")
+    size = {"width": member("size", "width"), "height": member("size", "height")}
+    picture = {"alt": member("alt"), "src": member("thumbnail"), **size}
+    figure: dict[str, object] = {"id": f"image-{call.key(member('id'))}"}
+    link: dict[str, object] = {"href": member("full"), "rel": "thumbnail"}
+    for part, name in ((picture, "image"), (figure, "figure"), (link, "link")):
+        classes = member("classes", name) if is_true(member("classes")) else UNDEFINED
+        if is_true(classes):
+            part["class"] = " ".join([call.text(one) for one in listed(classes)])
+    lines = f"<img {attributes(call, picture)}>\n"
+    if is_true(member("full")):
+        lines = f"<a {attributes(call, link)}>\n{lines}</a>\n"
+    caption = member("caption")
+    if is_true(caption):
+        lines += f"<figcaption>{call.text(caption)}</figcaption>\n"
+    return f"<figure {attributes(call, figure)}>\n{lines}</figure>"
+
+
+HTML: Mapping[str, Helper] = MappingProxyType(
+    {"attr": attr, "sanitize": sanitize, "ul": ul, "ol": ol, "thumbnailImage": thumbnail_image}
+)

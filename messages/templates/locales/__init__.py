@@ -1,0 +1,1 @@
+"""Numbers and dates as toLocaleString writes them, from Babel's locale data."""
