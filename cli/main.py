@@ -15,7 +15,8 @@ COMMANDS: Final = {
     "demo": ("cli.demo:demo", "Run the service with sample users, sending nothing to anybody."),
     "send": ("cli.send:send", "Send a message through a running service."),
     "users": ("cli.users:users", "Import and list the users of the embedded store."),
-    "templates": ("cli.templates:templates", "Import and list its templates."),
+    "templates": ("cli.templates:templates", "Import and list its templates; check some."),
+    "render": ("cli.render:render", "Render a template with a context."),
     "config": ("cli.config:config", "Check the configuration, or print its JSON Schema."),
     "version": ("cli.version:version", "Print the version."),
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import click
 
 from cli.examples import examples
 from cli.options import json_option, limit_option, store_option, store_path
-from messages.model import Document
+from messages.model import Document, JsonValue
 
 _TEXTS: Final = (
     "emailTitle",
@@ -26,9 +27,9 @@ _HTML: Final = "emailHtmlMessage"
 
 @click.group()
 def templates() -> None:
-    """Import and list the templates of the embedded store.
+    """Import, list and check templates.
 
-    They are found there when neither CRUD_SERVICE_NAME nor CRUD_SERVICE_URL is set.
+    The embedded store holds them when neither CRUD_SERVICE_NAME nor CRUD_SERVICE_URL is set.
     """
 
 
@@ -72,34 +73,65 @@ def list_templates(limit: int | None, store: str | None, *, as_json: bool) -> No
     list_collection("template", store_path(store), limit, _summary, as_json=as_json)
 
 
+@templates.command(
+    "check",
+    epilog=examples("carillon templates check templates.jsonl", "carillon templates check *.json"),
+)
+@click.argument("files", nargs=-1, required=True)
+@json_option
+def check(files: tuple[str, ...], *, as_json: bool) -> None:
+    """Compile every text of the templates in FILES and tell all that is wrong at once.
+
+    A file holds one JSON document a line, as `templates import` reads it, or a JSON array, as the
+    CRUD Service exports it. Exit codes: 0 all can be compiled, 1 some cannot.
+    """
+    import json
+
+    from cli.checking import check_files
+
+    checked, wrong = check_files(files)
+    if as_json:
+        click.echo(json.dumps({"checked": checked, "problems": wrong}, ensure_ascii=False))
+    else:
+        for problem in wrong:
+            click.echo(problem)
+        click.echo(f"{checked} templates checked, {len(wrong) or 'no'} problems")
+    if wrong:
+        raise SystemExit(1)
+
+
 def inspect(template: Document) -> None:
     """Raise ValueError for a template that could never be sent as it is written."""
+    for problem in problems(template):
+        raise ValueError(problem)
+
+
+def problems(template: Document) -> Iterator[str]:
+    """Everything for which a template could never be sent as it is written."""
     from messages.templates import Engine, TemplateSyntaxError
 
     engine = Engine(cache_size=1)
     for name in ("name", *_TEXTS):
         text = template.get(name)
-        if text is None:
-            continue
-        if not isinstance(text, str):
-            raise ValueError(f"{name} must be a text")  # noqa: TRY004 - bad data, no bug
-        if name != "name":
+        if text is not None and not isinstance(text, str):
+            yield f"{name} must be a text"
+        elif text is not None and name != "name":
             try:
                 engine.compile(text, html=name == _HTML)
             except TemplateSyntaxError as error:
-                raise ValueError(f"{name}, {error.line}:{error.column}: {error.message}") from None
-    _inspect_attachments(template)
+                yield f"{name}, {error.line}:{error.column}: {error.message}"
+    yield from _attachment_problems(template.get("emailAttachments"))
 
 
-def _inspect_attachments(template: Document) -> None:
-    attachments = template.get("emailAttachments")
+def _attachment_problems(attachments: JsonValue) -> Iterator[str]:
     if attachments is None:
         return
     if not isinstance(attachments, list):
-        raise ValueError("emailAttachments must be a list")  # noqa: TRY004 - bad data, no bug
+        yield "emailAttachments must be a list"
+        return
     for attachment in attachments:
         if not isinstance(attachment, dict) or not isinstance(attachment.get("file"), str):
-            raise ValueError('each of emailAttachments must be an object with a "file"')  # noqa: TRY004 - bad data, no bug
+            yield 'each of emailAttachments must be an object with a "file"'
 
 
 def _summary(template: Document) -> Document:

@@ -36,6 +36,14 @@ _NO_CONTENT: Final[Mapping[Channel, str]] = {
 }
 
 
+def written_breaks(html: str) -> str:
+    """HTML in which line breaks that are written as escape sequences break the line.
+
+    As the reference does from 1.7.1 on.
+    """
+    return _WRITTEN_BREAKS.sub("<br/>", html)
+
+
 class NoContent(Exception):
     """The template lacks what a channel needs."""
 
@@ -147,7 +155,7 @@ class Texts:
         return EmailContent(
             subject=_LINE_BREAKS.sub(" ", subject),
             text=text,
-            html=None if html is None else _WRITTEN_BREAKS.sub("<br/>", html),
+            html=None if html is None else written_breaks(html),
         )
 
     def _push(self, context: Mapping[str, object]) -> PushContent:

@@ -1,0 +1,146 @@
+"""`carillon render`: a template and a context in, the text out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.examples import examples
+from messages.model import CHANNELS, Channel
+
+if TYPE_CHECKING:
+    from cli.rendering import Renderer
+
+
+@click.command(
+    epilog=examples(
+        "carillon render mail.hbs context.json --channel email",
+        "echo 'Hi {{user.name}}' | carillon render - context.json",
+        "carillon render mail.hbs context.json --missing",
+        "carillon render --jsonl < cases.jsonl",
+    )
+)
+@click.argument("template", default="-")
+@click.argument("context", required=False)
+@click.option(
+    "--channel",
+    type=click.Choice(CHANNELS),
+    help="Escape as the service does for this channel; email is the HTML body.",
+)
+@click.option("--missing", is_flag=True, help="List the values that are wanted and not there.")
+@click.option("--jsonl", is_flag=True, help="Render one case a line, from stdin or a file.")
+@click.option(
+    "--locale", envvar="DEFAULT_LOCALE", default="en-US", show_default=True, help="Of toLocale."
+)
+@click.option(
+    "--date-plugins", is_flag=True, help="Give dateFormat the tokens of Day.js's plugins too."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def render(
+    template: str,
+    context: str | None,
+    *,
+    channel: str | None,
+    missing: bool,
+    jsonl: bool,
+    locale: str,
+    date_plugins: bool,
+    as_json: bool,
+) -> None:
+    """Render the file TEMPLATE with the JSON object in the file CONTEXT, to stdout.
+
+    `-` is stdin, for one of the two. Without CONTEXT the context is empty. In a context
+    {"$date": "ISO text"} is a date-time. Without --channel values are escaped as Handlebars.js
+    does.
+
+    With --jsonl each line of TEMPLATE (stdin unless a file is named) is an object
+    {"id", "template", "context"}, and each line printed is {"id", "output"} or {"id", "error"}.
+
+    Exit codes: 0 rendered, 1 the template failed or, with --missing, values are missing.
+    """
+    from cli.rendering import Renderer
+
+    try:
+        renderer = Renderer(_target(channel), locale, date_plugins=date_plugins)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--locale") from None
+    if jsonl:
+        _render_lines(template, renderer)
+    elif missing:
+        _show_missing(template, context, renderer, as_json=as_json)
+    else:
+        _render_one(template, context, renderer, as_json=as_json)
+
+
+def _render_one(template: str, context: str | None, renderer: Renderer, *, as_json: bool) -> None:
+    import json
+
+    from cli.failure import Failure
+    from messages.templates import TemplateError
+
+    text, values = _inputs(template, context)
+    try:
+        output = renderer.render(text, values)
+    except TemplateError as error:
+        if as_json:
+            click.echo(json.dumps({"error": str(error)}, ensure_ascii=False))
+            raise SystemExit(1) from None
+        raise Failure(f"{template}: {error}") from None
+    click.echo(
+        json.dumps({"output": output}, ensure_ascii=False) if as_json else output, nl=as_json
+    )
+
+
+def _show_missing(template: str, context: str | None, renderer: Renderer, *, as_json: bool) -> None:
+    import json
+
+    from cli.failure import Failure
+    from messages.templates import TemplateError
+    from messages.templates import missing as missing_values
+
+    text, values = _inputs(template, context)
+    try:
+        names = missing_values(renderer.engine.compile(text, html=renderer.html), values)
+    except TemplateError as error:
+        raise Failure(f"{template}: {error}") from None
+    if as_json:
+        click.echo(json.dumps({"missing": names}, ensure_ascii=False))
+    else:
+        for name in names:
+            click.echo(name)
+    if names:
+        raise SystemExit(1)
+
+
+def _render_lines(file: str, renderer: Renderer) -> None:
+    import os
+
+    from cli.failure import BadInput
+    from cli.rendering import render_cases
+
+    try:
+        with click.open_file(file, "rb") as lines:
+            for line in render_cases(lines, renderer):
+                click.echo(line)  # click flushes each: whoever reads beside it need not wait
+    except OSError as error:
+        raise BadInput(f"{file}: {os.strerror(error.errno or 0)}") from None
+
+
+def _inputs(template: str, context: str | None) -> tuple[str, Mapping[str, object]]:
+    from cli.failure import BadInput
+    from cli.rendering import parse_context, read_text
+
+    if template == context == "-":
+        raise BadInput("Only one of template and context can be stdin")
+    stdin = sys.stdin.buffer
+    text = read_text(template, stdin)
+    if context is None:
+        return text, {}
+    return text, parse_context(read_text(context, stdin), context)
+
+
+def _target(channel: str | None) -> Channel | None:
+    return next((name for name in CHANNELS if name == channel), None)
