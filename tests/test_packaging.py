@@ -23,7 +23,6 @@ main()
 """
 
 
-@pytest.mark.wheel
 def test_the_wheel_works_elsewhere(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     source = tmp_path / "source"

@@ -14,7 +14,6 @@ from bench.workload import message_bytes
 USERS = 200
 
 
-@pytest.mark.slow
 def test_each_contender_sends_every_message_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
