@@ -10,9 +10,7 @@ from typing import assert_never
 
 import httpx
 
-from actors.breaker import BreakerSettings
-from actors.guard import Guard, Limits, Retry
-from actors.rate import Rate
+from actors.guard import Guard, Limits
 from actors.worker import Route
 from messages.events import Observer
 from messages.model import Channel, Delivery
@@ -20,7 +18,6 @@ from messages.patience import Patience
 from messages.pipeline import Rules
 from messages.ports import Directory, Files
 from messages.templates import Engine
-from messages.templates import Limits as TemplateLimits
 from providers.firebase import URL as FCM_URL
 from providers.firebase import Firebase
 from providers.google_token import read_service_account
@@ -63,17 +60,7 @@ def rules(settings: Settings) -> Rules:
 
 def engine(settings: Settings) -> Engine:
     """The template engine with the configured limits."""
-    limits = settings.template_limits
-    return Engine(
-        locale=settings.default_locale,
-        limits=TemplateLimits(
-            template_bytes=limits.template_bytes,
-            nesting=limits.nesting,
-            steps=limits.steps,
-            output_bytes=limits.output_bytes,
-            partial_depth=limits.partial_depth,
-        ),
-    )
+    return Engine(locale=settings.default_locale, limits=settings.template_limits)
 
 
 def prepare_store(settings: Settings) -> Path:
@@ -145,10 +132,10 @@ def _channel(name: Channel, settings: Settings, made: Mapping[str, Guard]) -> Ch
 def _limits(section: ProviderSettings) -> Limits:
     return Limits(
         concurrency=section.concurrency,
-        rates=tuple(Rate(rate.limit, rate.per) for rate in section.rate),
+        rates=section.rate,
         timeout=section.timeout,
-        retry=Retry(section.retry.attempts, section.retry.first_delay, section.retry.max_delay),
-        breaker=BreakerSettings(section.breaker.failures, section.breaker.cooldown),
+        retry=section.retry,
+        breaker=section.breaker,
         on_unknown_outcome=section.on_unknown_outcome,
     )
 

@@ -5,7 +5,6 @@ from settings.environment import VARIABLES
 from settings.errors import ConfigurationError
 from settings.loading import from_document, load
 from settings.model import (
-    Breaker,
     ChannelSettings,
     DirectorySettings,
     FilesSettings,
@@ -20,12 +19,9 @@ from settings.model import (
     ProviderSettings,
     ProviderType,
     Quota,
-    Rate,
-    Retry,
     SandboxOptions,
     ServerSettings,
     Settings,
-    TemplateLimits,
 )
 from settings.schema import schema
 from settings.secret import Secret
@@ -33,7 +29,6 @@ from settings.surroundings import ClientSettings, client, store_path
 
 __all__ = [
     "VARIABLES",
-    "Breaker",
     "ChannelSettings",
     "ClientSettings",
     "ConfigurationError",
@@ -50,13 +45,10 @@ __all__ = [
     "ProviderSettings",
     "ProviderType",
     "Quota",
-    "Rate",
-    "Retry",
     "SandboxOptions",
     "Secret",
     "ServerSettings",
     "Settings",
-    "TemplateLimits",
     "advice",
     "client",
     "from_document",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from messages.addresses import is_mailbox
 from messages.model import Channel, JsonValue, UserFields
+from messages.templates import Limits as TemplateLimits
 from settings import surroundings
 from settings.channels import channels
 from settings.checking import check
@@ -17,7 +18,7 @@ from settings.environment import Environment
 from settings.errors import Problems
 from settings.flow_manager import flow_manager
 from settings.keys import DirectoryKeys, FileKeys, UserFieldsKeys
-from settings.model import JournalSettings, Limits, Settings, TemplateLimits
+from settings.model import JournalSettings, Limits, Settings
 from settings.providers import check_sections, providers
 from settings.reading import read_file, without_nulls
 

@@ -11,7 +11,11 @@ from datetime import time
 from pathlib import Path
 from typing import Literal
 
+from actors.breaker import BreakerSettings
+from actors.guard import Retry
+from actors.rate import Rate
 from messages.model import Channel, UserFields
+from messages.templates import Limits as TemplateLimits
 from settings.secret import Secret
 
 ProviderType = Literal[
@@ -24,37 +28,12 @@ EventPayload = Literal["empty", "summary"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """At most `limit` calls in any window of `per` seconds."""
-
-    limit: int
-    per: float
-
-
-@dataclass(frozen=True, slots=True)
 class Quota:
     """At most `limit` calls a day, counted from `reset_at` in the time zone named."""
 
     limit: int
     reset_at: time
     zone: str
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """`attempts` counts all calls, the first included."""
-
-    attempts: int = 5
-    first_delay: float = 0.5
-    max_delay: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Breaker:
-    """Opens after so many failures in a row and tries again after the cooldown."""
-
-    failures: int = 10
-    cooldown: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +95,7 @@ class ProviderSettings:
     quota: Quota | None
     timeout: float
     retry: Retry
-    breaker: Breaker
+    breaker: BreakerSettings
     on_unknown_outcome: OnUnknownOutcome
 
 
@@ -178,17 +157,6 @@ class Limits:
     body_bytes: int = 16_777_216
     open_dispatches: int = 1000
     failures: int = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateLimits:
-    """Bounds of what one template may cost; the names are those of the template engine."""
-
-    template_bytes: int = 262_144
-    nesting: int = 200
-    steps: int = 200_000
-    output_bytes: int = 10_000_000
-    partial_depth: int = 80
 
 
 @dataclass(frozen=True, slots=True)

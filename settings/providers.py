@@ -8,12 +8,14 @@ from datetime import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from actors.breaker import BreakerSettings
+from actors.guard import Retry
+from actors.rate import Rate
 from settings.channels import type_of
 from settings.environment import Environment
 from settings.errors import Place, nearest
 from settings.kinds import KINDS, Kind
 from settings.model import (
-    Breaker,
     Credentials,
     FirebaseCredentials,
     KaleyraCredentials,
@@ -22,8 +24,6 @@ from settings.model import (
     ProviderSettings,
     ProviderType,
     Quota,
-    Rate,
-    Retry,
     SandboxOptions,
 )
 from settings.provider_keys import OptionKeys, ProviderKeys, QuotaKeys
@@ -96,7 +96,7 @@ def _provider(
         quota=_quota(keys.quota),
         timeout=keys.timeout,
         retry=Retry(keys.retry.attempts, keys.retry.first_delay, keys.retry.max_delay),
-        breaker=Breaker(keys.breaker.failures, keys.breaker.cooldown),
+        breaker=BreakerSettings(keys.breaker.failures, keys.breaker.cooldown),
         on_unknown_outcome=keys.on_unknown_outcome or KINDS[kind].on_unknown_outcome,
     )
 

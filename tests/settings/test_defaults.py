@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from actors.breaker import BreakerSettings
+from actors.guard import Retry
+from actors.rate import Rate
 from messages.model import Document, UserFields
+from messages.templates import Limits as TemplateLimits
 from settings import (
     VARIABLES,
-    Breaker,
     ChannelSettings,
     DirectorySettings,
     FilesSettings,
@@ -20,10 +23,7 @@ from settings import (
     ProviderChoice,
     ProviderSettings,
     Quota,
-    Rate,
-    Retry,
     ServerSettings,
-    TemplateLimits,
     from_document,
     load,
 )
@@ -49,7 +49,7 @@ def test_the_smallest_configuration_gets_every_documented_default() -> None:
             quota=None,
             timeout=30.0,
             retry=Retry(5, 0.5, 60.0),
-            breaker=Breaker(10, 30.0),
+            breaker=BreakerSettings(10, 30.0),
             on_unknown_outcome="hold",
         )
     }
@@ -87,7 +87,7 @@ def test_every_key_of_a_provider_arrives() -> None:
     assert found.quota == Quota(5000, time(6, 30), "Europe/Rome")
     assert found.timeout == 1.5
     assert found.retry == Retry(2, 1.0, 2.0)
-    assert found.breaker == Breaker(3, 60.0)
+    assert found.breaker == BreakerSettings(3, 60.0)
     assert found.on_unknown_outcome == "retry"
 
 
