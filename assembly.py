@@ -133,6 +133,7 @@ def _limits(section: ProviderSettings) -> Limits:
     return Limits(
         concurrency=section.concurrency,
         rates=section.rate,
+        quota=section.quota,
         timeout=section.timeout,
         retry=section.retry,
         breaker=section.breaker,

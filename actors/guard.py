@@ -16,6 +16,7 @@ import trio
 
 from actors.breaker import Breaker, BreakerSettings, BreakerState
 from actors.call import Call
+from actors.quota import DailyQuota, Quota
 from actors.rate import Rate, RateLimit, Slot
 from actors.turns import Turns
 from messages.backoff import ceiling, jittered
@@ -55,6 +56,7 @@ class Limits:
 
     concurrency: int = 20
     rates: tuple[Rate, ...] = ()
+    quota: Quota | None = None
     timeout: float = 30.0
     retry: Retry = field(default_factory=Retry)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
@@ -115,7 +117,8 @@ class Guard:
         self._observe = observe
         self._draw = draw
         self._places = trio.CapacityLimiter(limits.concurrency)
-        self._rate = RateLimit(limits.rates)
+        self._quota = None if limits.quota is None else DailyQuota(limits.quota)
+        self._rate = RateLimit(limits.rates, self._quota)
         self._breaker = Breaker(limits.breaker, lambda state: observe(BreakerMoved(name, state)))
         self._turns = Turns()
         self._paused_until = float("-inf")
@@ -130,6 +133,11 @@ class Guard:
     def ready(self) -> bool:
         """Whether a call need not wait for a pause or the breaker."""
         return self._breaker.admits and trio.current_time() >= self._paused_until
+
+    @property
+    def available(self) -> bool:
+        """Whether it is ready and has some of its quota left: what a choice of providers asks."""
+        return self.ready and (self._quota is None or self._quota.left > 0)
 
     def statistics(self) -> Statistics:
         """What the guard is doing now."""

@@ -15,6 +15,8 @@ from typing import Final
 
 import trio
 
+from actors.quota import DailyQuota
+
 SETTLE_SHARE: Final = 0.04  # of the window
 SETTLE_MOST: Final = 0.05  # seconds
 
@@ -57,6 +59,10 @@ class Window:
         self._free_at.append(cell)
         return cell
 
+    def answered(self, cell: list[float], now: float) -> None:
+        """The call of that cell is over: it is free one window from now at the latest."""
+        cell[0] = min(cell[0], now + self.rate.per)
+
     def used(self, now: float) -> int:
         """How many slots are taken now."""
         return self.reserved + sum(cell[0] > now for cell in self._free_at)
@@ -85,15 +91,17 @@ class Slot:
         else:
             now = trio.current_time()
             for window, cell in zip(self._limit.windows, self._cells, strict=True):
-                cell[0] = min(cell[0], now + window.rate.per)
+                window.answered(cell, now)
         self._limit.changed()
 
 
 class RateLimit:
-    """All windows of one provider; waiting is first come, first served."""
+    """All windows of one provider, and its quota; waiting is first come, first served."""
 
-    def __init__(self, rates: Sequence[Rate]) -> None:
-        self.windows = [Window(rate) for rate in rates]
+    def __init__(self, rates: Sequence[Rate], quota: DailyQuota | None = None) -> None:
+        self.windows: list[Window | DailyQuota] = [Window(rate) for rate in rates]
+        if quota is not None:
+            self.windows.append(quota)
         self._turnstile = trio.Lock()
         self._news = trio.Event()
 

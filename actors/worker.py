@@ -52,7 +52,7 @@ class Route:
         left = [guard for guard in self.guards if guard.name not in envelope.given_up]
         chosen = next((guard for guard in left if guard.name == envelope.at), None)
         if chosen is None:
-            chosen = next((guard for guard in left if guard.ready), left[0])
+            chosen = next((guard for guard in left if guard.available), left[0])
             envelope.at = chosen.name
         return chosen
 

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from settings.environment import Environment
 from settings.keys import FileKeys
 
 _LATER_SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -18,9 +17,9 @@ _LATER_SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def without_effect(keys: FileKeys, env: Environment) -> tuple[str, ...]:
+def without_effect(keys: FileKeys) -> tuple[str, ...]:
     """One sentence for each key and variable that is set and has no effect yet."""
-    return tuple(f"{key} is accepted but has no effect in this version" for key in _set(keys, env))
+    return tuple(f"{key} is accepted but has no effect in this version" for key in _set(keys))
 
 
 def unused_providers(keys: FileKeys, in_use: Collection[str]) -> tuple[str, ...]:
@@ -32,7 +31,7 @@ def unused_providers(keys: FileKeys, in_use: Collection[str]) -> tuple[str, ...]
     )
 
 
-def _set(keys: FileKeys, env: Environment) -> Iterator[str]:
+def _set(keys: FileKeys) -> Iterator[str]:
     for field, key in _LATER_SECTIONS.items():
         if field in keys.model_fields_set:
             yield key
@@ -42,7 +41,3 @@ def _set(keys: FileKeys, env: Environment) -> Iterator[str]:
         for at, choice in enumerate(section.providers or ()):
             if choice.weight != 1:
                 yield f"channels.{channel}.providers[{at}].weight"
-    for name, provider in keys.providers.items():
-        if provider.quota is not None:
-            yield f"providers.{name}.quota"
-    yield from filter(env.has, ("API_KEYS", "API_KEYS_FILE"))

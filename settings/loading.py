@@ -97,7 +97,7 @@ def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings
         android_intent_action=keys.android_intent_action,
         default_locale=surroundings.locale(env),
         flow_manager=flow_manager(keys.flow_manager_configuration),
-        warnings=(*warnings, *without_effect(keys, env), *unused_providers(keys, in_use)),
+        warnings=(*warnings, *without_effect(keys), *unused_providers(keys, in_use)),
     )
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import time
 from pathlib import Path
 from typing import Literal
 
 from actors.breaker import BreakerSettings
 from actors.guard import Retry
+from actors.quota import Quota
 from actors.rate import Rate
 from messages.model import Channel, UserFields
 from messages.templates import Limits as TemplateLimits
@@ -25,15 +25,6 @@ OnUnknownOutcome = Literal["hold", "retry"]
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal", "silent"]
 Fsync = Literal["commit", "process"]
 EventPayload = Literal["empty", "summary"]
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """At most `limit` calls a day, counted from `reset_at` in the time zone named."""
-
-    limit: int
-    reset_at: time
-    zone: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from actors.breaker import BreakerSettings
 from actors.guard import Retry
+from actors.quota import Quota
 from actors.rate import Rate
 from settings.channels import type_of
 from settings.environment import Environment
@@ -23,7 +24,6 @@ from settings.model import (
     Options,
     ProviderSettings,
     ProviderType,
-    Quota,
     SandboxOptions,
 )
 from settings.provider_keys import OptionKeys, ProviderKeys, QuotaKeys

@@ -35,6 +35,9 @@ class ClientSettings:
 
 def server(env: Environment) -> ServerSettings:
     """Where the service listens and how it stops; a cluster has other defaults."""
+    for name in ("API_KEYS", "API_KEYS_FILE"):
+        if env.has(name):  # to ignore it would leave open what somebody believes is locked
+            env.problems.add((name,), "is not available in this version; unset it")
     in_cluster = env.has("KUBERNETES_SERVICE_HOST")
     return ServerSettings(
         host=env.read("HTTP_HOST", host_name, "0.0.0.0" if in_cluster else "127.0.0.1"),  # noqa: S104

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import time
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from actors.guard import Guard, Later, Limits, Retry
+from actors.quota import Quota
 from actors.worker import Route
 from messages.model import Receipt, Refused, Unanswered, Unavailable
 from tests.actors.fakes import Script, envelope, ignore
@@ -62,6 +66,14 @@ async def test_a_paused_provider_is_passed_over(autojump_clock: MockClock) -> No
         nursery.start_soon(outcome, it, "x")
         await trio.sleep(0.5)
         assert (await outcome(it, "a")).provider == "p2"
+
+
+async def test_a_provider_out_of_quota_is_passed_over() -> None:
+    first, second = Script(), Script()
+    scarce = replace(ONCE, quota=Quota(1, time(0, 0), "UTC"))
+    it = Route([Guard("p1", first, scarce, ignore), Guard("p2", second, ONCE, ignore)])
+    assert (await outcome(it, "a")).provider == "p1"
+    assert (await outcome(it, "b")).provider == "p2"
 
 
 async def test_a_message_stays_with_the_provider_that_has_tried_it(

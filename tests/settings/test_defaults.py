@@ -10,6 +10,7 @@ import pytest
 
 from actors.breaker import BreakerSettings
 from actors.guard import Retry
+from actors.quota import Quota
 from actors.rate import Rate
 from messages.model import Document, UserFields
 from messages.templates import Limits as TemplateLimits
@@ -22,7 +23,6 @@ from settings import (
     Limits,
     ProviderChoice,
     ProviderSettings,
-    Quota,
     ServerSettings,
     from_document,
     load,

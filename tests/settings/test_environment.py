@@ -201,7 +201,8 @@ def test_the_command_line_finds_the_service() -> None:
         client({"CARILLON_URL": "c"})
 
 
-def test_variables_without_effect_are_warned_of() -> None:
-    (found,) = settings(environ=SMS_ENVIRONMENT | {"API_KEYS": "secret"}).warnings
-
-    assert found == "API_KEYS is accepted but has no effect in this version"
+@pytest.mark.parametrize("name", ["API_KEYS", "API_KEYS_FILE"])
+def test_keys_that_nothing_would_ask_for_stop_the_start(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="not available in this version") as found:
+        settings(environ=SMS_ENVIRONMENT | {name: "secret"})
+    assert "secret" not in str(found.value)

@@ -258,7 +258,6 @@ def test_unknown_keys_outside_our_sections_are_warnings(keys: Document, warning:
         ({"idempotency": {"expiry": "24h"}}, "idempotency"),
         ({"journal": {"keepContent": False}}, "journal"),
         ({"flowManagerConfiguration": {"metadataSchema": {"channels": "c"}}}, "flowManagerConfi"),
-        ({"providers": {"sms-service": {"quota": {"limit": 5}}}}, "providers.sms-service.quota"),
     ],
 )
 def test_what_has_no_effect_yet_is_warned_of(keys: Document, key: str) -> None:
