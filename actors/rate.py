@@ -63,10 +63,6 @@ class Window:
         """The call of that cell is over: it is free one window from now at the latest."""
         cell[0] = min(cell[0], now + self.rate.per)
 
-    def used(self, now: float) -> int:
-        """How many slots are taken now."""
-        return self.reserved + sum(cell[0] > now for cell in self._free_at)
-
 
 class Slot:
     """One call's place in every window of a provider."""

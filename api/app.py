@@ -47,6 +47,7 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     app.config["MAX_CONTENT_LENGTH"] = edge.most_body_bytes
     app.config["RESPONSE_TIMEOUT"] = None  # it would cut long answers
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # it would redirect, which is no error shape
     app.logger = parts.logger  # a cached property: ours, and no global one
     errors.register(app)
     for routes in (send_routes(parts.pipeline, edge.waiting), dispatch_routes(parts.records)):

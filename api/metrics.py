@@ -36,7 +36,6 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self._dispatches = Counter("carillon_dispatches", "Dispatches accepted.", registry=registry)
-        self._open = 0
         self._deliveries = Counter(
             "carillon_deliveries",
             "Deliveries that ended.",

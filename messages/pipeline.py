@@ -60,11 +60,6 @@ class Pipeline:
         self._idle = trio.Event()
         self._halted = trio.Event()
 
-    @property
-    def open_dispatches(self) -> int:
-        """How many are being worked on."""
-        return self._open
-
     async def accept(self, command: SendCommand) -> Dispatch:
         """Start a dispatch; when this returns it is durable and goes on by itself.
 
@@ -131,7 +126,9 @@ class Pipeline:
         pages = Pages(rooms.directory, audience, rules.patience)
         await pages.read_head()
         composer = Composer(str(uuid4()), texts, self._senders(command), rules.user_fields, mail)
-        await rooms.journal.open(composer.dispatch_id, command.channels)
+        # A caller who hangs up here must not leave a dispatch that is on record and never starts.
+        with trio.CancelScope(shield=True):
+            await rooms.journal.open(composer.dispatch_id, command.channels)
         rooms.observe(DispatchAccepted(composer.dispatch_id, command.channels))
         return Dispatch(
             composer,

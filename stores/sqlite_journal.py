@@ -57,12 +57,12 @@ class _Write(Generic[T]):
         self.run = run
         self.done = trio.Event()
         self.result: list[T] = []
-        self.error: sqlite3.Error | None = None
+        self.error: Exception | None = None
 
     def perform(self, connection: sqlite3.Connection) -> None:
         self.result = [self.run(connection)]
 
-    def fail(self, error: sqlite3.Error) -> None:
+    def fail(self, error: Exception) -> None:
         self.error = error
 
 
@@ -80,7 +80,10 @@ class SqliteJournal:
     async def running(self) -> AsyncGenerator[None]:
         """Run the writer around the body. What was handed over is written before it ends."""
         token = trio.lowlevel.current_trio_token()
-        writer = threading.Thread(target=self._write_all, args=(token,), name="journal-writer")
+        connection = connect(self._path)
+        writer = threading.Thread(
+            target=self._write_all, args=(connection, token), name="journal-writer"
+        )
         writer.start()
         try:
             yield
@@ -106,9 +109,11 @@ class SqliteJournal:
 
     def record(self, receipt: Receipt) -> None:
         """See the port."""
-        if not self._receipts:
-            self._queue.put(_Mark.OUTCOMES)
         self._receipts.append(receipt)
+        # Looked at after it was appended: with more than one there, the writer has not yet seen
+        # the end of them and takes this one along.
+        if len(self._receipts) == 1:
+            self._queue.put(_Mark.OUTCOMES)
 
     async def close(self, dispatch_id: str, counts: Mapping[Outcome, int]) -> None:
         """See the port."""
@@ -133,8 +138,7 @@ class SqliteJournal:
             raise JournalUnavailable("The journal cannot be written")
         return write.result[0]
 
-    def _write_all(self, token: trio.lowlevel.TrioToken) -> None:
-        connection = connect(self._path)
+    def _write_all(self, connection: sqlite3.Connection, token: trio.lowlevel.TrioToken) -> None:
         taken: list[Receipt] = []  # kept until a commit has them
         going_on = True
         while going_on:
@@ -169,7 +173,7 @@ class SqliteJournal:
                 self._write_outcomes(connection, receipts)
                 for write in writes:
                     write.perform(connection)
-        except sqlite3.Error as error:
+        except Exception as error:  # a writer that died would leave everybody waiting
             self._broken = str(error)
             for write in writes:
                 write.fail(error)

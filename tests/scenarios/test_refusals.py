@@ -124,6 +124,13 @@ async def test_an_unknown_route_is_404(tmp_path: Path) -> None:
         assert_error(saga, 404, "Not found")
 
 
+async def test_a_doubled_slash_is_never_a_redirect(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        answer = await service.client.post(f"{service.url}//send")
+        assert_error(answer, 415, "Unsupported media type")
+        assert_error(await service.client.get(f"{service.url}/-//ready"), 404, "Not found")
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_over_the_limit_is_413(chunked: bool, tmp_path: Path) -> None:  # noqa: FBT001
     configuration = sandbox_configuration(limits={"bodyBytes": 1000})

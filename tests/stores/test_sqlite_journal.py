@@ -110,6 +110,29 @@ async def test_what_was_handed_over_is_written_before_it_ends(path: Path) -> Non
     assert rows(path, "SELECT outcome FROM delivery") == [("sent",)]
 
 
+async def test_outcomes_nobody_waits_for_are_written_soon(path: Path) -> None:
+    journal = SqliteJournal(path)
+    async with journal.running():
+        await journal.open("d", ["sms"])
+        await journal.enrol("d", [enrolment("a"), enrolment("b")])
+        for name in "ab":
+            journal.record(receipt(name))
+            with trio.fail_after(5):
+                while rows(path, f"SELECT outcome FROM delivery WHERE key = 'user/{name}'") != [
+                    ("sent",)
+                ]:
+                    await trio.sleep(0.01)
+
+
+async def test_a_write_for_an_unknown_dispatch_fails_and_nobody_hangs(path: Path) -> None:
+    journal = SqliteJournal(path)
+    async with journal.running():
+        with trio.fail_after(5), pytest.raises(JournalUnavailable):
+            await journal.enrol("nobody", [enrolment("a")])
+        await journal.open("d", ["sms"])
+        assert await journal.enrol("d", [enrolment("a")]) == [True]
+
+
 async def test_waiting_tasks_are_committed_together(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
