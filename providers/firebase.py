@@ -5,7 +5,6 @@ Contract: FCM HTTP v1 (contracts 2.3).
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -22,6 +21,7 @@ from messages.model import (
     Unavailable,
 )
 from providers.answers import attempt, document, retry_after
+from providers.encoding import json_body
 from providers.fcm_message import fcm_message
 from providers.google_token import GoogleToken, ServiceAccount, Token
 from providers.ports import Reply, Response, Started, Wire
@@ -80,7 +80,7 @@ class Firebase:
             "authorization": f"Bearer {token.value}",
         }
         message = fcm_message(delivery, content, self._click_action)
-        body = json.dumps(message, separators=(",", ":")).encode()
+        body = json_body(message)
         reply = await self._wire.exchange("POST", self._url, headers, body, started)
         return self._read(reply, delivery, token)
 

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from os import strerror
-from socket import gaierror
-from typing import Final, cast
-from urllib.request import getproxies, proxy_bypass
+from typing import cast
 
 import httpcore
 import httpx
 import trio
 
 from providers.ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started, segments
-
-BODY_BYTES: Final = 64 * 1024
-BODY_SECONDS: Final = 2.0
-# Node closes an idle connection after 5 s: one that is almost that old may close under a request,
-# and what was written on it would then be in doubt.
-IDLE_SECONDS: Final = 4.0
-# How long before the caller's deadline a body is given up, so that the status still counts.
-MARGIN_SECONDS: Final = 0.02
-TARGETS: Final = 64
+from providers.proxies import Proxies
+from providers.wire_bounds import BODY_BYTES, IDLE_SECONDS, TARGETS, body_deadline
+from providers.wire_errors import DISCONNECTED, LOST, NOT_HTTP, unsent
 
 
 class HttpxWire:
@@ -39,7 +31,7 @@ class HttpxWire:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         """`tls` may be shared by all wires; it defaults to httpx's."""
         self._tls = tls or httpx.create_ssl_context()
-        self._proxies = getproxies()
+        self._proxies = Proxies()
         self._targets: dict[str, _Target] = {}
         self._idle: dict[str, list[httpx.AsyncHTTPTransport]] = {}
 
@@ -65,7 +57,7 @@ class HttpxWire:
         keep = False
         try:
             response = await transport.handle_async_request(request)
-            content, keep = await _read(response, transport)
+            content, keep = await _read(response, transport, start.gives_up_at)
         except httpx.TransportError as error:
             return NotAnswered(_unanswered(error)) if start.called else NotSent(_unsent(error))
         finally:
@@ -85,12 +77,12 @@ class HttpxWire:
     def _target(self, url: str) -> _Target:
         target = self._targets.get(url)
         if target is None:
-            if len(self._targets) >= TARGETS:  # addresses that vary must not fill the memory
+            if len(self._targets) >= TARGETS:
                 self._targets.clear()
             parsed = httpx.URL(url)
             origin = f"{parsed.scheme}://{parsed.netloc.decode()}"
             idle = self._idle.setdefault(origin, [])
-            target = _Target(parsed, _proxy(parsed, self._proxies), idle)
+            target = _Target(parsed, self._proxies.on_the_way_to(parsed), idle)
             self._targets[url] = target
         return target
 
@@ -119,6 +111,7 @@ class _Start:
 
     def __init__(self, started: Started) -> None:
         self.called = False
+        self.gives_up_at = math.inf
         self._started = started
 
     async def trace(self, event: str, info: Mapping[str, object]) -> None:
@@ -131,7 +124,7 @@ class _Start:
         # first byte: nothing would have been sent, and it would count as sent.
         await trio.lowlevel.checkpoint_if_cancelled()
         self.called = True
-        self._started()
+        self.gives_up_at = self._started()
 
 
 class _Segments(httpx.AsyncByteStream):
@@ -168,16 +161,14 @@ def _read_headers(response: httpx.Response) -> dict[str, str]:
 
 
 async def _read(
-    response: httpx.Response, transport: httpx.AsyncHTTPTransport
+    response: httpx.Response, transport: httpx.AsyncHTTPTransport, gives_up_at: float
 ) -> tuple[bytes, bool]:
     """What was read of the body, and whether that is all of it and the connection still good."""
     parts: list[bytes] = []
     size = 0
     whole = False
     stream = cast("httpx.AsyncByteStream", response.stream)
-    latest = trio.current_effective_deadline() - MARGIN_SECONDS
-    deadline = min(trio.current_time() + BODY_SECONDS, latest)
-    with suppress(httpx.TransportError), trio.CancelScope(deadline=deadline):
+    with suppress(httpx.TransportError), trio.CancelScope(deadline=body_deadline(gives_up_at)):
         async for part in stream:
             parts.append(part)
             size += len(part)
@@ -196,47 +187,12 @@ async def _close(transport: httpx.AsyncHTTPTransport) -> None:
         await transport.aclose()
 
 
-def _proxy(url: httpx.URL, proxies: Mapping[str, str]) -> str | None:
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(url.netloc.decode()):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that led to it, the members of groups among them."""
-    queue: list[BaseException] = [error]
-    for cause in queue:
-        yield cause
-        if isinstance(cause, BaseExceptionGroup):
-            queue.extend(cause.exceptions)
-        behind = cause.__cause__ or cause.__context__
-        if behind is not None:
-            queue.append(behind)
-
-
-# The texts below go to people and logs. Those of the exceptions do not: they may name addresses.
-
-
 def _unsent(error: httpx.TransportError) -> str:
-    """Why no connection could be had, without host or address."""
-    if isinstance(error, httpx.ProxyError):
-        return "the proxy did not connect"
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return "TLS certificate not accepted"
-        if isinstance(cause, ssl.SSLError):
-            return "TLS failed"
-        if isinstance(cause, gaierror):
-            return "host name not found"
-        if isinstance(cause, OSError) and cause.errno:
-            return strerror(cause.errno).lower()
-    return "no connection"
+    return "the proxy did not connect" if isinstance(error, httpx.ProxyError) else unsent(error)
 
 
 def _unanswered(error: httpx.TransportError) -> str:
     """What was seen instead of an answer."""
     if isinstance(error, httpx.RemoteProtocolError):
-        gone = "disconnected" in str(error)
-        return "no answer: server disconnected" if gone else "no answer: not HTTP"
-    return "no answer: connection lost"
+        return DISCONNECTED if "disconnected" in str(error) else NOT_HTTP
+    return LOST

@@ -5,7 +5,6 @@ Contract: SES / SMTP Mail Notification Service 3.2 (contracts 1.2).
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Final
 
 from messages.model import Attachment, Attempt, Delivery, EmailContent
 from providers.answers import attempt
+from providers.encoding import json_body
 from providers.ports import Body, Headers, Started, Wire
 
 SERVICE: Final = "mail-service"
@@ -48,7 +48,7 @@ def _request(delivery: Delivery) -> tuple[Headers, Body]:
     fields = _fields(delivery)
     if delivery.mail is not None and delivery.mail.attachments:
         return _multipart(fields, delivery.mail.attachments)
-    return JSON_HEADERS, json.dumps(fields, separators=(",", ":")).encode()
+    return JSON_HEADERS, json_body(fields)
 
 
 def _fields(delivery: Delivery) -> dict[str, str | list[str]]:

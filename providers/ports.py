@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import trio
+
 from messages.model import Attempt, Delivery
 
-Started = Callable[[], None]
-"""Called once, directly before the first byte of a request leaves, on an open connection."""
+Started = Callable[[], float]
+"""Called once, directly before the first byte of a request leaves, on an open connection.
+
+Gives the moment, on trio's clock, at which the caller will give up waiting for the answer.
+"""
 
 
 class Provider(Protocol):
@@ -89,8 +94,9 @@ class Wire(Protocol):
         ...
 
 
-def no_start() -> None:
-    """A `Started` for calls that no limit counts."""
+def no_start() -> float:
+    """A `Started` for calls that no limit counts: its caller's own deadline holds."""
+    return trio.current_effective_deadline()
 
 
 def segments(body: Body) -> Iterable[bytes]:

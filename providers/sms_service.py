@@ -5,11 +5,11 @@ Contract: SMS Service 1.2 (contracts 1.3).
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from providers.answers import attempt
+from providers.encoding import json_body
 from providers.ports import Started, Wire
 
 SERVICE: Final = "sms-service"
@@ -37,7 +37,7 @@ class SmsService:
             "receiver": delivery.address,
             "body": content.text,
         }
-        body = json.dumps(fields, separators=(",", ":")).encode()
+        body = json_body(fields)
         reply = await self._wire.exchange("POST", self._url, JSON_HEADERS, body, started)
         return attempt(reply, SERVICE, delivery, identify=_sid)
 

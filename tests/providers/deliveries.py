@@ -74,8 +74,9 @@ class Starts:
 
     times: list[float] = field(default_factory=list)
 
-    def __call__(self) -> None:
+    def __call__(self) -> float:
         self.times.append(trio.current_time())
+        return trio.current_effective_deadline()
 
 
 @dataclass

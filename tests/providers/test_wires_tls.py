@@ -1,68 +1,22 @@
-"""The wire over TLS and through proxies: what leaves before the request is no start."""
+"""Both wires over TLS and through proxies: what leaves before the request is no start."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from providers.httpx_wire import HttpxWire
-from providers.ports import NotSent, Reply, Response
+from providers.ports import NotSent, Reply, Response, Wire
 from tests.neighbours.http import Answer, in_turn, serve
+from tests.providers.conftest import MakeWire
 from tests.providers.deliveries import Starts
 
-PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A key and its self-signed certificate for 127.0.0.1 in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in")])
-    host = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(host, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = signed.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path = tmp_path / "stand-in.pem"
-    path.write_bytes(pem)
-    return path
-
-
-@pytest.fixture
-def server_tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    return context
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-async def post(wire: HttpxWire, url: str, starts: Starts) -> Reply:
+async def post(wire: Wire, url: str, starts: Starts) -> Reply:
     try:
         return await wire.exchange("POST", url, {}, b"{}", starts)
     finally:
@@ -70,33 +24,36 @@ async def post(wire: HttpxWire, url: str, starts: Starts) -> Reply:
 
 
 async def test_a_trusted_certificate_is_spoken_to(
-    certificate: Path, server_tls: ssl.SSLContext
+    make_wire: MakeWire, certificate: Path, server_tls: ssl.SSLContext
 ) -> None:
     starts = Starts()
     trusting = ssl.create_default_context(cafile=certificate)
     async with serve(Answer(201), tls=server_tls) as server:
-        reply = await post(HttpxWire(trusting), server.url, starts)
+        reply = await post(make_wire(trusting), server.url, starts)
     assert isinstance(reply, Response)
     assert reply.status == 201
     assert len(starts.times) == 1
 
 
-async def test_an_unknown_certificate_is_sent_nothing(server_tls: ssl.SSLContext) -> None:
+async def test_an_unknown_certificate_is_sent_nothing(
+    make_wire: MakeWire, server_tls: ssl.SSLContext
+) -> None:
     starts = Starts()
     async with serve(Answer(201), tls=server_tls) as server:
-        reply = await post(HttpxWire(), server.url, starts)
+        reply = await post(make_wire(), server.url, starts)
     assert reply == NotSent("TLS certificate not accepted")
     assert (starts.times, server.requests) == ([], [])
 
 
 async def test_the_environments_proxy_is_used_but_not_for_no_proxy(
+    make_wire: MakeWire,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with serve(Answer(202)) as proxy, serve(Answer(201)) as server:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        through = await post(HttpxWire(), "http://mail.invalid/send", Starts())
-        direct = await post(HttpxWire(), server.url, Starts())
+        through = await post(make_wire(), "http://mail.invalid/send", Starts())
+        direct = await post(make_wire(), server.url, Starts())
     assert isinstance(through, Response)
     assert isinstance(direct, Response)
     assert (through.status, direct.status) == (202, 201)
@@ -104,12 +61,13 @@ async def test_the_environments_proxy_is_used_but_not_for_no_proxy(
 
 
 async def test_a_proxy_that_does_not_connect_was_sent_nothing_of_ours(
+    make_wire: MakeWire,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     starts = Starts()
     async with serve(in_turn(Answer(407))) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        reply = await post(HttpxWire(), "https://mail.invalid/send", starts)
+        reply = await post(make_wire(), "https://mail.invalid/send", starts)
     assert reply == NotSent("the proxy did not connect")
     assert starts.times == []
     assert proxy.requests[0].method == "CONNECT"
@@ -141,7 +99,10 @@ async def tunnel(port: int) -> AsyncIterator[str]:
 
 
 async def test_opening_a_tunnel_is_no_start(
-    certificate: Path, server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    make_wire: MakeWire,
+    certificate: Path,
+    server_tls: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     starts = Starts()
     trusting = ssl.create_default_context(cafile=certificate)
@@ -149,7 +110,7 @@ async def test_opening_a_tunnel_is_no_start(
         async with tunnel(int(server.url.rpartition(":")[2])) as proxy:
             monkeypatch.setenv("https_proxy", proxy)
             called = trio.current_time()
-            reply = await post(HttpxWire(trusting), server.url, starts)
+            reply = await post(make_wire(trusting), server.url, starts)
     assert isinstance(reply, Response)
     (start,) = starts.times
     assert called + 0.05 <= start <= server.requests[0].arrived

@@ -1,4 +1,4 @@
-"""The wire on httpx, against a real socket: what counts as started, sent and answered."""
+"""Both wires against a real socket: what counts as started, sent and answered."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from providers.httpx_wire import BODY_BYTES, TARGETS, HttpxWire
-from providers.ports import Body, NotAnswered, NotSent, Reply, Response
+from providers.ports import Body, NotAnswered, NotSent, Reply, Response, Wire
+from providers.wire_bounds import BODY_BYTES, TARGETS
 from tests.neighbours.http import Answer, Fault, Server, in_turn, serve
+from tests.providers.conftest import MakeWire
 
 SECRET = "?token=s3cret"
 
@@ -17,12 +18,14 @@ SECRET = "?token=s3cret"
 class Caller:
     """Calls a server over one wire and counts the starts."""
 
-    def __init__(self, wire: HttpxWire) -> None:
+    def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.started: list[float] = []
+        self.gives_up_at = float("inf")
 
-    def start(self) -> None:
+    def start(self) -> float:
         self.started.append(trio.current_time())
+        return self.gives_up_at
 
     async def post(self, url: str, body: Body = b"{}") -> Reply:
         headers = {"content-type": "application/json"}
@@ -30,8 +33,8 @@ class Caller:
 
 
 @pytest.fixture
-async def caller() -> AsyncIterator[Caller]:
-    wire = HttpxWire()
+async def caller(make_wire: MakeWire) -> AsyncIterator[Caller]:
+    wire = make_wire()
     yield Caller(wire)
     await wire.aclose()
 
@@ -160,6 +163,7 @@ async def test_a_status_that_was_read_counts_whatever_comes_of_the_body(
         assert isinstance(reply, Response)
         assert reply.status == 200
         assert 3000 <= len(reply.body) <= BODY_BYTES
+        await trio.sleep(0.01)  # a farewell that is still on its way cannot be seen
         after = await caller.post(server.url)
     assert isinstance(after, Response)
     assert after.status == 204
@@ -179,6 +183,16 @@ async def test_a_stalled_body_ends_before_the_callers_deadline(caller: Caller) -
         with trio.move_on_after(0.2) as scope:
             reply = await caller.post(server.url)
     assert not scope.cancelled_caught
+    assert isinstance(reply, Response)
+    assert (reply.status, reply.body) == (202, b"half")
+
+
+async def test_a_stalled_body_ends_before_the_caller_gives_up_of_itself(caller: Caller) -> None:
+    async with serve(Answer(202, b"half", fault="stalled-body")) as server:
+        called = trio.current_time()
+        caller.gives_up_at = called + 0.2
+        reply = await caller.post(server.url)
+        assert trio.current_time() < called + 0.2
     assert isinstance(reply, Response)
     assert (reply.status, reply.body) == (202, b"half")
 
@@ -231,8 +245,8 @@ async def test_a_call_cancelled_before_it_is_made_never_starts(caller: Caller) -
     assert len(server.requests) == len(caller.started) == 2
 
 
-async def test_closing_the_wire_closes_every_idle_connection() -> None:
-    caller = Caller(HttpxWire())
+async def test_closing_the_wire_closes_every_idle_connection(make_wire: MakeWire) -> None:
+    caller = Caller(make_wire())
     async with serve(Answer(delay=0.01)) as server:
         async with trio.open_nursery() as nursery:
             for _ in range(3):

@@ -1,0 +1,128 @@
+"""The answers that come over one connection, parsed by httptools as their bytes arrive."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from providers.http1_head import FINAL, SWITCHING, Head, LazyHeaders, read_head
+from providers.ports import Headers
+
+HEAD_BYTES: Final = 64 * 1024
+"""A head that is longer and not whole is given up; interim answers before it count."""
+_LEAST: Final = 100
+
+
+class NotHttp(Exception):
+    """What came is no answer, or its head is too long."""
+
+
+class Answers:
+    """What has come of the answer to the latest request.
+
+    `status` is 0 until its head was read: interim answers (1xx) are passed over, but 101 is an
+    answer that ends the connection. `whole` says that its last byte was read, `size` how many
+    bytes of its body came. Headers are read when somebody asks for them: mostly nobody does.
+    """
+
+    __slots__ = (
+        "_bodiless",
+        "_head",
+        "_keeps_alive",
+        "_parser",
+        "_parts",
+        "_room",
+        "_surplus",
+        "size",
+        "status",
+        "whole",
+    )
+
+    def __init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+        self._bodiless = False
+        self.begin()
+
+    def begin(self, *, bodiless: bool = False) -> None:
+        """A request is about to leave. `bodiless` is the answer to HEAD, whatever it announces."""
+        if self._bodiless:  # the parser still waits for what was announced
+            self._parser = HttpResponseParser(self)
+        self._bodiless = bodiless
+        self._head: list[bytes] = []
+        self._parts: list[bytes] = []
+        self._room = HEAD_BYTES
+        self._surplus = False
+        self._keeps_alive = False
+        self.size = 0
+        self.status = 0
+        self.whole = False
+
+    def feed(self, data: bytes) -> None:
+        """Take what arrived. Raises `NotHttp`."""
+        if not self.status:
+            self._head.append(data)
+            self._room -= len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            if not self.whole:
+                raise NotHttp from None
+            self._surplus = True
+        if not self.status and self._room < 0:
+            raise NotHttp
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection may carry another request: all was read, and nothing more."""
+        return self.whole and self._keeps_alive and not self._surplus
+
+    @property
+    def until_end(self) -> bool:
+        """Whether the body ends where the connection does, as nothing says its length."""
+        coding = self.headers.get("transfer-encoding", "").lower()
+        return "content-length" not in self.headers and not coding.endswith("chunked")
+
+    @property
+    def headers(self) -> Headers:
+        """Names in lower case; of a name that came twice the last value."""
+        return LazyHeaders(self._head)
+
+    def head(self) -> Head:
+        """The final head, once `status` is known."""
+        return read_head(self._head)
+
+    def take(self) -> bytes:
+        """What came of the body since the last time."""
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    # httptools calls these. What one of them raises stops the parser and comes out of `feed`.
+
+    def on_message_begin(self) -> None:
+        """The first byte of an answer."""
+        if self.whole:
+            raise NotHttp
+
+    def on_headers_complete(self) -> None:
+        """A head was read."""
+        status = self._parser.get_status_code()
+        if status < _LEAST:
+            raise NotHttp
+        if status >= FINAL or status == SWITCHING:
+            self.status = status
+            if self._bodiless:
+                self.on_message_complete()
+
+    def on_body(self, data: bytes) -> None:
+        """A part of the body."""
+        if self.whole:
+            raise NotHttp
+        self._parts.append(data)
+        self.size += len(data)
+
+    def on_message_complete(self) -> None:
+        """The last byte of an answer, interim ones included."""
+        if self.status:
+            self.whole = True
+            self._keeps_alive = self._parser.should_keep_alive()

@@ -1,0 +1,111 @@
+"""The fast wire: plain HTTP/1.1 on trio, one connection for each call that is open at once."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+
+import httpx
+import trio
+
+from providers.http1_answer import NotHttp
+from providers.http1_connection import Connection, open_connection
+from providers.http1_idle import IdleConnections
+from providers.http1_request import pieces
+from providers.http1_target import Target
+from providers.httpx_wire import HttpxWire
+from providers.ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started
+from providers.proxies import Proxies
+from providers.wire_bounds import BODY_BYTES, TARGETS, body_deadline
+from providers.wire_errors import DISCONNECTED, LOST, NOT_HTTP, unsent
+
+
+class Http1Wire:
+    """A `Wire` over TCP and TLS that costs little more than a loop over bare sockets.
+
+    What is not plain HTTP/1.1 (a proxy of the environment's on the way, other schemes) is handed
+    over to a wire on httpx.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """`tls` may be shared by all wires; it defaults to httpx's."""
+        self._tls = tls or httpx.create_ssl_context()
+        self._httpx = HttpxWire(self._tls)
+        self._proxies = Proxies()
+        self._targets: dict[str, Target] = {}
+        self._idle = IdleConnections()
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: Body,
+        started: Started,
+    ) -> Reply:
+        """One request, one answer; never raises for what the network or the other side does.
+
+        Raises ValueError for a header that would not stay in its line.
+        """
+        target = self._targets.get(url) or self._target(url)
+        head = target.head(method, headers)
+        origin = target.origin
+        if origin is None:
+            return await self._httpx.exchange(method, url, headers, body, started)
+        request = pieces(head, body)
+        # Nothing is waited for between this and the first byte on a connection that is open.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        connection = self._idle.take(origin)
+        if connection is None:
+            try:
+                connection = await open_connection(origin, self._tls)
+            except (OSError, UnicodeError) as error:
+                return NotSent(unsent(error))
+        try:
+            connection.begin(bodiless=method == "HEAD")
+            connection.gives_up_at = started()
+            return await _exchange(connection, request)
+        finally:
+            # One that was interrupted is not fit to be kept, and is closed.
+            self._idle.give_back(origin, connection)
+
+    async def aclose(self) -> None:
+        """Close every idle connection; calls that are open close their own."""
+        self._idle.close()
+        await self._httpx.aclose()
+
+    def _target(self, url: str) -> Target:
+        if len(self._targets) >= TARGETS:
+            self._targets.clear()
+        parsed = httpx.URL(url)
+        direct = self._proxies.on_the_way_to(parsed) is None
+        target = self._targets[url] = Target(parsed, direct=direct)
+        return target
+
+
+async def _exchange(connection: Connection, request: Iterable[bytes | memoryview]) -> Reply:
+    answers = connection.answers
+    error = DISCONNECTED
+    try:
+        await connection.send_all(request)
+        await _read(connection)
+    except NotHttp:
+        error = NOT_HTTP
+    except OSError:
+        error = LOST
+    if not answers.status:
+        return NotAnswered(error)
+    return Response(answers.status, answers.headers, answers.take()[:BODY_BYTES])
+
+
+async def _read(connection: Connection) -> None:
+    """Read as much of the answer as there is, and as much of its body as is wanted."""
+    answers = connection.answers
+    while not answers.status:
+        if not await connection.receive():
+            return
+    if not answers.whole:
+        with trio.CancelScope(deadline=body_deadline(connection.gives_up_at)):
+            while not answers.whole and answers.size <= BODY_BYTES:
+                if not await connection.receive():
+                    return

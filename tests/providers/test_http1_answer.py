@@ -1,0 +1,93 @@
+"""Answers as they arrive: however their bytes are split, they say the same."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.http1_answer import Answers, NotHttp
+from providers.http1_target import Origin, Target, origin_of
+
+ANSWERS = {
+    b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nServer:  a \r\n\r\nhello": b"hello",
+    b"HTTP/1.1 100 Go\r\nx: y\r\n\r\n"
+    b"HTTP/1.1 200 OK\r\nServer: a\r\ncontent-length: 0\r\n\r\n": b"",
+    b"HTTP/1.1 200 OK\r\nserver: z\r\nserver: a\r\ntransfer-encoding: chunked\r\n\r\n"
+    b"3;e=x\r\nhel\r\n2\r\nlo\r\n0\r\nserver: trailer\r\n\r\n": b"hello",
+}
+
+
+@given(st.sampled_from(list(ANSWERS)), st.lists(st.integers(0, 160)))
+def test_an_answer_says_the_same_however_it_is_split(answer: bytes, cuts: list[int]) -> None:
+    answers = Answers()
+    for _ in range(2):  # a parser is used again and again
+        answers.begin()
+        places = sorted({0, *(cut for cut in cuts if cut < len(answer)), len(answer)})
+        for begin, end in pairwise(places):
+            assert not answers.whole
+            answers.feed(answer[begin:end])
+        assert (answers.status, answers.take(), answers.reusable) == (200, ANSWERS[answer], True)
+        assert answers.headers["server"] == "a"
+        assert answers.head().reason == b"OK"
+        assert not answers.until_end
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_do_anything_but_answer_or_be_refused(noise: bytes) -> None:
+    for start in (b"", b"HTTP/1.1 200 OK\r\n"):
+        answers = Answers()
+        answers.begin()
+        try:
+            answers.feed(start + noise)
+        except NotHttp:
+            continue
+        assert answers.status == 0 or 100 <= answers.status <= 999
+        assert all(name == name.lower() for name in answers.headers)
+
+
+def test_what_was_said_stays_said_when_the_next_answer_comes() -> None:
+    answers = Answers()
+    answers.begin()
+    answers.feed(b"HTTP/1.1 200 OK\r\nx: first\r\ncontent-length: 0\r\n\r\n")
+    first = answers.headers
+    answers.begin()
+    answers.feed(b"HTTP/1.1 200 OK\r\nx: second\r\n\r\n")
+    assert (first["x"], answers.headers["x"]) == ("first", "second")
+    assert answers.until_end
+    assert not answers.reusable
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "host"),
+    [
+        ("http://sms-service/send", Origin("sms-service", 80, secure=False), "sms-service"),
+        ("https://sms-service", Origin("sms-service", 443, secure=True), "sms-service"),
+        ("https://sms-service:443/", Origin("sms-service", 443, secure=True), "sms-service"),
+        ("http://sms_service:8080/", Origin("sms_service", 8080, secure=False), "sms_service:8080"),
+        ("http://[::1]/", Origin("::1", 80, secure=False), "[::1]"),
+        ("https://b\xfccher.example/", Origin("xn--bcher-kva.example", 443, secure=True), None),
+        ("http://user:secret@host/", Origin("host", 80, secure=False), "host"),
+    ],
+)
+def test_an_address_is_taken_apart(url: str, origin: Origin, host: str | None) -> None:
+    target = Target(httpx.URL(url), direct=True)
+    assert target.origin == origin
+    head = target.head("GET", {}).decode()
+    assert f"host: {host or origin.host}\r\n" in head
+    assert "secret" not in head
+
+
+@pytest.mark.parametrize("url", ["ftp://host/", "http:///path", "/path"])
+def test_what_is_no_plain_http_has_no_origin(url: str) -> None:
+    assert origin_of(httpx.URL(url)) is None
+
+
+def test_headers_that_vary_do_not_fill_the_memory() -> None:
+    target = Target(httpx.URL("http://host/"), direct=True)
+    heads = {target.head("GET", {"x": str(number)}) for number in range(100)}
+    assert len(heads) == 100
+    assert len(target._heads) < 20

@@ -1,0 +1,184 @@
+"""The fast wire while it writes: early answers, large bodies, and what a start is."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+
+from providers.http1_wire import Http1Wire
+from providers.ports import Body, NotAnswered, Reply, Response, no_start
+from providers.wire_errors import DISCONNECTED
+from tests.providers.raw_http import Raw, Talk, answering, raw_server
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+LARGE = bytes(range(256)) * 40_000  # 10 MB: more than any socket buffers
+
+
+@pytest.fixture
+async def wire(tls: ssl.SSLContext) -> AsyncIterator[Http1Wire]:
+    wire = Http1Wire(tls)
+    yield wire
+    await wire.aclose()
+
+
+async def post(wire: Http1Wire, raw: Raw, body: Body) -> Reply:
+    with trio.fail_after(5):
+        return await wire.exchange("POST", raw.url, {}, body, no_start)
+
+
+def whole(request: bytes, body: bytes) -> bool:
+    return request.partition(b"\r\n\r\n")[2] == body
+
+
+@pytest.mark.parametrize("body", [LARGE, [LARGE[:1], LARGE[1:77], b"", LARGE[77:]]])
+async def test_a_large_body_arrives_whole(wire: Http1Wire, body: Body) -> None:
+    requests: list[bytes] = []
+
+    async def peer(talk: Talk) -> None:
+        for _ in range(2):
+            requests.append(await talk.request())
+            await talk.say(OK)
+
+    async with raw_server(peer) as raw:
+        for _ in range(2):
+            assert isinstance(await post(wire, raw, body), Response)
+    assert raw.connections == 1
+    assert all(whole(request, LARGE) for request in requests)
+
+
+async def test_a_refusal_in_the_middle_of_a_body_is_read_at_once(wire: Http1Wire) -> None:
+    async def peer(talk: Talk) -> None:
+        await talk.stream.receive_some(1000)
+        await talk.say(b"HTTP/1.1 413 Too large\r\ncontent-length: 3\r\n\r\nbig")
+        await trio.sleep_forever()  # neither reads on nor closes
+
+    async with raw_server(peer) as raw:
+        reply = await post(wire, raw, LARGE)
+        assert isinstance(reply, Response)
+        assert (reply.status, reply.body) == (413, b"big")
+        assert isinstance(await post(wire, raw, LARGE), Response)
+    assert raw.connections == 2
+
+
+async def test_a_refusal_before_a_reset_is_read(wire: Http1Wire) -> None:
+    async def peer(talk: Talk) -> None:
+        await talk.stream.receive_some(1000)
+        await talk.say(b"HTTP/1.1 413 Too large\r\nconnection: close\r\n\r\n")
+
+    async with raw_server(peer) as raw:
+        reply = await post(wire, raw, LARGE)
+    assert isinstance(reply, Response)
+    assert reply.status == 413
+
+
+async def test_an_interim_answer_in_the_middle_of_a_body_does_not_end_it(wire: Http1Wire) -> None:
+    requests: list[bytes] = []
+
+    async def peer(talk: Talk) -> None:
+        await talk.say(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await trio.sleep(0.05)
+        requests.append(await talk.request())
+        await talk.say(OK)
+
+    async with raw_server(peer) as raw:
+        assert isinstance(await post(wire, raw, LARGE), Response)
+    assert whole(requests[0], LARGE)
+
+
+async def test_a_success_in_the_middle_of_a_body_does_not_cut_it(wire: Http1Wire) -> None:
+    requests: list[bytes] = []
+
+    async def peer(talk: Talk) -> None:
+        await talk.say(OK)
+        await trio.sleep(0.05)
+        requests.append(await talk.request())
+        requests.append(await talk.request())
+        await talk.say(OK)
+
+    async with raw_server(peer) as raw:
+        reply = await post(wire, raw, LARGE)
+        assert isinstance(reply, Response)
+        assert reply.body == b"ok"
+        assert isinstance(await post(wire, raw, b"small"), Response)
+    assert raw.connections == 1
+    assert [whole(requests[0], LARGE), whole(requests[1], b"small")] == [True, True]
+
+
+async def test_a_success_whose_server_reads_no_further_counts_before_the_callers_deadline(
+    wire: Http1Wire,
+) -> None:
+    async def peer(talk: Talk) -> None:
+        await talk.say(OK)
+        await trio.sleep_forever()
+
+    async with raw_server(peer) as raw:
+        with trio.move_on_after(0.2) as scope:
+            reply = await wire.exchange("POST", raw.url, {}, LARGE, no_start)
+        assert not scope.cancelled_caught
+        assert isinstance(reply, Response)
+        assert reply.status == 200
+        await wire.exchange("POST", raw.url, {}, b"", no_start)
+    assert raw.connections == 2
+
+
+async def test_a_server_that_goes_in_the_middle_of_a_body_left_the_outcome_open(
+    wire: Http1Wire,
+) -> None:
+    async def peer(talk: Talk) -> None:
+        await talk.stream.receive_some(1000)
+
+    async with raw_server(peer) as raw:
+        assert isinstance(await post(wire, raw, LARGE), NotAnswered)
+
+
+async def test_a_server_that_ends_its_side_in_the_middle_of_a_body_is_gone(wire: Http1Wire) -> None:
+    async def peer(talk: Talk) -> None:
+        assert isinstance(talk.stream, trio.SocketStream)
+        await talk.stream.send_eof()
+        await trio.sleep_forever()
+
+    async with raw_server(peer) as raw:
+        assert await post(wire, raw, LARGE) == NotAnswered(DISCONNECTED)
+
+
+async def test_nothing_is_waited_for_between_the_start_and_the_first_byte(wire: Http1Wire) -> None:
+    requests: list[bytes] = []
+    answered = trio.Event()
+
+    async def peer(talk: Talk) -> None:
+        while True:
+            requests.append(await talk.request())
+            answered.set()
+            await talk.say(OK)
+
+    async with raw_server(peer) as raw:
+        for _ in range(2):  # on a new connection, then on one that was idle
+            answered = trio.Event()
+            with trio.CancelScope() as scope:
+
+                def cancel(scope: trio.CancelScope = scope) -> float:
+                    scope.cancel()
+                    return 0.0
+
+                await wire.exchange("POST", raw.url, {}, b"{}", cancel)
+            assert scope.cancelled_caught
+            with trio.fail_after(5):
+                await answered.wait()
+            assert isinstance(await post(wire, raw, b"[]"), Response)
+    assert [request[-2:] for request in requests] == [b"{}", b"[]", b"{}", b"[]"]
+
+
+async def test_a_start_that_raises_sends_nothing(wire: Http1Wire) -> None:
+    def refuse() -> float:
+        raise LookupError("a bug")
+
+    async with raw_server(answering(OK)) as raw:
+        for _ in range(2):
+            with pytest.raises(LookupError):
+                await wire.exchange("POST", raw.url, {}, b"{}", refuse)
+        assert isinstance(await post(wire, raw, b"{}"), Response)
+        await raw.until_ended(2)
+    assert raw.connections == 3
