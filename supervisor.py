@@ -7,53 +7,29 @@ often than its specification tolerates is quarantined, and its siblings run on.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import count
+from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.mailbox import Inbox, Mailbox
-from actors.worker import Route, work
+from actors.channel import ChannelSpec, ChannelState, ChannelStatus, Waiting, WorkerStatus
+from actors.crashes import Crashes
+from actors.inbox import Inbox
+from actors.mailbox import Mailbox
+from actors.scheduler import Scheduler
+from actors.timekeeper import Timekeeper
+from actors.worker import Desk, work
 from messages.backoff import ceiling
-from messages.events import ChannelQuarantined, Observer, WorkerCrashed
+from messages.events import ChannelQuarantined, Observer, WorkerCrashed, WorkerStuck
 
 if TYPE_CHECKING:
-    from actors.guard import Later
     from messages.envelope import Envelope
     from messages.model import Channel
 
-ChannelState = Literal["running", "quarantined"]
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelSpec:
-    """How one channel is kept alive; times are in seconds.
-
-    More than `max_restarts` crashes within `window` quarantine it (Erlang's restart intensity and
-    period); after each crash its worker waits between `first_delay` and `max_delay`.
-    """
-
-    name: Channel
-    route: Route
-    capacity: int = 200
-    parking: int = 1000
-    max_restarts: int = 10
-    window: float = 60.0
-    max_crashes: int = 2
-    first_delay: float = 0.1
-    max_delay: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelStatus:
-    """One channel at one moment."""
-
-    state: ChannelState
-    depth: int
-    restarts: int
+TICK: Final = 1.0
+"""Seconds between two looks at what no worker may have come by: expiry, stuck workers."""
 
 
 class SupervisedChannel:
@@ -62,95 +38,176 @@ class SupervisedChannel:
     def __init__(self, spec: ChannelSpec, observe: Observer) -> None:
         self.spec = spec
         self.state: ChannelState = "running"
-        self.restarts = 0
         self._observe = observe
-        self._inbox = Inbox(spec.capacity, spec.parking)
-        self._mailboxes = [Mailbox(self._inbox) for _ in range(spec.route.workers)]
-        self._crashes: deque[float] = deque()
+        self.inbox = Inbox(spec.capacity, spec.parking)
+        self._scheduler = Scheduler(self.inbox, spec.route)
+        self._desk = Desk(spec.route, Timekeeper(), self._refuse)
+        self._mailboxes: dict[int, Mailbox] = {}
+        self._numbers = count(1)
+        self._crashes = Crashes(spec.max_restarts, spec.window)
+        self._nursery: trio.Nursery | None = None
+        spec.route.listen(self._staff)
 
     @property
     def status(self) -> ChannelStatus:
         """How the channel is doing now."""
-        return ChannelStatus(self.state, self._inbox.depth, self.restarts)
+        return ChannelStatus(
+            state=self.state,
+            depth=self.inbox.depth,
+            capacity=self.inbox.capacity,
+            parked=self.inbox.parked,
+            restarts=self._crashes.total,
+            recent_restarts=self._crashes.recent,
+            max_restarts=self.spec.max_restarts,
+            window=self.spec.window,
+            workers=[
+                mailbox.status(number, self.spec.margin)
+                for number, mailbox in self._mailboxes.items()
+                if mailbox.job is not None or not mailbox.dismissed
+            ],
+        )
 
-    async def post(self, envelope: Envelope) -> None:
-        """Wait while the inbox is full, then hand over; answered at once when that is over."""
+    def put(self, envelopes: Sequence[Envelope]) -> None:
+        """Queue deliveries of one dispatch; answered at once when that is over."""
         try:
-            await self._inbox.put(envelope)
+            self.inbox.put(envelopes)
         except trio.ClosedResourceError:
-            envelope.end("failed", "stopping", "Service stopping")
+            for envelope in envelopes:
+                envelope.end("failed", "stopping", "Service stopping")
+        else:
+            self._scheduler.tell()
 
     async def run(self) -> None:
         """Keep the workers alive until the inbox is closed and empty."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._inbox.bring_back)
-            async with trio.open_nursery() as workers:
-                for mailbox in self._mailboxes:
-                    workers.start_soon(self._keep_alive, mailbox)
+            nursery.start_soon(self._watch)
+            nursery.start_soon(self._desk.timekeeper.run)
+            async with trio.open_nursery() as self._nursery:
+                self._staff()
+            self._nursery = None
             nursery.cancel_scope.cancel()
 
     def close(self) -> None:
         """Take no more; what is there is still delivered."""
-        self._inbox.close()
+        self.inbox.close()
+        self._scheduler.tell()
 
     def abandon(self) -> None:
         """Answer everything that is left. The workers must have ended."""
-        self._inbox.close()
-        for envelope in self._inbox.empty():
+        self.inbox.close()
+        for envelope in self.inbox.empty():
             envelope.end("failed", "stopping", "Service stopping")
-        for mailbox in self._mailboxes:
-            if mailbox.leased is not None:
-                _interrupt(mailbox.leased)
+        for mailbox in self._mailboxes.values():
+            if mailbox.job is not None:
+                _interrupt(mailbox.envelope)
                 mailbox.acknowledge()
 
     def revive(self) -> None:
         """Let a quarantined channel work again, its crashes forgiven."""
-        self._crashes.clear()
+        self._crashes.forgive()
         self.state = "running"
+        self._scheduler.refuses = False
+        self._scheduler.tell()
 
-    async def deliver(self, envelope: Envelope) -> Later | None:
-        """What the workers do with a message: deliver it, or refuse it in quarantine."""
-        if self.state == "running":
-            return await self.spec.route.deliver(envelope)
-        await trio.lowlevel.checkpoint()
-        envelope.end("failed", "channel-down", f"The {self.spec.name} channel is out of service")
-        return None
+    def _staff(self) -> None:
+        """As many workers as calls may be open; one too many leaves when it comes by."""
+        wanted = self.spec.route.workers
+        staying = [mailbox for mailbox in self._mailboxes.values() if not mailbox.dismissed]
+        for mailbox in staying[wanted:]:
+            mailbox.dismissed = True
+        missing = wanted - len(staying)
+        for mailbox in list(self._mailboxes.values()) if missing > 0 else ():
+            # One that has not left yet stays, or those that idle would grow in number.
+            if missing and mailbox.dismissed and not mailbox.scope.cancel_called:
+                mailbox.dismissed = False
+                missing -= 1
+        if self._nursery is not None and (self.inbox.depth or not self.inbox.closed):
+            for _ in range(missing):
+                self._hire(self._nursery)
 
-    async def _keep_alive(self, mailbox: Mailbox) -> None:
-        while True:
+    def _hire(self, nursery: trio.Nursery) -> None:
+        number = next(self._numbers)
+        self._mailboxes[number] = Mailbox(self.inbox, self._scheduler)
+        nursery.start_soon(self._keep_alive, number)
+
+    async def _keep_alive(self, number: int) -> None:
+        mailbox = self._mailboxes[number]
+        while not mailbox.dismissed:
             try:
-                return await work(mailbox, self.deliver)  # a normal return means drained
+                with trio.CancelScope() as mailbox.scope:
+                    await work(mailbox, self._desk)
+                break  # drained, dismissed or replaced
             except Exception as error:  # any bug; a Cancelled is no Exception
                 self._crashed(mailbox, error)
             if self.state == "running":
                 spec = self.spec
-                await trio.sleep(ceiling(len(self._crashes), spec.first_delay, spec.max_delay))
+                mailbox.restarting = True
+                await trio.sleep(ceiling(self._crashes.recent, spec.first_delay, spec.max_delay))
+                mailbox.restarting = False
+        self._mailboxes.pop(number, None)
+
+    def _refuse(self, envelope: Envelope) -> None:
+        text = f"The {self.spec.name} channel is out of service"
+        envelope.end("failed", "channel-down", text)
 
     def _crashed(self, mailbox: Mailbox, error: Exception) -> None:
-        envelope = mailbox.leased
-        self._observe(
-            WorkerCrashed(self.spec.name, error, None if envelope is None else envelope.delivery.id)
-        )
+        envelope = None if mailbox.job is None else mailbox.envelope
+        identity = None if envelope is None else envelope.delivery.id
+        self._observe(WorkerCrashed(self.spec.name, error, identity))
         if envelope is not None:
-            envelope.crashes += 1
-            if envelope.open_attempt is not None and not envelope.repeatable:
-                _leave_in_doubt(envelope, "an internal error came before the provider's answer")
-                mailbox.acknowledge()
-            elif envelope.crashes >= self.spec.max_crashes:
-                envelope.end("failed", "crashed", "Internal error while sending")
-                mailbox.acknowledge()
+            self._rescue(mailbox, envelope)
+        mailbox.leave()
         self._count_crash(error)
 
+    def _rescue(self, mailbox: Mailbox, envelope: Envelope) -> None:
+        """Answer or give back what a worker held that will not go on with it."""
+        envelope.crashes += 1
+        if envelope.open_attempt is not None:
+            envelope.in_doubt = True
+        if envelope.in_doubt and not envelope.repeatable:
+            _leave_in_doubt(envelope, "an internal error came before the provider's answer")
+            mailbox.acknowledge()
+        elif envelope.crashes >= self.spec.max_crashes:
+            envelope.end("failed", "crashed", "Internal error while sending")
+            mailbox.acknowledge()
+        elif not envelope.answered:
+            mailbox.give_back()
+
     def _count_crash(self, error: Exception) -> None:
-        self.restarts += 1
-        now = trio.current_time()
-        self._crashes.append(now)
-        while self._crashes[0] < now - self.spec.window:
-            self._crashes.popleft()
-        if len(self._crashes) > self.spec.max_restarts and self.state == "running":
+        self._crashes.add()
+        if self._crashes.too_many and self.state == "running":
             # Calls that are under way end by themselves: they are not in doubt.
             self.state = "quarantined"
-            self._observe(ChannelQuarantined(self.spec.name, self.restarts, error))
+            self._scheduler.refuses = True
+            self._scheduler.tell()
+            self._observe(ChannelQuarantined(self.spec.name, self._crashes.total, error))
+
+    async def _watch(self) -> None:
+        """See to what no worker comes by: all may be busy, or one may be stuck."""
+        while True:
+            await trio.sleep(TICK)
+            self.inbox.turn_over(trio.current_time())
+            self._scheduler.tell()
+            for number, mailbox in list(self._mailboxes.items()):
+                if mailbox.is_stuck(self.spec.margin) and not mailbox.dismissed:
+                    self._replace(mailbox, mailbox.status(number, self.spec.margin))
+
+    def _replace(self, mailbox: Mailbox, status: WorkerStatus) -> None:
+        envelope = mailbox.envelope
+        self._observe(
+            WorkerStuck(
+                self.spec.name, status.provider or "", status.held_for or 0.0, envelope.delivery.id
+            )
+        )
+        mailbox.dismissed = True
+        self._rescue(mailbox, envelope)
+        if mailbox.open_call is not None:
+            guard, call = mailbox.open_call
+            mailbox.open_call = None
+            guard.judge(call, call.overdue())  # its provider is to blame, and a probe is over
+        self._crashes.add()
+        mailbox.scope.cancel()
+        self._staff()
 
 
 def _interrupt(envelope: Envelope) -> None:
@@ -204,9 +261,13 @@ class Supervisor:
         for channel in self._channels.values():
             channel.abandon()
 
-    async def post(self, envelope: Envelope) -> None:
-        """Hand an envelope to its channel; waits while that one is full."""
-        await self._channels[envelope.delivery.channel].post(envelope)
+    async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
+        """Wait until a channel has room for more of a dispatch: for how many deliveries."""
+        return await self._channels[channel].inbox.room(dispatch_id, until)
+
+    def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:
+        """Hand deliveries of one dispatch to their channel."""
+        self._channels[channel].put(envelopes)
 
     def revive(self, channel: Channel) -> None:
         """Let a quarantined channel work again. Raises KeyError for one that is not there."""
@@ -215,6 +276,18 @@ class Supervisor:
     def status(self) -> dict[Channel, ChannelStatus]:
         """Every channel at this moment."""
         return {name: channel.status for name, channel in self._channels.items()}
+
+    def waiting(self) -> Mapping[str, Waiting]:
+        """What waits for each provider: the one that would be chosen next."""
+        found: dict[str, Waiting] = {}
+        now = trio.current_time()
+        for channel in self._channels.values():
+            for kind, number, since in channel.inbox.waiting():
+                name = channel.spec.route.awaited(kind)
+                before = found.get(name, Waiting())
+                oldest = max(before.oldest, now - since)
+                found[name] = Waiting(before.deliveries + number, oldest)
+        return found
 
     async def _run(self) -> None:
         with self._workers:

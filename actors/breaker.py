@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 import trio
@@ -20,29 +21,23 @@ class BreakerSettings:
 
 
 class Breaker:
-    """Closed, open or half-open; waiting for it uses up no attempt."""
+    """Closed, open or half-open; waiting for it uses up no attempt.
+
+    `moved` hears of every change of state, synchronously.
+    """
 
     def __init__(self, settings: BreakerSettings, moved: Callable[[BreakerState], None]) -> None:
-        self._settings = settings
-        self._moved = moved
-        self._failures = 0
-        self._opened_until = 0.0
-        self._news = trio.Event()
+        self.settings = settings
         self.state: BreakerState = "closed"
+        self.failures = 0
+        self._moved = moved
+        self._opened_until = -inf
 
-    @property
-    def admits(self) -> bool:
-        """Whether a call may start without waiting."""
-        return self.state == "closed" or (
-            self.state == "open" and trio.current_time() >= self._opened_until
-        )
-
-    async def until_admits(self) -> None:
-        """Wait until a call may start; somebody else may be quicker to enter."""
-        while not self.admits:
-            deadline = self._opened_until if self.state == "open" else float("inf")
-            with trio.move_on_at(deadline):
-                await self._news.wait()
+    def opens_at(self) -> float:
+        """When a call may start, on trio's clock; infinity while a probe is out."""
+        if self.state == "closed":
+            return -inf
+        return self._opened_until if self.state == "open" else inf
 
     def enter(self) -> None:
         """A call starts. On a breaker that was open it is the only probe."""
@@ -51,27 +46,25 @@ class Breaker:
 
     def succeeded(self) -> None:
         """The provider answered for itself, be it a refusal: it is there."""
-        self._failures = 0
+        self.failures = 0
         if self.state != "closed":
             self._move("closed")
 
     def failed(self) -> None:
         """A transient failure: no connection, no answer, 5xx."""
-        self._failures += 1
+        self.failures += 1
         if self.state == "half-open" or (
-            self.state == "closed" and self._failures >= self._settings.failures
+            self.state == "closed" and self.failures >= self.settings.failures
         ):
-            self._opened_until = trio.current_time() + self._settings.cooldown
+            self._opened_until = trio.current_time() + self.settings.cooldown
             self._move("open")
 
     def abandoned(self) -> None:
         """A call ended without telling anything; if it was the probe, the next one probes."""
         if self.state == "half-open":
-            self._opened_until = trio.current_time()
+            self._opened_until = -inf
             self._move("open")
 
     def _move(self, state: BreakerState) -> None:
         self.state = state
-        self._news.set()
-        self._news = trio.Event()
         self._moved(state)

@@ -1,4 +1,4 @@
-"""One call to a provider: bounded in time, its start stamped, its end told."""
+"""One call to a provider: its start stamped, its deadline kept, its end told."""
 
 from __future__ import annotations
 
@@ -6,64 +6,96 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
-from actors.rate import Slot
-from messages.envelope import Envelope
 from messages.events import AttemptEnded
 from messages.model import Accepted, Attempt, Refused, Unanswered, Unavailable
 
 if TYPE_CHECKING:
+    from actors.rate import Slot
+    from messages.envelope import Envelope
     from providers.ports import Provider
+
+Result = Literal["accepted", "refused", "unavailable", "throttled", "unanswered"]
 
 
 class Call:
     """A call and what is known of its progress.
 
-    `repeatable` says that a provider recognises a repeat: see `Envelope.open_attempt`.
+    `timeout` is in seconds, the connection included. Until the first byte has left `deadline` is
+    also the moment at which the delivery expires. `repeatable` says that a provider recognises a
+    repeat: see `Envelope.open_attempt`. `tries` counts the calls to this provider for the delivery.
     """
 
+    __slots__ = (
+        "_latest",
+        "_slot",
+        "deadline",
+        "envelope",
+        "provider_name",
+        "repeatable",
+        "started_at",
+        "timeout",
+        "tries",
+    )
+
     def __init__(
-        self, provider_name: str, envelope: Envelope, slot: Slot, *, repeatable: bool
+        self,
+        provider_name: str,
+        envelope: Envelope,
+        slot: Slot,
+        timeout: float,
+        tries: int,
+        *,
+        repeatable: bool,
     ) -> None:
-        self._provider_name = provider_name
-        self._envelope = envelope
+        self.provider_name = provider_name
+        self.envelope = envelope
+        self.timeout = timeout
+        self.tries = tries
+        self.repeatable = repeatable
+        self.started_at: float | None = None
         self._slot = slot
-        self._repeatable = repeatable
-        self._started_at: float | None = None
+        self._latest = trio.current_time() + timeout
+        self.deadline = min(self._latest, envelope.expires_at)
 
-    async def run(self, provider: Provider, timeout: float) -> Attempt:
-        """Make the call; `timeout` is in seconds, the connection included."""
-        with trio.move_on_after(timeout):
-            return await provider.send(self._envelope.delivery, self._start)
-        if self._started_at is None:
-            return Unavailable(f"no connection within {timeout:g} s")
-        return Unanswered(f"no answer within {timeout:g} s")
+    async def run(self, provider: Provider) -> Attempt:
+        """Make the call. Whoever runs it cancels it at its deadline."""
+        return await provider.send(self.envelope.delivery, self._start)
 
-    def _start(self) -> None:
-        if self._started_at is not None:
-            return
-        self._started_at = trio.current_time()
-        self._slot.start()
-        self._envelope.open_attempt = self._provider_name
-        self._envelope.repeatable = self._repeatable
+    def overdue(self) -> Attempt | None:
+        """What came of a call that was cancelled; None when its delivery expired unsent."""
+        if self.started_at is not None:
+            return Unanswered(f"no answer within {self.timeout:g} s")
+        if self.envelope.expires_at < self._latest:
+            return None
+        return Unavailable(f"no connection within {self.timeout:g} s")
+
+    def _start(self) -> float:
+        if self.started_at is None:
+            self.started_at = trio.current_time()
+            self.deadline = self._latest  # it has left in time: the answer may take longer
+            self._slot.start()
+            envelope = self.envelope
+            envelope.open_attempt = self.provider_name
+            envelope.repeatable = self.repeatable
+        return self._latest
 
     def report(self, attempt: Attempt) -> AttemptEnded:
         """What observers are told."""
-        delivery = self._envelope.delivery
-        now = trio.current_time()
+        delivery = self.envelope.delivery
+        started_at = self.started_at
         return AttemptEnded(
             delivery_id=delivery.id,
             dispatch_id=delivery.dispatch_id,
             channel=delivery.channel,
-            provider=self._provider_name,
-            result=_kind(attempt),
-            seconds=now - (now if self._started_at is None else self._started_at),
+            provider=self.provider_name,
+            result=kind(attempt),
+            seconds=0.0 if started_at is None else trio.current_time() - started_at,
             error="" if isinstance(attempt, Accepted) else attempt.error,
         )
 
 
-def _kind(
-    attempt: Attempt,
-) -> Literal["accepted", "refused", "unavailable", "throttled", "unanswered"]:
+def kind(attempt: Attempt) -> Result:
+    """An attempt's end in one word."""
     match attempt:
         case Accepted():
             return "accepted"

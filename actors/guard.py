@@ -1,26 +1,30 @@
-"""What stands between a worker and one provider: concurrency, rate, breaker, timeout, retries.
+"""What stands between the workers and one provider: concurrency, rate, breaker, timeout, retries.
 
-One guard a provider, shared by every worker that uses it. Expected failures come out as values;
-whatever raises here is a bug. Waiting for any limit uses up no attempt.
+One guard a provider, shared by every worker that uses it. It never waits: it says when a call may
+start (`opens_at`), and tells its listeners when that may have changed. Expected failures come out
+as values; whatever raises here is a bug.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
+from math import inf, isinf
 from random import random
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING
 
 import trio
 
-from actors.breaker import Breaker, BreakerSettings, BreakerState
+from actors.breaker import Breaker, BreakerState
 from actors.call import Call
-from actors.quota import DailyQuota, Quota
-from actors.rate import Rate, RateLimit, Slot
+from actors.limits import Hold, Limits, Statistics
+from actors.quota import utc_now
+from actors.rate import RateLimit, Slot
+from actors.troubles import Troubles
 from actors.turns import Turns
 from messages.backoff import ceiling, jittered
-from messages.envelope import Envelope
+from messages.envelope import EXPIRED
 from messages.events import BreakerMoved, Observer
 from messages.model import (
     Accepted,
@@ -33,34 +37,11 @@ from messages.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from messages.envelope import Envelope
+    from messages.model import Delivery
     from providers.ports import Provider
 
-WAIT_IN_PLACE: Final = 5.0
-"""Seconds a worker waits for one message's next attempt before it hands the message back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """`attempts` counts all calls, the first included; delays are in seconds."""
-
-    attempts: int = 5
-    first_delay: float = 0.5
-    max_delay: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a provider's section of the configuration allows."""
-
-    concurrency: int = 20
-    rates: tuple[Rate, ...] = ()
-    quota: Quota | None = None
-    timeout: float = 30.0
-    retry: Retry = field(default_factory=Retry)
-    breaker: BreakerSettings = field(default_factory=BreakerSettings)
-    on_unknown_outcome: Literal["hold", "retry"] = "hold"
+Listener = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +56,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The next attempt is due in so many seconds: too long to keep a worker waiting."""
+    """The next attempt is due in so many seconds."""
 
     seconds: float
 
@@ -90,14 +71,16 @@ class Exhausted:
 Verdict = Ended | Later | Exhausted
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """A guard at one moment. `waiting` counts deliveries that wait for a limit."""
+class Permit:
+    """The right to one call: a place, a slot in every window, and the turn at what is shared."""
 
-    waiting: int
-    in_flight: int
-    breaker: BreakerState
-    paused_for: float
+    __slots__ = ("answered", "guard", "slot", "turn")
+
+    def __init__(self, guard: Guard, slot: Slot, turn: str | None) -> None:
+        self.guard = guard
+        self.slot = slot
+        self.turn = turn
+        self.answered = False
 
 
 class Guard:
@@ -110,151 +93,202 @@ class Guard:
         limits: Limits,
         observe: Observer,
         draw: Callable[[], float] = random,
+        wall: Callable[[], datetime] = utc_now,
     ) -> None:
         self.name = name
         self.limits = limits
+        self.turns = Turns()
         self._provider = provider
         self._observe = observe
         self._draw = draw
-        self._places = trio.CapacityLimiter(limits.concurrency)
-        self._quota = None if limits.quota is None else DailyQuota(limits.quota)
-        self._rate = RateLimit(limits.rates, self._quota)
-        self._breaker = Breaker(limits.breaker, lambda state: observe(BreakerMoved(name, state)))
-        self._turns = Turns()
-        self._paused_until = float("-inf")
-        self._waiting = 0
+        self._listeners: list[Listener] = []
+        self._rate = RateLimit(limits.rates, limits.quota, self._rate_changed, wall)
+        self._rate_binds = False
+        self._breaker = Breaker(limits.breaker, self._breaker_moved)
+        self._paused_until = -inf
         self._in_flight = 0
+        self._troubles = Troubles()
+
+    def listen(self, listener: Listener) -> None:
+        """Call this whenever a call may start earlier than was said."""
+        self._listeners.append(listener)
 
     @property
-    def _repeats(self) -> bool:
-        return self.limits.on_unknown_outcome == "retry"
+    def shared(self) -> bool:
+        """Whether several channels call through it."""
+        return len(self._listeners) > 1
 
-    @property
-    def ready(self) -> bool:
-        """Whether a call need not wait for a pause or the breaker."""
-        return self._breaker.admits and trio.current_time() >= self._paused_until
+    def apply(self, limits: Limits) -> None:
+        """Put other limits in force, at once; calls that are open end by the old ones."""
+        self.limits = limits
+        self._breaker.settings = limits.breaker
+        self._rate.apply(limits.rates, limits.quota)
+        self._tell()
 
-    @property
-    def available(self) -> bool:
-        """Whether it is ready and has some of its quota left: what a choice of providers asks."""
-        return self.ready and (self._quota is None or self._quota.left > 0)
+    def close_breaker(self) -> None:
+        """Forget the failures: calls may start."""
+        self._breaker.succeeded()
+        self._tell()
+
+    def takes(self, now: float, *, begun: bool) -> bool:
+        """Whether it is fit for a delivery now, on trio's clock: what a choice of providers asks.
+
+        Not paused, not throttled, its breaker not open, some quota left; and not draining, unless
+        the delivery has been `begun` here.
+        """
+        limits = self.limits
+        if limits.paused or (limits.draining and not begun):
+            return False
+        quota = self._rate.quota
+        return (
+            self._paused_until <= now
+            and self._breaker.opens_at() <= now
+            and (quota is None or quota.left > 0)
+        )
+
+    def opens_at(self, now: float) -> float:
+        """When the next call may start, on trio's clock; now or earlier means now.
+
+        Infinity while that depends on open calls or on an operator: then listeners are told.
+        """
+        limits = self.limits
+        if limits.paused or self._in_flight >= limits.concurrency:
+            return inf
+        rate = self._rate.opens_at()
+        self._rate_binds = rate > now
+        return max(rate, self._paused_until, self._breaker.opens_at())
+
+    def permit(self, turn: str | None) -> Permit:
+        """Promise a call that may start now; `turn` must have been taken. Release it, always."""
+        slot = self._rate.reserve()
+        self._breaker.enter()
+        self._in_flight += 1
+        return Permit(self, slot, turn)
+
+    def turn(self, delivery: Delivery) -> str | None:
+        """What this delivery shares with others that must not be under way at once."""
+        return self._provider.turn(delivery)
+
+    def release(self, permit: Permit, besides: Listener | None = None) -> None:
+        """End a call's right, and tell the listeners but one that will look for itself."""
+        self._in_flight -= 1
+        self._rate_binds = False
+        permit.slot.end(answered=permit.answered)
+        self.turns.give_back(permit.turn)
+        for listener in self._listeners:
+            if listener != besides:
+                listener()
+
+    def call(self, envelope: Envelope, permit: Permit) -> Call:
+        """The one call that a permit allows, counted as an attempt."""
+        name = self.name
+        limits = self.limits
+        tries = envelope.tries[name] = envelope.tries.get(name, 0) + 1
+        envelope.at = name
+        envelope.attempts += 1
+        repeatable = limits.on_unknown_outcome == "retry"
+        return Call(name, envelope, permit.slot, limits.timeout, tries, repeatable=repeatable)
+
+    async def make(self, call: Call) -> Attempt:
+        """Make a call. Whoever does cancels it at its deadline; what raises is a bug."""
+        try:
+            return await call.run(self._provider)
+        except Exception:
+            self._breaker.abandoned()
+            raise
+
+    def judge(self, call: Call, attempt: Attempt | None) -> Verdict:
+        """Learn from what came of a call, tell it, and say how its delivery goes on.
+
+        `attempt` is None when the delivery expired before a byte of it left.
+        """
+        envelope = call.envelope
+        if attempt is None:
+            envelope.attempts -= 1
+            self._breaker.abandoned()
+            return Ended("expired", "expired", EXPIRED)
+        envelope.open_attempt = None
+        self._learn(attempt, call.tries)
+        self._observe(call.report(attempt))
+        if isinstance(attempt, Accepted):
+            return Ended("sent", "accepted", message_id=attempt.message_id)
+        if isinstance(attempt, Refused):
+            return Ended("failed", attempt.reason, attempt.error)
+        if isinstance(attempt, Unanswered):
+            if not call.repeatable:
+                return Ended("in-doubt", "unknown-outcome", attempt.error)
+            envelope.in_doubt = True
+        retry = self.limits.retry
+        if call.tries >= retry.attempts:
+            return Exhausted(f"{attempt.error} ({envelope.attempts} attempts)")
+        return Later(jittered(call.tries, retry.first_delay, retry.max_delay, self._draw))
 
     def statistics(self) -> Statistics:
         """What the guard is doing now."""
+        now = trio.current_time()
+        quota = self._rate.quota
+        opens_in = max(0.0, self.opens_at(now) - now)
         return Statistics(
-            waiting=self._waiting,
             in_flight=self._in_flight,
             breaker=self._breaker.state,
-            paused_for=max(0.0, self._paused_until - trio.current_time()),
+            failures_in_row=self._breaker.failures,
+            paused_for=max(0.0, self._paused_until - now),
+            hold=self._hold(now),
+            opens_in=None if isinf(opens_in) else opens_in,
+            windows=self._rate.use(),
+            quota_left=None if quota is None else quota.left,
+            quota_ends=None if quota is None else quota.ends,
+            errors=self._troubles.listed(),
         )
 
-    async def deliver(self, envelope: Envelope) -> Verdict:
-        """Attempt a delivery until it ended, its attempts are used up, or it must wait long."""
-        while True:
-            attempt = await self._attempt(envelope)
-            verdict = self._judge(envelope, attempt)
-            if not isinstance(verdict, Later):
-                return verdict
-            if verdict.seconds > WAIT_IN_PLACE:
-                return verdict
-            await trio.sleep(verdict.seconds)
+    def _hold(self, now: float) -> Hold | None:
+        limits, quota = self.limits, self._rate.quota
+        holds: dict[Hold, bool] = {
+            "paused": limits.paused,
+            "draining": limits.draining,
+            "throttled": self._paused_until > now,
+            "breaker": self._breaker.opens_at() > now,
+            "quota": quota is not None and quota.left <= 0,
+            "rate": self._rate.opens_at() > now,
+            "concurrency": self._in_flight >= limits.concurrency,
+        }
+        return next((hold for hold, holds_now in holds.items() if holds_now), None)
 
-    def _judge(self, envelope: Envelope, attempt: Attempt) -> Verdict:
+    def _learn(self, attempt: Attempt, tries: int) -> None:
+        if isinstance(attempt, Accepted):
+            self._breaker.succeeded()
+            return
+        self._troubles.note(attempt)
         match attempt:
-            case Accepted(message_id):
-                return Ended("sent", "accepted", message_id=message_id)
-            case Refused(error, reason):
-                return Ended("failed", reason, error)
-            case Unanswered(error):
-                if not self._repeats:
-                    return Ended("in-doubt", "unknown-outcome", error)
-                envelope.in_doubt = True
-        if envelope.attempts_here >= self.limits.retry.attempts:
-            return Exhausted(f"{attempt.error} ({envelope.attempts} attempts)")
-        retry = self.limits.retry
-        return Later(
-            jittered(envelope.attempts_here, retry.first_delay, retry.max_delay, self._draw)
-        )
-
-    async def _attempt(self, envelope: Envelope) -> Attempt:
-        turn = self._provider.turn(envelope.delivery)
-        with self._counted_as_waiting():
-            await self._turns.take(turn)
-        try:
-            with self._counted_as_waiting():
-                await self._until_open()
-                await self._places.acquire()
-            try:
-                with self._counted_as_waiting():
-                    slot = await self._admitted()
-                return await self._call(envelope, slot)
-            finally:
-                self._places.release()
-        finally:
-            self._turns.give_back(turn)
-
-    async def _admitted(self) -> Slot:
-        """A place in every window, at a moment when nothing else holds the provider back."""
-        while True:
-            slot = await self._rate.reserve()
-            if self.ready:
-                self._breaker.enter()
-                return slot
-            # A pause or an open breaker came while this call waited for its turn.
-            slot.end()
-            await self._until_open()
-
-    async def _until_open(self) -> None:
-        while not self.ready:
-            if trio.current_time() < self._paused_until:
-                await trio.sleep_until(self._paused_until)
-            else:
-                await self._breaker.until_admits()
-
-    async def _call(self, envelope: Envelope, slot: Slot) -> Attempt:
-        call = Call(self.name, envelope, slot, repeatable=self._repeats)
-        envelope.attempts += 1
-        envelope.attempts_here += 1
-        self._in_flight += 1
-        try:
-            attempt = await call.run(self._provider, self.limits.timeout)
-        except BaseException:
-            self._breaker.abandoned()
-            raise
-        finally:
-            self._in_flight -= 1
-            slot.end()
-        envelope.open_attempt = None
-        self._learn(attempt, envelope)
-        self._observe(call.report(attempt))
-        return attempt
-
-    def _learn(self, attempt: Attempt, envelope: Envelope) -> None:
-        match attempt:
-            case Accepted() | Refused():
+            case Refused():
                 self._breaker.succeeded()
             case Unavailable(retry_after=retry_after, throttled=throttled):
                 if throttled or retry_after is not None:
                     self._breaker.succeeded()  # it answers, and says when to come back
-                    self._pause(retry_after, envelope)
+                    self._pause(retry_after, tries)
                 else:
                     self._breaker.failed()
             case Unanswered():
                 self._breaker.failed()
 
-    def _pause(self, retry_after: float | None, envelope: Envelope) -> None:
+    def _pause(self, retry_after: float | None, tries: int) -> None:
         retry = self.limits.retry
         seconds = (
-            ceiling(envelope.attempts_here, retry.first_delay, retry.max_delay)
+            ceiling(tries, retry.first_delay, retry.max_delay)
             if retry_after is None
             else retry_after
         )
         self._paused_until = max(self._paused_until, trio.current_time() + seconds)
 
-    @contextmanager
-    def _counted_as_waiting(self) -> Iterator[None]:
-        self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1
+    def _breaker_moved(self, state: BreakerState) -> None:
+        self._observe(BreakerMoved(self.name, state))
+        if state != "half-open":
+            self._tell()
+
+    def _rate_changed(self) -> None:
+        if self._rate_binds:
+            self._tell()
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()

@@ -1,146 +1,100 @@
-"""A channel's bounded inbox, and a worker's lease on it.
+"""A worker's lease on a channel's inbox.
 
-The supervisor owns both, so when a worker crashes its message and the order survive: after
-`take` returned, a message is nowhere else.
+The supervisor owns it, so when a worker crashes its message survives: after `take` returned, a
+message is nowhere else.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from heapq import heappop, heappush
-from itertools import count
 from typing import TYPE_CHECKING
 
 import trio
 
+from actors.channel import WorkerStatus
+
 if TYPE_CHECKING:
+    from actors.call import Call
+    from actors.guard import Guard, Permit
+    from actors.inbox import Inbox
+    from actors.scheduler import Job, Scheduler
     from messages.envelope import Envelope
 
 
-class Inbox:
-    """A bounded queue, first in first out, with a bounded place for messages that wait.
+class Mailbox:
+    """One worker's lease: a message stays leased until it is acknowledged or given back."""
 
-    What waits (`park`) comes back to the front when it is due, whatever the queue holds: putting
-    it back at the end of one's own full queue would deadlock.
-    """
+    def __init__(self, inbox: Inbox, scheduler: Scheduler) -> None:
+        self.job: Job | None = None
+        self.open_call: tuple[Guard, Call] | None = None
+        self.dismissed = False
+        self.restarting = False
+        self.scope = trio.CancelScope()
+        self._inbox = inbox
+        self._scheduler = scheduler
+        self._freed: Guard | None = None
 
-    def __init__(self, capacity: int, parking: int) -> None:
-        self.capacity = capacity
-        self._parking = parking
-        self._queue: deque[Envelope] = deque()
-        self._due: deque[Envelope] = deque()
-        self._parked: list[tuple[float, int, Envelope]] = []
-        self._order = count()
-        self._places = trio.Semaphore(capacity)
-        self._items = trio.Semaphore(0)
-        self._news = trio.Event()
-        self._closed = False
+    def is_stuck(self, margin: float) -> bool:
+        """Whether its message is held that many seconds longer than any call may take."""
+        return self.job is not None and trio.current_time() > self.job.due + margin
+
+    def status(self, number: int, margin: float) -> WorkerStatus:
+        """What the worker holds now."""
+        job = self.job
+        if job is None:
+            return WorkerStatus(number, "restarting" if self.restarting else "idle")
+        return WorkerStatus(
+            number,
+            "working",
+            delivery_id=job.envelope.delivery.id,
+            provider=None if job.permit is None else job.permit.guard.name,
+            held_for=trio.current_time() - job.since,
+            stuck=self.is_stuck(margin),
+        )
 
     @property
-    def depth(self) -> int:
-        """How many messages are queued or parked."""
-        return len(self._queue) + len(self._due) + len(self._parked)
+    def envelope(self) -> Envelope:
+        """The leased message. Raises LookupError when there is none."""
+        if self.job is None:
+            raise LookupError("no message is leased")
+        return self.job.envelope
 
-    async def put(self, envelope: Envelope) -> None:
-        """Wait while it is full. Raises trio.ClosedResourceError once it is closed."""
-        if not self._closed:
-            await self._places.acquire()
-        if self._closed:
-            raise trio.ClosedResourceError
-        self._queue.append(envelope)
-        self._items.release()
+    async def take(self) -> Job:
+        """The next message that can start. Raises trio.EndOfChannel when there will be none."""
+        freed, self._freed = self._freed, None
+        self.job = await self._scheduler.next(freed)
+        return self.job
 
-    async def take(self) -> Envelope:
-        """The next message. Raises trio.EndOfChannel when closed, and nothing is left or parked."""
-        while True:
-            await self._items.acquire()
-            envelope = self._pop()
-            if envelope is not None:
-                self._end_if_empty()
-                return envelope
-            if self._closed and not self.depth:
-                self._items.release()  # the end is for every taker
-                raise trio.EndOfChannel
+    def give_permit_back(self, permit: Permit) -> None:
+        """The call is over. The channel is not told: this worker looks for the next message."""
+        self._freed = permit.guard
+        self._scheduler.give_back(permit)
 
-    def _pop(self) -> Envelope | None:
-        if self._due:
-            return self._due.popleft()
-        if not self._queue:
-            return None
-        self._places.release()
-        return self._queue.popleft()
+    def leave(self) -> None:
+        """This worker asks for no further message."""
+        self._tell_what_was_freed()
 
-    def park(self, envelope: Envelope, seconds: float) -> bool:
-        """Keep a message until it is due again; False when there is no place for it."""
-        if len(self._parked) >= self._parking:
-            return False
-        heappush(self._parked, (trio.current_time() + seconds, next(self._order), envelope))
-        self._tell()
-        return True
-
-    async def bring_back(self) -> None:
-        """Hand parked messages out when they are due, for ever. The supervisor runs it."""
-        while True:
-            with trio.move_on_at(self._parked[0][0] if self._parked else float("inf")):
-                await self._news.wait()
-            while self._parked and self._parked[0][0] <= trio.current_time():
-                self._due.append(heappop(self._parked)[2])
-                self._items.release()
-
-    def close(self) -> None:
-        """Take no more. What is queued or parked can still be taken."""
-        if self._closed:
-            return
-        self._closed = True
-        for _ in range(self._places.statistics().tasks_waiting):
-            self._places.release()
-        self._end_if_empty()
-
-    def empty(self) -> list[Envelope]:
-        """Take everything out at once, parked messages too."""
-        left = [*self._due, *self._queue, *(envelope for _, _, envelope in self._parked)]
-        for _ in self._queue:
-            self._places.release()
-        self._due.clear()
-        self._queue.clear()
-        self._parked.clear()
-        self._tell()
-        self._end_if_empty()
-        return left
-
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = trio.Event()
-
-    def _end_if_empty(self) -> None:
-        if self._closed and not self.depth:
-            self._items.release()
-
-
-class Mailbox:
-    """One worker's lease: a message stays leased until it is acknowledged."""
-
-    def __init__(self, inbox: Inbox) -> None:
-        self._inbox = inbox
-        self.leased: Envelope | None = None
-        self.since = float("-inf")
-
-    async def take(self) -> Envelope:
-        """The leased message again after a crash, else the next one of the inbox."""
-        if self.leased is None:
-            self.leased = await self._inbox.take()
-            self.since = trio.current_time()
-        else:
-            await trio.lowlevel.checkpoint()
-        return self.leased
+    def _tell_what_was_freed(self) -> None:
+        self._freed = None
+        self._scheduler.tell()
 
     def acknowledge(self) -> None:
         """The message was answered."""
-        self.leased = None
+        self.job = None
 
-    def park(self, seconds: float) -> bool:
-        """Hand the leased message back until it is due; False when there is no place for it."""
-        if self.leased is None or not self._inbox.park(self.leased, seconds):
-            return False
-        self.leased = None
-        return True
+    def give_back(self) -> None:
+        """Hand the leased message back to be started again."""
+        self._inbox.give_back(self.envelope)
+        self.job = None
+        self._scheduler.tell()
+
+    async def rest(self, seconds: float) -> None:
+        """Hand the leased message back until it is due, or wait for that where no place is left."""
+        if self._inbox.park(self.envelope, seconds):
+            self.job = None
+            self._scheduler.tell()
+            return
+        if self.job is not None:
+            self.job.due += seconds
+        self._tell_what_was_freed()
+        await trio.sleep(seconds)
+        self.give_back()

@@ -1,16 +1,23 @@
 """A daily quota: at most N calls from one reset to the next, at a time of day in a time zone.
 
-Counted since the process started: what an earlier one used up is not known to it.
+Counted since the process started, with a quota in force or not: what an earlier process used up is
+not known to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from math import inf
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import trio
+
+from actors.starts import Starts
+
+_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,55 +29,77 @@ class Quota:
     zone: str
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """The wall clock."""
     return datetime.now(UTC)
 
 
 class DailyQuota:
-    """Counts starts until the next reset; takes part in a `RateLimit` as a window does."""
+    """A quota over the calls of a provider, counted from the last reset."""
 
-    def __init__(self, quota: Quota, now: Callable[[], datetime] = _utc_now) -> None:
-        self.reserved = 0
+    def __init__(self, quota: Quota, starts: Starts, wall: Callable[[], datetime]) -> None:
         self._quota = quota
-        self._zone = ZoneInfo(quota.zone)
-        self._now = now
-        self._used = 0
+        self._starts = starts
+        self._wall = wall
+        self._before = 0  # calls that started before the last reset
         self._ends = datetime.min.replace(tzinfo=UTC)
 
     @property
+    def limit(self) -> int:
+        """How many calls may start from one reset to the next."""
+        return self._quota.limit
+
+    @property
+    def used(self) -> int:
+        """How many calls count since the last reset, promised ones included."""
+        self._turn_over()
+        return self._started + self._starts.promised
+
+    @property
     def left(self) -> int:
-        """How many calls may still start before the reset."""
-        self._turn_over()
-        return max(0, self._quota.limit - self._used - self.reserved)
+        """How many more calls may be promised before the reset."""
+        return max(0, self.limit - self.used)
 
-    def opens_at(self) -> float | None:
-        """When the next call may be promised; None while that depends on promised ones."""
+    @property
+    def ends(self) -> datetime:
+        """The next reset, in UTC."""
+        self._turn_over()
+        return self._ends
+
+    @property
+    def _started(self) -> int:
+        return self._starts.count - self._before
+
+    def opens_at(self) -> float:
+        """The trio time at which the next call may be promised; see `RateLimit.opens_at`."""
         if self.left:
-            return float("-inf")
-        if self._used < self._quota.limit:
-            return None
-        return trio.current_time() + (self._ends - self._now()).total_seconds()
-
-    def start(self, now: float) -> list[float]:
-        """A promised call's first byte leaves."""
-        self._turn_over()
-        self.reserved -= 1
-        self._used += 1
-        return [now]
-
-    def answered(self, cell: list[float], now: float) -> None:
-        """An answer gives nothing back."""
+            return -inf
+        if self._started < self.limit:
+            return inf
+        return trio.current_time() + (self._ends - self._wall()).total_seconds()
 
     def _turn_over(self) -> None:
-        now = self._now()
+        """Count anew if the reset has passed."""
+        now = self._wall()
         if now >= self._ends:
-            self._used = 0
-            self._ends = self._next_reset(now)
+            last, self._ends = self._resets(now)
+            reset = trio.current_time() - (now - last).total_seconds()
+            self._before = self._starts.count - self._starts.since(reset)
 
-    def _next_reset(self, now: datetime) -> datetime:
-        day = now.astimezone(self._zone).date() - timedelta(days=1)
-        while True:
-            reset = datetime.combine(day, self._quota.reset_at, self._zone).astimezone(UTC)
-            if reset > now:
-                return reset
-            day += timedelta(days=1)
+    def change(self, quota: Quota) -> None:
+        """Put another quota in force; what has been used stays used until its next reset."""
+        self._turn_over()
+        self._quota = quota
+        _, self._ends = self._resets(self._wall())
+
+    def _resets(self, now: datetime) -> tuple[datetime, datetime]:
+        """The last reset and the next."""
+        zone = ZoneInfo(self._quota.zone)
+        day = now.astimezone(zone).date() - 2 * _DAY
+        last = self._reset(day, zone)
+        while (following := self._reset(day := day + _DAY, zone)) <= now:
+            last = following
+        return last, following
+
+    def _reset(self, day: date, zone: ZoneInfo) -> datetime:
+        return datetime.combine(day, self._quota.reset_at, zone).astimezone(UTC)

@@ -1,24 +1,36 @@
 """Exact rate limits as the provider sees them: at most N calls arrive in any window of W seconds.
 
-A ring of the last N starts would be exact for a network without delay. Over a real one a call
-arrives somewhere between its start and its answer, so a start frees its slot only one window
-after the *answer*, counted at most `SETTLE` after the start: without that bound a slow provider
-would be used at a fraction of its rate.
+Over a network a call arrives somewhere between its start and its answer, so it counts until one
+window after the *answer*, counted at most `SETTLE_MOST` (and 4 % of the window) after the start:
+without that bound a slow provider would be used at a fraction of its rate.
+
+Why that is exact. Starts and promises are counted, not paired, so calls may overtake each other on
+the way to their connection. Number the starts from 0, and let e(j) be the latest moment at which
+call j may arrive. A promise that finds n calls promised or started is given once the last e(j) of
+*all* calls up to j = n-N is one window old. Call k starts after the promise that made them k+1, so
+no call up to k-N arrives within one window before it: of N+1 calls in one window the first and the
+last would be such a pair. While a limit stays as it is, each promise has to look at one more call
+only, since the earlier ones were looked at before. After a change it has to look at every call that
+may arrive later than the one it needs, because nobody held those to the new limit.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from math import inf
 from typing import Final
 
 import trio
 
-from actors.quota import DailyQuota
+from actors.quota import DailyQuota, Quota, utc_now
+from actors.starts import SETTLE_MOST, Starts
 
 SETTLE_SHARE: Final = 0.04  # of the window
-SETTLE_MOST: Final = 0.05  # seconds
+
+_PROMISED: Final = -1  # in place of a call's number
+_OVER: Final = -2  # as a number, older than any call that is known: its answer tells nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,99 +41,170 @@ class Rate:
     per: float
 
 
-class Window:
-    """One rate and the starts that still count in it.
+@dataclass(frozen=True, slots=True)
+class WindowUse:
+    """`used` of `limit` calls count in the last `per` seconds, promised ones included.
 
-    `reserved` slots are promised to calls whose first byte has not left yet. The n-th promise may
-    be given once the n-N-th start is free, whichever call it was: promises and starts are counted,
-    not paired, so calls may overtake each other on the way to their connection.
+    It may be more than `limit` for a while after the limit was lowered.
     """
 
-    def __init__(self, rate: Rate) -> None:
-        self.rate = rate
-        self.settle = min(rate.per * SETTLE_SHARE, SETTLE_MOST)
-        self.reserved = 0
-        self._free_at: deque[list[float]] = deque(maxlen=rate.limit)
+    limit: int
+    per: float
+    used: int
 
-    def opens_at(self) -> float | None:
-        """When the next slot may be promised; None while that depends on promised ones."""
-        oldest = self.rate.limit - self.reserved
-        if oldest <= 0:
-            return None
-        if len(self._free_at) < oldest:
-            return float("-inf")
-        return self._free_at[-oldest][0]
 
-    def start(self, now: float) -> list[float]:
-        """A promised call's first byte leaves; gives the cell that holds when it is free again."""
-        self.reserved -= 1
-        cell = [now + self.settle + self.rate.per]
-        self._free_at.append(cell)
-        return cell
+class Window:
+    """One rate over the calls of a provider. The `out` oldest calls are known to be outside it."""
 
-    def answered(self, cell: list[float], now: float) -> None:
-        """The call of that cell is over: it is free one window from now at the latest."""
-        cell[0] = min(cell[0], now + self.rate.per)
+    __slots__ = ("_doubt", "_limit", "_must_be_out", "_settle", "_starts", "out", "per")
+
+    def __init__(self, rate: Rate, starts: Starts, out: int) -> None:
+        self.per = rate.per
+        self.out = out
+        self._limit = rate.limit
+        self._settle = min(rate.per * SETTLE_SHARE, SETTLE_MOST)
+        self._starts = starts
+        self._must_be_out = 0
+        # No call before this one may arrive later than the last that the next promise looks at.
+        self._doubt = max(out, starts.begin_of_doubt(starts.count - rate.limit, self._settle))
+
+    def opens_at(self) -> float:
+        """When the next call may be promised; infinity while that depends on promised ones."""
+        starts = self._starts
+        self._must_be_out = out = starts.count + starts.promised - self._limit + 1
+        if out <= self.out:
+            return -inf
+        if out > starts.count:
+            return inf
+        return starts.latest_arrival(self._doubt, out, self._settle) + self.per
+
+    def promise(self) -> None:
+        """A call is promised, now that `opens_at` has been asked and allows it."""
+        if self._must_be_out > self.out:
+            self.out = self._doubt = self._must_be_out
+
+    def use(self, now: float) -> WindowUse:
+        """How full it is, as far as calls are remembered."""
+        starts, settle = self._starts, self._settle
+        surely = starts.until(now, self.per)
+        doubtful = range(starts.until(now, self.per + settle), surely)
+        late = sum(
+            starts.latest_arrival(number, number + 1, settle) + self.per > now
+            for number in doubtful
+        )
+        used = late + starts.count - surely + starts.promised
+        return WindowUse(self._limit, self.per, used)
 
 
 class Slot:
-    """One call's place in every window of a provider."""
+    """One call's place in every window of a provider, until it is ended."""
 
-    __slots__ = ("_cells", "_limit")
+    __slots__ = ("_limit", "_number")
 
     def __init__(self, limit: RateLimit) -> None:
         self._limit = limit
-        self._cells: list[list[float]] | None = None
+        self._number = _PROMISED
 
     def start(self) -> None:
-        """Stamp it: the first byte leaves now. Never waits."""
-        now = trio.current_time()
-        self._cells = [window.start(now) for window in self._limit.windows]
-        self._limit.changed()
+        """Stamp it: the first byte leaves now. Never waits; at most once, and before `end`."""
+        if self._number != _PROMISED:
+            raise RuntimeError("a slot starts once")
+        limit = self._limit
+        self._number = limit.starts.add(trio.current_time())
+        if limit.binds:
+            limit.changed()
 
-    def end(self) -> None:
-        """The call is over: an answer frees the slot earlier, a call that never started at once."""
-        if self._cells is None:
-            for window in self._limit.windows:
-                window.reserved -= 1
-        else:
-            now = trio.current_time()
-            for window, cell in zip(self._limit.windows, self._cells, strict=True):
-                window.answered(cell, now)
-        self._limit.changed()
+    def end(self, *, answered: bool = True) -> None:
+        """The call is over: an answer frees its place earlier, a call that never started at once.
+
+        Of one that was given up (not `answered`) the bytes may still be on their way. A second
+        `end` does nothing.
+        """
+        number, limit = self._number, self._limit
+        self._number = _OVER
+        if number == _PROMISED:
+            limit.starts.promised -= 1
+        elif number == _OVER or not answered:
+            return
+        if limit.binds and (
+            number == _PROMISED or limit.starts.answered(number, trio.current_time())
+        ):
+            limit.changed()
 
 
 class RateLimit:
-    """All windows of one provider, and its quota; waiting is first come, first served."""
+    """All windows of one provider, and its quota. Nothing waits here: waiting is the caller's.
 
-    def __init__(self, rates: Sequence[Rate], quota: DailyQuota | None = None) -> None:
-        self.windows: list[Window | DailyQuota] = [Window(rate) for rate in rates]
-        if quota is not None:
-            self.windows.append(quota)
-        self._turnstile = trio.Lock()
-        self._news = trio.Event()
+    `changed` is called whenever somebody may be able to start earlier than `opens_at` said. `wall`
+    is the clock that the quota's day is read from.
+    """
 
-    async def reserve(self) -> Slot:
-        """Wait for a place in every window. The caller must `end` the slot, come what may."""
-        if self.windows:
-            async with self._turnstile:
-                await self._until_open()
-                for window in self.windows:
-                    window.reserved += 1
+    def __init__(
+        self,
+        rates: Sequence[Rate],
+        quota: Quota | None = None,
+        changed: Callable[[], None] = lambda: None,
+        wall: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.starts = Starts()
+        self.changed = changed
+        self._wall = wall
+        self._windows: list[Window] = []
+        self.quota: DailyQuota | None = None
+        self._set(rates, quota)
+
+    def opens_at(self) -> float:
+        """The trio time from which a call may be promised: now, if it is not in the future.
+
+        Infinity while that depends on promised calls. A known time is an upper bound: an answer
+        may free a place earlier.
+        """
+        opens = -inf if self.quota is None else self.quota.opens_at()
+        for window in self._windows:
+            at = window.opens_at()
+            opens = at if at > opens else opens
+        return opens
+
+    def reserve(self) -> Slot:
+        """A place in every window. The caller must `end` it, come what may.
+
+        Raises:
+            RuntimeError: `opens_at` is in the future.
+        """
+        if self.binds:
+            if self.opens_at() > trio.current_time():
+                raise RuntimeError("no call may be promised yet")
+            for window in self._windows:
+                window.promise()
+        self.starts.promised += 1
         return Slot(self)
 
-    async def _until_open(self) -> None:
-        while True:
-            times = [window.opens_at() for window in self.windows]
-            opens = max((at for at in times if at is not None), default=0.0)
-            if None not in times and opens <= trio.current_time():
-                return
-            # A known time is an upper bound: an answer may free the slot earlier.
-            with trio.move_on_at(float("inf") if None in times else opens):
-                await self._news.wait()
+    def apply(self, rates: Sequence[Rate], quota: Quota | None) -> None:
+        """Put other limits in force, from the next promise on.
 
-    def changed(self) -> None:
-        """Wake whoever waits for a slot that has just become known or free."""
-        if self.windows:
-            self._news.set()
-            self._news = trio.Event()
+        What is promised or in flight goes on. The new windows count the calls already made; the
+        quota keeps what was used today.
+        """
+        self._set(rates, quota)
+        self.changed()
+
+    def use(self) -> Sequence[WindowUse]:
+        """How full each window is now, in the order of the rates."""
+        now = trio.current_time()
+        return [window.use(now) for window in self._windows]
+
+    def _set(self, rates: Sequence[Rate], quota: Quota | None) -> None:
+        self.starts.keep(max((rate.limit for rate in rates), default=0))
+        self._windows = [self._window(rate) for rate in rates]
+        if quota is None:
+            self.quota = None
+        elif self.quota is None:
+            self.quota = DailyQuota(quota, self.starts, self._wall)
+        else:
+            self.quota.change(quota)
+        self.binds = bool(rates) or quota is not None
+
+    def _window(self, rate: Rate) -> Window:
+        # What is outside a window is outside every shorter one, remembered or not.
+        longer = (window.out for window in self._windows if window.per >= rate.per)
+        return Window(rate, self.starts, max(longer, default=0))

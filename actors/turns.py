@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import trio
+from collections import deque
+from collections.abc import Callable
 
 
 class Turns:
-    """One call at a time for each name; memory holds no more names than calls are open."""
+    """One call at a time for each name; memory holds no more names than calls are open or wait."""
 
     def __init__(self) -> None:
-        self._locks: dict[str, trio.Lock] = {}
+        self._taken: dict[str, deque[Callable[[], None]]] = {}
 
     def __len__(self) -> int:
-        return len(self._locks)
+        return len(self._taken)
 
-    async def take(self, name: str | None) -> None:
-        """Wait for the turn of a name, first come, first served; None never waits."""
+    def take(self, name: str | None) -> bool:
+        """Take the turn of a name if it is free; None always is."""
         if name is None:
-            return
-        lock = self._locks.setdefault(name, trio.Lock())
-        try:
-            await lock.acquire()
-        except BaseException:
-            self._tidy(name, lock)
-            raise
+            return True
+        if name in self._taken:
+            return False
+        self._taken[name] = deque()
+        return True
+
+    def when_free(self, name: str, call: Callable[[], None]) -> None:
+        """Call once when the turn of a name is given back; first come, first called."""
+        self._taken[name].append(call)
 
     def give_back(self, name: str | None) -> None:
-        """End the turn that this task took."""
-        if name is not None:
-            lock = self._locks[name]
-            lock.release()
-            self._tidy(name, lock)
-
-    def _tidy(self, name: str, lock: trio.Lock) -> None:
-        # Released with others waiting it is theirs already. The last one takes it away, and one
-        # that was cancelled while waiting must not take away a later lock of that name.
-        if not lock.locked() and self._locks.get(name) is lock:
-            del self._locks[name]
+        """End a turn that was taken, and call who waits for it."""
+        if name is None:
+            return
+        # All of them: whoever does not get the turn then waits for it again.
+        for call in self._taken.pop(name):
+            call()

@@ -1,69 +1,114 @@
-"""The actor: take a message, deliver it, answer, acknowledge."""
+"""The actor: take a message with its permit, make the call, answer, acknowledge."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import trio
 
-from actors.guard import Ended, Guard, Later
+from actors.guard import Ended, Exhausted
 
 if TYPE_CHECKING:
+    from actors.call import Call
+    from actors.guard import Guard, Permit, Verdict
     from actors.mailbox import Mailbox
+    from actors.route import Route
+    from actors.timekeeper import Timekeeper
     from messages.envelope import Envelope
+    from messages.model import Attempt
 
 
-class Route:
-    """The providers of one channel in the order in which they are tried.
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the workers of a channel share; `refuse` answers what a quarantined one hands out."""
 
-    A delivery goes to the first one that need not wait; when its attempts are used up there, the
-    next one gets it, with attempts of its own. An attempt in doubt never moves on.
+    route: Route
+    timekeeper: Timekeeper
+    refuse: Callable[[Envelope], None]
+
+
+async def work(mailbox: Mailbox, desk: Desk) -> None:
+    """Deliver until the channel is closed and empty, or the worker is dismissed.
+
+    Only a bug raises.
     """
-
-    def __init__(self, guards: Sequence[Guard]) -> None:
-        self.guards = guards
-
-    @property
-    def workers(self) -> int:
-        """How many deliveries may be under way at once."""
-        return sum(guard.limits.concurrency for guard in self.guards)
-
-    async def deliver(self, envelope: Envelope) -> Later | None:
-        """Bring a delivery to its end and answer it, or say when it must come back."""
-        while True:
-            guard = self._guard_for(envelope)
-            verdict = await guard.deliver(envelope)
-            if isinstance(verdict, Later):
-                return verdict
-            if isinstance(verdict, Ended):
-                envelope.end(
-                    verdict.outcome, verdict.reason, verdict.error, guard.name, verdict.message_id
-                )
-                return None
-            envelope.given_up = (*envelope.given_up, guard.name)
-            envelope.at, envelope.attempts_here = None, 0
-            if envelope.in_doubt or len(envelope.given_up) == len(self.guards):
-                envelope.end("failed", "exhausted", verdict.error, guard.name)
-                return None
-
-    def _guard_for(self, envelope: Envelope) -> Guard:
-        left = [guard for guard in self.guards if guard.name not in envelope.given_up]
-        chosen = next((guard for guard in left if guard.name == envelope.at), None)
-        if chosen is None:
-            chosen = next((guard for guard in left if guard.available), left[0])
-            envelope.at = chosen.name
-        return chosen
+    at_the_end = False
+    while not (at_the_end or mailbox.dismissed):
+        with trio.CancelScope() as scope:
+            at_the_end = await _until_overdue(mailbox, desk, scope)
+        if scope.cancelled_caught and mailbox.open_call is not None:
+            guard, call = mailbox.open_call
+            mailbox.open_call = None
+            await _settle(mailbox, desk.route, guard, guard.judge(call, call.overdue()))
+        elif mailbox.job is not None:
+            mailbox.give_back()  # an answer came with the cancellation, which then cut its rest
+    mailbox.leave()
 
 
-async def work(mailbox: Mailbox, deliver: Callable[[Envelope], Awaitable[Later | None]]) -> None:
-    """Deliver until the inbox is closed and empty. Only a bug raises."""
-    with suppress(trio.EndOfChannel):
-        while True:
-            envelope = await mailbox.take()
-            later = await deliver(envelope)
-            if later is None:
-                mailbox.acknowledge()
-            elif not mailbox.park(later.seconds):
-                await trio.sleep(later.seconds)  # no place to wait elsewhere: wait here
+async def _until_overdue(mailbox: Mailbox, desk: Desk, scope: trio.CancelScope) -> bool:
+    """Make calls until one is overdue; whether the channel has come to its end."""
+    while not (mailbox.dismissed or scope.cancel_called):
+        try:
+            job = await mailbox.take()
+        except trio.EndOfChannel:
+            return True
+        permit = job.permit
+        if permit is None:
+            await trio.lowlevel.checkpoint()
+            desk.refuse(job.envelope)
+            mailbox.acknowledge()
+            continue
+        guard = permit.guard
+        attempt, call = await _call(mailbox, guard, permit, desk.timekeeper, scope)
+        if mailbox.job is job:  # else it took too long, and somebody else goes on with it
+            await _settle(mailbox, desk.route, guard, guard.judge(call, attempt))
+        if guard.shared:
+            await trio.lowlevel.checkpoint()  # or the other channels would never come by
+    return False
+
+
+async def _call(
+    mailbox: Mailbox,
+    guard: Guard,
+    permit: Permit,
+    timekeeper: Timekeeper,
+    scope: trio.CancelScope,
+) -> tuple[Attempt, Call]:
+    call = guard.call(mailbox.envelope, permit)
+    mailbox.open_call = guard, call
+    timekeeper.open(call, scope)
+    try:
+        attempt = await guard.make(call)
+        permit.answered = True
+    except Exception:
+        mailbox.open_call = None
+        raise
+    finally:
+        timekeeper.close(call)
+        mailbox.give_permit_back(permit)
+    mailbox.open_call = None
+    return attempt, call
+
+
+async def _settle(mailbox: Mailbox, route: Route, guard: Guard, verdict: Verdict) -> None:
+    if mailbox.job is None:
+        return
+    envelope = mailbox.job.envelope
+    if isinstance(verdict, Ended):
+        envelope.end(verdict.outcome, verdict.reason, verdict.error, guard.name, verdict.message_id)
+        mailbox.acknowledge()
+    elif isinstance(verdict, Exhausted):
+        envelope.given_up = (*envelope.given_up, guard.name)
+        if envelope.in_doubt or not route.left(envelope.given_up):
+            envelope.end("failed", "exhausted", verdict.error, guard.name)
+            mailbox.acknowledge()
+        else:
+            envelope.at = None
+            mailbox.give_back()
+    elif trio.current_time() + verdict.seconds >= envelope.expires_at:
+        envelope.expire()
+        mailbox.acknowledge()
+    else:
+        await mailbox.rest(verdict.seconds)

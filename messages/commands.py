@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime
+from math import inf
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -15,8 +19,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from messages.addresses import is_mailbox
+from messages.durations import some_seconds
 from messages.errors import BadCommand
-from messages.model import Channel
+from messages.model import Channel, Priority
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -30,6 +35,34 @@ def _a_mailbox(text: str) -> str:
     if not is_mailbox(text):
         raise PydanticCustomError("mailbox", "must be an email address, or Name <address>")
     return text
+
+
+def _or_normal(value: object) -> object:
+    return "normal" if value is None else value
+
+
+def _a_moment(value: object) -> datetime | None:
+    """A moment with a zone, in ISO 8601; a date alone is none."""
+    moment = None
+    if isinstance(value, str) and len(value) > len("2026-01-01"):
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(value)
+    if value is not None and (moment is None or moment.tzinfo is None):
+        raise PydanticCustomError(
+            "moment", "must be a moment in ISO 8601 with a zone, such as 2026-01-31T09:30:00Z"
+        )
+    return moment
+
+
+def _a_duration(value: object) -> float | None:
+    if value is None:
+        return None
+    try:
+        return some_seconds(value)
+    except ValueError as error:
+        raise PydanticCustomError(
+            "duration", "must be {allowed}", {"allowed": str(error)}
+        ) from None
 
 
 class SendCommand(BaseModel):
@@ -56,6 +89,23 @@ class SendCommand(BaseModel):
     email_sender: Annotated[str | None, AfterValidator(_a_mailbox), Field(alias="emailSender")] = (
         None
     )
+    priority: Annotated[Priority, BeforeValidator(_or_normal)] = "normal"
+    expires_at: Annotated[datetime | None, BeforeValidator(_a_moment), Field(alias="expiresAt")] = (
+        None
+    )
+    time_to_live: Annotated[
+        float | None, BeforeValidator(_a_duration), Field(alias="timeToLive")
+    ] = None
+
+    def seconds_left(self, now: datetime) -> float | None:
+        """How long it stays worth sending: the earlier of both ends; None when it has neither.
+
+        Not above zero when that is over.
+        """
+        ends = [inf if self.time_to_live is None else self.time_to_live]
+        if self.expires_at is not None:
+            ends.append((self.expires_at - now).total_seconds())
+        return None if min(ends) == inf else min(ends)
 
     @model_validator(mode="after")
     def _says_whom_and_what(self) -> SendCommand:

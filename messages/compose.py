@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from messages.addresses import is_email, phone_number
+from messages.envelope import EXPIRED
 from messages.model import (
     Channel,
     Delivery,
@@ -57,6 +58,17 @@ class Composer:
             sender=self.senders.get(channel, ""),
             content=content,
             mail=self.mail if channel == "email" else None,
+        )
+
+    def expired(self, delivery: Delivery) -> Receipt:
+        """The failure of a delivery whose time was over before it was its turn."""
+        return self._receipt(
+            delivery.channel,
+            delivery.key,
+            delivery.user_id,
+            "expired",
+            "expired",
+            EXPIRED,
         )
 
     def unknown_user(self, channel: Channel, user_id: str) -> Receipt:

@@ -1,69 +1,83 @@
 """The way of one accepted dispatch: one feeder a channel, until the last delivery has ended.
 
-A feeder composes, enrols and posts slice by slice at the pace of its own channel, so a full
+A feeder composes, enrols and hands over slice by slice as its own channel has room, so a full
 channel never holds up the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 import trio
 
 from messages.backoff import jittered
 from messages.collect import Collector
-from messages.compose import Composer
 from messages.envelope import Envelope
-from messages.errors import DirectoryUnavailable, JournalUnavailable
-from messages.events import DirectoryFailed, DispatchCrashed, DispatchEnded, Observer
-from messages.model import Channel, Cursor, Delivery, Page, Reason, Receipt
+from messages.errors import JournalUnavailable
+from messages.events import DispatchCrashed, DispatchEnded, Observer
+from messages.feed import Feed, Item
+from messages.model import Priority, Receipt
 from messages.ports import Enrolment, Journal, Post
 from messages.report import Report
-from messages.resolve import Pages
 
-SLICE: Final = 100
-"""So many deliveries are composed and enrolled before other tasks get their turn."""
+FIRST: Final = 20
+"""So many deliveries of each channel are enrolled as the dispatch itself becomes durable: a small
+request costs one write in place of two."""
 
 T = TypeVar("T")
 
 
 class Dispatch:
-    """One accepted request on its way."""
+    """One request on its way; `open` makes it an accepted one."""
 
     def __init__(
         self,
-        composer: Composer,
-        channels: Sequence[Channel],
-        pages: Pages,
+        identity: str,
+        feeds: Sequence[Feed],
         journal: Journal,
         post: Post,
         observe: Observer,
         most_failures: int,
         halted: trio.Event,
+        priority: Priority = "normal",
     ) -> None:
-        self.id = composer.dispatch_id
+        self.id = identity
+        self.channels = [feed.channel for feed in feeds]
         self.crashed = False
         self.ended = trio.Event()
-        self._composer = composer
-        self._channels = channels
-        self._pages = pages
+        self._feeds = feeds
         self._journal = journal
         self._post = post
         self._observe = observe
         self._halted = halted
+        self._priority = priority
         self._collector = Collector(self.id, observe, most_failures)
+        self._first: dict[Feed, Sequence[Item]] = {}
 
     def report(self) -> Report:
-        """What is known now; final once `ended` is set."""
+        """What is known now; final once `ended` is set, and durable a moment later."""
         return self._collector.report()
+
+    async def open(self) -> None:
+        """Make the dispatch and its first deliveries durable. Raises JournalUnavailable."""
+        first = {feed: await feed.next(FIRST) for feed in self._feeds}
+        rows = [_row(item) for items in first.values() for item in items]
+        # A caller who hangs up here must not leave a dispatch that is on record and never starts.
+        with trio.CancelScope(shield=True):
+            new = iter(await self._journal.open(self.id, self.channels, rows))
+        for feed, items in first.items():
+            self._first[feed] = [item for item in items if next(new)]
 
     async def run(self) -> None:
         """Feed every channel and wait for the last answer. A bug is reported, never raised."""
         started = trio.current_time()
         try:
             await self._deliver()
+            # Told now and durable a moment later: that costs a small request one write less.
+            self.ended.set()
+            await self._durably(lambda: self._journal.close(self.id, self.report().counts))
         except Exception as error:
             self.crashed = True
             self._observe(DispatchCrashed(self.id, error))
@@ -73,61 +87,39 @@ class Dispatch:
         self._observe(DispatchEnded(self.id, counts, trio.current_time() - started))
 
     async def _deliver(self) -> None:
-        async with trio.open_nursery() as nursery:
-            for channel in self._channels:
-                nursery.start_soon(self._feed, channel)
+        if len(self._feeds) == 1:  # a nursery would be a tenth of what a small dispatch costs
+            await self._feed(self._feeds[0])
+        else:
+            async with trio.open_nursery() as nursery:
+                for feed in self._feeds:
+                    nursery.start_soon(self._feed, feed)
         self._collector.feeding_ended()
         await self._collector.complete.wait()
-        await self._durably(lambda: self._journal.close(self.id, self.report().counts))
 
-    async def _feed(self, channel: Channel) -> None:
-        cursor: Cursor | None = Cursor()
-        while cursor is not None:
-            if self._halted.is_set():
-                return await self._give_up(channel, cursor, "stopping", "Service stopping")
-            try:
-                page = await self._pages.at(cursor)
-            except DirectoryUnavailable as error:
-                self._observe(DirectoryFailed(self.id, str(error)))
-                return await self._give_up(
-                    channel, cursor, "directory-unavailable", "Directory unavailable"
-                )
-            await self._feed_page(channel, page)
-            cursor = page.next
-        return None
+    async def _feed(self, feed: Feed) -> None:
+        self._hand_over(feed, self._first.pop(feed, ()))
+        while not feed.is_over:
+            room = await self._post.room(feed.channel, self.id, feed.expires_at)
+            items = await feed.next(room)
+            if not items:
+                return
+            rows = [_row(item) for item in items]
+            new = await self._durably(partial(self._journal.enrol, self.id, rows))
+            if new is not None:
+                items = [item for item, is_new in zip(items, new, strict=True) if is_new]
+            self._hand_over(feed, items)
 
-    async def _feed_page(self, channel: Channel, page: Page) -> None:
-        compose = self._composer.compose
-        for recipients in _slices(page.recipients):
-            await self._enrol([compose(channel, recipient) for recipient in recipients])
-        unknown = self._composer.unknown_user
-        for ids in _slices(page.missing):
-            await self._enrol([unknown(channel, user_id) for user_id in ids])
-
-    async def _give_up(self, channel: Channel, cursor: Cursor, reason: Reason, error: str) -> None:
-        composer = self._composer
-        for ids in _slices(self._pages.unread(cursor)):
-            await self._enrol(
-                [composer.unread_user(channel, user_id, reason, error) for user_id in ids]
-            )
-        clusters = self._pages.unread_clusters(cursor)
-        await self._enrol(
-            [composer.unread_cluster(channel, name, reason, error) for name in clusters]
-        )
-
-    async def _enrol(self, items: Sequence[Delivery | Receipt]) -> None:
-        if not items:
-            return
-        rows = [Enrolment(item.channel, item.key, item.user_id) for item in items]
-        new = await self._durably(lambda: self._journal.enrol(self.id, rows))
-        if new is not None:
-            items = [item for item, is_new in zip(items, new, strict=True) if is_new]
-        self._collector.expect(len(items))
+    def _hand_over(self, feed: Feed, items: Sequence[Item]) -> None:
+        collector = self._collector
+        collector.expect(len(items))
+        envelopes: list[Envelope] = []
         for item in items:
             if isinstance(item, Receipt):
-                self._collector.reply(item)
+                collector.reply(item)
             else:
-                await self._post(Envelope(item, self._collector.reply))
+                envelopes.append(Envelope(item, collector.reply, self._priority, feed.expires_at))
+        if envelopes:
+            self._post.put(feed.channel, envelopes)
 
     async def _durably(self, write: Callable[[], Awaitable[T]]) -> T | None:
         """What `write` returns, tried until the journal takes it; None once the service halts."""
@@ -143,7 +135,5 @@ class Dispatch:
                     await self._halted.wait()
 
 
-def _slices(items: Iterable[T]) -> Iterator[Sequence[T]]:
-    left = iter(items)
-    while part := list(islice(left, SLICE)):
-        yield part
+def _row(item: Item) -> Enrolment:
+    return Enrolment(item.channel, item.key, item.user_id)

@@ -1,29 +1,38 @@
-"""A delivery on its way through a mailbox."""
+"""A delivery on its way through a channel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
+from typing import Final
 
-from messages.model import Delivery, Outcome, Reason, Receipt
+from messages.model import Delivery, Outcome, Priority, Reason, Receipt
+
+EXPIRED: Final = "Expired before it could be sent"
 
 
 @dataclass(slots=True)
 class Envelope:
-    """A delivery on its way through a mailbox, with the address its receipt goes to.
+    """A delivery on its way through a channel, with the address its receipt goes to.
 
+    `expires_at` is on trio's clock: afterwards no call starts. `posted_at` is when it came.
     `open_attempt` names the provider while bytes may have left and no answer was read; a worker
     that crashes then leaves a delivery in doubt unless the provider's repeats are `repeatable`.
-    `attempts_here` counts those with the provider `at`, `given_up` names the ones before it.
-    Once an attempt stayed unanswered (`in_doubt`) only an acceptance ends it otherwise.
+    `at` is the provider that tried it last, `tries` counts the attempts of each, `given_up` names
+    those whose attempts are used up. Once an attempt stayed unanswered (`in_doubt`) the delivery
+    stays `at` its provider, and only an acceptance ends it otherwise.
     """
 
     delivery: Delivery
     reply: Callable[[Receipt], None] = field(repr=False)
+    priority: Priority = "normal"
+    expires_at: float = inf
+    posted_at: float = 0.0
     crashes: int = 0
     attempts: int = 0
+    tries: dict[str, int] = field(default_factory=dict)
     at: str | None = None
-    attempts_here: int = 0
     given_up: tuple[str, ...] = ()
     open_attempt: str | None = None
     repeatable: bool = False
@@ -42,7 +51,7 @@ class Envelope:
         if self.answered:
             return
         self.answered = True
-        if self.in_doubt and outcome == "failed":
+        if self.in_doubt and outcome not in {"sent", "in-doubt"}:
             outcome, reason = "in-doubt", "unknown-outcome"
             error = f"Outcome unknown: an earlier attempt was never answered; then {error}"
         delivery = self.delivery
@@ -61,3 +70,7 @@ class Envelope:
                 provider_message_id=message_id,
             )
         )
+
+    def expire(self) -> None:
+        """Answer that the time in which it was worth sending is over."""
+        self.end("expired", "expired", EXPIRED, self.at)

@@ -83,6 +83,16 @@ class WorkerCrashed:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerStuck:
+    """A worker held a message past its call's timeout, which is a bug; it is replaced."""
+
+    channel: Channel
+    provider: str
+    seconds: float
+    delivery_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelQuarantined:
     """A channel crashed more often than its specification tolerates."""
 
@@ -100,6 +110,7 @@ Event = (
     | AttemptEnded
     | BreakerMoved
     | WorkerCrashed
+    | WorkerStuck
     | ChannelQuarantined
 )
 Observer = Callable[[Event], None]

@@ -13,6 +13,9 @@ Document: TypeAlias = dict[str, JsonValue]
 Channel = Literal["email", "sms", "push", "voice"]
 CHANNELS: Final[tuple[Channel, ...]] = ("email", "sms", "push", "voice")
 
+Priority = Literal["high", "normal", "bulk"]
+PRIORITIES: Final[tuple[Priority, ...]] = ("high", "normal", "bulk")
+
 Outcome = Literal["pending", "sent", "failed", "skipped", "in-doubt", "expired", "cancelled"]
 FAILURES: Final[frozenset[Outcome]] = frozenset({"failed", "in-doubt", "expired", "cancelled"})
 

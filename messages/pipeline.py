@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import inf
 from uuid import uuid4
 
 import trio
@@ -15,6 +17,7 @@ from messages.compose import Composer
 from messages.dispatch import Dispatch
 from messages.errors import BadCommand, Stopping, TooManyDispatches
 from messages.events import DispatchAccepted, Observer
+from messages.feed import Feed
 from messages.model import Audience, Channel, MailExtras, UserFields
 from messages.patience import Patience
 from messages.ports import Directory, Files, Journal, Post
@@ -25,7 +28,11 @@ from messages.templates import Engine
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the configuration says of every dispatch."""
+    """What the configuration says of every dispatch.
+
+    `times_to_live` are the seconds that a message of a channel stays worth sending when its
+    request does not say.
+    """
 
     active_channels: Sequence[Channel]
     senders: Mapping[Channel, str]
@@ -34,6 +41,7 @@ class Rules:
     most_failures: int = 10_000
     open_dispatches: int = 1000
     patience: Patience = field(default_factory=Patience)
+    times_to_live: Mapping[Channel, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +60,8 @@ class Pipeline:
     """Takes commands and sees each accepted dispatch through, whoever still waits for it."""
 
     def __init__(self, rooms: Rooms, rules: Rules, nursery: trio.Nursery) -> None:
+        self.rules = rules
         self._rooms = rooms
-        self._rules = rules
         self._nursery = nursery
         self._open = 0
         self._closed = False
@@ -92,7 +100,7 @@ class Pipeline:
     def _admit(self) -> None:
         if self._closed:
             raise Stopping("The service is stopping")
-        if self._open >= self._rules.open_dispatches:
+        if self._open >= self.rules.open_dispatches:
             raise TooManyDispatches("Too many dispatches are open")
         self._open += 1
 
@@ -111,7 +119,8 @@ class Pipeline:
             self._release()
 
     async def _prepare(self, command: SendCommand) -> Dispatch:
-        rooms, rules = self._rooms, self._rules
+        rooms, rules = self._rooms, self.rules
+        accepted_at = trio.current_time()
         self._check_channels(command)
         source = await self._source(command)
         texts = Texts(
@@ -126,23 +135,34 @@ class Pipeline:
         pages = Pages(rooms.directory, audience, rules.patience)
         await pages.read_head()
         composer = Composer(str(uuid4()), texts, self._senders(command), rules.user_fields, mail)
-        # A caller who hangs up here must not leave a dispatch that is on record and never starts.
-        with trio.CancelScope(shield=True):
-            await rooms.journal.open(composer.dispatch_id, command.channels)
-        rooms.observe(DispatchAccepted(composer.dispatch_id, command.channels))
-        return Dispatch(
-            composer,
-            command.channels,
-            pages,
+        ends = self._ends(command, accepted_at)
+        dispatch = Dispatch(
+            composer.dispatch_id,
+            [
+                Feed(name, composer, pages, rooms.observe, self._halted, ends.get(name, inf))
+                for name in command.channels
+            ],
             rooms.journal,
             rooms.post,
             rooms.observe,
             rules.most_failures,
             self._halted,
+            command.priority,
         )
+        await dispatch.open()
+        rooms.observe(DispatchAccepted(dispatch.id, command.channels))
+        return dispatch
+
+    def _ends(self, command: SendCommand, accepted_at: float) -> Mapping[Channel, float]:
+        """When the deliveries of each channel expire, on trio's clock."""
+        asked = command.seconds_left(datetime.now(UTC))
+        lives = (
+            self.rules.times_to_live if asked is None else dict.fromkeys(command.channels, asked)
+        )
+        return {channel: accepted_at + seconds for channel, seconds in lives.items()}
 
     def _check_channels(self, command: SendCommand) -> None:
-        active = self._rules.active_channels
+        active = self.rules.active_channels
         for channel in command.channels:
             if channel not in active:
                 raise BadCommand(
@@ -153,7 +173,7 @@ class Pipeline:
         template_id = command.template_id
         if template_id is None:
             return plain_source(command.message_title, command.message_content)
-        read = self._rules.patience.read
+        read = self.rules.patience.read
         return stored_source(await read(lambda: self._rooms.directory.template(template_id)))
 
     async def _mail(self, command: SendCommand, source: Source) -> MailExtras:
@@ -163,20 +183,20 @@ class Pipeline:
         return MailExtras(
             carbon_copies=_valid(command.email_carbon_copies),
             blind_carbon_copies=_valid(command.email_blind_carbon_copies),
-            attachments=await attachments.fetch(self._rooms.files, wanted, self._rules.patience),
+            attachments=await attachments.fetch(self._rooms.files, wanted, self.rules.patience),
         )
 
     def _audience(self, command: SendCommand, texts: Texts) -> Audience:
         wanted = texts.user_fields()
         if wanted is not None:
-            names = self._rules.user_fields
+            names = self.rules.user_fields
             wanted |= {names.id, *(names.address_of(channel) for channel in command.channels)}
         return Audience(command.recipients or (), command.clusters or (), wanted)
 
     def _senders(self, command: SendCommand) -> Mapping[Channel, str]:
         if command.email_sender is None:
-            return self._rules.senders
-        return {**self._rules.senders, "email": command.email_sender}
+            return self.rules.senders
+        return {**self.rules.senders, "email": command.email_sender}
 
 
 def _valid(addresses: Sequence[str] | None) -> Sequence[str]:

@@ -82,14 +82,24 @@ class Journal(Protocol):
     durable too.
     """
 
-    async def open(self, dispatch_id: str, channels: Sequence[Channel]) -> None:
-        """Make a dispatch durable. Raises JournalUnavailable."""
+    async def open(
+        self, dispatch_id: str, channels: Sequence[Channel], rows: Sequence[Enrolment] = ()
+    ) -> Sequence[bool]:
+        """Make a dispatch durable, and its first deliveries as pending, in one write.
+
+        Returns for each row, of whatever channel, whether it is new, as `enrol` does. Opening an
+        open dispatch again adds the rows that it does not have.
+
+        Raises:
+            JournalUnavailable: nothing of it was written.
+        """
         ...
 
     async def enrol(self, dispatch_id: str, rows: Sequence[Enrolment]) -> Sequence[bool]:
         """Make deliveries durable as pending; tells for each row whether it is new.
 
-        A row that is not new was enrolled before and must not be sent from here.
+        A row that is not new was enrolled before and must not be sent from here. Of rows that
+        repeat each other in one call the first is new.
 
         Raises:
             JournalUnavailable: nothing of it was written.
@@ -175,8 +185,15 @@ class Records(Protocol):
 
 
 class Post(Protocol):
-    """The way into the channels' mailboxes."""
+    """The way into the channels' inboxes."""
 
-    async def __call__(self, envelope: Envelope) -> None:
-        """Wait while the channel is full, then hand over. A closed channel answers at once."""
+    async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
+        """Wait until a channel has room for more of a dispatch: for how many deliveries.
+
+        Returns by `until` (trio's clock) whatever the room; a closed channel has room at once.
+        """
+        ...
+
+    def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:
+        """Hand over deliveries of one dispatch. A closed channel answers them at once."""
         ...

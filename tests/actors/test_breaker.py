@@ -2,66 +2,87 @@
 
 from __future__ import annotations
 
-import pytest
-import trio
+from math import inf
+
 from trio.testing import MockClock
 
 from actors.breaker import Breaker, BreakerSettings, BreakerState
 
 
-def breaker(moves: list[BreakerState] | None = None) -> Breaker:
+def breaker(moves: list[BreakerState] | None = None, failures: int = 2) -> Breaker:
     seen = [] if moves is None else moves
-    return Breaker(BreakerSettings(failures=2, cooldown=10), seen.append)
+    return Breaker(BreakerSettings(failures=failures, cooldown=10), seen.append)
 
 
-async def test_it_opens_after_failures_in_a_row_only(autojump_clock: MockClock) -> None:
+def opened(moves: list[BreakerState] | None = None) -> Breaker:
+    it = breaker(moves)
+    it.failed()
+    it.failed()
+    return it
+
+
+async def test_it_opens_after_failures_in_a_row_only(mock_clock: MockClock) -> None:
     it = breaker()
     it.failed()
     it.succeeded()
     it.failed()
-    assert it.admits
+    assert it.opens_at() == -inf
     it.failed()
-    assert not it.admits
+    assert (it.state, it.opens_at()) == ("open", 10.0)
 
 
-async def test_one_call_probes_and_the_others_wait(autojump_clock: MockClock) -> None:
-    it, entered = breaker(), list[float]()
-    it.failed()
-    it.failed()
-
-    async def caller(seconds: float) -> None:
-        await it.until_admits()
-        it.enter()
-        entered.append(trio.current_time())
-        await trio.sleep(seconds)
-        it.succeeded()
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(3):
-            nursery.start_soon(caller, 5.0)
-    assert entered == pytest.approx([10.0, 15.0, 15.0])
-
-
-async def test_a_failed_probe_opens_it_again(autojump_clock: MockClock) -> None:
+async def test_one_call_probes_and_nothing_else_starts_meanwhile(mock_clock: MockClock) -> None:
     moves: list[BreakerState] = []
-    it = breaker(moves)
-    it.failed()
-    it.failed()
-    await it.until_admits()
+    it = opened(moves)
+    mock_clock.jump(10)
+    it.enter()
+    assert it.opens_at() == inf
+    it.succeeded()
+    assert (it.opens_at(), it.failures) == (-inf, 0)
+    assert moves == ["open", "half-open", "closed"]
+
+
+async def test_a_failed_probe_opens_it_again_for_a_whole_cooldown(mock_clock: MockClock) -> None:
+    moves: list[BreakerState] = []
+    it = opened(moves)
+    mock_clock.jump(12)
     it.enter()
     it.failed()
-    await it.until_admits()
-    assert trio.current_time() == pytest.approx(20.0)
+    assert it.opens_at() == 22.0
     assert moves == ["open", "half-open", "open"]
 
 
-async def test_a_probe_that_tells_nothing_is_followed_by_another(
-    autojump_clock: MockClock,
-) -> None:
-    it = breaker()
-    it.failed()
-    it.failed()
-    await it.until_admits()
+async def test_a_probe_that_tells_nothing_is_followed_by_another(mock_clock: MockClock) -> None:
+    it = opened()
+    mock_clock.jump(10)
     it.enter()
     it.abandoned()
-    assert it.admits
+    assert it.opens_at() <= 10.0
+    it.enter()
+    assert it.opens_at() == inf
+
+
+async def test_calls_that_were_open_when_it_opened_do_not_prolong_it(
+    mock_clock: MockClock,
+) -> None:
+    it = opened()
+    mock_clock.jump(5)
+    it.failed()
+    it.abandoned()
+    assert it.opens_at() == 10.0
+
+
+async def test_an_answer_to_an_older_call_closes_it_too(mock_clock: MockClock) -> None:
+    it = opened()
+    it.succeeded()
+    assert (it.state, it.opens_at()) == ("closed", -inf)
+
+
+async def test_other_settings_count_from_the_next_failure_on(mock_clock: MockClock) -> None:
+    it = breaker(failures=5)
+    it.failed()
+    it.failed()
+    it.settings = BreakerSettings(failures=3, cooldown=60)
+    assert it.state == "closed"
+    it.failed()
+    assert it.opens_at() == 60.0

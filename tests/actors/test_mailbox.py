@@ -1,111 +1,98 @@
-"""The inbox is bounded, keeps its order, and gives back what waited when it is due."""
+"""A lease outlives its worker, and gives back what must wait."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
-from actors.mailbox import Inbox, Mailbox
-from tests.actors.fakes import envelope
-
-
-async def take_ids(inbox: Inbox, number: int) -> list[str]:
-    return [(await inbox.take()).delivery.id for _ in range(number)]
-
-
-async def test_messages_keep_their_order(autojump_clock: MockClock) -> None:
-    inbox = Inbox(10, 10)
-    for name in "abc":
-        await inbox.put(envelope(name))
-    assert await take_ids(inbox, 3) == ["a", "b", "c"]
+from actors.channel import WorkerStatus
+from actors.limits import Limits
+from actors.mailbox import Mailbox
+from tests.actors.fakes import Script
+from tests.actors.workshop import Workshop, guard
 
 
-async def test_putting_waits_while_it_is_full(autojump_clock: MockClock) -> None:
-    inbox = Inbox(1, 10)
-    await inbox.put(envelope("a"))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(inbox.put, envelope("b"))
-        await wait_all_tasks_blocked()
-        assert inbox.depth == 1
-        assert await take_ids(inbox, 2) == ["a", "b"]
-
-
-async def test_what_was_parked_comes_to_the_front_even_of_a_full_queue(
-    autojump_clock: MockClock,
-) -> None:
-    inbox = Inbox(2, 10)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(inbox.bring_back)
-        assert inbox.park(envelope("late"), 5)
-        await inbox.put(envelope("a"))
-        await inbox.put(envelope("b"))
-        await trio.sleep(6)
-        assert await take_ids(inbox, 3) == ["late", "a", "b"]
-        nursery.cancel_scope.cancel()
-
-
-async def test_the_place_for_waiting_messages_is_bounded(autojump_clock: MockClock) -> None:
-    inbox = Inbox(1, 2)
-    assert [inbox.park(envelope(name), 1) for name in "abc"] == [True, True, False]
-
-
-async def test_a_closed_inbox_is_emptied_and_then_ends_for_every_taker(
-    autojump_clock: MockClock,
-) -> None:
-    inbox, taken = Inbox(10, 10), list[str]()
-
-    async def taker() -> None:
-        with suppress(trio.EndOfChannel):
-            while True:
-                taken.append((await inbox.take()).delivery.id)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(inbox.bring_back)
-        async with trio.open_nursery() as takers:
-            await inbox.put(envelope("a"))
-            inbox.park(envelope("b"), 30)
-            inbox.close()
-            for _ in range(3):
-                takers.start_soon(taker)
-        nursery.cancel_scope.cancel()
-    assert taken == ["a", "b"]
-    assert trio.current_time() == pytest.approx(30)
-
-
-async def test_closing_releases_those_who_wait_to_put(autojump_clock: MockClock) -> None:
-    inbox = Inbox(1, 1)
-    await inbox.put(envelope("a"))
-
-    async def put() -> None:
-        with pytest.raises(trio.ClosedResourceError):
-            await inbox.put(envelope("b"))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(put)
-        await wait_all_tasks_blocked()
-        inbox.close()
-
-
-async def test_emptying_takes_everything_and_leaves_it_usable(autojump_clock: MockClock) -> None:
-    inbox = Inbox(2, 2)
-    await inbox.put(envelope("a"))
-    await inbox.put(envelope("b"))
-    inbox.park(envelope("c"), 5)
-    assert [one.delivery.id for one in inbox.empty()] == ["a", "b", "c"]
-    await inbox.put(envelope("d"))
-    await inbox.put(envelope("e"))
-    assert await take_ids(inbox, 2) == ["d", "e"]
+def workshop(parking: int = 10) -> tuple[Workshop, Mailbox]:
+    shop = Workshop(guard("p", Script(), Limits(2, timeout=10)), parking)
+    return shop, Mailbox(shop.inbox, shop.scheduler)
 
 
 async def test_a_lease_outlives_the_worker(autojump_clock: MockClock) -> None:
-    inbox = Inbox(2, 2)
-    await inbox.put(envelope("a"))
-    await inbox.put(envelope("b"))
-    mailbox = Mailbox(inbox)
-    first = await mailbox.take()
-    assert await mailbox.take() is first
+    shop, mailbox = workshop()
+    [first, _] = shop.put("a", "b")
+    job = await mailbox.take()
+    assert (job.envelope, mailbox.job, mailbox.envelope) == (first, job, first)
     mailbox.acknowledge()
-    assert (await mailbox.take()).delivery.id == "b"
+    with pytest.raises(LookupError):
+        mailbox.envelope.expire()
+    assert (await mailbox.take()).envelope.delivery.id == "b"
+
+
+async def test_what_is_given_back_is_started_again_before_fresh_ones(
+    autojump_clock: MockClock,
+) -> None:
+    shop, mailbox = workshop()
+    shop.put("a", "b")
+    job = await mailbox.take()
+    assert job.permit is not None
+    mailbox.give_permit_back(job.permit)
+    mailbox.give_back()
+    assert mailbox.job is None
+    assert (await mailbox.take()).envelope.delivery.id == "a"
+
+
+async def test_a_rest_leaves_the_worker_free(autojump_clock: MockClock) -> None:
+    shop, mailbox = workshop()
+    shop.put("a", "b")
+    await mailbox.take()
+    await mailbox.rest(20)
+    assert (trio.current_time(), shop.inbox.parked, mailbox.job) == (0, 1, None)
+    assert (await mailbox.take()).envelope.delivery.id == "b"
+
+
+async def test_without_a_place_left_the_worker_waits_and_is_not_stuck(
+    autojump_clock: MockClock,
+) -> None:
+    shop, mailbox = workshop(parking=0)
+    shop.put("a")
+    job = await mailbox.take()
+    assert job.permit is not None
+    mailbox.give_permit_back(job.permit)
+
+    async def look() -> None:
+        await trio.sleep(25)
+        assert mailbox.job is job
+        assert not mailbox.is_stuck(1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        await mailbox.rest(30)
+    assert trio.current_time() == pytest.approx(30)
+    assert (shop.inbox.parked, shop.inbox.depth, mailbox.job) == (0, 1, None)
+
+
+async def test_it_tells_what_its_worker_holds_where_and_for_how_long(
+    autojump_clock: MockClock,
+) -> None:
+    shop, mailbox = workshop()
+    assert mailbox.status(3, 5) == WorkerStatus(3, "idle")
+    mailbox.restarting = True
+    assert mailbox.status(3, 5) == WorkerStatus(3, "restarting")
+    shop.put("a")
+    await mailbox.take()
+    await trio.sleep(4)
+    assert mailbox.status(3, 5) == WorkerStatus(3, "working", "a", "p", 4.0)
+    await trio.sleep(11)
+    assert not mailbox.is_stuck(5)
+    await trio.sleep(1)
+    assert mailbox.status(3, 5) == WorkerStatus(3, "working", "a", "p", 16.0, stuck=True)
+
+
+async def test_a_worker_that_refuses_calls_nobody(autojump_clock: MockClock) -> None:
+    shop, mailbox = workshop()
+    shop.put("a")
+    shop.scheduler.refuses = True
+    await mailbox.take()
+    await trio.sleep(1000)
+    assert mailbox.status(1, 5) == WorkerStatus(1, "working", "a", None, 1000.0)

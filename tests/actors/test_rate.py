@@ -1,27 +1,16 @@
-"""Rate windows are exact in every window, fair, and free again as early as is safe."""
+"""Rate windows are exact, and free again as early as is safe."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import pytest
 import trio
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
-from actors.rate import Rate, RateLimit
-
-
-async def call(limit: RateLimit, starts: list[float], connect: float, answer: float) -> None:
-    slot = await limit.reserve()
-    try:
-        await trio.sleep(connect)
-        slot.start()
-        starts.append(trio.current_time())
-        await trio.sleep(answer)
-    finally:
-        slot.end()
+from actors.rate import Rate, RateLimit, WindowUse
+from tests.actors.waiting import Waiting
 
 
 def most_in_a_window(times: Sequence[float], per: float) -> int:
@@ -29,101 +18,132 @@ def most_in_a_window(times: Sequence[float], per: float) -> int:
     return max(sum(at <= other < at + per - 1e-9 for other in ordered) for at in ordered)
 
 
+def call_now(limit: RateLimit, number: int = 1) -> None:
+    """Calls that are answered in the moment they start."""
+    for _ in range(number):
+        slot = limit.reserve()
+        slot.start()
+        slot.end()
+
+
 async def test_a_burst_is_spread_over_windows(autojump_clock: MockClock) -> None:
-    limit, starts = RateLimit([Rate(10, 1.0)]), list[float]()
-    async with trio.open_nursery() as nursery:
-        for _ in range(45):
-            nursery.start_soon(call, limit, starts, 0.0, 0.001)
-    assert most_in_a_window(starts, 1.0) == 10
+    it = Waiting([Rate(10, 1.0)])
+    await it.calls(45, answer=0.001)
+    assert most_in_a_window(it.starts, 1.0) == 10
     assert trio.current_time() == pytest.approx(4.004, abs=0.01)
 
 
 async def test_a_slow_answer_frees_the_slot_after_the_settling_time(
     autojump_clock: MockClock,
 ) -> None:
-    limit, starts = RateLimit([Rate(1, 1.0)]), list[float]()
-    async with trio.open_nursery() as nursery:
-        for _ in range(3):
-            nursery.start_soon(call, limit, starts, 0.0, 30.0)
-    assert starts == pytest.approx([0.0, 1.04, 2.08])
+    it = Waiting([Rate(1, 1.0)])
+    await it.calls(3, answer=30.0)
+    assert it.starts == pytest.approx([0.0, 1.04, 2.08])
 
 
 async def test_several_windows_hold_together(autojump_clock: MockClock) -> None:
-    limit, starts = RateLimit([Rate(2, 1.0), Rate(3, 10.0)]), list[float]()
-    async with trio.open_nursery() as nursery:
-        for _ in range(7):
-            nursery.start_soon(call, limit, starts, 0.0, 0.0)
-    assert most_in_a_window(starts, 1.0) == 2
-    assert most_in_a_window(starts, 10.0) == 3
+    it = Waiting([Rate(2, 1.0), Rate(3, 10.0)])
+    await it.calls(7)
+    assert it.starts == pytest.approx([0, 0, 1, 10, 10, 11, 20])
 
 
-async def test_waiting_is_first_come_first_served(autojump_clock: MockClock) -> None:
-    limit, order = RateLimit([Rate(1, 1.0)]), list[int]()
-
-    async def caller(number: int) -> None:
-        slot = await limit.reserve()
-        order.append(number)
-        slot.start()
-        slot.end()
-
-    async with trio.open_nursery() as nursery:
-        for number in range(5):
-            nursery.start_soon(caller, number)
-            await wait_all_tasks_blocked()
-    assert order == [0, 1, 2, 3, 4]
-
-
-async def test_a_call_that_never_started_gives_its_slot_back(autojump_clock: MockClock) -> None:
-    limit = RateLimit([Rate(1, 60.0)])
-    slot = await limit.reserve()
-    slot.end()
-    await limit.reserve()
-    assert trio.current_time() == 0
-
-
-async def test_a_cancelled_waiter_takes_no_slot(autojump_clock: MockClock) -> None:
-    limit, starts = RateLimit([Rate(1, 1.0)]), list[float]()
-    await call(limit, starts, 0.0, 0.0)
-    with trio.move_on_after(0.5):
-        await limit.reserve()
-    await call(limit, starts, 0.0, 0.0)
-    assert starts == pytest.approx([0.0, 1.0])
+async def test_calls_that_wait_for_their_connection_hold_their_promise(
+    autojump_clock: MockClock,
+) -> None:
+    it = Waiting([Rate(2, 1.0)])
+    await it.calls(4, connect=5.0)
+    assert it.starts == pytest.approx([5, 5, 11, 11])
 
 
 async def test_no_limit_never_waits(autojump_clock: MockClock) -> None:
     limit = RateLimit([])
-    slots = [await limit.reserve() for _ in range(100)]
-    for slot in slots:
+    assert limit.opens_at() <= trio.current_time()
+    call_now(limit, 5_000)
+    assert limit.opens_at() <= trio.current_time()
+    assert not limit.use()
+
+
+async def test_a_call_that_never_started_gives_its_place_back(autojump_clock: MockClock) -> None:
+    limit = RateLimit([Rate(1, 60.0)])
+    slot = limit.reserve()
+    assert limit.opens_at() == inf
+    slot.end()
+    slot.end()
+    assert limit.opens_at() <= 0
+    assert limit.use() == [WindowUse(1, 60.0, 0)]
+
+
+async def test_nothing_is_promised_before_the_limit_opens(autojump_clock: MockClock) -> None:
+    limit = RateLimit([Rate(1, 1.0)])
+    slot = limit.reserve()
+    with pytest.raises(RuntimeError):
+        limit.reserve()
+    slot.start()
+    slot.end()
+    await trio.sleep(0.999)
+    with pytest.raises(RuntimeError):
+        limit.reserve()
+    await trio.sleep(0.001)
+    limit.reserve()
+
+
+async def test_a_slot_starts_once_and_not_after_its_end(autojump_clock: MockClock) -> None:
+    limit = RateLimit([Rate(2, 1.0)])
+    slot = limit.reserve()
+    slot.start()
+    with pytest.raises(RuntimeError):
         slot.start()
-        slot.end()
-    assert trio.current_time() == 0
+    slot.end()
+    with pytest.raises(RuntimeError):
+        slot.start()
+    assert limit.use() == [WindowUse(2, 1.0, 1)]
 
 
-calls = st.lists(
-    st.tuples(st.floats(0, 3), st.floats(0, 0.3), st.floats(0, 2)), min_size=1, max_size=40
-)
-rates = st.lists(st.builds(Rate, st.integers(1, 5), st.floats(0.1, 3)), min_size=1, max_size=3)
+async def test_only_the_first_end_is_the_answer(autojump_clock: MockClock) -> None:
+    limit = RateLimit([Rate(1, 1.0)])
+    slot = limit.reserve()
+    slot.start()
+    slot.end()
+    await trio.sleep(0.03)
+    slot.end()
+    assert limit.opens_at() == 1.0
 
 
-@given(rates=rates, calls=calls)
-@settings(max_examples=60, deadline=None)
-def test_no_window_ever_holds_more_than_its_limit(
-    rates: list[Rate], calls: list[tuple[float, float, float]]
-) -> None:
-    starts: list[float] = []
+async def test_whoever_waits_is_told_what_may_let_them_start(autojump_clock: MockClock) -> None:
+    it = Waiting([Rate(2, 1.0)])
+    slow, quick = it.limit.reserve(), it.limit.reserve()
+    assert it.changes == 0
+    slow.start()
+    quick.start()
+    assert it.changes == 2
+    quick.end()
+    assert it.changes == 3
+    await trio.sleep(2.0)
+    slow.end()  # too late to say more about its arrival than its start did
+    assert it.changes == 3
+    never = it.limit.reserve()
+    never.end()
+    assert it.changes == 4
+    it.limit.apply([Rate(3, 1.0)], None)
+    assert it.changes == 5
 
-    async def main() -> None:
-        limit = RateLimit(rates)
 
-        async def arrive(at: float, connect: float, answer: float) -> None:
-            await trio.sleep(at)
-            await call(limit, starts, connect, answer)
+async def test_use_tells_how_full_each_window_is(autojump_clock: MockClock) -> None:
+    limit = RateLimit([Rate(10, 1.0), Rate(20, 10.0)])
+    call_now(limit, 3)
+    late = limit.reserve()
+    late.start()
+    assert limit.use() == [WindowUse(10, 1.0, 4), WindowUse(20, 10.0, 4)]
+    await trio.sleep(1.02)
+    limit.reserve()
+    assert limit.use() == [WindowUse(10, 1.0, 2), WindowUse(20, 10.0, 5)]
+    await trio.sleep(0.02)
+    assert limit.use() == [WindowUse(10, 1.0, 1), WindowUse(20, 10.0, 5)]
 
-        async with trio.open_nursery() as nursery:
-            for one in calls:
-                nursery.start_soon(arrive, *one)
 
-    trio.run(main, clock=MockClock(autojump_threshold=0))
-    assert len(starts) == len(calls)
-    for rate in rates:
-        assert most_in_a_window(starts, rate.per) <= rate.limit
+async def test_a_call_that_was_given_up_may_still_be_on_its_way(autojump_clock: MockClock) -> None:
+    limit = RateLimit([Rate(1, 1.0)])
+    lost = limit.reserve()
+    lost.start()
+    lost.end(answered=False)
+    assert limit.opens_at() == pytest.approx(1.04)

@@ -2,49 +2,72 @@
 
 from __future__ import annotations
 
-import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from functools import partial
 
 from actors.turns import Turns
 
 
-async def test_calls_of_one_name_follow_each_other_and_others_do_not_wait(
-    autojump_clock: MockClock,
-) -> None:
-    turns, seen = Turns(), list[tuple[float, int]]()
+def test_a_turn_is_one_holder_s_until_it_is_given_back() -> None:
+    turns = Turns()
+    assert turns.take("a")
+    assert not turns.take("a")
+    assert turns.take("b")
+    turns.give_back("a")
+    assert turns.take("a")
 
-    async def call(number: int, name: str | None) -> None:
-        await turns.take(name)
-        seen.append((trio.current_time(), number))
-        await trio.sleep(1)
-        turns.give_back(name)
 
-    async with trio.open_nursery() as nursery:
-        for number, name in enumerate(["a", "a", "b", None, None, "a"]):
-            nursery.start_soon(call, number, name)
-            await wait_all_tasks_blocked()
-    assert seen == [(0, 0), (0, 2), (0, 3), (0, 4), (1, 1), (2, 5)]
+def test_no_name_needs_no_turn() -> None:
+    turns = Turns()
+    assert turns.take(None)
+    assert turns.take(None)
+    turns.give_back(None)
     assert len(turns) == 0
 
 
-async def test_a_cancelled_wait_leaves_nothing_behind(autojump_clock: MockClock) -> None:
+def test_who_waits_is_called_once_when_the_turn_is_free() -> None:
+    turns, called = Turns(), list[int]()
+    assert turns.take("a")
+    for number in range(3):
+        turns.when_free("a", partial(called.append, number))
+    turns.give_back("a")
+    assert called == [0, 1, 2]
+    assert turns.take("a")
+    turns.give_back("a")
+    assert called == [0, 1, 2]
+
+
+def test_those_who_wait_get_the_turn_one_after_the_other_in_their_order() -> None:
+    turns, got = Turns(), list[int]()
+
+    def want(number: int) -> None:
+        if turns.take("a"):
+            got.append(number)
+        else:
+            turns.when_free("a", partial(want, number))
+
+    for number in range(4):
+        want(number)
+    for held in range(4):
+        assert got == list(range(held + 1))
+        turns.give_back("a")
+    assert len(turns) == 0
+
+
+def test_names_do_not_wait_for_each_other() -> None:
+    turns, called = Turns(), list[str]()
+    for name in "ab":
+        assert turns.take(name)
+        turns.when_free(name, partial(called.append, name))
+    turns.give_back("b")
+    assert called == ["b"]
+
+
+def test_nothing_is_left_behind() -> None:
     turns = Turns()
-
-    async def hold() -> None:
-        await turns.take("a")
-        await trio.sleep(5)
-        turns.give_back("a")
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(hold)
-        await wait_all_tasks_blocked()
-        with trio.move_on_after(1):
-            await turns.take("a")
-        assert len(turns) == 1
-        await turns.take("a")
-        assert trio.current_time() == 5
-        turns.give_back("a")
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await turns.take("b")
+    for name in map(str, range(1000)):
+        assert turns.take(name)
+        turns.when_free(name, lambda: None)
+    assert len(turns) == 1000
+    for name in map(str, range(1000)):
+        turns.give_back(name)
     assert len(turns) == 0

@@ -1,4 +1,4 @@
-"""A directory and a journal in memory, that can be made to fail."""
+"""A directory, a journal and a post in memory, that can be made to fail."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import trio
 
+from messages.envelope import Envelope
 from messages.errors import DirectoryUnavailable, JournalUnavailable, TemplateNotFound
 from messages.model import Audience, Channel, Cursor, Document, Outcome, Page, Receipt, Recipient
 from messages.ports import Enrolment
@@ -44,10 +45,11 @@ class FakeDirectory:
 
 
 class FakeJournal:
-    """Remembers what was written; `broken` makes it refuse."""
+    """Remembers what was written, write by write; `broken` makes it refuse."""
 
     def __init__(self) -> None:
         self.broken = False
+        self.writes: list[tuple[str, int]] = []
         self.enrolled: dict[str, Enrolment] = {}
         self.closed: dict[str, Mapping[Outcome, int]] = {}
         self.receipts: list[Receipt] = []
@@ -56,13 +58,18 @@ class FakeJournal:
         if self.broken:
             raise JournalUnavailable("broken")
 
-    async def open(self, dispatch_id: str, channels: Sequence[Channel]) -> None:
-        await trio.lowlevel.checkpoint()
-        self._write()
+    async def open(
+        self, dispatch_id: str, channels: Sequence[Channel], rows: Sequence[Enrolment] = ()
+    ) -> Sequence[bool]:
+        return await self._enrol("open", rows)
 
     async def enrol(self, dispatch_id: str, rows: Sequence[Enrolment]) -> Sequence[bool]:
+        return await self._enrol("enrol", rows)
+
+    async def _enrol(self, name: str, rows: Sequence[Enrolment]) -> Sequence[bool]:
         await trio.lowlevel.checkpoint()
         self._write()
+        self.writes.append((name, len(rows)))
         new = []
         for row in rows:
             name = f"{row.channel}/{row.key}"
@@ -77,3 +84,32 @@ class FakeJournal:
         await trio.lowlevel.checkpoint()
         self._write()
         self.closed[dispatch_id] = counts
+
+
+class FakePost:
+    """Has room for `space` deliveries at a time and sends them at once; `full` makes it wait."""
+
+    def __init__(self) -> None:
+        self.space = 100
+        self.full = False
+        self.holds = False
+        self.envelopes: list[Envelope] = []
+        self.slices: list[tuple[Channel, int]] = []
+
+    @property
+    def posted(self) -> list[str]:
+        return [one.delivery.user_id for one in self.envelopes]
+
+    async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
+        await trio.lowlevel.checkpoint()
+        while self.full and trio.current_time() < until:
+            await trio.sleep(min(1.0, until - trio.current_time()))
+        return self.space
+
+    def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:
+        assert envelopes
+        self.slices.append((channel, len(envelopes)))
+        self.envelopes += envelopes
+        if not self.holds:
+            for envelope in envelopes:
+                envelope.end("sent", "accepted")

@@ -1,0 +1,66 @@
+"""Durations as people write them (`500ms`, `30s`, `1m`, `24h`, `30d`), in seconds."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+PATTERN: Final = r"^[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h|d)$"
+_DURATION: Final = re.compile(PATTERN)
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST_DAYS: Final = 3650
+_MANY: Final = 1e6  # seconds whose milliseconds have more digits than a duration may have
+_ALLOWED: Final = 'a duration such as "500ms", "30s", "1m", "24h" or "30d"'
+
+
+def seconds(value: object) -> float:
+    """The seconds of a duration, zero included; `0` needs no unit.
+
+    Raises:
+        ValueError: With what is allowed, if it is none or longer than ten years.
+    """
+    if value == "0" or (value == 0 and not isinstance(value, bool)):
+        return 0.0
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(_ALLOWED)
+    unit = match[2]
+    amount = float(match[0].removesuffix(unit)) * _UNITS[unit]
+    if amount > _LONGEST_DAYS * _UNITS["d"]:
+        raise ValueError(f"{_ALLOWED}, at most {_LONGEST_DAYS}d")
+    return amount
+
+
+def some_seconds(value: object) -> float:
+    """The seconds of a duration above zero.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    amount = seconds(value)
+    if amount == 0.0:
+        raise ValueError(f"{_ALLOWED}, above zero")
+    return amount
+
+
+def unbounded(amount: float) -> float:
+    """The same, with zero as endless: for waits where `0` means for ever."""
+    return amount or math.inf
+
+
+def written(amount: float) -> str:
+    """Seconds as a person would write them: the largest unit that gives a whole number.
+
+    `seconds` reads it again, to the microsecond or, from a million seconds on, to the millisecond.
+    """
+    for unit in ("d", "h", "m", "s"):
+        if amount >= _UNITS[unit] and amount % _UNITS[unit] == 0.0:
+            return f"{amount / _UNITS[unit]:.0f}{unit}"
+    if amount >= _MANY:
+        return f"{_short(amount)}s"
+    return f"{_short(amount * 1000)}ms" if amount else "0"
+
+
+def _short(amount: float) -> str:
+    return f"{amount:.3f}".rstrip("0").rstrip(".")

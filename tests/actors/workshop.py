@@ -1,0 +1,88 @@
+"""The workers of one channel without a supervisor: nothing looks twice, so a lost wake-up shows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from math import inf
+
+import trio
+
+from actors.guard import Guard
+from actors.inbox import Inbox
+from actors.limits import Limits
+from actors.mailbox import Mailbox
+from actors.route import Choice, Route
+from actors.scheduler import Scheduler
+from actors.timekeeper import Timekeeper
+from actors.worker import Desk, work
+from messages.envelope import Envelope
+from messages.model import Channel, Priority
+from providers.ports import Provider
+from tests.actors.fakes import Answers, envelope, ignore
+
+
+def guard(name: str, provider: Provider, limits: Limits | None = None) -> Guard:
+    """A guard that draws the longest waits."""
+    return Guard(name, provider, limits or Limits(), ignore, draw=lambda: 1.0)
+
+
+def route(*guards: Guard) -> Route:
+    return Route([Choice(one) for one in guards])
+
+
+class Workshop(Answers):
+    """A channel's inbox, its scheduler and its workers, and the answers that they give."""
+
+    def __init__(self, of: Route | Guard, parking: int = 1000, channel: Channel = "sms") -> None:
+        super().__init__()
+        self.route = of if isinstance(of, Route) else route(of)
+        self.channel = channel
+        self.inbox = Inbox(2000, parking)
+        self.scheduler = Scheduler(self.inbox, self.route)
+        self.desk = Desk(self.route, Timekeeper(), self._refuse)
+        self.workers: list[Mailbox] = []
+
+    def _refuse(self, envelope: Envelope) -> None:
+        envelope.end("failed", "channel-down")
+
+    def put(
+        self,
+        *names: str,
+        dispatch: str = "dispatch",
+        address: str = "+390000000",
+        priority: Priority = "normal",
+        expires_at: float = inf,
+    ) -> list[Envelope]:
+        envelopes = [
+            envelope(
+                name,
+                self.reply,
+                self.channel,
+                dispatch=dispatch,
+                address=address,
+                priority=priority,
+                expires_at=expires_at,
+            )
+            for name in names
+        ]
+        self.inbox.put(envelopes)
+        self.scheduler.tell()
+        return envelopes
+
+    def close(self) -> None:
+        self.inbox.close()
+        self.scheduler.tell()
+
+    @asynccontextmanager
+    async def running(self, workers: int | None = None) -> AsyncGenerator[None]:
+        """So many workers around the body, as many as calls may be open; drained after it."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.desk.timekeeper.run)
+            async with trio.open_nursery() as hall:
+                for _ in range(self.route.workers if workers is None else workers):
+                    self.workers.append(Mailbox(self.inbox, self.scheduler))
+                    hall.start_soon(work, self.workers[-1], self.desk)
+                yield
+                self.close()
+            nursery.cancel_scope.cancel()

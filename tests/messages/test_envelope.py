@@ -1,0 +1,74 @@
+"""An envelope is answered once, and a doubt is only dispelled by an acceptance."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from messages.envelope import Envelope
+from messages.model import Delivery, Outcome, Receipt, TextContent
+
+DELIVERY = Delivery("id", "d", "sms", "user/u", "u", "+390000", "Shop", TextContent("hello"))
+
+
+def envelope(receipts: list[Receipt]) -> Envelope:
+    return Envelope(DELIVERY, receipts.append)
+
+
+def test_the_receipt_says_what_became_of_which_delivery() -> None:
+    receipts: list[Receipt] = []
+    one = envelope(receipts)
+    one.attempts = 3
+    one.end("sent", "accepted", provider="p", message_id="m")
+    assert receipts == [
+        Receipt("id", "d", "sms", "user/u", "u", "sent", "accepted", "", "p", 3, "m"),
+    ]
+    assert one.answered
+
+
+def test_the_first_answer_counts() -> None:
+    receipts: list[Receipt] = []
+    one = envelope(receipts)
+    one.end("failed", "rejected", "no")
+    one.end("sent", "accepted")
+    one.expire()
+    assert [receipt.outcome for receipt in receipts] == ["failed"]
+
+
+@pytest.mark.parametrize("outcome", sorted(set(get_args(Outcome)) - {"pending", "skipped"}))
+def test_after_an_unanswered_attempt_it_is_sent_or_in_doubt(outcome: Outcome) -> None:
+    receipts: list[Receipt] = []
+    one = envelope(receipts)
+    one.in_doubt = True
+    one.end(outcome, "unknown-outcome" if outcome == "in-doubt" else "rejected", "no", "p")
+    [receipt] = receipts
+    assert receipt.outcome == ("sent" if outcome == "sent" else "in-doubt")
+    assert receipt.is_failure == (outcome != "sent")
+    if outcome not in {"sent", "in-doubt"}:
+        assert receipt.reason == "unknown-outcome"
+        assert receipt.error == ("Outcome unknown: an earlier attempt was never answered; then no")
+
+
+def test_an_expired_one_names_who_tried_it_last() -> None:
+    receipts: list[Receipt] = []
+    one = envelope(receipts)
+    one.at = "p"
+    one.expire()
+    [receipt] = receipts
+    assert (receipt.outcome, receipt.reason, receipt.provider) == ("expired", "expired", "p")
+    assert receipt.error == "Expired before it could be sent"
+
+
+def test_what_may_have_been_sent_does_not_end_as_expired() -> None:
+    receipts: list[Receipt] = []
+    one = envelope(receipts)
+    one.in_doubt = True
+    one.expire()
+    assert [(one.outcome, one.reason) for one in receipts] == [("in-doubt", "unknown-outcome")]
+
+
+def test_it_shows_no_address_and_no_text() -> None:
+    shown = repr(envelope([]))
+    assert "+390000" not in shown
+    assert "hello" not in shown
