@@ -7,40 +7,41 @@ Outcomes nobody waits for linger a moment for company.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import trio
 
 from messages.errors import JournalUnavailable
 from messages.model import Channel, Outcome, Receipt
 from messages.ports import Enrolment
-from stores.sqlite import connect, transaction
+from stores.sqlite import connect
+from stores.sqlite_journal_rows import (
+    close_dispatch,
+    enrol,
+    find_dispatch,
+    open_dispatch,
+    record,
+)
 
-T = TypeVar("T")
 MOST_A_COMMIT: Final = 500
 
 LINGER: Final = 0.02
 """Seconds that outcomes wait for a commit that somebody waits for."""
 
-_ENROL: Final = (
-    "INSERT INTO delivery (dispatch, channel, key, user_id, outcome, created_at)"
-    " VALUES (?, ?, ?, ?, 'pending', ?) ON CONFLICT DO NOTHING"
-)
-_RECORD: Final = (
-    "UPDATE delivery SET outcome = ?, reason = ?, error = ?, provider = ?,"
-    " provider_message_id = ?, attempts = ?, ended_at = ?"
-    " WHERE dispatch = ? AND channel = ? AND key = ?"
-)
+
+COMPANY: Final = 0.001
+"""Seconds that a commit waits for others when the one before had several waiting for it."""
 
 
 class _Mark(Enum):
@@ -50,20 +51,21 @@ class _Mark(Enum):
     END = auto()
 
 
-class _Write(Generic[T]):
-    """Something to do in the writer's next transaction, and somebody who waits for it."""
+@dataclass(eq=False, slots=True)
+class _Write:
+    """Something for the writer's next commit, and somebody who waits for it.
 
-    def __init__(self, run: Callable[[sqlite3.Connection], T]) -> None:
-        self.run = run
-        self.done = trio.Event()
-        self.result: list[T] = []
-        self.error: Exception | None = None
+    With channels it opens its dispatch, with counts it closes it. One with counts can wait a
+    moment for company: the dispatch was answered already.
+    """
 
-    def perform(self, connection: sqlite3.Connection) -> None:
-        self.result = [self.run(connection)]
-
-    def fail(self, error: Exception) -> None:
-        self.error = error
+    dispatch_id: str
+    channels: Sequence[Channel] | None = None
+    rows: Sequence[Enrolment] = ()
+    counts: Mapping[Outcome, int] | None = None
+    new: Sequence[bool] = ()
+    failed: bool = False
+    done: trio.Event = field(default_factory=trio.Event)
 
 
 class SqliteJournal:
@@ -71,10 +73,10 @@ class SqliteJournal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue: SimpleQueue[_Write[object] | _Mark] = SimpleQueue()
+        self._queue: SimpleQueue[_Write | _Mark] = SimpleQueue()
         self._receipts: deque[Receipt] = deque()
-        self._numbers: dict[str, int] = {}
         self._broken: str | None = None
+        self._crowded = False
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -97,15 +99,15 @@ class SqliteJournal:
         """Whether the last commit went through."""
         return self._broken is None
 
-    async def open(self, dispatch_id: str, channels: Sequence[Channel]) -> None:
+    async def open(
+        self, dispatch_id: str, channels: Sequence[Channel], rows: Sequence[Enrolment] = ()
+    ) -> Sequence[bool]:
         """See the port."""
-        row = (dispatch_id, ",".join(channels), _now())
-        await self._do(lambda c: _open(c, row))
+        return await self._durably(_Write(dispatch_id, channels=channels, rows=rows))
 
     async def enrol(self, dispatch_id: str, rows: Sequence[Enrolment]) -> Sequence[bool]:
         """See the port."""
-        now = _now()
-        return await self._do(lambda c: _enrol(c, self._number(c, dispatch_id), rows, now))
+        return await self._durably(_Write(dispatch_id, rows=rows))
 
     def record(self, receipt: Receipt) -> None:
         """See the port."""
@@ -117,28 +119,21 @@ class SqliteJournal:
 
     async def close(self, dispatch_id: str, counts: Mapping[Outcome, int]) -> None:
         """See the port."""
-        row = (_now(), json.dumps(counts), dispatch_id)
-        await self._do(lambda c: _close(c, row))
-        self._numbers.pop(dispatch_id, None)
+        await self._durably(_Write(dispatch_id, counts=counts))
 
-    def _number(self, connection: sqlite3.Connection, dispatch_id: str) -> int:
-        """The number of an open dispatch; looked up once."""
-        number = self._numbers.get(dispatch_id)
-        if number is None:
-            query = "SELECT number FROM dispatch WHERE id = ?"
-            (number,) = connection.execute(query, (dispatch_id,)).fetchone()
-            self._numbers[dispatch_id] = number
-        return number
+    async def flush(self) -> None:
+        """Make all that was handed over durable. Raises JournalUnavailable."""
+        await self._durably(_Write(""))
 
-    async def _do(self, run: Callable[[sqlite3.Connection], T]) -> T:
-        write: _Write[T] = _Write(run)
-        self._queue.put(write)  # type: ignore[arg-type]  # the writer never looks at the result
+    async def _durably(self, write: _Write) -> Sequence[bool]:
+        self._queue.put(write)
         await write.done.wait()
-        if write.error is not None:
+        if write.failed:
             raise JournalUnavailable("The journal cannot be written")
-        return write.result[0]
+        return write.new
 
     def _write_all(self, connection: sqlite3.Connection, token: trio.lowlevel.TrioToken) -> None:
+        ledger = _Ledger(connection)
         taken: list[Receipt] = []  # kept until a commit has them
         going_on = True
         while going_on:
@@ -147,87 +142,102 @@ class SqliteJournal:
             while self._receipts:
                 taken.append(self._receipts.popleft())
             writes = [item for item in batch if isinstance(item, _Write)]
-            if self._commit(connection, taken, writes):
+            if self._commit(ledger, taken, writes):
                 taken = []
             if writes:
                 token.run_sync_soon(_wake, writes)
         connection.close()
 
-    def _next_batch(self) -> list[_Write[object] | _Mark]:
+    def _next_batch(self) -> list[_Write | _Mark]:
         batch = [self._queue.get()]
         with suppress(Empty):
-            if batch[0] is _Mark.OUTCOMES:
-                batch.append(self._queue.get(timeout=LINGER))
+            until = time.monotonic() + LINGER
+            while _is_patient(batch[-1]):
+                batch.append(self._queue.get(timeout=max(0.0, until - time.monotonic())))
+            if self._crowded:
+                time.sleep(COMPANY)
             while len(batch) < MOST_A_COMMIT:
                 batch.append(self._queue.get_nowait())
+        self._crowded = sum(not _is_patient(item) for item in batch) > 1
         return batch
 
     def _commit(
-        self,
-        connection: sqlite3.Connection,
-        receipts: Sequence[Receipt],
-        writes: Sequence[_Write[object]],
+        self, ledger: _Ledger, receipts: Sequence[Receipt], writes: Sequence[_Write]
     ) -> bool:
         try:
-            with transaction(connection):
-                self._write_outcomes(connection, receipts)
-                for write in writes:
-                    write.perform(connection)
+            ledger.commit(receipts, writes)
         except Exception as error:  # a writer that died would leave everybody waiting
             self._broken = str(error)
             for write in writes:
-                write.fail(error)
+                write.failed = True
             return False
         self._broken = None
         return True
 
-    def _write_outcomes(self, connection: sqlite3.Connection, receipts: Sequence[Receipt]) -> None:
-        now = _now()
-        connection.executemany(
-            _RECORD,
-            [
-                (
-                    one.outcome,
-                    one.reason,
-                    one.error or None,
-                    one.provider,
-                    one.provider_message_id,
-                    one.attempts,
-                    now,
-                    self._number(connection, one.dispatch_id),
-                    one.channel,
-                    one.key,
-                )
-                for one in receipts
-            ],
-        )
+
+class _Ledger:
+    """Makes commits of what the writer took, and knows the numbers of the open dispatches."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        # sqlite3 begins and ends transactions in one step where a statement takes the GIL five
+        # times; IMMEDIATE, for a transaction that only then wants to write may not wait.
+        connection.isolation_level = "IMMEDIATE"
+        self._numbers: dict[str, int] = {}
+
+    def commit(self, receipts: Sequence[Receipt], writes: Sequence[_Write]) -> None:
+        """All of it or nothing, but rows of a dispatch that nobody opened fail by themselves."""
+        now = time.time_ns() // 1_000_000
+        try:
+            with self._connection:
+                self._write(receipts, writes, now)
+        except BaseException:
+            self._numbers.clear()  # some may be of dispatches that were taken back
+            raise
+        for write in writes:
+            if write.counts is not None:
+                self._numbers.pop(write.dispatch_id, None)
+
+    def _write(self, receipts: Sequence[Receipt], writes: Sequence[_Write], now: int) -> None:
+        connection = self._connection
+        record(connection, [(self._number(one.dispatch_id), one) for one in receipts], now)
+        for write in writes:
+            if write.channels is not None:
+                number = open_dispatch(connection, write.dispatch_id, write.channels, now)
+                if number is not None:
+                    self._numbers[write.dispatch_id] = number
+        self._enrol([write for write in writes if write.rows], now)
+        for write in writes:
+            if write.counts is not None:
+                close_dispatch(connection, write.dispatch_id, write.counts, now)
+
+    def _enrol(self, writes: Sequence[_Write], now: int) -> None:
+        rows: list[tuple[int, Enrolment]] = []
+        for write in writes:
+            number = self._number(write.dispatch_id)
+            write.failed = not number
+            if number:
+                rows += [(number, row) for row in write.rows]
+        new = iter(enrol(self._connection, rows, now))
+        for write in writes:
+            if not write.failed:
+                write.new = list(islice(new, len(write.rows)))
+
+    def _number(self, dispatch_id: str) -> int:
+        """The number of a dispatch, looked up once; 0 when nobody opened it."""
+        number = self._numbers.get(dispatch_id)
+        if number is None:
+            number = find_dispatch(self._connection, dispatch_id)
+            if number:
+                self._numbers[dispatch_id] = number
+        return number
 
 
-def _open(connection: sqlite3.Connection, row: tuple[str, str, int]) -> None:
-    connection.execute(
-        "INSERT INTO dispatch (id, channels, state, created_at)"
-        " VALUES (?, ?, 'running', ?) ON CONFLICT DO NOTHING",
-        row,
-    )
+def _is_patient(item: _Write | _Mark) -> bool:
+    """Whether nobody waits for it who is in a hurry."""
+    return item.counts is not None if isinstance(item, _Write) else item is _Mark.OUTCOMES
 
 
-def _enrol(
-    connection: sqlite3.Connection, number: int, rows: Sequence[Enrolment], now: int
-) -> list[bool]:
-    values = ((number, row.channel, row.key, row.user_id, now) for row in rows)
-    return [connection.execute(_ENROL, value).rowcount == 1 for value in values]
-
-
-def _close(connection: sqlite3.Connection, row: tuple[int, str, str]) -> None:
-    connection.execute(
-        "UPDATE dispatch SET state = 'done', ended_at = ?, counts = ? WHERE id = ?", row
-    )
-
-
-def _wake(writes: Sequence[_Write[object]]) -> None:
+def _wake(writes: Iterable[_Write]) -> None:
     for write in writes:
         write.done.set()
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,10 +21,14 @@ T = TypeVar("T")
 
 
 class SqliteRecords:
-    """Implements `messages.ports.Records`, beside the writer and never in its way."""
+    """Implements `messages.ports.Records`, beside the writer and never in its way.
 
-    def __init__(self, path: Path) -> None:
+    `flush` makes durable what was handed over: a caller may ask for what was just answered.
+    """
+
+    def __init__(self, path: Path, flush: Callable[[], Awaitable[None]]) -> None:
         self._connection = connect(path)
+        self._flush = flush
         self._limiter = trio.CapacityLimiter(1)
 
     def close(self) -> None:
@@ -42,6 +47,8 @@ class SqliteRecords:
         return await self._read(lambda c: _deliveries(c, dispatch_id, wanted, after, limit))
 
     async def _read(self, run: Callable[[sqlite3.Connection], T]) -> T:
+        with suppress(JournalUnavailable):  # what was durable before can still be told
+            await self._flush()
         try:
             return await trio.to_thread.run_sync(run, self._connection, limiter=self._limiter)
         except sqlite3.Error as error:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
-from messages.errors import TemplateNotFound
+from messages.errors import DirectoryUnavailable, TemplateNotFound
 from messages.model import Audience, Cursor, Document, Recipient, UserFields
 from stores.sqlite import open_store
 from stores.sqlite_directory import (
     PAGE,
+    SMALL_PAGE,
     SqliteDirectory,
     import_documents,
     index_users,
@@ -79,6 +81,19 @@ async def test_a_list_and_a_cluster_follow_each_other(tmp_path: Path) -> None:
     assert len(found) == 1 + len(MANY) // 2
 
 
+async def test_an_id_of_odd_characters_is_that_id_and_no_other(tmp_path: Path) -> None:
+    odd = ["a", "a\0", "a\0b", "0", "'", '"\\', "\u20ac \U0001f514", "long" * 10_000]
+    users: list[Document] = [{"_id": key, "code": key, "clusters": "c"} for key in odd]
+    for fields in (UserFields(), UserFields(id="code")):
+        (tmp_path / fields.id).mkdir()
+        async with directory(tmp_path / fields.id, users, fields=fields) as it:
+            found, missing = await everybody(it, Audience([*odd, "a\0c", "\0"]))
+            assert [(one.user_id, one.key) for one in found] == [(key, key) for key in odd]
+            assert missing == ["a\0c", "\0"]
+            found, _ = await everybody(it, Audience((), ["c"]))
+            assert [one.key for one in found] == sorted(odd)
+
+
 async def test_only_public_users_are_there(tmp_path: Path) -> None:
     users: list[Document] = [
         {"_id": "draft", "__STATE__": "DRAFT", "clusters": "c"},
@@ -133,6 +148,54 @@ async def test_a_template_is_found_by_its_id(tmp_path: Path) -> None:
         for name in ("d", "none"):
             with pytest.raises(TemplateNotFound, match=name):
                 await it.template(name)
+
+
+async def test_what_is_small_is_read_without_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[object] = []
+    run_sync = trio.to_thread.run_sync
+
+    async def counted(
+        run: Callable[..., object], *values: object, limiter: trio.CapacityLimiter
+    ) -> object:
+        threads.append(run)
+        return await run_sync(run, *values, limiter=limiter)
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", counted)
+    ids = [str(user["_id"]) for user in MANY]
+    async with directory(tmp_path, MANY, [{"_id": "t"}]) as it:
+        await it.template("t")
+        await it.check()
+        small = await it.page(Audience(ids[:SMALL_PAGE], ["odd"]), Cursor())
+        assert not threads
+        assert len(small.recipients) == SMALL_PAGE
+        assert small.next is not None
+        await it.page(Audience(ids[: SMALL_PAGE + 1]), Cursor())
+        await it.page(Audience(ids[:SMALL_PAGE], ["odd"]), small.next)
+        assert len(threads) == 2
+
+
+async def test_what_cannot_be_read_at_once_is_read_by_who_may_wait(tmp_path: Path) -> None:
+    async with directory(tmp_path, MANY, [{"_id": "t"}]) as it:
+        it._inline.close()  # as good as locked: it answers with an error
+        assert (await it.template("t"))["_id"] == "t"
+        assert await everybody(it, Audience(["u0001"])) != ([], [])
+
+
+async def test_a_store_that_cannot_be_read_is_unavailable(tmp_path: Path) -> None:
+    async with directory(tmp_path, MANY, [{"_id": "t"}]) as it:
+        connection = open_store(tmp_path / "store.db")
+        for table in ("user", "template"):
+            connection.execute(f"ALTER TABLE {table} RENAME TO hidden_{table}")
+        connection.close()
+        with pytest.raises(DirectoryUnavailable, match="no such table"):
+            await it.template("t")
+        with pytest.raises(DirectoryUnavailable):
+            await it.check()
+        for audience in (Audience(["u0001"]), Audience((), ["odd"])):
+            with pytest.raises(DirectoryUnavailable):
+                await it.page(audience, Cursor())
 
 
 def test_documents_get_an_id_and_a_state_and_are_replaced_by_their_id(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,13 @@ def receipt(identity: str) -> Receipt:
     )
 
 
+ODD_TEXTS = ("", "\0", "a\0b", "a", "0", "'", '"\\', "\u20ac \U0001f514", "\ufffe", "long" * 30_000)
+
+
+def outcomes(path: Path) -> set[tuple[object, ...]]:
+    return set(rows(path, "SELECT channel, key, outcome FROM delivery"))
+
+
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
     connection = connect(path)
     found = connection.execute(query).fetchall()
@@ -51,7 +59,8 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 
 async def test_a_dispatch_is_written_from_beginning_to_end(path: Path) -> None:
-    journal, records = SqliteJournal(path), SqliteRecords(path)
+    journal = SqliteJournal(path)
+    records = SqliteRecords(path, journal.flush)
     async with journal.running():
         await journal.open("d", ["sms", "email"])
         assert await journal.enrol("d", [enrolment("a"), enrolment("b")]) == [True, True]
@@ -87,6 +96,89 @@ async def test_a_repeated_enrolment_is_known(path: Path) -> None:
         ]
         await journal.open("other", ["sms"])
         assert await journal.enrol("other", [enrolment("a")]) == [True]
+
+
+async def test_a_dispatch_is_opened_with_its_first_deliveries_in_one_write(path: Path) -> None:
+    journal = SqliteJournal(path)
+    first = [enrolment("a"), replace(enrolment("a"), channel="email"), enrolment("a")]
+    async with journal.running():
+        assert await journal.open("d", ["sms", "email"], first) == [True, True, False]
+        assert outcomes(path) == {("sms", "user/a", "pending"), ("email", "user/a", "pending")}
+        assert not await journal.open("empty", ["sms"])
+        assert await journal.open("d", ["sms"], [enrolment("b"), enrolment("a")]) == [True, False]
+        assert await journal.enrol("d", [enrolment("b"), enrolment("c")]) == [False, True]
+    assert rows(path, "SELECT id, channels FROM dispatch") == [("d", "sms,email"), ("empty", "sms")]
+
+
+async def test_many_rows_are_all_written_and_the_known_ones_told(path: Path) -> None:
+    journal = SqliteJournal(path)
+    names = [f"n{number}" for number in range(1500)]
+    async with journal.running():
+        await journal.open("d", ["sms"], [enrolment("n3"), enrolment("n1400")])
+        new = await journal.enrol("d", [enrolment(name) for name in names])
+    assert [number for number, is_new in enumerate(new) if not is_new] == [3, 1400]
+    assert rows(path, "SELECT count(*) FROM delivery") == [(1500,)]
+
+
+async def test_whatever_text_names_a_delivery_finds_it_again(path: Path) -> None:
+    journal = SqliteJournal(path)
+    all_rows = [Enrolment("sms", text, text) for text in ODD_TEXTS]
+    async with journal.running():
+        assert await journal.open("d", ["sms"], all_rows) == [True] * len(ODD_TEXTS)
+        assert await journal.enrol("d", all_rows) == [False] * len(ODD_TEXTS)
+        for text in ODD_TEXTS:
+            one = replace(receipt(""), key=text, error=text, provider_message_id=text)
+            journal.record(one)
+    found = rows(path, "SELECT key, user_id, error, provider_message_id, outcome FROM delivery")
+    assert set(found) == {(text, text, text or None, text or None, "sent") for text in ODD_TEXTS}
+
+
+async def test_half_a_character_from_a_provider_is_replaced(path: Path) -> None:
+    journal = SqliteJournal(path)
+    async with journal.running():
+        await journal.open("d", ["sms"], [enrolment("a"), enrolment("b")])
+        journal.record(replace(receipt("a"), error="no \ud83d", provider_message_id="\udc00"))
+        journal.record(receipt("b"))
+        await journal.close("d", {"sent": 2})
+        assert journal.is_working
+    found = rows(path, "SELECT error, provider_message_id FROM delivery ORDER BY key")
+    assert found == [("no ?", "?"), (None, "m-1")]
+
+
+async def test_each_outcome_of_a_commit_goes_to_its_delivery(path: Path) -> None:
+    journal = SqliteJournal(path)
+    receipts = [
+        receipt("a"),
+        replace(receipt("b"), outcome="failed", reason="rejected", error="no", attempts=5),
+        replace(receipt("c"), provider="q", provider_message_id=None),
+        replace(receipt("a"), dispatch_id="e", channel="email", error="odd"),
+    ]
+    async with journal.running():
+        await journal.open("d", ["sms"], [enrolment(name) for name in "abc"])
+        await journal.open("e", ["email"], [replace(enrolment("a"), channel="email")])
+        for one in receipts:
+            journal.record(one)
+    query = (
+        "SELECT d.id, channel, key, outcome, reason, error, provider, provider_message_id, attempts"
+        " FROM delivery JOIN dispatch AS d ON d.number = dispatch"
+    )
+    assert set(rows(path, query)) == {
+        ("d", "sms", "user/a", "sent", "accepted", None, "p", "m-1", 2),
+        ("d", "sms", "user/b", "failed", "rejected", "no", "p", "m-1", 5),
+        ("d", "sms", "user/c", "sent", "accepted", None, "q", None, 2),
+        ("e", "email", "user/a", "sent", "accepted", "odd", "p", "m-1", 2),
+    }
+
+
+async def test_an_outcome_without_its_delivery_or_dispatch_harms_no_other(path: Path) -> None:
+    journal = SqliteJournal(path)
+    async with journal.running():
+        await journal.open("d", ["sms"], [enrolment("a")])
+        journal.record(replace(receipt("a"), dispatch_id="nobody"))
+        journal.record(receipt("nobody"))
+        journal.record(receipt("a"))
+        await journal.close("d", {"sent": 1})
+    assert outcomes(path) == {("sms", "user/a", "sent")}
 
 
 async def test_outcomes_are_durable_with_the_next_awaited_write(path: Path) -> None:
@@ -131,6 +223,40 @@ async def test_a_write_for_an_unknown_dispatch_fails_and_nobody_hangs(path: Path
             await journal.enrol("nobody", [enrolment("a")])
         await journal.open("d", ["sms"])
         assert await journal.enrol("d", [enrolment("a")]) == [True]
+
+
+async def test_such_a_write_fails_alone(path: Path) -> None:
+    journal = SqliteJournal(path)
+
+    async def enrols_for_nobody() -> None:
+        with pytest.raises(JournalUnavailable):
+            await journal.enrol("nobody", [enrolment("a")])
+
+    async with journal.running():
+        await journal.open("d", ["sms"])
+        async with trio.open_nursery() as nursery:
+            for name in "abc":
+                nursery.start_soon(enrols_for_nobody)
+                nursery.start_soon(journal.enrol, "d", [enrolment(name)])
+        assert journal.is_working
+    assert rows(path, "SELECT count(*) FROM delivery") == [(3,)]
+
+
+async def test_a_dispatch_whose_opening_failed_was_never_opened(path: Path) -> None:
+    journal = SqliteJournal(path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    async with journal.running():
+        connection.execute("ALTER TABLE delivery RENAME TO hidden")
+        with pytest.raises(JournalUnavailable):
+            await journal.open("d", ["sms"], [enrolment("a")])
+        connection.execute("ALTER TABLE hidden RENAME TO delivery")
+        await journal.open("other", ["sms"])  # and takes the number that was taken back
+        with pytest.raises(JournalUnavailable):
+            await journal.enrol("d", [enrolment("a")])
+        assert await journal.open("d", ["sms"], [enrolment("a")]) == [True]
+    connection.close()
+    query = "SELECT d.id FROM delivery JOIN dispatch AS d ON d.number = dispatch"
+    assert rows(path, query) == [("d",)]
 
 
 async def test_waiting_tasks_are_committed_together(path: Path) -> None:
