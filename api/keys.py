@@ -1,0 +1,113 @@
+"""API keys: what one is, how a new one is drawn, and who in a ring of them shows a valid one.
+
+A key is `<id>.<secret>`. The secret is 256 random bits in base64url, so no dictionary finds it and
+one SHA-256 over salt and secret keeps it; a slow hash would only slow down requests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+
+Scope = Literal["send", "read", "operate"]
+
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+SALT_BYTES: Final = 16
+HASH_BYTES: Final = 32
+ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+NOBODY: Final = ("anonymous", "loopback")
+"""What callers without a key are called, so no key may be."""
+
+_SECRET_BYTES: Final = 32
+_TOKEN: Final = re.compile(rf"({ID.pattern})\.([A-Za-z0-9_-]{{43}})")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is kept of a key. `expires_at` is in seconds since 1970; None is never."""
+
+    id: str
+    scopes: frozenset[Scope]
+    salt: bytes = field(repr=False)
+    hash: bytes = field(repr=False)
+    expires_at: float | None = None
+
+    @property
+    def sorted_scopes(self) -> list[Scope]:
+        """Its scopes in the order in which they are always told."""
+        return [scope for scope in SCOPES if scope in self.scopes]
+
+    def may(self, scope: Scope) -> bool:
+        """Whether it opens routes of this scope: `operate` includes `read`."""
+        return scope in self.scopes or (scope == "read" and "operate" in self.scopes)
+
+    def has_expired(self, now: float) -> bool:
+        """Whether its time is over at this moment, in seconds since 1970."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+def draw_key(
+    key_id: str | None, scopes: Iterable[Scope], expires_at: float | None = None
+) -> tuple[str, ApiKey]:
+    """A new key as its owner sends it, and what is kept of it. Without an id it draws one."""
+    key_id = key_id or secrets.token_hex(4)
+    secret, salt = secrets.token_urlsafe(_SECRET_BYTES), secrets.token_bytes(SALT_BYTES)
+    kept = ApiKey(key_id, frozenset(scopes), salt, salted_hash(salt, secret), expires_at)
+    return f"{key_id}.{secret}", kept
+
+
+def salted_hash(salt: bytes, secret: str) -> bytes:
+    """SHA-256 over the salt and the secret's text."""
+    return hashlib.sha256(salt + secret.encode("ascii")).digest()
+
+
+class KeyRing:
+    """The keys that are valid now; may be exchanged while requests come in."""
+
+    def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
+        self._keys = _by_id(keys)
+        # An unknown id is compared with this one, which no secret opens.
+        self._dummy = ApiKey("", frozenset(), bytes(SALT_BYTES), bytes(HASH_BYTES))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no keys are configured, so that none are asked for."""
+        return not self._keys
+
+    def replace(self, keys: Iterable[ApiKey]) -> None:
+        """Put others in the place of all keys, for the next request on.
+
+        Raises:
+            ValueError: Two have one id, or none is left: that would open what was locked.
+        """
+        replaced = _by_id(keys)
+        if self._keys and not replaced:
+            raise ValueError("no key is left; a service that began with keys goes on with keys")
+        self._keys = replaced
+
+    def find(self, token: str) -> ApiKey | None:
+        """The key that a caller shows, expired or not; None if there is no such key.
+
+        An unknown id takes the same work as a wrong secret, and no comparison ends early.
+        """
+        match = _TOKEN.fullmatch(token)
+        if match is None:
+            return None
+        known = self._keys.get(match[1])
+        key = known or self._dummy
+        is_right = hmac.compare_digest(salted_hash(key.salt, match[2]), key.hash)
+        return known if is_right else None
+
+
+def _by_id(keys: Iterable[ApiKey]) -> Mapping[str, ApiKey]:
+    found: dict[str, ApiKey] = {}
+    for key in keys:
+        if key.id in found:
+            raise ValueError(f"two keys have the id {key.id}")
+        found[key.id] = key
+    return found

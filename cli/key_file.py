@@ -1,0 +1,92 @@
+"""The file of API keys: read as the service reads it, and added to as a whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import mkstemp
+
+from api.keys import ApiKey
+from cli.failure import BadInput, Failure
+from settings import ConfigurationError, key_record, parse_keys
+
+
+def read_file(file: Path) -> tuple[ApiKey, ...]:
+    """The keys in a file. Raises BadInput where it holds anything else."""
+    try:
+        return _parsed(file.read_bytes(), file)
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror}") from None
+
+
+def add_to_file(file: Path, key: ApiKey) -> None:
+    """Add a key, in a file for its owner only; one that is not there is made.
+
+    Raises:
+        BadInput: the file holds something else, or a key with this id.
+        Failure: it cannot be written.
+    """
+    target = file.resolve()  # the file itself is replaced, not a link to it
+    try:
+        with _locked(target.parent):
+            there = _present(target, file)
+            if any(key.id == other.id for other in there):
+                raise BadInput(f"{file} has a key with the id {key.id} already; choose another id")
+            _replace(target, [*there, key])
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}") from None
+
+
+def _present(target: Path, file: Path) -> tuple[ApiKey, ...]:
+    if not target.exists():
+        return ()
+    if not target.is_file():
+        raise BadInput(f"{file} is no regular file")
+    content = target.read_bytes()
+    return _parsed(content, file) if content.strip() else ()
+
+
+def _parsed(content: bytes, file: Path) -> tuple[ApiKey, ...]:
+    try:
+        return parse_keys(content, str(file))
+    except ConfigurationError as error:
+        raise BadInput("; ".join(error.problems)) from None
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One command at a time: the folder is locked, since the file is another one afterwards."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+        os.fsync(lock)
+    finally:
+        os.close(lock)
+
+
+def _replace(target: Path, keys: list[ApiKey]) -> None:
+    lines = ",\n".join(f"  {json.dumps(key_record(key))}" for key in keys)
+    handle, name = mkstemp(prefix=f".{target.name}.", dir=target.parent)  # 0600 from the start
+    new = Path(name)
+    try:
+        with open(handle, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor
+            stream.write(f"[\n{lines}\n]\n")
+            stream.flush()
+            _keep_owner(stream.fileno(), target)
+            os.fsync(stream.fileno())
+        new.replace(target)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _keep_owner(handle: int, target: Path) -> None:
+    """What root adds to must stay readable for the service."""
+    with suppress(FileNotFoundError, PermissionError):
+        owner = target.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)

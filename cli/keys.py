@@ -1,0 +1,151 @@
+"""`carillon keys`: making and listing the API keys that a service asks its callers for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from api.keys import SCOPES, Scope
+from cli.examples import examples
+from cli.options import json_option
+from messages.model import Document
+
+if TYPE_CHECKING:
+    from api.keys import ApiKey
+
+T = TypeVar("T")
+
+_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group()
+def keys() -> None:
+    """Make API keys, and list those in a file.
+
+    A service asks for keys once API_KEYS or API_KEYS_FILE gives it some.
+    """
+
+
+@keys.command(
+    epilog=examples(
+        "carillon keys new --id shop --scope send --scope read --file keys.json",
+        "carillon keys new --id ada --scope operate --expires 90d --file keys.json",
+        "carillon keys new --scope send --json",
+    )
+)
+@click.option("--id", "key_id", metavar="NAME", help="What logs call it.  [default: drawn]")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    required=True,
+    help="What it opens; may be repeated.",
+)
+@click.option("--expires", metavar="WHEN", help="A duration such as 90d, or a time in ISO 8601.")
+@click.option(
+    "--file", type=_FILE, help="Add its record to this file, which API_KEYS_FILE may name."
+)
+@json_option
+def new(
+    key_id: str | None,
+    scopes: tuple[Scope, ...],
+    expires: str | None,
+    file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make an API key: print it, this once, and the record to store of it.
+
+    `send` opens /send and /saga/send; `read` all that only tells; `operate` all that changes
+    something, and what `read` opens. The record holds a salted hash, from which nobody gets the
+    key back. A file gets it as a whole or not at all, readable by its owner only.
+    """
+    from api.keys import draw_key
+    from cli.key_file import add_to_file
+    from settings import key_record, parse_key_id
+
+    name = None if key_id is None else _checked("--id", parse_key_id, key_id)
+    expires_at = None if expires is None else _checked("--expires", _expiry, expires)
+    token, key = draw_key(name, scopes, expires_at)
+    if file is not None:
+        add_to_file(file, key)
+    if as_json:
+        click.echo(json.dumps({"key": token, "record": key_record(key)}))
+        return
+    click.echo(f"The key, shown this once; callers send it as `Authorization: Bearer …`:\n{token}")
+    if file is not None:
+        click.echo(f"Its record is in {file}.")
+        return
+    click.echo("Its record, an item of the array that API_KEYS or its file holds:")
+    click.echo(json.dumps(key_record(key)))
+
+
+@keys.command("list", epilog=examples("carillon keys list --file keys.json"))
+@click.option(
+    "--file",
+    type=_FILE,
+    envvar="API_KEYS_FILE",
+    show_envvar=True,
+    required=True,
+    help="The file to look into.",
+)
+@json_option
+def list_keys(file: Path, *, as_json: bool) -> None:
+    """List the keys in a file: id, scopes, and how long each is valid."""
+    from cli.key_file import read_file
+    from cli.table import print_table
+
+    now = time.time()
+    found = read_file(file)
+    if as_json:
+        for key in found:
+            click.echo(json.dumps(_summary(key)))
+    elif found:
+        rows = [(key.id, " ".join(key.sorted_scopes), _validity(key, now)) for key in found]
+        print_table(("id", "scopes", "valid"), rows)
+    else:
+        click.echo("No keys.")
+
+
+def _summary(key: ApiKey) -> Document:
+    from settings import key_record
+
+    return {k: v for k, v in key_record(key).items() if k in {"id", "scopes", "expiresAt"}}
+
+
+def _validity(key: ApiKey, now: float) -> str:
+    if key.expires_at is None:
+        return "for ever"
+    when = datetime.fromtimestamp(key.expires_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return f"expired {when}" if key.has_expired(now) else f"until {when}"
+
+
+def _expiry(text: str) -> float:
+    from messages.durations import seconds
+    from settings import parse_expiry
+
+    now = int(time.time())
+    try:
+        expires_at = now + seconds(text)
+    except ValueError:
+        try:
+            expires_at = parse_expiry(text)
+        except ValueError as error:
+            raise ValueError(f'a duration such as "90d" or {error}') from None
+    if expires_at <= now:
+        raise ValueError("in the future")
+    return expires_at
+
+
+def _checked(option: str, convert: Callable[[str], T], text: str) -> T:
+    try:
+        return convert(text)
+    except ValueError as error:
+        raise click.BadParameter(f"must be {error}", param_hint=option) from None

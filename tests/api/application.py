@@ -1,0 +1,37 @@
+"""The application with all its routes and nothing behind them, for tests that look at these."""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+from prometheus_client import CollectorRegistry
+from quart_trio import QuartTrio
+
+from api.access import Gate
+from api.app import Edge, Parts, create_app
+from api.keys import KeyRing
+from api.metrics import Metrics
+from api.operations import Probes, Readiness
+from api.providers import Tuning
+from api.send import Waiting
+from messages.pipeline import Pipeline
+from messages.ports import Records
+from stores.ports import LiveSettings
+from supervisor import Supervisor
+
+
+def application(prefix: str = "") -> QuartTrio:
+    """An application whose business routes stand under a prefix."""
+    probes = Probes("carillon", "1", lambda: Readiness(None, {}), {}, CollectorRegistry())
+    parts = Parts(
+        cast(Pipeline, None),
+        cast(Records, None),
+        probes,
+        Metrics(CollectorRegistry()),
+        logging.getLogger(__name__),
+        cast(Tuning, None),
+        cast(LiveSettings, None),
+        cast(Supervisor, None),
+    )
+    return create_app(parts, Edge(1000, Waiting(1.0, prefix), Gate(KeyRing(), in_cluster=False)))
