@@ -10,8 +10,9 @@ from typing import assert_never
 
 import httpx
 
-from actors.guard import Guard, Limits
-from actors.worker import Route
+from actors.channel import ChannelSpec
+from actors.guard import Guard
+from actors.route import Choice, Route
 from messages.events import Observer
 from messages.model import Channel, Delivery
 from messages.patience import Patience
@@ -21,7 +22,7 @@ from messages.templates import Engine
 from providers.firebase import URL as FCM_URL
 from providers.firebase import Firebase
 from providers.google_token import read_service_account
-from providers.httpx_wire import HttpxWire
+from providers.http1_wire import Http1Wire
 from providers.kaleyra import Kaleyra
 from providers.mail_service import MailService
 from providers.ports import Provider, Wire
@@ -36,16 +37,16 @@ from settings import (
     SandboxOptions,
     Settings,
 )
+from settings.live import limits
 from stores.crud_service import CrudDirectory
 from stores.files import FilesDirectory, FileService, NoFiles
 from stores.sqlite import open_store
 from stores.sqlite_directory import SqliteDirectory, index_users
-from supervisor import ChannelSpec
 
 SandboxListener = Callable[[Delivery], None]
 
 
-def rules(settings: Settings) -> Rules:
+def rules(settings: Settings, times_to_live: Mapping[Channel, float]) -> Rules:
     """What the configuration says of every dispatch."""
     return Rules(
         active_channels=settings.active_channels,
@@ -55,6 +56,7 @@ def rules(settings: Settings) -> Rules:
         most_failures=settings.limits.failures,
         open_dispatches=settings.limits.open_dispatches,
         patience=Patience(attempts=settings.directory.attempts),
+        times_to_live=times_to_live,
     )
 
 
@@ -113,9 +115,9 @@ def guards(
     """One guard a provider that an active channel uses."""
     made: dict[str, Guard] = {}
     for name, section in settings.providers.items():
-        provider = _provider(section, settings, HttpxWire(tls), on_sandbox_message)
+        provider = _provider(section, settings, Http1Wire(tls), on_sandbox_message)
         stack.push_async_callback(provider.aclose)
-        made[name] = Guard(name, provider, _limits(section), observe)
+        made[name] = Guard(name, provider, limits(section, {}), observe)
     return made
 
 
@@ -126,19 +128,7 @@ def channels(settings: Settings, made: Mapping[str, Guard]) -> list[ChannelSpec]
 
 def _channel(name: Channel, settings: Settings, made: Mapping[str, Guard]) -> ChannelSpec:
     choices = settings.channels[name].providers
-    return ChannelSpec(name, Route([made[choice.name] for choice in choices]))
-
-
-def _limits(section: ProviderSettings) -> Limits:
-    return Limits(
-        concurrency=section.concurrency,
-        rates=section.rate,
-        quota=section.quota,
-        timeout=section.timeout,
-        retry=section.retry,
-        breaker=section.breaker,
-        on_unknown_outcome=section.on_unknown_outcome,
-    )
+    return ChannelSpec(name, Route([Choice(made[one.name], one.weight) for one in choices]))
 
 
 def _provider(

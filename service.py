@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -19,21 +20,27 @@ from prometheus_client import CollectorRegistry
 
 import assembly
 from actors.guard import Guard
+from api.access import Gate
 from api.app import Edge, Parts, create_app
+from api.keys import KeyRing
 from api.logs import EventLog, make_logger
 from api.metrics import Gauges, Metrics
 from api.operations import Check, Probes, Readiness
 from api.send import Waiting
 from assembly import SandboxListener
-from messages.errors import TryLater
+from messages.errors import JournalUnavailable, TryLater
 from messages.events import DeliveryEnded, Event, Observer, tell_all
 from messages.pipeline import Pipeline, Rooms
 from messages.ports import Records
-from settings import Settings
-from stores.sqlite import only_server
+from providers.httpx_transport import Http1Transport
+from settings import ConfigurationFile, Settings
+from stores.ports import LiveSettings
+from stores.sqlite import StoreError, only_server
 from stores.sqlite_journal import SqliteJournal
 from stores.sqlite_records import SqliteRecords
+from stores.sqlite_settings import SqliteSettings
 from supervisor import Supervisor
+from tuning import LiveTuning, Tuned, follow_file, on_hangup, reload
 
 LAST_WORDS: Final = 10.0
 """Seconds for answers to leave after the drain; every dispatch has ended by then."""
@@ -59,6 +66,7 @@ class Extras:
 
     observers: Sequence[Observer] = ()
     on_sandbox_message: SandboxListener | None = None
+    file: ConfigurationFile | None = None
 
 
 async def run(
@@ -78,25 +86,57 @@ async def run(
     async with AsyncExitStack() as stack:
         stack.enter_context(only_server(settings.directory.store_path))
         store = assembly.prepare_store(settings)
-        journal, records = SqliteJournal(store), SqliteRecords(store)
+        journal = SqliteJournal(store)
+        records = SqliteRecords(store, journal.flush)
         await stack.enter_async_context(journal.running())
         stack.callback(records.close)
         tls = httpx.create_ssl_context()  # shared: to make one takes time and memory
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=None, verify=tls))  # noqa: S113 - each read is bounded by its caller
+        # Each read is bounded by its caller.
+        client = httpx.AsyncClient(timeout=None, transport=Http1Transport(tls))  # noqa: S113
+        await stack.enter_async_context(client)
         metrics = Metrics(CollectorRegistry())
         observe = tell_all([_journalling(journal), metrics, EventLog(logger), *extras.observers])
         guards = assembly.guards(settings, observe, stack, tls, extras.on_sandbox_message)
-        supervisor = Supervisor(assembly.channels(settings, guards), observe)
+        specs = assembly.channels(settings, guards)
+        supervisor = Supervisor(specs, observe)
+        live_settings = SqliteSettings(store)
+        stack.callback(live_settings.close)
+        keys = KeyRing(settings.access.keys)
+        tuned = Tuned(guards, {spec.name: spec.route for spec in specs}, supervisor, keys)
+        tuning = LiveTuning(settings, tuned, live_settings, logger)
+        try:
+            await tuning.restore()
+        except JournalUnavailable as error:
+            raise StoreError(f"The store {store} cannot be read: {error}") from None
         rooms = Rooms(
             directory=assembly.directory(settings, client, stack),
             files=assembly.files(settings, client),
             journal=journal,
-            post=supervisor.post,
+            post=supervisor,
             engine=assembly.engine(settings),
             observe=observe,
         )
-        service = _Service(settings, stop, logger, supervisor, journal, records, metrics, guards)
-        await service.run(rooms, task_status)
+        service = _Service(
+            settings,
+            stop,
+            logger,
+            supervisor,
+            journal,
+            records,
+            metrics,
+            guards,
+            tuning,
+            live_settings,
+            keys,
+        )
+        async with trio.open_nursery() as nursery:
+            on_signal = []
+            if extras.file is not None:
+                nursery.start_soon(follow_file, extras.file, tuning)
+                on_signal.append(partial(reload, extras.file.read, tuning, "SIGHUP"))
+            nursery.start_soon(on_hangup, *on_signal)
+            await service.run(rooms, task_status)
+            nursery.cancel_scope.cancel()
 
 
 def _journalling(journal: SqliteJournal) -> Observer:
@@ -119,13 +159,26 @@ class _Service:
     records: Records
     metrics: Metrics
     guards: Mapping[str, Guard]
+    tuning: LiveTuning
+    live_settings: LiveSettings
+    keys: KeyRing
 
     async def run(self, rooms: Rooms, task_status: trio.TaskStatus[str]) -> None:
         self.metrics.registry.register(Gauges(self.supervisor, list(self.guards.values())))
         # The supervisor encloses the server: when it dies, the server must die with it.
         async with self.supervisor.running(grace=0), trio.open_nursery() as dispatches:
-            pipeline = Pipeline(rooms, assembly.rules(self.settings), dispatches)
-            parts = Parts(pipeline, self.records, self._probes(rooms), self.metrics, self.logger)
+            rules = assembly.rules(self.settings, self.tuning.times_to_live)
+            pipeline = Pipeline(rooms, rules, dispatches)
+            parts = Parts(
+                pipeline,
+                self.records,
+                self._probes(rooms),
+                self.metrics,
+                self.logger,
+                self.tuning,
+                self.live_settings,
+                self.supervisor,
+            )
             app = create_app(parts, self._edge())
             async with trio.open_nursery() as nursery:
                 addresses: list[str] = await nursery.start(
@@ -170,6 +223,7 @@ class _Service:
         return Edge(
             most_body_bytes=settings.limits.body_bytes,
             waiting=Waiting(settings.respond_within, settings.server.prefix),
+            gate=Gate(self.keys, in_cluster=settings.server.in_cluster),
         )
 
     def _probes(self, rooms: Rooms) -> Probes:

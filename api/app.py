@@ -11,15 +11,22 @@ from uuid import uuid4
 from quart import Response, g, request
 from quart_trio import QuartTrio
 
-from api import errors
+from api import access, errors
+from api.access import Gate
+from api.audit import audit_routes
+from api.connection import Connection
 from api.dispatches import dispatch_routes
 from api.documentation import documentation_routes
 from api.logs import TRACE
 from api.metrics import Metrics
 from api.operations import Probes, operation_routes
+from api.providers import Tuning, provider_routes
 from api.send import Waiting, send_routes
+from api.supervision import supervision_routes
 from messages.pipeline import Pipeline
 from messages.ports import Records
+from stores.ports import LiveSettings
+from supervisor import Supervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,7 @@ class Edge:
 
     most_body_bytes: int
     waiting: Waiting
+    gate: Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +47,33 @@ class Parts:
     probes: Probes
     metrics: Metrics
     logger: logging.Logger
+    tuning: Tuning
+    live_settings: LiveSettings
+    supervisor: Supervisor
 
 
 def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     """The application, ready to be served."""
     app = QuartTrio("carillon", static_folder=None)
+    app.asgi_http_class = Connection
     app.config["MAX_CONTENT_LENGTH"] = edge.most_body_bytes
     app.config["RESPONSE_TIMEOUT"] = None  # it would cut long answers
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # it would redirect, which is no error shape
     app.logger = parts.logger  # a cached property: ours, and no global one
     errors.register(app)
-    for routes in (send_routes(parts.pipeline, edge.waiting), dispatch_routes(parts.records)):
+    for routes in (
+        send_routes(parts.pipeline, edge.waiting),
+        dispatch_routes(parts.records),
+        provider_routes(parts.tuning),
+        supervision_routes(parts.supervisor, parts.tuning),
+        audit_routes(parts.live_settings),
+    ):
         app.register_blueprint(routes, url_prefix=edge.waiting.prefix)
     app.register_blueprint(operation_routes(parts.probes))
     app.register_blueprint(documentation_routes(parts.probes.version, edge.waiting.prefix))
     _observe_requests(app, parts.metrics, parts.logger)
+    access.register(app, edge.gate)
     return app
 
 
@@ -91,6 +110,7 @@ def _observe_requests(app: QuartTrio, metrics: Metrics, logger: logging.Logger) 
                 "http.response.body.bytes": response.content_length,
                 "responseTime": round(seconds * 1000, 3),
                 "dispatchId": response.headers.get("Dispatch-Id"),
+                "caller": g.get("caller"),
             }
             logger.log(level, "request completed", extra={"fields": fields})
         return response

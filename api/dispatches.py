@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final, get_args
 
 from quart import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
-from api.answers import json_answer
+from api.access import needs
+from api.answers import json_answer, moment
+from api.paging import asked_limit
 from messages.errors import BadCommand
 from messages.model import CHANNELS, Channel, Outcome
 from messages.ports import DeliveryRecord, RecordFilter, Records
 
-DEFAULT_LIMIT: Final = 100
-MOST: Final = 1000
 _OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 
 
@@ -23,6 +22,7 @@ def dispatch_routes(records: Records) -> Blueprint:
     routes = Blueprint("dispatches", __name__)
 
     @routes.get("/dispatches/<dispatch_id>", provide_automatic_options=False)
+    @needs("read", open_without_keys=True)
     async def show(dispatch_id: str) -> Response:
         record = await records.dispatch(dispatch_id)
         if record is None:
@@ -39,11 +39,12 @@ def dispatch_routes(records: Records) -> Blueprint:
         )
 
     @routes.get("/dispatches/<dispatch_id>/deliveries", provide_automatic_options=False)
+    @needs("read", open_without_keys=True)
     async def deliveries(dispatch_id: str) -> Response:
         if await records.dispatch(dispatch_id) is None:
             raise NotFound
         page = await records.deliveries(
-            dispatch_id, _wanted(), request.args.get("cursor", ""), _limit()
+            dispatch_id, _wanted(), request.args.get("cursor", ""), asked_limit()
         )
         return json_answer(
             {"deliveries": [_delivery(one) for one in page.deliveries], "next": page.next}
@@ -73,14 +74,6 @@ def _channel(name: str | None) -> Channel | None:
     raise BadCommand(f"channel must be one of {', '.join(CHANNELS)}")
 
 
-def _limit() -> int:
-    text = request.args.get("limit", str(DEFAULT_LIMIT))
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0  # noqa: PLR2004
-    if not 1 <= limit <= MOST:
-        raise BadCommand(f"limit must be a whole number from 1 to {MOST}")
-    return limit
-
-
 def _delivery(record: DeliveryRecord) -> dict[str, object]:
     return {
         "id": record.id,
@@ -98,7 +91,4 @@ def _delivery(record: DeliveryRecord) -> dict[str, object]:
 
 
 def _time(milliseconds: int | None) -> str | None:
-    if milliseconds is None:
-        return None
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if milliseconds is None else moment(milliseconds / 1000)

@@ -16,6 +16,7 @@ from jinja2 import Environment, Template
 from markupsafe import Markup, escape
 from quart import Blueprint, Response, request
 
+from api.access import needs
 from api.answers import json_answer
 from api.openapi import child, openapi_document
 from messages.model import Document, JsonValue
@@ -32,10 +33,12 @@ def documentation_routes(version: str, prefix: str) -> Blueprint:
     routes = Blueprint("documentation", __name__, url_prefix="/documentation")
 
     @routes.get("/json", provide_automatic_options=False)
+    @needs("read", open_without_keys=True)
     async def document() -> Response:
         return json_answer(openapi_document(version, prefix))
 
     @routes.get("/", provide_automatic_options=False)
+    @needs("read", open_without_keys=True)
     async def page() -> Response:
         html = render(openapi_document(version, prefix), f"{request.scheme}://{request.host}")
         headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}

@@ -14,6 +14,8 @@ from messages.errors import BadCommand, TryLater
 
 PHRASES: Final[Mapping[int, str]] = {
     400: "Bad request",
+    401: "Unauthorized",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
     408: "Request timeout",
@@ -33,6 +35,14 @@ class UnsupportedMediaType(Exception):
     """The body is of another media type than application/json."""
 
 
+class Unauthorized(Exception):
+    """The caller shows no valid API key; the text says what is missing."""
+
+
+class Forbidden(Exception):
+    """The caller may not do this; the text says who may."""
+
+
 def error_answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error in the shape that every route answers with; `statusCode` is a string."""
     phrase = PHRASES.get(status, PHRASES[400 if status < HTTPStatus.INTERNAL_SERVER_ERROR else 500])
@@ -45,6 +55,8 @@ def register(app: Quart) -> None:
     app.register_error_handler(BadCommand, _bad_command)
     app.register_error_handler(TryLater, _try_later)
     app.register_error_handler(UnsupportedMediaType, _unsupported)
+    app.register_error_handler(Unauthorized, _unauthorized)
+    app.register_error_handler(Forbidden, _forbidden)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _bug)
 
@@ -59,6 +71,14 @@ async def _try_later(error: TryLater) -> Response:
 
 async def _unsupported(_: UnsupportedMediaType) -> Response:
     return error_answer(415, _MESSAGES[415])
+
+
+async def _unauthorized(error: Unauthorized) -> Response:
+    return error_answer(401, str(error), {"WWW-Authenticate": "Bearer"})
+
+
+async def _forbidden(error: Forbidden) -> Response:
+    return error_answer(403, str(error))
 
 
 async def _http(error: HTTPException) -> Response:

@@ -26,6 +26,7 @@ from messages.events import (
     DispatchEnded,
     Event,
     WorkerCrashed,
+    WorkerStuck,
 )
 
 TRACE: Final = 5
@@ -55,6 +56,7 @@ class JsonLines(logging.Formatter):
         super().__init__()
         self._pid = os.getpid()
         self._hostname = socket.gethostname()
+        self._encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its line break."""
@@ -70,13 +72,24 @@ class JsonLines(logging.Formatter):
             line.update(fields)
         if record.exc_info and record.exc_info[1] is not None:
             line["err"] = describe_crash(record.exc_info[1])
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return self._encode(line)
+
+
+class _Logger(logging.Logger):
+    """Does not look for the line of code that logs: no line shows it, and it takes a while."""
+
+    def findCaller(  # noqa: N802 - overridden
+        self,
+        stack_info: bool = False,  # noqa: FBT001
+        stacklevel: int = 1,
+    ) -> tuple[str, int, str, None]:
+        return "", 0, "", None
 
 
 def make_logger(level: str, stream: IO[str]) -> logging.Logger:
     """The service's logger, writing to a stream. `level` is a name of the configuration."""
     logging.addLevelName(TRACE, "TRACE")
-    logger = logging.Logger("carillon", _LEVELS[level])  # no global registry
+    logger = _Logger("carillon", _LEVELS[level])  # no global registry
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
     logger.addHandler(handler)
@@ -108,6 +121,8 @@ class EventLog:
         match event:
             case DeliveryEnded(receipt):
                 level = logging.INFO if receipt.is_failure else logging.DEBUG
+                if not self._logger.isEnabledFor(level):
+                    return
                 self._log(
                     level,
                     "delivery ended",
@@ -123,7 +138,7 @@ class EventLog:
                 self._attempt(event)
             case DispatchAccepted(dispatch_id, channels):
                 self._log(
-                    logging.INFO, "dispatch accepted", dispatchId=dispatch_id, channels=channels
+                    logging.DEBUG, "dispatch accepted", dispatchId=dispatch_id, channels=channels
                 )
             case DispatchEnded(dispatch_id, counts, seconds):
                 self._log(
@@ -138,6 +153,8 @@ class EventLog:
 
     def _attempt(self, event: AttemptEnded) -> None:
         level = logging.DEBUG if event.result == "accepted" else logging.WARNING
+        if not self._logger.isEnabledFor(level):
+            return
         self._log(
             level,
             "attempt ended",
@@ -162,6 +179,15 @@ class EventLog:
                     channel=channel,
                     deliveryId=delivery_id,
                     err=describe_crash(error),
+                )
+            case WorkerStuck(channel, provider, seconds, delivery_id):
+                self._log(
+                    logging.ERROR,
+                    "worker stuck",
+                    channel=channel,
+                    provider=provider,
+                    deliveryId=delivery_id,
+                    heldFor=round(seconds, 3),
                 )
             case ChannelQuarantined(channel, restarts):
                 self._log(

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from actors.channel import Waiting
+from api.tallies import Count, Spread
 from messages.events import (
     AttemptEnded,
     ChannelQuarantined,
@@ -20,6 +22,7 @@ from messages.events import (
     DispatchEnded,
     Event,
     WorkerCrashed,
+    WorkerStuck,
 )
 
 if TYPE_CHECKING:
@@ -35,76 +38,79 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._dispatches = Counter("carillon_dispatches", "Dispatches accepted.", registry=registry)
-        self._deliveries = Counter(
+        self._dispatches = Count("carillon_dispatches", "Dispatches accepted.")
+        self._deliveries = Count(
             "carillon_deliveries",
             "Deliveries that ended.",
             ["channel", "provider", "outcome", "reason"],
-            registry=registry,
         )
-        self._attempts = Counter(
+        self._attempts = Count(
             "carillon_attempts",
             "Calls to providers that ended.",
             ["channel", "provider", "result"],
-            registry=registry,
         )
-        self._attempt_seconds = Histogram(
+        self._attempt_seconds = Spread(
             "carillon_attempt_duration_seconds",
             "From the first byte of a call to its answer.",
+            _SECONDS,
             ["channel", "provider"],
-            buckets=_SECONDS,
-            registry=registry,
         )
-        self._dispatch_seconds = Histogram(
+        self._dispatch_seconds = Spread(
             "carillon_dispatch_duration_seconds",
             "From acceptance to the end of the last delivery.",
-            buckets=_SECONDS,
-            registry=registry,
+            _SECONDS,
         )
-        self._restarts = Counter(
+        self._restarts = Count(
             "carillon_worker_restarts",
-            "Workers that crashed and were started again.",
+            "Workers that crashed or were stuck, and were replaced.",
             ["channel"],
-            registry=registry,
         )
-        self._quarantines = Counter(
+        self._quarantines = Count(
             "carillon_channel_quarantines",
             "Times a channel passed its restart limit.",
             ["channel"],
-            registry=registry,
         )
-        self._requests = Histogram(
+        self._requests = Spread(
             "http_request_duration_seconds",
             "HTTP requests answered.",
+            _SECONDS,
             ["method", "route", "status_code"],
-            buckets=_SECONDS,
-            registry=registry,
         )
+        for metric in (
+            self._dispatches,
+            self._deliveries,
+            self._attempts,
+            self._attempt_seconds,
+            self._dispatch_seconds,
+            self._restarts,
+            self._quarantines,
+            self._requests,
+        ):
+            registry.register(metric)
 
     def __call__(self, event: Event) -> None:
         """Count one event."""
         match event:
             case DeliveryEnded(receipt):
-                self._deliveries.labels(
-                    receipt.channel, receipt.provider or "none", receipt.outcome, receipt.reason
-                ).inc()
+                provider = receipt.provider or "none"
+                self._deliveries.add((receipt.channel, provider, receipt.outcome, receipt.reason))
             case AttemptEnded(channel=channel, provider=provider):
-                self._attempts.labels(channel, provider, event.result).inc()
-                self._attempt_seconds.labels(channel, provider).observe(event.seconds)
+                self._attempts.add((channel, provider, event.result))
+                self._attempt_seconds.add(event.seconds, (channel, provider))
             case DispatchAccepted():
-                self._dispatches.inc()
+                self._dispatches.add()
             case DispatchEnded(seconds=seconds):
-                self._dispatch_seconds.observe(seconds)
-            case WorkerCrashed(channel):
-                self._restarts.labels(channel).inc()
+                self._dispatch_seconds.add(seconds)
+            case WorkerCrashed(channel) | WorkerStuck(channel):
+                self._restarts.add((channel,))
             case ChannelQuarantined(channel):
-                self._quarantines.labels(channel).inc()
+                self._quarantines.add((channel,))
             case _:
                 pass
 
     def request_ended(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one HTTP request. `route` is the pattern, never the path that was asked for."""
-        self._requests.labels(method, route, str(status)).observe(seconds)
+        self._requests.add(seconds, (method, route, str(status)))
 
 
 class Gauges(Collector):
@@ -124,17 +130,21 @@ class Gauges(Collector):
         yield from self._of_channels()
 
     def _of_providers(self) -> Iterator[GaugeMetricFamily]:
-        waiting = _gauge("carillon_provider_waiting", "Deliveries that wait for a limit.")
+        waiting = _gauge("carillon_provider_waiting", "Deliveries that wait for a provider.")
+        waited = _gauge("carillon_provider_oldest_waiting_seconds", "How long the oldest waits.")
         flying = _gauge("carillon_provider_in_flight", "Calls that are open.")
         breaker = _gauge("carillon_provider_breaker", "0 closed, 1 half-open, 2 open.")
         paused = _gauge("carillon_provider_paused_seconds", "What is left of a pause.")
+        queued = self._supervisor.waiting()
         for guard in self._guards:
             now = guard.statistics()
-            waiting.add_metric([guard.name], now.waiting)
+            line = queued.get(guard.name, Waiting())
+            waiting.add_metric([guard.name], line.deliveries)
+            waited.add_metric([guard.name], line.oldest)
             flying.add_metric([guard.name], now.in_flight)
             breaker.add_metric([guard.name], _BREAKER[now.breaker])
             paused.add_metric([guard.name], now.paused_for)
-        yield from (waiting, flying, breaker, paused)
+        yield from (waiting, waited, flying, breaker, paused)
 
     def _of_channels(self) -> Iterator[GaugeMetricFamily]:
         depth = _gauge("carillon_mailbox_depth", "Messages queued or parked.", "channel")

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from quart import Blueprint, Response
 
+from api.access import needs, open_to_all
 from api.answers import json_answer
 
 Check = Callable[[], Awaitable[str | None]]
@@ -49,15 +50,18 @@ def operation_routes(probes: Probes) -> Blueprint:
         return json_answer({**body, **fields}, 200 if reason is None else 503)
 
     @routes.get("/healthz", provide_automatic_options=False)
+    @open_to_all
     async def healthz() -> Response:
         return status(None)
 
     @routes.get("/ready", provide_automatic_options=False)
+    @open_to_all
     async def ready() -> Response:
         readiness = probes.readiness()
         return status(readiness.reason, channels=readiness.channels)
 
     @routes.get("/check-up", provide_automatic_options=False)
+    @open_to_all
     async def check_up() -> Response:
         found = {name: await check() for name, check in probes.neighbours.items()}
         wrong = [f"{name}: {what}" for name, what in found.items() if what is not None]
@@ -67,6 +71,7 @@ def operation_routes(probes: Probes) -> Blueprint:
         )
 
     @routes.get("/metrics", provide_automatic_options=False)
+    @needs("read", open_without_keys=True)
     async def metrics() -> Response:
         return Response(generate_latest(probes.registry), content_type=CONTENT_TYPE_LATEST)
 

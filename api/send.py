@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import trio
 from quart import Blueprint, Response, request
 
+from api.access import needs
 from api.answers import json_answer
 from api.body import json_body
 from api.errors import error_answer
@@ -31,6 +32,7 @@ def send_routes(pipeline: Pipeline, waiting: Waiting) -> Blueprint:
     routes = Blueprint("send", __name__)
 
     @routes.post("/send", provide_automatic_options=False)
+    @needs("send", open_without_keys=True)
     async def send() -> Response:
         command = parse_send(await json_body(request))
         dispatch = await pipeline.accept(command)

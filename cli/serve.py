@@ -21,7 +21,7 @@ def serve() -> None:
 
     The environment configures it, and the JSON file that CONFIGURATION_PATH names. Logs are JSON
     lines on stdout. A first SIGTERM stops it gently: what was accepted is sent and answered. A
-    second one skips the wait before that.
+    second one skips the wait before that. The file is read again when it changes, and on SIGHUP.
 
     `carillon config check` tells beforehand whether it would start. Exit codes: 0 it was stopped,
     1 it cannot use its store or its port, 2 its configuration is wrong.
@@ -31,12 +31,13 @@ def serve() -> None:
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as importlib documents
 
     import service
-    from settings import ConfigurationError, load
+    from settings import ConfigurationError, ConfigurationFile, load
 
+    file = ConfigurationFile.of()
     try:
         settings = load()
     except ConfigurationError as error:
         raise BadInput(str(error)) from None
     address = f"{settings.server.host}:{settings.server.port}"
     with telling_of_the_service(address, "HTTP_HOST and HTTP_PORT"):
-        service.main(settings)
+        service.main(settings, service.Extras(file=file))

@@ -1,10 +1,12 @@
 """Environment and configuration file in, `Settings` out: the only reader of `os.environ`."""
 
+from settings.access import key_record, parse_expiry, parse_key_id, parse_keys
 from settings.advice import advice
 from settings.environment import VARIABLES
 from settings.errors import ConfigurationError
 from settings.loading import from_document, load
 from settings.model import (
+    AccessSettings,
     ChannelSettings,
     DirectorySettings,
     FilesSettings,
@@ -25,12 +27,15 @@ from settings.model import (
 from settings.schema import schema
 from settings.secret import Secret
 from settings.surroundings import ClientSettings, client, store_path
+from settings.watching import ConfigurationFile
 
 __all__ = [
     "VARIABLES",
+    "AccessSettings",
     "ChannelSettings",
     "ClientSettings",
     "ConfigurationError",
+    "ConfigurationFile",
     "DirectorySettings",
     "FilesSettings",
     "FirebaseCredentials",
@@ -50,7 +55,11 @@ __all__ = [
     "advice",
     "client",
     "from_document",
+    "key_record",
     "load",
+    "parse_expiry",
+    "parse_key_id",
+    "parse_keys",
     "schema",
     "store_path",
 ]

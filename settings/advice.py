@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Final
 
-from settings.durations import written
+from messages.durations import written
 from settings.model import ProviderSettings, ProviderType, Settings
 
 _GATEWAY_TIMEOUT: Final = 60.0

@@ -6,29 +6,37 @@ not hide the next, also not from the checks that come after.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from messages.model import Document, JsonValue
 from settings.errors import Place, Problems, dotted, nearest
 from settings.keys import FileKeys
-from settings.schema import Outline, schema
+from settings.schema import Outline, schema_of
 
+M = TypeVar("M", bound=BaseModel)
 _MOST_WARNINGS: Final = 100
 
 
 def check(document: JsonValue, problems: Problems, warnings: list[str]) -> FileKeys | None:
     """The keys of the file; None if there is nothing left to go on with."""
-    outline = Outline(schema())
     if not isinstance(document, dict):
         problems.add((), "must be a JSON object")
         return None
+    return check_keys(FileKeys, document, problems, warnings)
+
+
+def check_keys(
+    model: type[M], document: Document, problems: Problems, warnings: list[str]
+) -> M | None:
+    """Any section on its own, by the same rules."""
+    outline = Outline(schema_of(model))
     rest = _Known(outline, problems, warnings).section(outline.root, document, ())
     while True:
         try:
-            return FileKeys.model_validate(rest)
+            return model.model_validate(rest)
         except ValidationError as error:
             found = error.errors(include_url=False)
         for each in found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -19,7 +19,11 @@ _LATER_SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
 
 def without_effect(keys: FileKeys) -> tuple[str, ...]:
     """One sentence for each key and variable that is set and has no effect yet."""
-    return tuple(f"{key} is accepted but has no effect in this version" for key in _set(keys))
+    return tuple(
+        f"{key} is accepted but has no effect in this version"
+        for field, key in _LATER_SECTIONS.items()
+        if field in keys.model_fields_set
+    )
 
 
 def unused_providers(keys: FileKeys, in_use: Collection[str]) -> tuple[str, ...]:
@@ -29,15 +33,3 @@ def unused_providers(keys: FileKeys, in_use: Collection[str]) -> tuple[str, ...]
         for name in keys.providers
         if name not in in_use
     )
-
-
-def _set(keys: FileKeys) -> Iterator[str]:
-    for field, key in _LATER_SECTIONS.items():
-        if field in keys.model_fields_set:
-            yield key
-    for channel, section in keys.channels:
-        if section.time_to_live is not None:
-            yield f"channels.{channel}.timeToLive"
-        for at, choice in enumerate(section.providers or ()):
-            if choice.weight != 1:
-                yield f"channels.{channel}.providers[{at}].weight"

@@ -45,8 +45,8 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "WAIT_BEFORE_SERVER_CLOSE_SEC": "seconds of normal service after SIGTERM",
         "KUBERNETES_SERVICE_HOST": "set by Kubernetes: changes the defaults of the above",
         "STORE_URL": "the embedded store",
-        "API_KEYS": "keys of callers; not available in this version",
-        "API_KEYS_FILE": "the same in a file; not available in this version",
+        "API_KEYS": "the API keys of callers, as a JSON array of records",
+        "API_KEYS_FILE": "a file with such an array; both may be set",
         "CARILLON_URL": "where the command line finds the service",
         "CARILLON_API_KEY": "the key that the command line shows it",
     }

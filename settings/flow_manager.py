@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from settings.durations import unbounded
+from messages.durations import unbounded
 from settings.flow_keys import FlowKeys, MetadataKeys
 from settings.model import FlowManagerSettings, MetadataSchema
 

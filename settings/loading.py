@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from messages.addresses import is_mailbox
+from messages.durations import unbounded
 from messages.model import Channel, JsonValue, UserFields
 from messages.templates import Limits as TemplateLimits
 from settings import surroundings
+from settings.access import access
 from settings.channels import channels
 from settings.checking import check
-from settings.durations import unbounded
 from settings.effect import unused_providers, without_effect
 from settings.environment import Environment
 from settings.errors import Problems
@@ -32,12 +33,17 @@ def load(environ: Mapping[str, str] | None = None, path: Path | None = None) -> 
         ConfigurationError: With everything that is wrong.
     """
     env = Environment(os.environ if environ is None else environ, Problems())
-    named = env.text("CONFIGURATION_PATH")
-    file = path or (None if named is None else Path(named))
+    file = path or configuration_path(env)
     if file is None:
         env.problems.add(("CONFIGURATION_PATH",), "is missing; it must name the JSON file")
         return _settings(None, env)
     return _settings(read_file(file, env.problems), env)
+
+
+def configuration_path(env: Environment) -> Path | None:
+    """The file that the environment names."""
+    named = env.text("CONFIGURATION_PATH")
+    return None if named is None else Path(named)
 
 
 def from_document(document: JsonValue, environ: Mapping[str, str]) -> Settings:
@@ -69,6 +75,7 @@ def _settings(document: JsonValue, env: Environment) -> Settings:
 
 def _look_around(env: Environment) -> None:
     surroundings.server(env)
+    access(env)
     surroundings.directory(env, DirectoryKeys())
     surroundings.files(env)
     surroundings.locale(env)
@@ -87,6 +94,7 @@ def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings
         directory=surroundings.directory(env, keys.directory),
         files=surroundings.files(env),
         server=surroundings.server(env),
+        access=access(env),
         respond_within=unbounded(keys.respond_within),
         drain=keys.drain,
         escape_everywhere=keys.escaping == "everywhere",

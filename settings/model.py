@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from actors.breaker import BreakerSettings
-from actors.guard import Retry
+from actors.limits import Retry
 from actors.quota import Quota
 from actors.rate import Rate
+from api.keys import ApiKey
 from messages.model import Channel, UserFields
 from messages.templates import Limits as TemplateLimits
 from settings.secret import Secret
@@ -73,7 +74,8 @@ class ProviderSettings:
     """One provider that an active channel uses.
 
     `url` is absolute and without a trailing slash; only a sandbox has none. `credentials` and
-    `options` are those of the type, None where the type has none.
+    `options` are those of the type, None where the type has none. `named` are the keys that the
+    file's section has, as they are spelt there.
     """
 
     name: str
@@ -88,14 +90,15 @@ class ProviderSettings:
     retry: Retry
     breaker: BreakerSettings
     on_unknown_outcome: OnUnknownOutcome
+    named: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderChoice:
-    """A provider in the order of a channel."""
+    """A provider of a channel: with a weight it shares the load, without it is tried in order."""
 
     name: str
-    weight: int = 1
+    weight: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,13 @@ class ServerSettings:
     log_level: LogLevel = "info"
     wait_before_close: float = 0.0
     in_cluster: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """The API keys that are valid at the start; without any, none is asked for."""
+
+    keys: tuple[ApiKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +219,7 @@ class Settings:
     directory: DirectorySettings
     files: FilesSettings
     server: ServerSettings
+    access: AccessSettings
     respond_within: float
     drain: float
     escape_everywhere: bool

@@ -103,15 +103,9 @@ class OptionKeys(Section):
         return self
 
 
-class ProviderKeys(Section):
-    """One outside service that carries messages."""
+class LimitKeys(Section):
+    """What holds for the calls to a provider; may be changed while the service runs."""
 
-    type: ProviderType | None = Field(default=None, description="Default: the section's name.")
-    url: Url | None = Field(
-        default=None, description="Base without version path; wins over the environment."
-    )
-    credentials: CredentialKeys = Field(default_factory=CredentialKeys)
-    options: OptionKeys = Field(default_factory=OptionKeys)
     concurrency: int = Field(default=20, ge=1, le=10_000, description="Calls open at once.")
     rate: list[RateKeys] = Field(
         default_factory=list, max_length=100, description="Windows; all hold. Empty is open."
@@ -126,11 +120,27 @@ class ProviderKeys(Section):
     )
 
 
+class ProviderKeys(LimitKeys):
+    """One outside service that carries messages."""
+
+    type: ProviderType | None = Field(default=None, description="Default: the section's name.")
+    url: Url | None = Field(
+        default=None, description="Base without version path; wins over the environment."
+    )
+    credentials: CredentialKeys = Field(default_factory=CredentialKeys)
+    options: OptionKeys = Field(default_factory=OptionKeys)
+
+
+Weight: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
+
+
 class ChoiceKeys(Section):
     """A provider of a channel."""
 
     name: Text = Field(description="A section of `providers`, or a type.")
-    weight: int = Field(default=1, ge=1, le=1000, description="Share of the load.")
+    weight: Weight | None = Field(
+        default=None, description="Share of the load. Default: none, tried in order."
+    )
 
 
 Choice: TypeAlias = Annotated[ChoiceKeys, BeforeValidator(named), OrName()]

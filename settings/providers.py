@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from actors.breaker import BreakerSettings
-from actors.guard import Retry
+from actors.limits import Retry
 from actors.quota import Quota
 from actors.rate import Rate
 from settings.channels import type_of
@@ -26,7 +27,15 @@ from settings.model import (
     ProviderType,
     SandboxOptions,
 )
-from settings.provider_keys import OptionKeys, ProviderKeys, QuotaKeys
+from settings.provider_keys import (
+    BreakerKeys,
+    LimitKeys,
+    OptionKeys,
+    ProviderKeys,
+    QuotaKeys,
+    RateKeys,
+    RetryKeys,
+)
 from settings.secret import Secret
 from settings.urls import base_url, service_url
 from settings.values import token
@@ -74,9 +83,8 @@ def _check_keys(
     place: Place, kind: ProviderType, section: BaseModel, known: Iterable[str], env: Environment
 ) -> None:
     fields = type(section).model_fields
-    written = {name: fields[name].alias or name for name in section.model_fields_set}
     allowed = [fields[name].alias or name for name in known]
-    for key in written.values():
+    for key in _named(section):
         if key not in allowed:
             names = ", ".join(allowed) or "none"
             env.problems.add((*place, key), f"{kind} does not know this key; allowed: {names}")
@@ -92,12 +100,28 @@ def _provider(
         credentials=_credentials(name, kind, keys, env),
         options=_options(kind, keys.options),
         concurrency=keys.concurrency,
-        rate=tuple(Rate(rate.limit, rate.per) for rate in keys.rate),
+        rate=_rate(keys.rate),
         quota=_quota(keys.quota),
         timeout=keys.timeout,
-        retry=Retry(keys.retry.attempts, keys.retry.first_delay, keys.retry.max_delay),
-        breaker=BreakerSettings(keys.breaker.failures, keys.breaker.cooldown),
+        retry=_retry(keys.retry),
+        breaker=_breaker(keys.breaker),
         on_unknown_outcome=keys.on_unknown_outcome or KINDS[kind].on_unknown_outcome,
+        named=frozenset(_named(keys)),
+    )
+
+
+def overridden(section: ProviderSettings, keys: LimitKeys) -> ProviderSettings:
+    """The section with those of its limits replaced that these keys name."""
+    given = keys.model_fields_set
+    return replace(
+        section,
+        concurrency=keys.concurrency if "concurrency" in given else section.concurrency,
+        rate=_rate(keys.rate) if "rate" in given else section.rate,
+        quota=_quota(keys.quota) if "quota" in given else section.quota,
+        timeout=keys.timeout if "timeout" in given else section.timeout,
+        retry=_retry(keys.retry) if "retry" in given else section.retry,
+        breaker=_breaker(keys.breaker) if "breaker" in given else section.breaker,
+        on_unknown_outcome=keys.on_unknown_outcome or section.on_unknown_outcome,
     )
 
 
@@ -166,6 +190,24 @@ def _options(kind: ProviderType, keys: OptionKeys) -> Options | None:
         fail=keys.fail,
         lose=keys.lose,
     )
+
+
+def _named(section: BaseModel) -> list[str]:
+    """The keys that were written, as they are spelt in the file."""
+    fields = type(section).model_fields
+    return [fields[name].alias or name for name in section.model_fields_set]
+
+
+def _rate(keys: Sequence[RateKeys]) -> tuple[Rate, ...]:
+    return tuple(Rate(rate.limit, rate.per) for rate in keys)
+
+
+def _retry(keys: RetryKeys) -> Retry:
+    return Retry(keys.attempts, keys.first_delay, keys.max_delay)
+
+
+def _breaker(keys: BreakerKeys) -> BreakerSettings:
+    return BreakerSettings(keys.failures, keys.cooldown)
 
 
 def _quota(keys: QuotaKeys | None) -> Quota | None:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from messages.model import Document, JsonValue
 from settings.errors import Place
 from settings.keys import FileKeys
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 
 @cache
 def schema() -> Document:
     """The JSON Schema (draft 2020-12) of the configuration file."""
-    described = _plain(FileKeys.model_json_schema())
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema_of(FileKeys)}
+
+
+@cache
+def schema_of(model: type[BaseModel]) -> Document:
+    """The JSON Schema of these keys; a key that is null counts as one that is not there."""
+    return _plain(model.model_json_schema())
 
 
 class Outline:
@@ -101,7 +110,7 @@ def _length(node: Document) -> str:
 
 
 def _plain(node: Document) -> Document:
-    """Without the forms for null: a key that is null counts as one that is not there."""
+    """Without the forms for null."""
     plain: Document = {
         key: _plain_value(value)
         for key, value in node.items()

@@ -22,6 +22,7 @@ _LEVELS: Final[tuple[LogLevel, ...]] = get_args(LogLevel)
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _COLLECTION: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _LOCALE: Final = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
+_KEY: Final = re.compile(r"[!-~]+")
 _DEFAULT_STORE: Final = Path("carillon.db")
 
 
@@ -35,9 +36,6 @@ class ClientSettings:
 
 def server(env: Environment) -> ServerSettings:
     """Where the service listens and how it stops; a cluster has other defaults."""
-    for name in ("API_KEYS", "API_KEYS_FILE"):
-        if env.has(name):  # to ignore it would leave open what somebody believes is locked
-            env.problems.add((name,), "is not available in this version; unset it")
     in_cluster = env.has("KUBERNETES_SERVICE_HOST")
     return ServerSettings(
         host=env.read("HTTP_HOST", host_name, "0.0.0.0" if in_cluster else "127.0.0.1"),  # noqa: S104
@@ -103,12 +101,14 @@ def client(environ: Mapping[str, str]) -> ClientSettings:
     """How the command line reaches a running service.
 
     Raises:
-        ConfigurationError: If `CARILLON_URL` is none.
+        ConfigurationError: If `CARILLON_URL` or `CARILLON_API_KEY` is none.
     """
     problems = Problems()
     env = Environment(environ, problems)
     url = env.read("CARILLON_URL", base_url, "http://127.0.0.1:3000")
     key = env.text("CARILLON_API_KEY")
+    if key is not None and not _KEY.fullmatch(key):
+        problems.add(("CARILLON_API_KEY",), "must be a key as `carillon keys new` prints it")
     if problems:
         raise problems.error()
     return ClientSettings(url, None if key is None else Secret(key))

@@ -19,7 +19,7 @@ from pydantic.fields import ComputedFieldInfo, FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from settings import durations
+from messages import durations
 from settings.urls import base_url
 
 

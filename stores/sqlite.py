@@ -1,7 +1,8 @@
-"""The embedded store: one SQLite file with users, templates and the journal.
+"""The embedded store: one SQLite file with users, templates, the journal and live settings.
 
-WAL with synchronous=FULL: a committed write survives a power cut. One writer (see
-`sqlite_journal`) and any number of readers, each with a connection of its own.
+WAL with synchronous=FULL: a committed write survives a power cut. One constant writer (see
+`sqlite_journal`), rare ones beside it (imports, live settings) and any number of readers, each with
+a connection of its own.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
 BUSY_SECONDS: Final = 10.0
 
-_SCHEMA: Final = """
+_USERS_AND_JOURNAL: Final = """
 CREATE TABLE user (
     id TEXT PRIMARY KEY, state TEXT NOT NULL, document TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -44,6 +44,22 @@ CREATE TABLE delivery (
     PRIMARY KEY (dispatch, channel, key)
 ) STRICT, WITHOUT ROWID;
 """
+
+_LIVE_SETTINGS: Final = """
+CREATE TABLE provider_override (
+    provider TEXT PRIMARY KEY, settings TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL,
+    provider TEXT, before TEXT NOT NULL, after TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_by_provider ON audit (provider);
+"""
+
+_MIGRATIONS: Final = (_USERS_AND_JOURNAL, _LIVE_SETTINGS)
+"""The n-th brings a store from schema n to n + 1; what was released is never edited."""
+
+SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
 
 class StoreError(Exception):
@@ -90,10 +106,11 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # some errors, a full disk for one, roll back by themselves
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 @contextmanager
@@ -122,10 +139,15 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
                 f"The store {path} has schema {version}, made by a newer Carillon; this one knows "
                 f"{SCHEMA_VERSION}"
             )
-        if version == SCHEMA_VERSION:
-            return
-        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+        if version == 0 and not _is_empty(connection):
             raise StoreError(f"The file {path} is an SQLite database, but not a Carillon store")
-        for statement in _SCHEMA.split(";\n"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        for migration in _MIGRATIONS[version:]:
+            for statement in migration.split(";\n"):
+                connection.execute(statement)
+        if version < SCHEMA_VERSION:
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    found: tuple[int] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return found == (0,)

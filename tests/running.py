@@ -16,7 +16,7 @@ from api.logs import make_logger
 from messages.events import DeliveryEnded, Event
 from messages.model import CHANNELS, Delivery, Document, JsonValue
 from service import Extras, Stop, run
-from settings import Settings, from_document
+from settings import ConfigurationFile, Settings, from_document
 from stores.sqlite import open_store
 from stores.sqlite_directory import import_documents
 
@@ -101,6 +101,7 @@ async def running(
     users: Sequence[Document] = (),
     templates: Sequence[Document] = (),
     environ: Mapping[str, str] | None = None,
+    file: ConfigurationFile | None = None,
 ) -> AsyncGenerator[Running]:
     """A service around the body; it is stopped and drained after it."""
     settings = settings_for(folder, configuration or sandbox_configuration(), environ)
@@ -108,7 +109,7 @@ async def running(
     stop, log = Stop(), io.StringIO()
     events: list[Event] = []
     sent: list[Delivery] = []
-    extras = Extras([events.append], sent.append)
+    extras = Extras([events.append], sent.append, file)
     logger = make_logger("debug", log)
     async with trio.open_nursery() as nursery:
         url = await nursery.start(run, settings, stop, logger, extras)

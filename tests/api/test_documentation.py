@@ -1,30 +1,23 @@
 from __future__ import annotations
 
-import logging
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 import httpx
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from prometheus_client import CollectorRegistry
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from api.app import Edge, Parts, create_app
 from api.documentation import render
-from api.metrics import Metrics
 from api.openapi import child, openapi_document
-from api.operations import Probes, Readiness
-from api.send import Waiting
 from messages.commands import SendCommand, parse_send
 from messages.errors import BadCommand
 from messages.model import CHANNELS, Document, JsonValue, Reason
-from messages.pipeline import Pipeline
-from messages.ports import Records
+from tests.api.application import application
 from tests.running import running, sandbox_configuration
 
 UNNAMED = {
@@ -45,18 +38,9 @@ def at(document: JsonValue, *steps: str) -> JsonValue:
 
 
 def routes(prefix: str) -> set[tuple[str, str]]:
-    probes = Probes("carillon", "1", lambda: Readiness(None, {}), {}, CollectorRegistry())
-    parts = Parts(
-        cast(Pipeline, None),
-        cast(Records, None),
-        probes,
-        Metrics(CollectorRegistry()),
-        logging.getLogger(__name__),
-    )
-    app = create_app(parts, Edge(1000, Waiting(1.0, prefix)))
     return {
         (re.sub("<[^>]*>", "{}", rule.rule), method.lower())
-        for rule in app.url_map.iter_rules()
+        for rule in application(prefix).url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from actors.breaker import BreakerSettings
-from actors.guard import Retry
+from actors.limits import Retry
 from actors.quota import Quota
 from actors.rate import Rate
 from messages.model import Document, UserFields
@@ -36,7 +36,7 @@ def test_the_smallest_configuration_gets_every_documented_default() -> None:
     assert found.active_channels == ("sms",)
     assert found.senders == {"sms": "Shop"}
     assert found.user_fields == UserFields()
-    assert found.channels == {"sms": ChannelSettings((ProviderChoice("sms-service", 1),), None)}
+    assert found.channels == {"sms": ChannelSettings((ProviderChoice("sms-service"),), None)}
     assert found.providers == {
         "sms-service": ProviderSettings(
             name="sms-service",

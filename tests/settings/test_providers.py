@@ -83,13 +83,11 @@ def test_an_order_of_providers_with_weights() -> None:
     )
 
     assert found.channels["sms"].providers == (
-        ProviderChoice("sms-service", 1),
+        ProviderChoice("sms-service", None),
         ProviderChoice("backup", 3),
     )
     assert [each.url for each in found.providers.values()] == ["http://sms-service", "http://b"]
-    assert found.warnings == (
-        "channels.sms.providers[1].weight is accepted but has no effect in this version",
-    )
+    assert found.warnings == ()
 
 
 def test_a_second_provider_of_a_type_shares_its_variables() -> None:

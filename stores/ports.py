@@ -1,0 +1,70 @@
+"""What the stores keep besides users, templates and the journal, as Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from messages.model import Document
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who changed what; `at` is in milliseconds since 1970.
+
+    `before` and `after` hold the keys that changed and no others. What concerns no single provider
+    has no `provider`.
+    """
+
+    at: int
+    who: str
+    action: str
+    provider: str | None
+    before: Document
+    after: Document
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """A part of the audit, newest first, and the cursor of the next part if there is one."""
+
+    entries: Sequence[AuditEntry]
+    next: str | None
+
+
+class LiveSettings(Protocol):
+    """What operators have set while the service ran, and the record of who did."""
+
+    async def overrides(self) -> Mapping[str, Document]:
+        """The keys that win over the configuration file, by the provider's name.
+
+        Raises:
+            JournalUnavailable: they cannot be read.
+        """
+        ...
+
+    async def change(self, provider: str, override: Document, entry: AuditEntry) -> None:
+        """Make a provider's whole override durable together with its entry; empty removes it.
+
+        Raises:
+            JournalUnavailable: neither was written.
+        """
+        ...
+
+    async def record(self, entries: Sequence[AuditEntry]) -> None:
+        """Make entries durable, all or none, for changes that are kept elsewhere or nowhere.
+
+        Raises:
+            JournalUnavailable: none was written.
+        """
+        ...
+
+    async def audit(self, provider: str | None, cursor: str, limit: int) -> AuditPage:
+        """At most `limit` entries from a cursor on; "" is the newest. No provider means all.
+
+        Raises:
+            BadCommand: the cursor is none that this gave out.
+            JournalUnavailable: they cannot be read.
+        """
+        ...

@@ -1,0 +1,262 @@
+"""Live tuning: what operators set while the service runs, over what the configuration file says.
+
+Durable first, then in force: a change is written together with its audit entry, and then applied
+without a further wait, so that the answer to it is true over a crash as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
+
+import trio
+
+from actors.channel import Waiting
+from actors.guard import Guard
+from actors.route import Choice, Route
+from api.keys import KeyRing
+from api.providers import FileStatus, ProviderView, UnknownName
+from messages.errors import TryLater
+from messages.model import Channel, Document
+from settings import ConfigurationError, ConfigurationFile, Settings
+from settings.live import parse_patch, usable
+from settings.plan import Plan, changes_of, changes_of_channels
+from settings.reloading import at_next_start
+from stores.ports import AuditEntry, LiveSettings
+from supervisor import Supervisor
+
+ANOTHER_TRY: Final = 5.0
+"""Seconds until a change of the file that could not be audited is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What is tuned: the guards by provider, the routes by channel, and who keeps them going.
+
+    `keys` are exchanged when the configuration is read again.
+    """
+
+    guards: Mapping[str, Guard]
+    routes: Mapping[Channel, Route]
+    supervisor: Supervisor
+    keys: KeyRing = field(default_factory=KeyRing)
+
+
+class LiveTuning:
+    """Implements `api.providers.Tuning`. Changes are made one after the other."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tuned: Tuned,
+        store: LiveSettings,
+        logger: logging.Logger,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._started = settings
+        self._warnings = settings.warnings
+        self._tuned = tuned
+        self._store = store
+        self._logger = logger
+        self._now = now
+        self._plan = Plan(settings.providers, settings.channels)
+        self._times_to_live = _times_to_live(self._plan)
+        self._file = FileStatus(now())
+        self._turn = trio.Lock()
+
+    @property
+    def times_to_live(self) -> Mapping[Channel, float]:
+        """For how many seconds messages are worth sending, where that ends; it follows the file."""
+        return MappingProxyType(self._times_to_live)
+
+    async def restore(self) -> None:
+        """Put in force what was set before the restart; to be called before the first delivery.
+
+        Raises:
+            JournalUnavailable: it cannot be read.
+        """
+        overrides: dict[str, Document] = {}
+        for name, stored in (await self._store.overrides()).items():
+            overrides[name], refused = usable(stored)
+            for reason in refused:
+                self._logger.warning("the override of %s is not used: %s", name, reason)
+        self._put_in_force(replace(self._plan, overrides=overrides))
+
+    def file_status(self) -> FileStatus:
+        """See the port."""
+        return self._file
+
+    def providers(self) -> Sequence[ProviderView]:
+        """See the port."""
+        waiting = self._tuned.supervisor.waiting()
+        return [self._view(name, waiting) for name in self._plan.providers]
+
+    def provider(self, name: str) -> ProviderView:
+        """See the port."""
+        self._check(name)
+        return self._view(name, self._tuned.supervisor.waiting())
+
+    def _view(self, name: str, waiting: Mapping[str, Waiting]) -> ProviderView:
+        plan, guard = self._plan, self._tuned.guards[name]
+        return ProviderView(
+            name=name,
+            type=plan.providers[name].type,
+            channels=plan.channels_of(name),
+            settings=plan.settings_of(name),
+            limits=guard.limits,
+            statistics=guard.statistics(),
+            waiting=waiting.get(name, Waiting()),
+        )
+
+    async def change(self, name: str, patch: object, who: str) -> None:
+        """See the port."""
+        self._check(name)
+        change = parse_patch(patch)
+        async with self._turn:
+            override = change.applied_to(self._plan.override(name))
+            await self._override(
+                name, override, (who, "change"), closes_breaker=change.closes_breaker
+            )
+
+    async def reset(self, name: str, who: str) -> None:
+        """See the port."""
+        self._check(name)
+        async with self._turn:
+            await self._override(name, {}, (who, "reset"))
+
+    async def revive(self, channel: str, who: str) -> Channel:
+        """See the port."""
+        supervisor = self._tuned.supervisor
+        found = supervisor.status()
+        name = next((each for each in found if each == channel), None)
+        if name is None:
+            raise UnknownName(f"No such channel is active; known here: {', '.join(found)}")
+        before: Document = {"channel": name, "state": found[name].state}
+        after: Document = {"channel": name, "state": "running"}
+        with trio.CancelScope(shield=True):
+            await self._store.record([self._entry(who, "revive", None, before, after)])
+            supervisor.revive(name)
+        return name
+
+    async def follow(self, new: Settings, who: str) -> None:
+        """Take on another configuration as far as a running service can, and say how far.
+
+        Raises:
+            JournalUnavailable: it could not be audited; nothing has changed.
+        """
+        async with self._turn:
+            plan = self._plan.following(new)
+            entries = [
+                self._entry(who, "reload", name, *changes_of(name, self._plan, plan))
+                for name in plan.providers
+            ]
+            channels = changes_of_channels(self._plan, plan)
+            entries.append(self._entry(who, "reload", None, *channels))
+            changed = [entry for entry in entries if entry.after]
+            with trio.CancelScope(shield=True):
+                if changed:
+                    await self._store.record(changed)
+                self._put_in_force(plan)
+            if new.access.keys:  # to go on without any would open what somebody believes is locked
+                self._tuned.keys.replace(new.access.keys)
+            self._file = FileStatus(self._now(), None, at_next_start(self._started, new))
+            self._tell(new, changed, who)
+
+    def refuse(self, reason: str) -> None:
+        """Keep what is in force: the configuration file cannot be used as it is now."""
+        self._file = replace(self._file, error=reason)
+        self._logger.error("the configuration file is refused, the old one holds: %s", reason)
+
+    async def _override(
+        self, name: str, override: Document, by: tuple[str, str], *, closes_breaker: bool = False
+    ) -> None:
+        plan = self._plan.overriding(name, override)
+        before, after = changes_of(name, self._plan, plan)
+        guard = self._tuned.guards[name]
+        if closes_breaker:
+            before |= {"breaker": guard.statistics().breaker}
+            after |= {"breaker": "closed"}
+        if not after:
+            return
+        entry = self._entry(*by, name, before, after)
+        # Once it is durable it must be in force, whether or not the caller still listens.
+        with trio.CancelScope(shield=True):
+            await self._store.change(name, override, entry)
+            self._put_in_force(plan)
+            if closes_breaker:
+                guard.close_breaker()
+        self._logger.info("%s changed %s of %s", entry.who, ", ".join(after), name)
+
+    def _put_in_force(self, plan: Plan) -> None:
+        """Without an await, so that nobody sees half of it."""
+        guards = self._tuned.guards
+        for name, guard in guards.items():
+            if (limits := plan.limits(name)) != guard.limits:
+                guard.apply(limits)
+        for channel, route in self._tuned.routes.items():
+            if (order := plan.order(channel)) != self._plan.order(channel):
+                route.arrange([Choice(guards[each.name], each.weight) for each in order])
+        self._times_to_live.clear()
+        self._times_to_live.update(_times_to_live(plan))
+        self._plan = plan
+
+    def _entry(
+        self, who: str, action: str, provider: str | None, before: Document, after: Document
+    ) -> AuditEntry:
+        return AuditEntry(round(self._now() * 1000), who, action, provider, before, after)
+
+    def _check(self, name: str) -> None:
+        known = self._tuned.guards
+        if name not in known:
+            raise UnknownName(f"No such provider is running; known here: {', '.join(known)}")
+
+    def _tell(self, new: Settings, changed: Sequence[AuditEntry], who: str) -> None:
+        told = [warning for warning in new.warnings if warning not in self._warnings]
+        self._warnings = new.warnings
+        keys = [".".join(filter(None, (one.provider, key))) for one in changed for key in one.after]
+        found = ", ".join(keys) or "nothing"
+        self._logger.info("the configuration was read again (%s); changed: %s", who, found)
+        if later := self._file.at_next_start:
+            told.append(f"these keys take effect at the next start: {', '.join(later)}")
+        for warning in told:
+            self._logger.warning(warning)
+
+
+def _times_to_live(plan: Plan) -> dict[Channel, float]:
+    return {
+        name: section.time_to_live
+        for name, section in plan.channels.items()
+        if section.time_to_live is not None
+    }
+
+
+async def reload(read: Callable[[], Awaitable[Settings]], tuning: LiveTuning, who: str) -> None:
+    """Read the configuration file again; a bad one is refused and the old one holds."""
+    while True:
+        try:
+            return await tuning.follow(await read(), who)
+        except ConfigurationError as error:
+            return tuning.refuse(str(error))
+        except TryLater as error:
+            tuning.refuse(str(error))
+        await trio.sleep(ANOTHER_TRY)
+
+
+async def follow_file(file: ConfigurationFile, tuning: LiveTuning) -> None:
+    """Read the configuration file again whenever it changes, for ever."""
+    while True:
+        await file.changed()
+        await reload(file.read, tuning, "configuration file")
+
+
+async def on_hangup(*actions: Callable[[], Awaitable[None]]) -> None:
+    """Do these, one after the other, at each SIGHUP, for ever."""
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            for action in actions:
+                await action()
