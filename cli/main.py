@@ -14,10 +14,13 @@ COMMANDS: Final = {
     "serve": ("cli.serve:serve", "Run the service, configured by CONFIGURATION_PATH."),
     "demo": ("cli.demo:demo", "Run the service with sample users, sending nothing to anybody."),
     "send": ("cli.send:send", "Send a message through a running service."),
+    "providers": ("cli.providers:providers", "Look at the providers of a service; tune them."),
+    "supervisor": ("cli.supervision:supervisor", "Look at its channels and workers; revive one."),
     "users": ("cli.users:users", "Import and list the users of the embedded store."),
     "templates": ("cli.templates:templates", "Import and list its templates; check some."),
     "render": ("cli.render:render", "Render a template with a context."),
     "config": ("cli.config:config", "Check the configuration, or print its JSON Schema."),
+    "keys": ("cli.keys:keys", "Make API keys, and list those in a file."),
     "version": ("cli.version:version", "Print the version."),
 }
 

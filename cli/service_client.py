@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,8 +15,11 @@ from cli.failure import BadInput, Failure
 from messages.model import Document
 from settings import ClientSettings
 
+M = TypeVar("M", bound=BaseModel)
+
 _CONNECT_SECONDS: Final = 5.0
 _QUESTION_SECONDS: Final = 5.0
+_ABOUT_KEYS: Final = (401, 403)
 _REFUSALS: Final = range(400, 500)
 
 
@@ -65,20 +69,66 @@ def post_dispatch(service: ClientSettings, body: Document, wait: int | None) -> 
         headers["Prefer"] = f"wait={wait}"
     # Whoever reads the answer waits as long as the service does, which has a limit of its own.
     timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
-    try:
+    with _telling_of_trouble(service, "; whether messages left is not known"):
         response = httpx.post(
             f"{service.url}/send", content=to_json(body), headers=headers, timeout=timeout
         )
+    return _answer(service, response)
+
+
+class Connection:
+    """A running service, asked question after question; close it."""
+
+    def __init__(self, service: ClientSettings) -> None:
+        self._service = service
+        self._client = httpx.Client(headers=_authorization(service), timeout=_QUESTION_SECONDS)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._client.close()
+
+    def ask(self, path: str, as_a: type[M], query: Mapping[str, str] | None = None) -> M:
+        """What the service tells under a path.
+
+        Raises:
+            BadInput: the service refused.
+            Failure: it cannot be reached, has trouble of its own, or is no Carillon.
+        """
+        with _telling_of_trouble(self._service):
+            response = self._client.get(f"{self._service.url}{path}", params=query)
+        return self._read(response, as_a)
+
+    def tell(self, method: str, path: str, as_a: type[M], body: Document | None = None) -> M:
+        """What the service answers when it is to change something. Raises as `ask` does."""
+        content = None if body is None else to_json(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        with _telling_of_trouble(self._service, "; whether it took effect is not known"):
+            response = self._client.request(
+                method, f"{self._service.url}{path}", content=content, headers=headers
+            )
+        return self._read(response, as_a)
+
+    def _read(self, response: httpx.Response, as_a: type[M]) -> M:
+        if not response.is_success:
+            raise _trouble(response)
+        try:
+            return as_a.model_validate_json(response.content)
+        except ValidationError:
+            raise _no_carillon(self._service) from None
+
+
+@contextmanager
+def _telling_of_trouble(service: ClientSettings, besides: str = "") -> Iterator[None]:
+    try:
+        yield
     except (httpx.ConnectError, httpx.ConnectTimeout):
         raise Failure(
             f"No service answers at {service.url}; start one with `carillon serve` or "
             "`carillon demo`, or name another in CARILLON_URL"
         ) from None
     except httpx.HTTPError as error:
-        raise Failure(
-            f"The call to {service.url} broke off ({error}); whether messages left is not known"
-        ) from None
-    return _answer(service, response)
+        trouble = f"The call to {service.url} broke off ({str(error) or 'no answer'})"
+        raise Failure(f"{trouble}{besides}") from None
 
 
 def _authorization(service: ClientSettings) -> Mapping[str, str]:
@@ -100,7 +150,11 @@ def _answer(service: ClientSettings, response: httpx.Response) -> Answer:
             counts=_counts(service, response.headers["Dispatch-Id"]),
         )
     except (ValidationError, KeyError, ValueError):
-        raise Failure(f"What answers at {service.url} is no Carillon") from None
+        raise _no_carillon(service) from None
+
+
+def _no_carillon(service: ClientSettings) -> Failure:
+    return Failure(f"What answers at {service.url} is no Carillon")
 
 
 def _absolute(response: httpx.Response, location: str | None) -> str | None:
@@ -113,6 +167,8 @@ def _trouble(response: httpx.Response) -> Failure:
     except (ValueError, KeyError, TypeError):
         message = response.reason_phrase
     sentence = f"The service answered {response.status_code}: {message}"
+    if response.status_code in _ABOUT_KEYS:
+        sentence += "; the key that is shown is in CARILLON_API_KEY"
     if response.status_code in _REFUSALS:
         return BadInput(sentence)
     again = response.headers.get("Retry-After")

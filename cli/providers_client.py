@@ -1,0 +1,188 @@
+"""What a service tells operators of its providers, and what they tell it; as typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic.alias_generators import to_camel
+
+from cli.service_client import Connection
+from messages.model import Document
+from settings import ClientSettings
+
+_PAGE: Final = 100
+
+
+class Told(BaseModel):
+    """What a service told; keeps what it does not know, so that `--json` shows it all."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", alias_generator=to_camel)
+
+    @property
+    def document(self) -> Document:
+        """As the service told it."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class Setting(Told):
+    """A value in force, and whether it is the default, the file's or an override."""
+
+    value: JsonValue
+    source: str
+
+    @property
+    def is_override(self) -> bool:
+        """Whether somebody set it while the service ran."""
+        return self.source == "override"
+
+
+class WaitingTold(Told):
+    """What waits for a provider: seconds, and the reason why the next call must."""
+
+    deliveries: int
+    oldest: float
+    why: str | None
+    opens_in: float | None
+
+
+class WindowTold(Told):
+    """Calls that count in a window now; `per` is a duration as people write it."""
+
+    limit: int
+    per: str
+    used: int
+
+
+class QuotaTold(Told):
+    """What is left of a quota until a moment."""
+
+    limit: int
+    left: int
+    resets_at: str | None
+
+
+class BreakerTold(Told):
+    """The breaker's state and the transient failures in a row."""
+
+    state: str
+    failures: int
+
+
+class ErrorTold(Told):
+    """How many errors of a kind there were, and the last of them."""
+
+    kind: str
+    count: int
+    text: str
+    at: str
+
+
+class ProviderTold(Told):
+    """One provider: its settings by the configuration's key names, and what it is doing."""
+
+    name: str
+    type: str
+    channels: Sequence[str]
+    state: str
+    settings: Mapping[str, Setting]
+    waiting: WaitingTold
+    in_flight: int
+    rate: Sequence[WindowTold]
+    quota: QuotaTold | None
+    breaker: BreakerTold
+    errors: Sequence[ErrorTold]
+
+    def value(self, key: str) -> JsonValue:
+        """What is in force under a key; None where nothing is."""
+        setting = self.settings.get(key)
+        return None if setting is None else setting.value
+
+    @property
+    def overrides(self) -> list[str]:
+        """The keys that somebody set while the service ran."""
+        return [key for key, setting in self.settings.items() if setting.is_override]
+
+
+class ConfigurationTold(Told):
+    """When the file in force was read, why a newer one was refused, and what of it must wait."""
+
+    loaded_at: str
+    error: str | None
+    at_next_start: Sequence[str] = ()
+
+
+class ProvidersTold(Told):
+    """All providers."""
+
+    configuration: ConfigurationTold
+    providers: Sequence[ProviderTold]
+
+
+class EntryTold(Told):
+    """Who changed what, and when."""
+
+    at: str
+    who: str
+    action: str
+    provider: str | None
+    before: JsonValue
+    after: JsonValue
+
+
+class _AuditTold(Told):
+    entries: Sequence[EntryTold]
+    next: str | None
+
+
+class Providers:
+    """The providers of a running service. Every method raises as `Connection` does."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def all(self) -> ProvidersTold:
+        """Every provider."""
+        return self._connection.ask("/providers", ProvidersTold)
+
+    def one(self, name: str) -> ProviderTold:
+        """The provider of that name."""
+        return self._connection.ask(_path(name), ProviderTold)
+
+    def change(self, name: str, patch: Document) -> ProviderTold:
+        """Set what the patch says, all of it or nothing; the provider as it is then."""
+        return self._connection.tell("PATCH", _path(name), ProviderTold, patch)
+
+    def reset(self, name: str) -> ProviderTold:
+        """Remove every override; the provider as it is then."""
+        return self._connection.tell("DELETE", f"{_path(name)}/override", ProviderTold)
+
+    def audit(self, name: str | None, limit: int) -> Iterator[EntryTold]:
+        """At most so many changes, the last one first; 0 is all."""
+        query = {} if name is None else {"provider": name}
+        told = 0
+        while True:
+            query["limit"] = str(min(limit - told, _PAGE) if limit else _PAGE)
+            page = self._connection.ask("/audit", _AuditTold, query)
+            yield from page.entries
+            told += len(page.entries)
+            if page.next is None or 0 < limit <= told:
+                return
+            query["cursor"] = page.next
+
+
+@contextmanager
+def providers_of(service: ClientSettings) -> Iterator[Providers]:
+    """The providers of a service, over one connection that stays open for the block."""
+    connection = Connection(service)
+    try:
+        yield Providers(connection)
+    finally:
+        connection.close()
+
+
+def _path(name: str) -> str:
+    return f"/providers/{quote(name, safe='')}"

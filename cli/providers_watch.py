@@ -1,0 +1,96 @@
+"""`carillon providers watch`: a table that follows the providers, or JSON lines in a pipe."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from cli.failure import BadInput, Failure
+from cli.providers_cells import about_the_file
+from cli.providers_client import Providers, ProvidersTold, ProviderTold, providers_of
+from cli.providers_table import table
+from cli.table import one_line
+from messages.model import Document
+from settings import ClientSettings
+from settings.errors import nearest
+
+_LONGEST: Final = 300
+
+Look = ProvidersTold | Failure
+"""What the service told, or why it did not."""
+
+
+def watch(service: ClientSettings, names: Sequence[str], interval: float, *, as_json: bool) -> None:
+    """Follow the providers until the user has seen enough.
+
+    Raises:
+        BadInput: the service refuses, or does not know such a provider.
+        Failure: it cannot be reached from the start.
+    """
+    # Whoever ends this from elsewhere must not leave a terminal without a cursor.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    show = _print_lines if as_json or not sys.stdout.isatty() else _show_table
+    with suppress(KeyboardInterrupt), providers_of(service) as known:
+        show(looks(known, names, interval))
+
+
+def looks(known: Providers, names: Sequence[str], interval: float) -> Iterator[Look]:
+    """Look again and again, so many seconds after the look before."""
+    yield _chosen(known.all(), names)
+    while True:
+        time.sleep(interval)
+        try:
+            yield _chosen(known.all(), names)
+        except BadInput:
+            raise
+        except Failure as failure:
+            yield failure
+
+
+def _chosen(told: ProvidersTold, names: Sequence[str]) -> ProvidersTold:
+    there = {provider.name: provider for provider in told.providers}
+    for name in names:
+        if name not in there:
+            raise BadInput(f"There is no provider {name}; {nearest(name, there)}")
+    chosen = [there[name] for name in dict.fromkeys(names or there)]
+    return told.model_copy(update={"providers": chosen})
+
+
+def _print_lines(seen: Iterator[Look]) -> None:
+    for look in seen:
+        told: Document = {"error": str(look)} if isinstance(look, Failure) else look.document
+        click.echo(json.dumps({"at": _now().isoformat(), **told}, ensure_ascii=False))
+
+
+def _show_table(seen: Iterator[Look]) -> None:
+    last: Sequence[ProviderTold] = ()
+    with Live(console=Console(), auto_refresh=False) as screen:
+        for look in seen:
+            if isinstance(look, ProvidersTold):
+                last = look.providers
+            screen.update(picture(last, look, _now()), refresh=True)
+
+
+def picture(providers: Sequence[ProviderTold], look: Look, now: datetime) -> RenderableType:
+    """The providers as they were seen last, and what is to be said besides."""
+    rows = table(providers)
+    if isinstance(look, Failure):
+        return Group(rows, Text(f"{now:%H:%M:%S}  {one_line(str(look), _LONGEST)}", "red"))
+    told = about_the_file(look.configuration)
+    lines = [Text(one_line(sentence, _LONGEST), "red") for sentence in told]
+    return Group(rows, *lines, Text(f"{now:%H:%M:%S}  Ctrl-C ends this", "dim"))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
