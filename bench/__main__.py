@@ -6,134 +6,98 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench import profiling
 from bench.children import ChildError
-from bench.fan_out import FanOutPlan, measure_fan_out
 from bench.machine import this_machine
-from bench.report import markdown
-from bench.results import Profile, Results
-from bench.small_requests import SmallPlan, measure_small
+from bench.options import Options, add_common
+from bench.parts import PARTS, Part
+from bench.progress import say
+from bench.report import where
 from bench.tally import WrongResultError
 
-_CALLERS: Final = 16
-_SECONDS: Final = 5.0  # of small requests under the sampler
+_ALL: Final = "all"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print Markdown, and write JSON when asked."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] not in {"all", "fan-out", "small", "profile", "-h", "--help"}:
-        given.insert(0, "all")
-    options = _parser().parse_args(given)
-    with TemporaryDirectory(prefix="carillon-bench-", dir=options.folder) as folder:
-        try:
-            results = _measure(options, Path(folder))
-        except KeyboardInterrupt:
-            sys.exit(130)
-        except (ChildError, WrongResultError) as error:
-            sys.exit(f"bench: {error}")
-    print(markdown(results))
-    if options.json is not None:
-        options.json.write_text(json.dumps(asdict(results), indent=2) + "\n")
+    if not given or (given[0].startswith("-") and given[0] not in {"-h", "--help"}):
+        given.insert(0, _ALL)
+    jobs = _jobs(given)
+    try:
+        _run(jobs)
+    except (BaseExceptionGroup, ChildError, KeyboardInterrupt, WrongResultError) as error:
+        _give_up(error)
 
 
-def _measure(options: argparse.Namespace, folder: Path) -> Results:
-    parts = options.parts
-    machine = this_machine(folder)
-    fan_out, small, profiles = [], [], []
-    if "fan-out" in parts:
-        plan = FanOutPlan(options.sizes, options.repeat, options.concurrency)
-        fan_out = list(measure_fan_out(plan, folder, _say))
-    if "small" in parts:
-        load = SmallPlan(options.callers, options.repeat, options.seconds, options.concurrency)
-        small = list(measure_small(load, folder, _say))
-    if "profile" in parts:
-        profiles = list(_profiles(options, folder))
-    return Results(machine, fan_out, small, profiles)
+def _run(jobs: Sequence[tuple[Part, Options]]) -> None:
+    common = jobs[0][1]
+    with TemporaryDirectory(prefix="carillon-bench-", dir=common.folder) as name:
+        folder = Path(name)
+        machine = this_machine(folder)
+        print(where(machine))
+        found: dict[str, object] = {"machine": asdict(machine)}
+        for part, options in jobs:
+            section = part.measure(options, folder, say)
+            print(f"\n{section.markdown()}", flush=True)
+            found[part.name.replace("-", "_")] = section.as_json()
+            if common.json is not None:  # after each part: a later one may fail
+                common.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
-def _profiles(options: argparse.Namespace, folder: Path) -> Iterator[Profile]:
-    works = {
-        f"one dispatch to {options.users:,} users": profiling.fan_out(options.users),
-        f"small requests of {_CALLERS} callers": profiling.small_requests(_CALLERS, _SECONDS),
-    }
-    for name, work in works.items():
-        _say(f"sampling {name}")
-        yield profiling.measure_profile(name, work, options.users, options.concurrency, folder)
+def _give_up(error: BaseException) -> None:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, KeyboardInterrupt):
+        sys.exit(130)
+    if isinstance(error, ChildError | WrongResultError):
+        sys.exit(f"bench: {error}")
+    raise error
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _jobs(given: Sequence[str]) -> list[tuple[Part, Options]]:
+    """Each part that is asked for with its options; with `all`, those that it adds stay default."""
+    options = _parser().parse_args(given, namespace=Options())
+    if options.part is not None:
+        return [(part, options) for part in PARTS if part.name == options.part]
+    return list(_every(options))
 
 
-def _numbers(text: str) -> list[int]:
-    return [_number(part) for part in text.split(",")]
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
+def _every(common: Options) -> Iterator[tuple[Part, Options]]:
+    for part in PARTS:
+        parser = argparse.ArgumentParser()
+        part.add_options(parser)
+        yield part, parser.parse_args([], namespace=Options(**vars(common)))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description="The benchmarks of the README.")
-    commands = parser.add_subparsers()
-    _command(commands, "all", "everything, which is the default", _fan_out, _small, _profile)
-    _command(commands, "fan-out", "one dispatch to many users", _fan_out)
-    _command(commands, "small", "many requests for one user each", _small)
-    _command(commands, "profile", "where the CPU of one message goes", _profile)
+    commands = parser.add_subparsers(required=True)
+    every = _command(commands, _ALL, "everything one after the other, which is the default")
+    every.set_defaults(part=None)
+    for part in PARTS:
+        command = _command(commands, part.name, part.summary)
+        part.add_options(command)
+        command.set_defaults(part=part.name)
     return parser
 
 
-Options = Callable[[argparse.ArgumentParser], str]
-
-
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    summary: str,
-    *parts: Options,
-) -> None:
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
+) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name,
         help=summary,
         description=f"Measures {summary}.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE too")
-    parser.add_argument("--folder", type=Path, help="where stores are made; else in TMPDIR")
-    if set(parts) != {_profile}:
-        parser.add_argument("--repeat", type=_number, default=3, help="turns of each contender")
-    parser.add_argument("--concurrency", type=_number, default=20, help="calls open at once")
-    parser.set_defaults(parts=[add(parser) for add in parts])
-
-
-def _fan_out(parser: argparse.ArgumentParser) -> str:
-    parser.add_argument(
-        "--sizes",
-        type=_numbers,
-        default="1000,20000,200000",
-        help="numbers of users; from 100,000 on there is one turn only",
-    )
-    return "fan-out"
-
-
-def _small(parser: argparse.ArgumentParser) -> str:
-    parser.add_argument("--callers", type=_numbers, default="1,16,64", help="callers at once")
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of one turn")
-    return "small"
-
-
-def _profile(parser: argparse.ArgumentParser) -> str:
-    parser.add_argument("--users", type=_number, default=20_000, help="users of the one dispatch")
-    return "profile"
+    add_common(parser)
+    return parser
 
 
 if __name__ == "__main__":

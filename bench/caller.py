@@ -10,7 +10,7 @@ from dataclasses import asdict
 import trio
 
 from bench.by_hand import Connection, is_last, request_head
-from bench.load import Load
+from bench.load import Load, load_of
 from bench.workload import dispatch, user_id
 
 
@@ -38,13 +38,7 @@ async def _run(url: str, callers: int, seconds: float) -> Load:
     async with trio.open_nursery() as nursery:
         for caller in range(callers):
             nursery.start_soon(_call, url, caller, started + seconds, latencies)
-    taken = time.perf_counter() - started
-    latencies.sort()
-    return Load(len(latencies), taken, *(_at(latencies, share) for share in (0.5, 0.99)))
-
-
-def _at(latencies: list[float], share: float) -> float:
-    return latencies[min(int(len(latencies) * share), len(latencies) - 1)] * 1000
+    return load_of(latencies, time.perf_counter() - started)
 
 
 def main() -> None:

@@ -6,48 +6,43 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from bench.children import Server, server
-from bench.local_http import post_dispatch, take_tally
-from bench.workload import SENDER, dispatch, user
-from messages.model import Document
-from stores.sqlite import open_store
-from stores.sqlite_directory import import_documents
+from bench.local_http import post_dispatch
+from bench.workload import SENDER, dispatch
 
 SERVE: Final = (str(Path(sys.executable).with_name("carillon")), "serve")
-_WARMS_UP: Final = 9_999_999
+OPEN_RATE: Final = (
+    {"limit": 1_000_000, "per": "1s"},
+    {"limit": 10_000_000, "per": "1m"},  # the most that the configuration takes
+)
+"""Limits that are kept, and that nobody here reaches."""
+
+Keys = Mapping[str, object]
 
 
-def fill_store(path: Path, users: int) -> None:
-    """Make a store with so many users in one cluster, and one apart to warm up with."""
-    everybody = (user(index) for index in range(users))
-    apart = iter([user(_WARMS_UP, clusters=["apart"])])
-    connection = open_store(path)
-    try:
-        for documents in (everybody, apart):
-            for _ in import_documents(connection, "user", cast(Iterator[Document], documents)):
-                pass
-    finally:
-        connection.close()
+def provider(url: str, concurrency: int, **more: object) -> Keys:
+    """The configuration of a provider; its rate does not bind unless it is given."""
+    return {"url": url, "concurrency": concurrency, "rate": OPEN_RATE, **more}
 
 
 @dataclass(frozen=True, slots=True)
 class Carillon:
-    """How the service is run."""
+    """How the service is run: `providers` is that section of its configuration."""
 
     folder: Path
-    provider_url: str
-    concurrency: int
+    providers: Mapping[str, Keys]
+    channels: Sequence[str] = ("sms",)
     command: Sequence[str] = SERVE
 
     @contextmanager
     def running(self, filled: Path) -> Iterator[Server]:
-        """A new process on a copy of a store, warm: it has sent one message."""
+        """A new process on a copy of a store, warm: it has sent a message over each channel."""
         store = self.folder / "carillon.db"
         for old in self.folder.glob("carillon.db*"):
             old.unlink()
@@ -62,16 +57,15 @@ class Carillon:
             "HTTP_PORT": "0",
         }
         with server(self.command, self.folder / "carillon.log", environ) as service:
-            post_dispatch(service.url, dispatch(clusters=["apart"]))
-            take_tally(self.provider_url)
+            for channel in self.channels:
+                post_dispatch(service.url, dispatch(channel, clusters=["apart"]))
             yield service
 
-    def _configuration(self) -> dict[str, object]:
-        sms = {"url": self.provider_url, "concurrency": self.concurrency, "rate": []}
+    def _configuration(self) -> Keys:
         return {
-            "activeChannels": ["sms"],
-            "sender": {"sms": SENDER},
-            "providers": {"sms-service": sms},
+            "activeChannels": self.channels,
+            "sender": {"sms": SENDER, "email": "shop@shop.example"},
+            "providers": self.providers,
             "respondWithin": "0",
             "drain": "2s",  # after a Ctrl-C nobody wants the rest of a dispatch
         }

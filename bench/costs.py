@@ -39,6 +39,18 @@ class Meter:
         return Cost(seconds, cpu, self._idle / MB, memory(self._pid, "VmHWM") / MB)
 
 
+class CpuTime:
+    """What a process computes from the making of this on."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = cpu_seconds(pid)
+
+    def share(self, seconds: float) -> float:
+        """Its part of one core in so long a time; more than 1 when several threads ran."""
+        return (cpu_seconds(self._pid) - self._before) / seconds
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process, of threads that have ended too, to the nanosecond."""
     # What clock_getcpuclockid(3) computes; /proc/<pid>/stat counts in ticks of 10 ms only.

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.carillon import Carillon, fill_store
+from bench.carillon import Carillon, provider
 from bench.children import Server, answer_of, module, server
-from bench.costs import Cost, Meter
+from bench.costs import Cost, CpuTime, Meter
 from bench.local_http import post_dispatch, take_tally
 from bench.machine import Bystanders
+from bench.node import Node
+from bench.progress import Say
 from bench.results import FanOut
+from bench.store import fill_store
 from bench.workload import CLUSTER, dispatch, user_id
 
 CARILLON: Final = "Carillon, one cluster"
 CARILLON_IDS: Final = "Carillon, ids listed"
 BARE_TRIO: Final = "bare trio loop"
 AIOHTTP: Final = "aiohttp, gather"
-_PEERS: Final = {
+NODE: Final = "Node.js, fastify and axios"
+_LOOPS: Final = {
     BARE_TRIO: "bench.peers.bare_trio",
     AIOHTTP: "bench.peers.aiohttp_gather",
 }
@@ -27,61 +31,98 @@ LARGE: Final = 100_000
 """From so many users on, one turn is enough: it lasts minutes."""
 
 
+_Seen = tuple[Cost, float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class FanOutPlan:
-    """What is to be measured."""
+    """What is to be measured; without Node.js when it is not here."""
 
     sizes: Sequence[int]
     repeat: int
     concurrency: int
+    node: Node | None
 
 
-def measure_fan_out(plan: FanOutPlan, folder: Path, say: Callable[[str], None]) -> Iterator[FanOut]:
+def measure_fan_out(plan: FanOutPlan, folder: Path, say: Say) -> Iterator[FanOut]:
     """Every contender at every size. Raises WrongResultError when one did not do its job."""
-    with server(module("bench.provider"), folder / "provider.log") as provider:
-        carillon = Carillon(folder, provider.url, plan.concurrency)
+    with server(module("bench.provider"), folder / "provider.log") as receiver:
         for users in plan.sizes:
             say(f"filling a store with {users:,} users")
-            filled = folder / "filled.db"
-            filled.unlink(missing_ok=True)
-            fill_store(filled, users)
-            bout = _Bout(carillon, provider, users, filled)
+            bout = _Bout(plan, folder, receiver, users)
+            bout.fill()
             for turn in range(1 if users >= LARGE else plan.repeat):
-                for contender in (CARILLON, BARE_TRIO, AIOHTTP, CARILLON_IDS):
+                for contender in _contenders(plan):
                     run = bout.run(contender, turn)
                     say(f"{contender}, {users:,} users: {run.per_second:,.0f} messages/s")
                     yield run
+
+
+def _contenders(plan: FanOutPlan) -> Sequence[str]:
+    peers = (BARE_TRIO, AIOHTTP) if plan.node is None else (BARE_TRIO, NODE, AIOHTTP)
+    return (CARILLON, *peers, CARILLON_IDS)
 
 
 @dataclass(frozen=True, slots=True)
 class _Bout:
     """One size, the same for all contenders."""
 
-    carillon: Carillon
-    provider: Server
+    plan: FanOutPlan
+    folder: Path
+    receiver: Server
     users: int
-    filled: Path
+
+    def fill(self) -> None:
+        """Give the services their users."""
+        fill_store(self._store, self.users)
+        if self.plan.node is not None:
+            self.plan.node.write_users(self._lines, self.users)
 
     def run(self, contender: str, turn: int) -> FanOut:
         """One contender's turn, checked: each message arrived, and arrived once."""
-        if contender in _PEERS:
-            cost, others = self._peer(_PEERS[contender])
-        elif contender == CARILLON_IDS:
-            ids = [user_id(index) for index in range(self.users)]
-            cost, others = self._service(dispatch(recipients=ids))
+        if contender in _LOOPS:
+            seen = self._loop(_LOOPS[contender])
+        elif contender == NODE:
+            seen = self._node()
         else:
-            cost, others = self._service(dispatch(clusters=[CLUSTER]))
-        take_tally(self.provider.url).check_each_once(self.users)
-        return FanOut(contender, self.users, turn, cost, others)
+            seen = self._carillon(contender)
+        take_tally(self.receiver.url).check_each_once(self.users)
+        return FanOut(contender, self.users, turn, *seen)
 
-    def _service(self, body: dict[str, object]) -> tuple[Cost, float]:
-        with self.carillon.running(self.filled) as service:
-            bystanders = Bystanders([service.pid, self.provider.pid])
-            meter = Meter(service.pid)
-            post_dispatch(service.url, body)
-            return meter.stop(), bystanders.stop()
+    @property
+    def _store(self) -> Path:
+        return self.folder / "filled.db"
 
-    def _peer(self, name: str) -> tuple[Cost, float]:
-        bystanders = Bystanders([self.provider.pid])
-        job = module(name, self.provider.url, self.users, self.carillon.concurrency)
-        return Cost(**answer_of(job)), bystanders.stop()
+    @property
+    def _lines(self) -> Path:
+        return self.folder / "users.jsonl"
+
+    def _carillon(self, contender: str) -> _Seen:
+        body = dispatch(clusters=[CLUSTER])
+        if contender == CARILLON_IDS:
+            body = dispatch(recipients=[user_id(index) for index in range(self.users)])
+        providers = {"sms-service": provider(self.receiver.url, self.plan.concurrency)}
+        with Carillon(self.folder, providers).running(self._store) as service:
+            return self._service(service, body)
+
+    def _node(self) -> _Seen:
+        assert self.plan.node is not None
+        started = self.plan.node.running(self._lines, self.receiver.url, self.plan.concurrency)
+        with started as service:
+            return self._service(service, dispatch(clusters=[CLUSTER]))
+
+    def _service(self, service: Server, body: dict[str, object]) -> _Seen:
+        take_tally(self.receiver.url)  # of what it warmed up with
+        bystanders = Bystanders([service.pid, self.receiver.pid])
+        received = CpuTime(self.receiver.pid)
+        meter = Meter(service.pid)
+        post_dispatch(service.url, body)
+        cost = meter.stop()
+        return cost, received.share(cost.seconds), bystanders.stop()
+
+    def _loop(self, name: str) -> _Seen:
+        bystanders = Bystanders([self.receiver.pid])
+        job = module(name, self.receiver.url, self.users, self.plan.concurrency)
+        received = CpuTime(self.receiver.pid)
+        cost = Cost(**answer_of(job))
+        return cost, received.share(cost.seconds), bystanders.stop()

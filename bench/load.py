@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.children import answer_of, module
@@ -15,6 +16,14 @@ class Load:
     seconds: float
     p50_ms: float
     p99_ms: float
+    most_ms: float
+
+
+def load_of(latencies: Sequence[float], seconds: float) -> Load:
+    """What is said of so many latencies, in seconds; there must be one at least."""
+    ordered = sorted(latencies)
+    marks = (ordered[min(int(len(ordered) * share), len(ordered) - 1)] for share in (0.5, 0.99, 1))
+    return Load(len(ordered), seconds, *(mark * 1000 for mark in marks))
 
 
 def call(url: str, callers: int, seconds: float) -> Load:

@@ -4,23 +4,55 @@ from __future__ import annotations
 
 import json
 from http.client import HTTPConnection
+from typing import Final
 from urllib.parse import urlsplit
 
 from bench.tally import Tally, WrongResultError
 
+_DEPTH: Final = 'carillon_mailbox_depth{channel="%s"}'
+
 
 def post_dispatch(url: str, body: dict[str, object]) -> None:
     """Post to `/send` and wait for the end. Raises WrongResultError when a delivery failed."""
-    content = json.dumps(body).encode()
-    status, answer = _exchange(url, "POST", "/send", content)
+    status, answer = _exchange(url, "POST", "/send", json.dumps(body).encode())
     if (status, answer) != (200, b'{"failures":[]}'):
         raise WrongResultError(f"/send answered {status}: {answer[:500]!r}")
 
 
+def patch_provider(url: str, name: str, settings: dict[str, object]) -> None:
+    """Tune a provider. Raises WrongResultError unless the service says that it is in force."""
+    status, answer = _exchange(url, "PATCH", f"/providers/{name}", json.dumps(settings).encode())
+    if status != 200:
+        raise WrongResultError(
+            f"PATCH /providers/{name} answered {status}, so the provider was not tuned while the "
+            f"service ran: {answer[:500]!r}"
+        )
+
+
+def mailbox_depth(url: str, channel: str) -> int:
+    """How many deliveries wait in a channel's mailbox. Raises WrongResultError when none tells."""
+    _, answer = _exchange(url, "GET", "/-/metrics", b"")
+    gauge = _DEPTH % channel
+    for line in answer.decode().splitlines():
+        if line.startswith(gauge):
+            return int(float(line.removeprefix(gauge)))
+    raise WrongResultError(f"/-/metrics has no {gauge}")
+
+
 def take_tally(url: str) -> Tally:
     """What the provider's stand-in saw since it was asked last."""
-    _, answer = _exchange(url, "GET", "/", b"")
-    return Tally(**json.loads(answer))
+    return Tally(**json.loads(_exchange(url, "GET", "/", b"")[1]))
+
+
+def take_arrivals(url: str) -> list[float]:
+    """When messages came to a provider's stand-in that keeps that, since it was asked last."""
+    arrivals: list[float] = json.loads(_exchange(url, "GET", "/", b"")[1])
+    return arrivals
+
+
+def count_messages(url: str) -> int:
+    """How many messages came to a provider's stand-in so far."""
+    return int(_exchange(url, "GET", "/count", b"")[1])
 
 
 def _exchange(url: str, method: str, path: str, content: bytes) -> tuple[int, bytes]:

@@ -13,13 +13,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
-from bench.carillon import Carillon, fill_store
+from bench.carillon import Carillon, provider
 from bench.children import ChildError, Server, module, server
 from bench.costs import Cost, Meter, threads
 from bench.load import call
 from bench.local_http import post_dispatch, take_tally
 from bench.results import Profile, Station
 from bench.stations import OTHER, THREADS
+from bench.store import fill_store
 from bench.workload import CLUSTER, dispatch
 
 _DEAREST: Final = 3
@@ -48,14 +49,15 @@ def small_requests(callers: int, seconds: float) -> Work:
 def measure_profile(name: str, work: Work, users: int, concurrency: int, folder: Path) -> Profile:
     """Where the CPU goes while the service does this work. Raises WrongResultError."""
     filled, samples = folder / "filled.db", folder / "samples.json"
-    for old in (filled, samples):
-        old.unlink(missing_ok=True)
+    samples.unlink(missing_ok=True)
     fill_store(filled, users)
-    with server(module("bench.provider"), folder / "provider.log") as provider:
+    with server(module("bench.provider"), folder / "provider.log") as receiver:
+        providers = {"sms-service": provider(receiver.url, concurrency)}
         command = module("bench.sampled_service", samples)
-        with Carillon(folder, provider.url, concurrency, command).running(filled) as service:
+        with Carillon(folder, providers, command=command).running(filled) as service:
+            take_tally(receiver.url)
             profile = _sampled(name, work, service, samples)
-        take_tally(provider.url).check_number(profile.messages)
+        take_tally(receiver.url).check_number(profile.messages)
     return profile
 
 

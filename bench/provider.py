@@ -1,7 +1,8 @@
-"""A stand-in for the SMS service that answers at once: a bare epoll loop, a program of its own.
+"""A stand-in for a provider that answers at once: a bare epoll loop, a program of its own.
 
 It must be far faster than what is measured, so it knows just enough HTTP: requests with a
-Content-Length, one at a time on a connection. `GET` takes the tally.
+Content-Length, one at a time on a connection. `GET /` takes what was kept of the messages, `GET
+/count` tells how many there are so far. With `arrivals` as argument it keeps when each came.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import re
 import select
 import socket
+import sys
 from typing import Final
 
+from bench.arrivals import Clock
 from bench.tally import Counting
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -19,6 +22,8 @@ _SENT: Final = (
     b'{"dateEvent":"2026-01-01T00:00:00.000Z","numSegments":"1",'
     b'"sid":"SM00000000000000000000000000000000","status":"sent"}'
 )
+
+Keeper = Counting | Clock
 
 
 def _answer(body: bytes) -> bytes:
@@ -34,9 +39,9 @@ _ACCEPTED: Final = _answer(_SENT)
 class _Caller:
     """One connection and what has come of its next request."""
 
-    def __init__(self, connection: socket.socket, counting: Counting) -> None:
+    def __init__(self, connection: socket.socket, keeper: Keeper) -> None:
         self._connection = connection
-        self._counting = counting
+        self._keeper = keeper
         self._begun = b""
 
     def read(self) -> bool:
@@ -53,23 +58,25 @@ class _Caller:
             self._begun = data
             return True
         self._begun = b""
-        if data.startswith(b"GET"):
-            self._connection.sendall(_answer(self._counting.take()))
+        if data.startswith(b"GET /count"):
+            self._connection.sendall(_answer(b"%d" % self._keeper.count))
+        elif data.startswith(b"GET"):
+            self._connection.sendall(_answer(self._keeper.take()))
         else:
-            self._counting.add(data[head + 4 :])
+            self._keeper.add(data[head + 4 :])
             self._connection.send(_ACCEPTED)
         return True
 
 
-def _accept(listener: socket.socket, counting: Counting) -> tuple[socket.socket, _Caller]:
+def _accept(listener: socket.socket, keeper: Keeper) -> tuple[socket.socket, _Caller]:
     connection, _ = listener.accept()
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection, _Caller(connection, counting)
+    return connection, _Caller(connection, keeper)
 
 
 def main() -> None:
     """Serve until killed; the first line printed is the address."""
-    counting = Counting()
+    keeper = Clock() if "arrivals" in sys.argv[1:] else Counting()
     callers: dict[int, tuple[socket.socket, _Caller]] = {}
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener, select.epoll() as epoll:
         epoll.register(listener, select.EPOLLIN)
@@ -77,7 +84,7 @@ def main() -> None:
         while True:
             for number, _ in epoll.poll():
                 if number == listener.fileno():
-                    connection, caller = _accept(listener, counting)
+                    connection, caller = _accept(listener, keeper)
                     epoll.register(connection, select.EPOLLIN)
                     callers[connection.fileno()] = (connection, caller)
                 elif not _served(callers[number][1]):

@@ -1,99 +1,104 @@
-"""The results as Markdown, for the README."""
+"""The results of each part as a section: tables for the README, and how they stand to the bars."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Generic, NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from bench import fan_out, small_requests
+from bench import fan_out as out
+from bench import small_requests
 from bench.machine import Machine
-from bench.results import FanOut, Profile, Results, Small, middle, ratio
+from bench.results import FanOut, Profile, Small
+from bench.section import Bar, Section
+from bench.tables import Column, by_contender, least, middle, most, ratio, table, times
 
-Run = TypeVar("Run", FanOut, Small)
-
-
-class _Column(NamedTuple, Generic[Run]):
-    """A title, and what stands under it for the runs of one contender among those of all."""
-
-    title: str
-    cell: Callable[[Sequence[Run], Sequence[Run]], str]
-
-
-def _figure(title: str, form: str, figure: Callable[[Run], float]) -> _Column[Run]:
-    return _Column(title, lambda own, _: format(middle(own, figure), form))
-
-
-def _times(base: str, name: str) -> _Column[Run]:
-    def cell(own: Sequence[Run], all_runs: Sequence[Run]) -> str:
-        return f"{ratio(own, [run for run in all_runs if run.contender == base]):.2g}"
-
-    return _Column(f"times {name}", cell)
-
-
-_FAN_OUT: Final[Sequence[_Column[FanOut]]] = (
-    _Column("users", lambda own, _: f"{own[0].users:,}"),
-    _Column("contender", lambda own, _: own[0].contender),
-    _figure("messages/s", ",.0f", lambda run: run.per_second),
-    _times(fan_out.BARE_TRIO, "bare trio"),
-    _times(fan_out.AIOHTTP, "aiohttp"),
-    _figure("CPU µs/message", ",.0f", lambda run: run.cpu_us),
-    _figure("idle MB", ".0f", lambda run: run.cost.idle_mb),
-    _Column("peak MB", lambda own, _: f"{max(run.cost.peak_mb for run in own):.0f}"),
-    _figure("others' cores", ".1f", lambda run: run.others_cores),
+_BARE_BAR: Final = 0.45
+_NODE_BAR: Final = 1.5
+_ROUTE_BAR: Final = 0.5
+_BUSY: Final = 0.9  # of a core: the provider's stand-in was the bottleneck
+_FAN_OUT: Final[Sequence[Column[FanOut]]] = (
+    Column("users", lambda own, _: f"{own[0].users:,}"),
+    Column("contender", lambda own, _: own[0].contender),
+    most("messages/s", ",.0f", lambda run: run.per_second),
+    times(out.BARE_TRIO, "bare trio"),
+    times(out.AIOHTTP, "aiohttp"),
+    times(out.NODE, "Node.js"),
+    least("CPU µs/message", ",.0f", lambda run: run.cpu_us),
+    middle("idle MB", ".0f", lambda run: run.cost.idle_mb),
+    most("peak MB", ".0f", lambda run: run.cost.peak_mb),
+    most("provider's core", ".0%", lambda run: run.provider_share),
+    middle("others' cores", ".1f", lambda run: run.others_cores),
 )
-_SMALL: Final[Sequence[_Column[Small]]] = (
-    _Column("callers", lambda own, _: f"{own[0].callers}"),
-    _Column("contender", lambda own, _: own[0].contender),
-    _figure("requests/s", ",.0f", lambda run: run.per_second),
-    _times(small_requests.BARE_QUART, "bare route"),
-    _figure("CPU µs/request", ",.0f", lambda run: run.cpu_us),
-    _figure("p50 ms", ".1f", lambda run: run.load.p50_ms),
-    _figure("p99 ms", ".1f", lambda run: run.load.p99_ms),
-    _figure("others' cores", ".1f", lambda run: run.others_cores),
+_SMALL: Final[Sequence[Column[Small]]] = (
+    Column("callers", lambda own, _: f"{own[0].callers}"),
+    Column("contender", lambda own, _: own[0].contender),
+    most("requests/s", ",.0f", lambda run: run.per_second),
+    times(small_requests.BARE_QUART, "bare route"),
+    least("CPU µs/request", ",.0f", lambda run: run.cpu_us),
+    middle("p50 ms", ".1f", lambda run: run.load.p50_ms),
+    middle("p99 ms", ".1f", lambda run: run.load.p99_ms),
+    middle("others' cores", ".1f", lambda run: run.others_cores),
 )
 
 
-def markdown(results: Results) -> str:
-    """Every table that there are figures for."""
-    parts = [_where(results.machine)]
-    if results.fan_out:
-        parts += ["### Fan-out: one dispatch to N users over sms", _fan_out(results.fan_out)]
-    if results.small:
-        parts += ["### Small requests: one recipient, one channel", _small(results.small)]
-    for profile in results.profiles:
-        parts += [f"### Where the CPU of one message goes: {profile.work}", _profile(profile)]
-    return "\n\n".join(parts)
-
-
-def _where(machine: Machine) -> str:
+def where(machine: Machine) -> str:
+    """What the figures come from, and how to read them."""
     return (
         f"{machine.date}, Python {machine.python}, {machine.cores} cores ({machine.processor}); "
-        f'a durable write takes {machine.durable_write_ms:.1f} ms here. "Others\' cores" is what '
-        "other programs took of the machine meanwhile."
+        f"a durable write takes {machine.durable_write_ms:.1f} ms here. Contenders take turns: "
+        "speeds and CPU times are the best of the turns, ratios the median of what each turn "
+        'gives by itself. "Others\' cores" is what other programs took of the machine meanwhile.'
     )
 
 
-def _fan_out(runs: Sequence[FanOut]) -> str:
-    rows = []
-    for users in dict.fromkeys(run.users for run in runs):
-        rows += _rows(_FAN_OUT, [run for run in runs if run.users == users])
-    return _table([column.title for column in _FAN_OUT], rows)
+def fan_out(runs: Sequence[FanOut], no_node: str | None) -> Section:
+    """Messages a second, and costs; `no_node` says why there is no Node.js among them."""
+    groups = [
+        [run for run in runs if run.users == users]
+        for users in dict.fromkeys(run.users for run in runs)
+    ]
+    texts = [by_contender(_FAN_OUT, groups)]
+    if no_node is not None:
+        texts.append(f"Without Node.js: {no_node}.")
+    busy = dict.fromkeys(run.contender for run in runs if run.provider_share > _BUSY)
+    texts.extend(f"The provider's stand-in was the bottleneck of: {name}." for name in busy)
+    bars = [bar for group in groups for bar in _fan_out_bars(group)]
+    return Section("Fan-out: one dispatch to N users over sms", texts, runs, bars)
 
 
-def _small(runs: Sequence[Small]) -> str:
-    rows = []
-    for callers in dict.fromkeys(run.callers for run in runs):
-        rows += _rows(_SMALL, [run for run in runs if run.callers == callers])
-    return _table([column.title for column in _SMALL], rows)
+def _fan_out_bars(runs: Sequence[FanOut]) -> Iterator[Bar]:
+    own = [run for run in runs if run.contender == out.CARILLON]
+    for base, least_ratio in ((out.BARE_TRIO, _BARE_BAR), (out.NODE, _NODE_BAR)):
+        found = ratio(own, [run for run in runs if run.contender == base])
+        if found is not None:
+            yield Bar(f"{runs[0].users:,} users, times {base}", found, "at least", least_ratio)
 
 
-def _rows(columns: Sequence[_Column[Run]], runs: Sequence[Run]) -> list[list[str]]:
-    contenders = dict.fromkeys(run.contender for run in runs)
-    groups = [[run for run in runs if run.contender == name] for name in contenders]
-    return [[column.cell(own, runs) for column in columns] for own in groups]
+def small(runs: Sequence[Small]) -> Section:
+    """Requests a second and latencies, by the number of callers."""
+    groups = [
+        [run for run in runs if run.callers == callers]
+        for callers in dict.fromkeys(run.callers for run in runs)
+    ]
+    bars = [bar for group in groups for bar in _small_bars(group)]
+    title = "Small requests: one recipient, one channel"
+    return Section(title, [by_contender(_SMALL, groups)], runs, bars)
 
 
-def _profile(profile: Profile) -> str:
+def _small_bars(runs: Sequence[Small]) -> Iterator[Bar]:
+    own = [run for run in runs if run.contender == small_requests.CARILLON]
+    found = ratio(own, [run for run in runs if run.contender == small_requests.BARE_QUART])
+    if found is not None:
+        yield Bar(f"{runs[0].callers} callers, times bare route", found, "at least", _ROUTE_BAR)
+
+
+def profiles(found: Sequence[Profile]) -> Section:
+    """A table a kind of work."""
+    texts = [part for profile in found for part in (f"{profile.work}:", _stations(profile))]
+    return Section("Where the CPU of one message goes", texts, found)
+
+
+def _stations(profile: Profile) -> str:
     rows = [
         (
             station.name,
@@ -104,9 +109,4 @@ def _profile(profile: Profile) -> str:
         for station in profile.stations
     ]
     rows.append(("all", f"{profile.cpu_us:.1f}", "100%", f"{profile.per_second:,.0f} messages/s"))
-    return _table(("station", "CPU µs/message", "share", "dearest modules"), rows)
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return table(("station", "CPU µs/message", "share", "dearest modules"), rows)

@@ -1,25 +1,26 @@
-"""What was measured, run by run, and what is said of several runs."""
+"""What was measured, run by run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
-from typing import TypeVar
 
 from bench.costs import Cost
 from bench.load import Load
-from bench.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """One contender sent a message each to so many users."""
+    """One contender sent a message each to so many users.
+
+    `provider_share` is what the receiving program used of a core: near 1 it was the bottleneck.
+    """
 
     contender: str
     users: int
     turn: int
     cost: Cost
+    provider_share: float
     others_cores: float
 
     @property
@@ -56,6 +57,59 @@ class Small:
 
 
 @dataclass(frozen=True, slots=True)
+class Isolation:
+    """What callers of one channel saw, while the other channel's provider stalled or without."""
+
+    turn: int
+    stalled: bool
+    load: Load
+    mailbox_depth: int
+    others_cores: float
+
+
+@dataclass(frozen=True, slots=True)
+class Million:
+    """One dispatch to very many users, and what callers of small ones saw meanwhile."""
+
+    users: int
+    cost: Cost
+    small: Load
+    provider_share: float
+    others_cores: float
+
+    @property
+    def grown_mb(self) -> float:
+        """The most that was resident above what was before the dispatch."""
+        return self.cost.peak_mb - self.cost.idle_mb
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A rate that was changed while a dispatch was under way; times are in seconds.
+
+    `shown_after` counts from the request: until the last arrival that the new rate forbids, or,
+    when it rose, until the first that the old one forbade; None when that never came.
+    """
+
+    before: int
+    after: int
+    at: float
+    answered_after: float
+    shown_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A dispatch whose provider was tuned; `buckets` are arrivals in each 100 ms."""
+
+    users: int
+    changes: Sequence[Change]
+    most_in_a_window: Sequence[int]
+    exceeded: int
+    buckets: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Station:
     """What one part of the way of a message took; `modules` are its dearest, with their share."""
 
@@ -73,27 +127,3 @@ class Profile:
     cpu_us: float
     per_second: float
     stations: Sequence[Station]
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """Everything that one call of the bench measured."""
-
-    machine: Machine
-    fan_out: Sequence[FanOut] = ()
-    small: Sequence[Small] = ()
-    profiles: Sequence[Profile] = ()
-
-
-Run = TypeVar("Run", FanOut, Small)
-
-
-def middle(runs: Sequence[Run], figure: Callable[[Run], float]) -> float:
-    """The median of a figure over several runs."""
-    return median(figure(run) for run in runs)
-
-
-def ratio(runs: Sequence[Run], others: Sequence[Run]) -> float:
-    """How many times as fast as others: each turn by itself, then the median of the turns."""
-    by_turn = {other.turn: other.per_second for other in others}
-    return median(run.per_second / by_turn[run.turn] for run in runs)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.carillon import Carillon, fill_store
+from bench.carillon import Carillon, provider
 from bench.children import Server, module, server
 from bench.costs import cpu_seconds
 from bench.load import call
 from bench.local_http import take_tally
 from bench.machine import Bystanders
+from bench.progress import Say
 from bench.results import Small
+from bench.store import fill_store
 
 CARILLON: Final = "Carillon"
 BARE_QUART: Final = "bare quart-trio route"
@@ -30,29 +32,32 @@ class SmallPlan:
     concurrency: int
 
 
-def measure_small(plan: SmallPlan, folder: Path, say: Callable[[str], None]) -> Iterator[Small]:
+def measure_small(plan: SmallPlan, folder: Path, say: Say) -> Iterator[Small]:
     """Both contenders with each number of callers. Raises WrongResultError."""
     filled = folder / "filled.db"
-    filled.unlink(missing_ok=True)
     fill_store(filled, max(plan.callers))
     with (
-        server(module("bench.provider"), folder / "provider.log") as provider,
+        server(module("bench.provider"), folder / "provider.log") as receiver,
         server(module("bench.peers.bare_quart"), folder / "bare_quart.log") as bare,
-        Carillon(folder, provider.url, plan.concurrency).running(filled) as carillon,
+        _carillon(plan, folder, receiver).running(filled) as carillon,
     ):
         servers = {CARILLON: carillon, BARE_QUART: bare}
-        living = [provider.pid, bare.pid, carillon.pid]
+        living = [receiver.pid, bare.pid, carillon.pid]
         for callers in plan.callers:
             for one in servers.values():
                 call(one.url, callers, _WARM_UP)
             for turn in range(plan.repeat):
                 for contender, one in servers.items():
-                    take_tally(provider.url)
+                    take_tally(receiver.url)
                     run = _turn(contender, one, callers, turn, plan.seconds, living)
                     if contender == CARILLON:
-                        take_tally(provider.url).check_number(run.load.requests)
+                        take_tally(receiver.url).check_number(run.load.requests)
                     say(f"{contender}, {callers} callers: {run.per_second:,.0f} requests/s")
                     yield run
+
+
+def _carillon(plan: SmallPlan, folder: Path, receiver: Server) -> Carillon:
+    return Carillon(folder, {"sms-service": provider(receiver.url, plan.concurrency)})
 
 
 def _turn(

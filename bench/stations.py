@@ -14,9 +14,10 @@ _PACKAGES: Final = "/site-packages/"
 THREADS: Final = {"journal": "journal, writer thread", "reads": "resolve, reading thread"}
 # The first match counts. What stands nowhere (h11, pydantic, the standard library) belongs to
 # whoever called it.
-_STATIONS: Final = (
+STATIONS: Final = (
     ("api/metrics", "observers"),
     ("api/logs", "observers"),
+    ("api/tallies", "observers"),
     ("prometheus_client/", "observers"),
     ("messages/events", "observers"),
     ("api/", "api"),
@@ -26,6 +27,7 @@ _STATIONS: Final = (
     ("werkzeug/", "api"),
     ("flask/", "api"),
     ("stores/sqlite_journal", "journal"),
+    ("stores/sqlite_records", "journal"),
     ("stores/", "resolve"),
     ("messages/resolve", "resolve"),
     ("messages/compose", "render"),
@@ -33,9 +35,20 @@ _STATIONS: Final = (
     ("messages/addresses", "render"),
     ("messages/templates/", "render"),
     ("messages/", "dispatch"),
+    ("actors/breaker", "guard"),
+    ("actors/call", "guard"),
+    ("actors/guard", "guard"),
+    ("actors/limits", "guard"),
+    ("actors/quota", "guard"),
+    ("actors/rate", "guard"),
+    ("actors/starts", "guard"),
+    ("actors/troubles", "guard"),
+    ("actors/turns", "guard"),
     ("actors/", "actors"),
     ("supervisor", "actors"),
-    ("providers/httpx_wire", "wire"),
+    ("providers/http", "wire"),
+    ("providers/wire", "wire"),
+    ("providers/proxies", "wire"),
     ("httpx/", "wire"),
     ("httpcore/", "wire"),
     ("anyio/", "wire"),
@@ -79,4 +92,4 @@ def _module(filename: str) -> str:
 
 @cache
 def _station(module: str) -> str:
-    return next((station for prefix, station in _STATIONS if module.startswith(prefix)), "")
+    return next((station for prefix, station in STATIONS if module.startswith(prefix)), "")

@@ -32,6 +32,7 @@ def user(index: int, clusters: Sequence[str] = (CLUSTER,)) -> dict[str, object]:
         "name": f"Ada {index}",
         "order": f"CX-{index}",
         "phoneNumber": address(index),
+        "emailAddress": f"ada-{index}@shop.example",
         "clusters": list(clusters),
     }
 
@@ -47,6 +48,6 @@ def message_bytes(index: int) -> bytes:
     return _BODY % (_FIRST_NUMBER + index, index, index)
 
 
-def dispatch(**audience: Sequence[str]) -> dict[str, object]:
-    """The body of a `POST /send` over sms for `clusters` or `recipients`."""
-    return {"channels": ["sms"], "messageTitle": "Order", "messageContent": TEXT, **audience}
+def dispatch(channel: str = "sms", **audience: Sequence[str]) -> dict[str, object]:
+    """The body of a `POST /send` over one channel for `clusters` or `recipients`."""
+    return {"channels": [channel], "messageTitle": "Order", "messageContent": TEXT, **audience}

@@ -1,55 +1,67 @@
-"""The bench works: every contender does its whole job and is measured while it does."""
+"""The fan-out works: every contender does its whole job and is measured while it does.
+
+The bench itself checks each run against what arrived, and ends with an error if it differs.
+"""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench.__main__ import main
-from bench.tally import Counting, Tally, WrongResultError
-from bench.workload import message_bytes
+from bench.fan_out import NODE
+from bench.node import NoNodeError, find_node
+from bench.progress import say
+from tests.bench.running import measured
 
 USERS = 200
 
 
-def test_each_contender_sends_every_message_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # The bench itself checks each run against what arrived, and ends with an error if it differs.
-    output = tmp_path / "results.json"
-    where = ["--json", str(output), "--folder", str(tmp_path)]
-    main(["fan-out", "--sizes", str(USERS), "--repeat", "1", *where])
-    runs = json.loads(output.read_text())["fan_out"]
-    assert {run["contender"] for run in runs} == {
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fan_out")
+
+
+@pytest.fixture(scope="module")
+def no_node(folder: Path) -> str | None:
+    try:
+        find_node(folder / "cache", say)
+    except NoNodeError as error:
+        return str(error)
+    return None
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path, no_node: str | None) -> dict[str, Any]:
+    without = ["--no-node"] if no_node else []
+    return measured("fan-out", folder, "--users", str(USERS), "--repeat", "1", *without)
+
+
+def test_each_contender_is_measured(found: dict[str, Any]) -> None:
+    assert {run["contender"] for run in found["runs"]} >= {
         "Carillon, one cluster",
         "Carillon, ids listed",
         "bare trio loop",
         "aiohttp, gather",
     }
-    for run in runs:
+    for run in found["runs"]:
         assert run["users"] == USERS
         assert min(run["cost"].values()) > 0
         assert run["cost"]["peak_mb"] >= run["cost"]["idle_mb"]
-    assert capsys.readouterr().out.count(f"| {USERS} | ") == len(runs)
+        assert run["provider_share"] > 0
+    assert found["bars"][0]["name"] == f"{USERS} users, times bare trio loop"
 
 
-def test_a_message_that_came_twice_is_seen() -> None:
-    counting = Counting()
-    for index in (0, 1, 1):
-        counting.add(message_bytes(index))
-    tally = Tally(**json.loads(counting.take()))
-    with pytest.raises(WrongResultError):
-        tally.check_each_once(2)
-    with pytest.raises(WrongResultError):
-        tally.check_each_once(3)
+def test_the_node_peer_does_the_same_job(found: dict[str, Any], no_node: str | None) -> None:
+    if no_node:
+        pytest.skip(f"no Node.js peer here: {no_node}")
+    [run] = [run for run in found["runs"] if run["contender"] == NODE]
+    assert min(run["cost"].values()) > 0
+    assert found["bars"][1]["name"] == f"{USERS} users, times {NODE}"
 
 
-def test_a_user_who_was_left_out_is_seen() -> None:
-    counting = Counting()
-    for index in (0, 2):
-        counting.add(message_bytes(index))
-    tally = Tally(**json.loads(counting.take()))
-    with pytest.raises(WrongResultError):
-        tally.check_each_once(2)
+def test_node_that_is_not_here_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoNodeError, match="node and npm are not on the PATH"):
+        find_node(tmp_path / "cache", say)

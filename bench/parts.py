@@ -1,0 +1,143 @@
+"""The parts of the bench: the options of each, and how it is measured with them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench import profiling, report, report_promises
+from bench.fan_out import FanOutPlan, measure_fan_out
+from bench.isolation import IsolationPlan, measure_isolation
+from bench.live import LivePlan, measure_live
+from bench.million import MillionPlan, measure_million
+from bench.node import Node, NoNodeError, find_node
+from bench.options import Options, amount, number, numbers
+from bench.progress import Say
+from bench.section import Section
+from bench.small_requests import SmallPlan, measure_small
+
+_CALLERS: Final = 16
+_SECONDS: Final = 5.0  # of small requests under the sampler
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: its command, what it adds to the options, and how it comes to its section."""
+
+    name: str
+    summary: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    measure: Callable[[Options, Path, Say], Section]
+
+
+def _fan_out_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--users",
+        dest="sizes",
+        metavar="USERS",
+        type=numbers,
+        default="1000,20000,200000",
+        help="numbers of users; from 100,000 on there is one turn only",
+    )
+    parser.add_argument("--repeat", type=number, default=3, help="turns of each contender")
+    parser.add_argument("--no-node", action="store_true", help="leave out the Node.js peer")
+
+
+def _fan_out(options: Options, folder: Path, say: Say) -> Section:
+    node, why = _node(options, say)
+    plan = FanOutPlan(options.sizes, options.repeat, options.concurrency, node)
+    return report.fan_out(list(measure_fan_out(plan, folder, say)), why)
+
+
+def _node(options: Options, say: Say) -> tuple[Node | None, str | None]:
+    if options.no_node:
+        return None, "it was not asked for"
+    try:
+        return find_node(options.cache, say), None
+    except NoNodeError as error:
+        say(f"no Node.js peer: {error}")
+        return None, str(error)
+
+
+def _small_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--callers", type=numbers, default="1,16,64", help="callers at once")
+    parser.add_argument("--seconds", type=amount, default=3.0, help="length of one turn")
+    parser.add_argument("--repeat", type=number, default=3, help="turns of each contender")
+
+
+def _small(options: Options, folder: Path, say: Say) -> Section:
+    plan = SmallPlan(options.callers, options.repeat, options.seconds, options.concurrency)
+    return report.small(list(measure_small(plan, folder, say)))
+
+
+def _isolation_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=amount, default=30.0, help="length of a stall")
+    parser.add_argument("--repeat", type=number, default=3, help="turns, each without and with")
+    parser.add_argument("--pace", type=amount, default=100.0, help="mails a second")
+    parser.add_argument("--backlog", type=number, default=10_000, help="messages that get stuck")
+
+
+def _isolation(options: Options, folder: Path, say: Say) -> Section:
+    plan = IsolationPlan(
+        options.seconds, options.repeat, options.pace, options.backlog, options.concurrency
+    )
+    return report_promises.isolation(list(measure_isolation(plan, folder, say)))
+
+
+def _million_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=number, default=1_000_000, help="users of the dispatch")
+    parser.add_argument("--pace", type=amount, default=20.0, help="small dispatches a second")
+
+
+def _million(options: Options, folder: Path, say: Say) -> Section:
+    plan = MillionPlan(options.users, options.pace, options.concurrency, options.cache)
+    return report_promises.million(measure_million(plan, folder, say))
+
+
+def _live_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=number, default=2000, help="users of the dispatch")
+    parser.add_argument("--seconds", type=amount, default=4.0, help="how long a rate stands")
+
+
+def _live(options: Options, folder: Path, say: Say) -> Section:
+    plan = LivePlan(options.users, options.seconds, options.concurrency)
+    return report_promises.live(measure_live(plan, folder, say))
+
+
+def _profile_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=number, default=50_000, help="users of the one dispatch")
+    parser.add_argument(
+        "--seconds", type=amount, default=_SECONDS, help="of small requests of 16 callers"
+    )
+
+
+def _profile(options: Options, folder: Path, say: Say) -> Section:
+    works = {
+        f"One dispatch to {options.users:,} users": profiling.fan_out(options.users),
+        f"Small requests of {_CALLERS} callers": profiling.small_requests(
+            _CALLERS, options.seconds
+        ),
+    }
+    found = []
+    for name, work in works.items():
+        say(f"sampling: {name}")
+        users = max(options.users, _CALLERS)
+        found.append(profiling.measure_profile(name, work, users, options.concurrency, folder))
+    return report.profiles(found)
+
+
+PARTS: Final = (
+    Part("fan-out", "one dispatch to many users, beside peers", _fan_out_options, _fan_out),
+    Part("small", "many requests for one user each", _small_options, _small),
+    Part(
+        "isolation", "one channel while the other's provider stalls", _isolation_options, _isolation
+    ),
+    Part(
+        "million", "memory and small dispatches under a very large one", _million_options, _million
+    ),
+    Part("live", "a rate that is changed during a dispatch", _live_options, _live),
+    Part("profile", "where the CPU of one message goes", _profile_options, _profile),
+)

@@ -1,0 +1,110 @@
+"""The results of the parts that hold a promise of the service against a bar of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Final
+
+from bench.arrivals import WINDOW
+from bench.results import Isolation, Live, Million
+from bench.section import Bar, Section
+from bench.tables import NONE, table
+
+_ISOLATION_BAR: Final = 1.2
+_MEMORY_BAR: Final = 80.0
+_LATENCY_BAR: Final = 1000.0
+_CHANGE_BAR: Final = 1.0
+
+
+def isolation(runs: Sequence[Isolation]) -> Section:
+    """Latencies of the mails, phase by phase, and their ratio turn by turn."""
+    rows = [
+        (
+            f"{run.turn + 1}",
+            "sms stalled" if run.stalled else "calm",
+            f"{run.load.requests:,}",
+            f"{run.load.p50_ms:.1f}",
+            f"{run.load.p99_ms:.1f}",
+            f"{run.load.most_ms:.1f}",
+            f"{run.mailbox_depth:,}" if run.stalled else NONE,
+            f"{run.others_cores:.1f}",
+        )
+        for run in runs
+    ]
+    titles = (
+        "turn",
+        "phase",
+        "mails",
+        "p50 ms",
+        "p99 ms",
+        "most ms",
+        "sms waiting",
+        "others' cores",
+    )
+    calm, stalled = ([run for run in runs if run.stalled is which] for which in (False, True))
+    ratios = [two.load.p99_ms / one.load.p99_ms for one, two in zip(calm, stalled, strict=True)]
+    bar = Bar("p99 with the stall, times that without", median(ratios), "at most", _ISOLATION_BAR)
+    title = "Isolation: mails at a fixed pace while the sms provider stalls"
+    return Section(title, [table(titles, rows)], runs, [bar])
+
+
+def million(run: Million) -> Section:
+    """Memory of the large dispatch, latencies of the small ones."""
+    titles = (
+        "users", "messages/s", "idle MB", "peak MB", "CPU µs/message",
+        "small dispatches", "p50 ms", "p99 ms", "most ms", "provider's core", "others' cores",
+    )  # fmt: skip
+    row = (
+        f"{run.users:,}",
+        f"{run.users / run.cost.seconds:,.0f}",
+        f"{run.cost.idle_mb:.0f}",
+        f"{run.cost.peak_mb:.0f}",
+        f"{run.cost.cpu_seconds / run.users * 1e6:,.0f}",
+        f"{run.small.requests:,}",
+        f"{run.small.p50_ms:.0f}",
+        f"{run.small.p99_ms:.0f}",
+        f"{run.small.most_ms:.0f}",
+        f"{run.provider_share:.0%}",
+        f"{run.others_cores:.1f}",
+    )
+    bars = (
+        Bar("memory above idle", run.grown_mb, "at most", _MEMORY_BAR, " MB"),
+        Bar("p99 of small dispatches", run.small.p99_ms, "at most", _LATENCY_BAR, " ms"),
+    )
+    title = "A very large dispatch, and small ones of high priority meanwhile"
+    return Section(title, [table(titles, [row])], [run], bars)
+
+
+def live(run: Live) -> Section:
+    """How long each change took to show, and whether a window was exceeded."""
+    rows = [
+        (
+            f"{change.before} → {change.after}",
+            f"{change.at:.1f}",
+            f"{change.answered_after * 1000:.0f}",
+            NONE if change.shown_after is None else f"{change.shown_after * 1000:.0f}",
+            f"{most}",
+            _around(run, change.at),
+        )
+        for change, most in zip(run.changes, run.most_in_a_window[1:], strict=True)
+    ]
+    titles = (
+        "messages/s", "at s", "answered after ms", "shows after ms", "most in a second from then",
+        "arrivals in each 100 ms: the second before, the two after",
+    )  # fmt: skip
+    slowest = max(
+        float("inf") if change.shown_after is None else change.shown_after for change in run.changes
+    )
+    bars = (
+        Bar("the slowest change shows", slowest, "at most", _CHANGE_BAR, " s"),
+        Bar(f"arrivals beyond the limit of a window of {WINDOW:g} s", run.exceeded, "at most", 0),
+    )
+    title = f"A rate changed during a dispatch to {run.users:,} users"
+    return Section(title, [table(titles, rows)], [run], bars)
+
+
+def _around(run: Live, at: float) -> str:
+    middle = round(at * 10)
+    before, after = run.buckets[max(0, middle - 10) : middle], run.buckets[middle : middle + 20]
+    return f"{' '.join(map(str, before))} \\| {' '.join(map(str, after))}"
