@@ -25,7 +25,9 @@ Bodies = Iterator[dict[str, object]]
 
 
 async def at_pace(url: str, bodies: Bodies, pace: float, enough: Callable[[], bool]) -> Load:
-    """Post a body to `/send` so many times a second until it is enough; waits for all answers.
+    """Post a body to `/send` so many times a second until it is enough, and at least one.
+
+    Waits for all answers.
 
     Raises WrongResultError when an answer is late by a minute or is none of success.
     """
@@ -34,10 +36,12 @@ async def at_pace(url: str, bodies: Bodies, pace: float, enough: Callable[[], bo
     due = started
     try:
         async with trio.open_nursery() as nursery:
-            while not enough():
+            is_enough = False
+            while not is_enough:
                 nursery.start_soon(callers.call, next(bodies), due)
                 due += 1 / pace
                 await trio.sleep_until(due)
+                is_enough = enough()
     finally:
         callers.close()
     return load_of(callers.latencies, trio.current_time() - started)
