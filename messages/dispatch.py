@@ -75,9 +75,6 @@ class Dispatch:
         started = trio.current_time()
         try:
             await self._deliver()
-            # Told now and durable a moment later: that costs a small request one write less.
-            self.ended.set()
-            await self._durably(lambda: self._journal.close(self.id, self.report().counts))
         except Exception as error:
             self.crashed = True
             self._observe(DispatchCrashed(self.id, error))
@@ -85,6 +82,16 @@ class Dispatch:
             self.ended.set()
         counts = self.report().counts
         self._observe(DispatchEnded(self.id, counts, trio.current_time() - started))
+
+    async def close(self) -> None:
+        """Make the end durable: after it was told, which costs a small request one write less."""
+        if self.crashed:
+            return
+        counts = self.report().counts
+        try:
+            await self._durably(partial(self._journal.close, self.id, counts))
+        except Exception as error:
+            self._observe(DispatchCrashed(self.id, error))
 
     async def _deliver(self) -> None:
         if len(self._feeds) == 1:  # a nursery would be a tenth of what a small dispatch costs

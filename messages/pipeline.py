@@ -64,6 +64,7 @@ class Pipeline:
         self._rooms = rooms
         self._nursery = nursery
         self._open = 0
+        self._unsettled = 0
         self._closed = False
         self._idle = trio.Event()
         self._halted = trio.Event()
@@ -79,7 +80,9 @@ class Pipeline:
         try:
             dispatch = await self._prepare(command)
         except BaseException:
-            self._release()
+            self._open -= 1
+            self._unsettled -= 1
+            self._settle()
             raise
         self._nursery.start_soon(self._see_through, dispatch)
         return dispatch
@@ -103,20 +106,21 @@ class Pipeline:
         if self._open >= self.rules.open_dispatches:
             raise TooManyDispatches("Too many dispatches are open")
         self._open += 1
-
-    def _release(self) -> None:
-        self._open -= 1
-        self._settle()
+        self._unsettled += 1
 
     def _settle(self) -> None:
-        if self._closed and not self._open:
+        if self._closed and not self._unsettled:
             self._idle.set()
 
     async def _see_through(self, dispatch: Dispatch) -> None:
         try:
             await dispatch.run()
+            # Whoever was answered may come with the next one, though this end is not durable yet.
+            self._open -= 1
+            await dispatch.close()
         finally:
-            self._release()
+            self._unsettled -= 1
+            self._settle()
 
     async def _prepare(self, command: SendCommand) -> Dispatch:
         rooms, rules = self._rooms, self.rules

@@ -223,6 +223,7 @@ async def test_the_journal_is_waited_for(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(mend)
         await world.dispatch.run()
+        await world.dispatch.close()
     assert len(world.post.posted) == 100
     assert world.journal.closed["d"] == {"sent": 100}
 
@@ -243,6 +244,7 @@ async def test_the_end_is_told_at_once_and_on_record_when_the_journal_takes_it(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(mend)
         await world.dispatch.run()
+        await world.dispatch.close()
     assert world.journal.closed["d"] == {"sent": 1}
 
 
@@ -297,6 +299,7 @@ async def test_a_halt_ends_the_wait_for_a_broken_journal(autojump_clock: MockClo
     async with trio.open_nursery() as nursery:
         nursery.start_soon(halt)
         await world.dispatch.run()
+        await world.dispatch.close()
     assert world.dispatch.ended.is_set()
     assert trio.current_time() < 60
 
