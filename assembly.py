@@ -16,8 +16,8 @@ from actors.route import Choice, Route
 from messages.events import Observer
 from messages.model import Channel, Delivery
 from messages.patience import Patience
-from messages.pipeline import Rules
 from messages.ports import Directory, Files
+from messages.preparation import Rules
 from messages.templates import Engine
 from providers.firebase import URL as FCM_URL
 from providers.firebase import Firebase
@@ -57,6 +57,7 @@ def rules(settings: Settings, times_to_live: Mapping[Channel, float]) -> Rules:
         open_dispatches=settings.limits.open_dispatches,
         patience=Patience(attempts=settings.directory.attempts),
         times_to_live=times_to_live,
+        keeps_content=settings.journal.keep_content,
     )
 
 

@@ -26,21 +26,25 @@ from api.keys import KeyRing
 from api.logs import EventLog, make_logger
 from api.metrics import Gauges, Metrics
 from api.operations import Check, Probes, Readiness
-from api.send import Waiting
+from api.told import Waiting
 from assembly import SandboxListener
 from messages.errors import JournalUnavailable, TryLater
 from messages.events import DeliveryEnded, Event, Observer, tell_all
-from messages.pipeline import Pipeline, Rooms
-from messages.ports import Records
+from messages.pipeline import Pipeline
+from messages.preparation import Rooms
+from messages.records import Records
 from providers.httpx_transport import Http1Transport
 from settings import ConfigurationFile, Settings
 from stores.ports import LiveSettings
 from stores.sqlite import StoreError, only_server
 from stores.sqlite_journal import SqliteJournal
+from stores.sqlite_reader import SqliteReader
 from stores.sqlite_records import SqliteRecords
+from stores.sqlite_recovery import SqliteRecovery
 from stores.sqlite_settings import SqliteSettings
 from supervisor import Supervisor
 from tuning import LiveTuning, Tuned, follow_file, on_hangup, reload
+from upkeep import remember_calls, retire_for_ever
 
 LAST_WORDS: Final = 10.0
 """Seconds for answers to leave after the drain; every dispatch has ended by then."""
@@ -86,10 +90,11 @@ async def run(
     async with AsyncExitStack() as stack:
         stack.enter_context(only_server(settings.directory.store_path))
         store = assembly.prepare_store(settings)
-        journal = SqliteJournal(store)
-        records = SqliteRecords(store, journal.flush)
+        journal = SqliteJournal(store, settings.journal.fsync)
         await stack.enter_async_context(journal.running())
-        stack.callback(records.close)
+        reader = SqliteReader(store, journal.flush)
+        stack.callback(reader.close)
+        recovery = SqliteRecovery(reader)
         tls = httpx.create_ssl_context()  # shared: to make one takes time and memory
         # Each read is bounded by its caller.
         client = httpx.AsyncClient(timeout=None, transport=Http1Transport(tls))  # noqa: S113
@@ -98,7 +103,7 @@ async def run(
         observe = tell_all([_journalling(journal), metrics, EventLog(logger), *extras.observers])
         guards = assembly.guards(settings, observe, stack, tls, extras.on_sandbox_message)
         specs = assembly.channels(settings, guards)
-        supervisor = Supervisor(specs, observe)
+        supervisor = Supervisor(specs, observe, journal)
         live_settings = SqliteSettings(store)
         stack.callback(live_settings.close)
         keys = KeyRing(settings.access.keys)
@@ -106,12 +111,14 @@ async def run(
         tuning = LiveTuning(settings, tuned, live_settings, logger)
         try:
             await tuning.restore()
+            await remember_calls(guards.values(), recovery)
         except JournalUnavailable as error:
             raise StoreError(f"The store {store} cannot be read: {error}") from None
         rooms = Rooms(
             directory=assembly.directory(settings, client, stack),
             files=assembly.files(settings, client),
             journal=journal,
+            recovery=recovery,
             post=supervisor,
             engine=assembly.engine(settings),
             observe=observe,
@@ -122,7 +129,7 @@ async def run(
             logger,
             supervisor,
             journal,
-            records,
+            SqliteRecords(reader),
             metrics,
             guards,
             tuning,
@@ -135,6 +142,8 @@ async def run(
                 nursery.start_soon(follow_file, extras.file, tuning)
                 on_signal.append(partial(reload, extras.file.read, tuning, "SIGHUP"))
             nursery.start_soon(on_hangup, *on_signal)
+            kept = max(settings.journal.retention, settings.idempotency_expiry)
+            nursery.start_soon(retire_for_ever, journal.retire, kept)
             await service.run(rooms, task_status)
             nursery.cancel_scope.cancel()
 
@@ -169,6 +178,7 @@ class _Service:
         async with self.supervisor.running(grace=0), trio.open_nursery() as dispatches:
             rules = assembly.rules(self.settings, self.tuning.times_to_live)
             pipeline = Pipeline(rooms, rules, dispatches)
+            await pipeline.resume()
             parts = Parts(
                 pipeline,
                 self.records,
@@ -215,6 +225,7 @@ class _Service:
             await pipeline.idle()
         pipeline.halt()
         await self.supervisor.halt()
+        pipeline.suspend()
         with trio.move_on_after(LAST_WORDS):
             await pipeline.idle()
 
@@ -224,6 +235,7 @@ class _Service:
             most_body_bytes=settings.limits.body_bytes,
             waiting=Waiting(settings.respond_within, settings.server.prefix),
             gate=Gate(self.keys, in_cluster=settings.server.in_cluster),
+            key_expiry=settings.idempotency_expiry,
         )
 
     def _probes(self, rooms: Rooms) -> Probes:

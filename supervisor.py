@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from actors.aftermath import interrupt, rescue
 from actors.channel import ChannelSpec, ChannelState, ChannelStatus, Waiting, WorkerStatus
 from actors.crashes import Crashes
 from actors.inbox import Inbox
@@ -26,6 +27,7 @@ from messages.events import ChannelQuarantined, Observer, WorkerCrashed, WorkerS
 
 if TYPE_CHECKING:
     from messages.envelope import Envelope
+    from messages.journal import AttemptLog
     from messages.model import Channel
 
 TICK: Final = 1.0
@@ -35,13 +37,13 @@ TICK: Final = 1.0
 class SupervisedChannel:
     """One channel's inbox, its workers' leases and its record of crashes."""
 
-    def __init__(self, spec: ChannelSpec, observe: Observer) -> None:
+    def __init__(self, spec: ChannelSpec, observe: Observer, log: AttemptLog) -> None:
         self.spec = spec
         self.state: ChannelState = "running"
         self._observe = observe
         self.inbox = Inbox(spec.capacity, spec.parking)
         self._scheduler = Scheduler(self.inbox, spec.route)
-        self._desk = Desk(spec.route, Timekeeper(), self._refuse)
+        self._desk = Desk(spec.route, log, Timekeeper(), self._refuse)
         self._mailboxes: dict[int, Mailbox] = {}
         self._numbers = count(1)
         self._crashes = Crashes(spec.max_restarts, spec.window)
@@ -68,14 +70,24 @@ class SupervisedChannel:
         )
 
     def put(self, envelopes: Sequence[Envelope]) -> None:
-        """Queue deliveries of one dispatch; answered at once when that is over."""
-        try:
-            self.inbox.put(envelopes)
-        except trio.ClosedResourceError:
-            for envelope in envelopes:
-                envelope.end("failed", "stopping", "Service stopping")
-        else:
-            self._scheduler.tell()
+        """Queue deliveries of one dispatch. Once it is closed they stay pending."""
+        if self.inbox.closed:
+            return
+        self.inbox.put([one for one in envelopes if not one.starts])
+        for envelope in envelopes:
+            if envelope.starts:
+                self.spec.route.restore(envelope)
+                if not envelope.answered:
+                    self.inbox.give_back(envelope)
+        self._scheduler.tell()
+
+    def withdraw(self, dispatch_id: str) -> None:
+        """Cancel what waits of a dispatch; what a call is open for makes no further attempt."""
+        for mailbox in self._mailboxes.values():
+            if mailbox.job is not None and mailbox.envelope.delivery.dispatch_id == dispatch_id:
+                mailbox.envelope.cancelled = True
+        for envelope in self.inbox.withdraw(dispatch_id):
+            envelope.cancel()
 
     async def run(self) -> None:
         """Keep the workers alive until the inbox is closed and empty."""
@@ -93,13 +105,12 @@ class SupervisedChannel:
         self._scheduler.tell()
 
     def abandon(self) -> None:
-        """Answer everything that is left. The workers must have ended."""
+        """Leave what is left to the next start. The workers must have ended."""
         self.inbox.close()
-        for envelope in self.inbox.empty():
-            envelope.end("failed", "stopping", "Service stopping")
+        self.inbox.empty()
         for mailbox in self._mailboxes.values():
             if mailbox.job is not None:
-                _interrupt(mailbox.envelope)
+                interrupt(mailbox.envelope, self._desk.log)
                 mailbox.acknowledge()
 
     def revive(self) -> None:
@@ -160,18 +171,7 @@ class SupervisedChannel:
         self._count_crash(error)
 
     def _rescue(self, mailbox: Mailbox, envelope: Envelope) -> None:
-        """Answer or give back what a worker held that will not go on with it."""
-        envelope.crashes += 1
-        if envelope.open_attempt is not None:
-            envelope.in_doubt = True
-        if envelope.in_doubt and not envelope.repeatable:
-            _leave_in_doubt(envelope, "an internal error came before the provider's answer")
-            mailbox.acknowledge()
-        elif envelope.crashes >= self.spec.max_crashes:
-            envelope.end("failed", "crashed", "Internal error while sending")
-            mailbox.acknowledge()
-        elif not envelope.answered:
-            mailbox.give_back()
+        rescue(mailbox, envelope, self._desk.log, self.spec.max_crashes)
 
     def _count_crash(self, error: Exception) -> None:
         self._crashes.add()
@@ -210,22 +210,11 @@ class SupervisedChannel:
         self._staff()
 
 
-def _interrupt(envelope: Envelope) -> None:
-    if envelope.open_attempt is None:
-        envelope.end("failed", "stopping", "Service stopping")
-    else:
-        _leave_in_doubt(envelope, "stopped before the provider answered")
-
-
-def _leave_in_doubt(envelope: Envelope, why: str) -> None:
-    envelope.end("in-doubt", "unknown-outcome", f"Outcome unknown: {why}", envelope.open_attempt)
-
-
 class Supervisor:
     """Keeps every channel's workers alive, and one channel's trouble away from the others."""
 
-    def __init__(self, specs: Sequence[ChannelSpec], observe: Observer) -> None:
-        self._channels = {spec.name: SupervisedChannel(spec, observe) for spec in specs}
+    def __init__(self, specs: Sequence[ChannelSpec], observe: Observer, log: AttemptLog) -> None:
+        self._channels = {spec.name: SupervisedChannel(spec, observe, log) for spec in specs}
         self._workers = trio.CancelScope()
         self._ended = trio.Event()
 
@@ -233,7 +222,7 @@ class Supervisor:
     async def running(self, grace: float) -> AsyncGenerator[None]:
         """Run the workers around the body; afterwards deliver what is left for `grace` seconds.
 
-        What has not been answered by then ends `stopping`, or in doubt when its call was open.
+        What has not been answered by then stays pending, or is in doubt when its call was open.
         """
         try:
             async with trio.open_nursery() as nursery:
@@ -247,7 +236,7 @@ class Supervisor:
             self._abandon()
 
     async def halt(self) -> None:
-        """Stop every worker now and answer everything that is left."""
+        """Stop every worker now and leave what has not ended to the next start."""
         self._close()
         self._workers.cancel()
         await self._ended.wait()
@@ -268,6 +257,11 @@ class Supervisor:
     def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:
         """Hand deliveries of one dispatch to their channel."""
         self._channels[channel].put(envelopes)
+
+    def withdraw(self, dispatch_id: str) -> None:
+        """Cancel every delivery of a dispatch that no call is open for."""
+        for channel in self._channels.values():
+            channel.withdraw(dispatch_id)
 
     def revive(self, channel: Channel) -> None:
         """Let a quarantined channel work again. Raises KeyError for one that is not there."""

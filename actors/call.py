@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import trio
 
-from messages.events import AttemptEnded
+from messages.events import AttemptEnded, AttemptResult
+from messages.journal import AttemptEnd
 from messages.model import Accepted, Attempt, Refused, Unanswered, Unavailable
 
 if TYPE_CHECKING:
     from actors.rate import Slot
     from messages.envelope import Envelope
+    from messages.records import Result
     from providers.ports import Provider
-
-Result = Literal["accepted", "refused", "unavailable", "throttled", "unanswered"]
 
 
 class Call:
@@ -79,6 +79,17 @@ class Call:
             envelope.repeatable = self.repeatable
         return self._latest
 
+    def ended(self, attempt: Attempt) -> AttemptEnd:
+        """What the journal is told when the delivery goes on after this call."""
+        envelope = self.envelope
+        delivery = envelope.delivery
+        result: Result = kind(attempt)
+        if self.started_at is None:
+            result = "unstarted"
+        return AttemptEnd(
+            delivery.dispatch_id, delivery.channel, delivery.key, envelope.starts, result
+        )
+
     def report(self, attempt: Attempt) -> AttemptEnded:
         """What observers are told."""
         delivery = self.envelope.delivery
@@ -94,7 +105,7 @@ class Call:
         )
 
 
-def kind(attempt: Attempt) -> Result:
+def kind(attempt: Attempt) -> AttemptResult:
     """An attempt's end in one word."""
     match attempt:
         case Accepted():

@@ -7,7 +7,7 @@ as values; whatever raises here is a bug.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf, isinf
@@ -118,6 +118,10 @@ class Guard:
         """Whether several channels call through it."""
         return len(self._listeners) > 1
 
+    def remember(self, starts: Sequence[float]) -> None:
+        """Count calls that an earlier process made, oldest first, on trio's clock."""
+        self._rate.remember(starts)
+
     def apply(self, limits: Limits) -> None:
         """Put other limits in force, at once; calls that are open end by the old ones."""
         self.limits = limits
@@ -164,6 +168,10 @@ class Guard:
         self._breaker.enter()
         self._in_flight += 1
         return Permit(self, slot, turn)
+
+    def unused(self) -> None:
+        """A permitted call is not made."""
+        self._breaker.abandoned()
 
     def turn(self, delivery: Delivery) -> str | None:
         """What this delivery shares with others that must not be under way at once."""
@@ -273,11 +281,9 @@ class Guard:
 
     def _pause(self, retry_after: float | None, tries: int) -> None:
         retry = self.limits.retry
-        seconds = (
-            ceiling(tries, retry.first_delay, retry.max_delay)
-            if retry_after is None
-            else retry_after
-        )
+        seconds = retry_after
+        if seconds is None:
+            seconds = ceiling(tries, retry.first_delay, retry.max_delay)
         self._paused_until = max(self._paused_until, trio.current_time() + seconds)
 
     def _breaker_moved(self, state: BreakerState) -> None:

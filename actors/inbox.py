@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -156,6 +156,19 @@ class Inbox:
             if envelope.expires_at <= now:
                 del self._aside[key]
                 envelope.expire()
+
+    def withdraw(self, dispatch_id: str) -> list[Envelope]:
+        """Take out everything of one dispatch, whatever it waits for."""
+        found = [one for lane in self._lanes.values() for one in lane.withdraw(dispatch_id)]
+        self._queued -= len(found)
+        for key, envelope in list(self._aside.items()):
+            if envelope.delivery.dispatch_id == dispatch_id:
+                found.append(self._aside.pop(key))
+        parked = [one for one in self._parked if one[2].delivery.dispatch_id == dispatch_id]
+        if parked:
+            self._parked = [one for one in self._parked if one not in parked]
+            heapify(self._parked)
+        return found + [envelope for _, _, envelope in parked]
 
     def lanes(self) -> list[Lane]:
         """The lanes that hold something, the one whose turn it is first."""

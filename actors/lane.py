@@ -99,6 +99,22 @@ class Lane:
                 del self.returned[kind]
         return expired
 
+    def withdraw(self, dispatch_id: str) -> list[Envelope]:
+        """Take out everything of one dispatch."""
+        found: list[Envelope] = []
+        if (source := self.sources.pop(dispatch_id, None)) is not None:
+            found += source.queue
+            if source.room is not None:
+                source.room.set()
+        for kind, queue in list(self.returned.items()):
+            left = deque(one for one in queue if one.delivery.dispatch_id != dispatch_id)
+            found += (one for one in queue if one.delivery.dispatch_id == dispatch_id)
+            if left:
+                self.returned[kind] = left
+            else:
+                del self.returned[kind]
+        return found
+
     def waiting(self) -> Iterator[tuple[Signature, int, float]]:
         """What waits for what: how many messages, and when the oldest of them came."""
         fresh = [source.queue for source in self.sources.values()]

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Literal
 
 from actors.breaker import BreakerSettings, BreakerState
-from actors.call import Result
 from actors.quota import Quota
 from actors.rate import Rate, WindowUse
+from messages.events import AttemptResult
 
 Hold = Literal["paused", "draining", "throttled", "breaker", "quota", "rate", "concurrency"]
 """Why a call must wait."""
@@ -47,7 +47,7 @@ class Limits:
 class ProviderError:
     """The last error of a kind and how many there were; `at` is in seconds since 1970."""
 
-    kind: Result
+    kind: AttemptResult
     count: int
     text: str
     at: float

@@ -64,6 +64,11 @@ class Mailbox:
         self.job = await self._scheduler.next(freed)
         return self.job
 
+    def expect(self, seconds: float) -> None:
+        """The message must be over in so many seconds from now."""
+        if self.job is not None:
+            self.job.due = trio.current_time() + seconds
+
     def give_permit_back(self, permit: Permit) -> None:
         """The call is over. The channel is not told: this worker looks for the next message."""
         self._freed = permit.guard

@@ -179,6 +179,13 @@ class RateLimit:
         self.starts.promised += 1
         return Slot(self)
 
+    def remember(self, starts: Sequence[float]) -> None:
+        """Count calls that were made before this began, oldest first, on trio's clock."""
+        for at in starts:
+            self.starts.promised += 1
+            self.starts.add(at)
+        self._windows = [self._window(rate) for rate in self.rates]
+
     def apply(self, rates: Sequence[Rate], quota: Quota | None) -> None:
         """Put other limits in force, from the next promise on.
 
@@ -194,6 +201,7 @@ class RateLimit:
         return [window.use(now) for window in self._windows]
 
     def _set(self, rates: Sequence[Rate], quota: Quota | None) -> None:
+        self.rates = tuple(rates)
         self.starts.keep(max((rate.limit for rate in rates), default=0))
         self._windows = [self._window(rate) for rate in rates]
         if quota is None:

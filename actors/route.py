@@ -19,6 +19,7 @@ import trio
 if TYPE_CHECKING:
     from actors.guard import Guard
     from actors.lane import Signature
+    from messages.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,31 @@ class Route:
         """A provider may take a call earlier than was said."""
         for listener in self._listeners:
             listener()
+
+    def restore(self, envelope: Envelope) -> None:
+        """Let a delivery go on that an earlier process tried, or end it in doubt.
+
+        One whose last call was never answered goes on only where repeats are recognised.
+        """
+        guard = self._known.get(envelope.at or "")
+        if envelope.open_attempt is not None:
+            envelope.in_doubt = True
+            envelope.repeatable = guard is not None and guard.limits.on_unknown_outcome == "retry"
+        if envelope.in_doubt:
+            if guard is None or not (envelope.repeatable or envelope.open_attempt is None):
+                error = "Outcome unknown: stopped before the provider answered"
+                envelope.end("in-doubt", "unknown-outcome", error, envelope.at)
+            envelope.open_attempt = None
+            return
+        envelope.given_up = tuple(
+            name for name, tries in envelope.tries.items() if self._is_used_up(name, tries)
+        )
+        if envelope.at in envelope.given_up:
+            envelope.at = None
+
+    def _is_used_up(self, name: str, tries: int) -> bool:
+        guard = self._known.get(name)
+        return guard is None or tries >= guard.limits.retry.attempts
 
     def left(self, given_up: Sequence[str]) -> list[Choice]:
         """The providers that have not given a message up."""

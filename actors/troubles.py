@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from actors.call import Result, kind
+from actors.call import kind
 from actors.limits import ProviderError
+from messages.events import AttemptResult
 from messages.model import Refused, Unanswered, Unavailable
 
 
@@ -14,7 +15,7 @@ class Troubles:
     """Counts what is not accepted, since the start of the process."""
 
     def __init__(self) -> None:
-        self._last: dict[Result, ProviderError] = {}
+        self._last: dict[AttemptResult, ProviderError] = {}
 
     def note(self, attempt: Refused | Unavailable | Unanswered) -> None:
         """This went wrong now."""

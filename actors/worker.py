@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.guard import Ended, Exhausted
+from actors.guard import Ended, Exhausted, Later
+from messages.errors import JournalUnavailable
+from messages.journal import AttemptStart
 
 if TYPE_CHECKING:
     from actors.call import Call
@@ -17,7 +20,11 @@ if TYPE_CHECKING:
     from actors.route import Route
     from actors.timekeeper import Timekeeper
     from messages.envelope import Envelope
+    from messages.journal import AttemptLog
     from messages.model import Attempt
+
+JOURNAL_PAUSE: Final = 1.0
+"""Seconds until a delivery is tried again whose start could not be put on record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,7 @@ class Desk:
     """What the workers of a channel share; `refuse` answers what a quarantined one hands out."""
 
     route: Route
+    log: AttemptLog
     timekeeper: Timekeeper
     refuse: Callable[[Envelope], None]
 
@@ -41,7 +49,8 @@ async def work(mailbox: Mailbox, desk: Desk) -> None:
         if scope.cancelled_caught and mailbox.open_call is not None:
             guard, call = mailbox.open_call
             mailbox.open_call = None
-            await _settle(mailbox, desk.route, guard, guard.judge(call, call.overdue()))
+            attempt = call.overdue()
+            await _settle(mailbox, desk, guard, guard.judge(call, attempt), call, attempt)
         elif mailbox.job is not None:
             mailbox.give_back()  # an answer came with the cancellation, which then cut its rest
     mailbox.leave()
@@ -61,12 +70,36 @@ async def _until_overdue(mailbox: Mailbox, desk: Desk, scope: trio.CancelScope) 
             mailbox.acknowledge()
             continue
         guard = permit.guard
+        if not await _is_on_record(mailbox, desk, permit):
+            await mailbox.rest(JOURNAL_PAUSE)
+            continue
         attempt, call = await _call(mailbox, guard, permit, desk.timekeeper, scope)
         if mailbox.job is job:  # else it took too long, and somebody else goes on with it
-            await _settle(mailbox, desk.route, guard, guard.judge(call, attempt))
+            await _settle(mailbox, desk, guard, guard.judge(call, attempt), call, attempt)
         if guard.shared:
             await trio.lowlevel.checkpoint()  # or the other channels would never come by
     return False
+
+
+async def _is_on_record(mailbox: Mailbox, desk: Desk, permit: Permit) -> bool:
+    """Make the start of a call durable; False gives its permit back, for nothing may leave."""
+    envelope, guard = mailbox.envelope, permit.guard
+    delivery = envelope.delivery
+    envelope.starts += 1
+    start = AttemptStart(
+        delivery.dispatch_id, delivery.channel, delivery.key, envelope.starts, guard.name
+    )
+    mailbox.expect(inf)  # the journal has time limits of its own
+    try:
+        await desk.log.start(start)
+    except BaseException as error:
+        guard.unused()
+        mailbox.give_permit_back(permit)
+        if isinstance(error, JournalUnavailable):
+            return False
+        raise
+    mailbox.expect(guard.limits.timeout)
+    return True
 
 
 async def _call(
@@ -92,23 +125,39 @@ async def _call(
     return attempt, call
 
 
-async def _settle(mailbox: Mailbox, route: Route, guard: Guard, verdict: Verdict) -> None:
+async def _settle(
+    mailbox: Mailbox,
+    desk: Desk,
+    guard: Guard,
+    verdict: Verdict,
+    call: Call,
+    attempt: Attempt | None,
+) -> None:
     if mailbox.job is None:
         return
     envelope = mailbox.job.envelope
     if isinstance(verdict, Ended):
         envelope.end(verdict.outcome, verdict.reason, verdict.error, guard.name, verdict.message_id)
-        mailbox.acknowledge()
+    elif envelope.cancelled:
+        envelope.cancel()
     elif isinstance(verdict, Exhausted):
-        envelope.given_up = (*envelope.given_up, guard.name)
-        if envelope.in_doubt or not route.left(envelope.given_up):
-            envelope.end("failed", "exhausted", verdict.error, guard.name)
-            mailbox.acknowledge()
-        else:
-            envelope.at = None
-            mailbox.give_back()
+        _give_up(envelope, desk.route, guard, verdict.error)
     elif trio.current_time() + verdict.seconds >= envelope.expires_at:
         envelope.expire()
+    if envelope.answered:
         mailbox.acknowledge()
-    else:
+        return
+    if attempt is not None:
+        desk.log.end(call.ended(attempt))
+    if isinstance(verdict, Later):
         await mailbox.rest(verdict.seconds)
+    else:
+        mailbox.give_back()
+
+
+def _give_up(envelope: Envelope, route: Route, guard: Guard, error: str) -> None:
+    envelope.given_up = (*envelope.given_up, guard.name)
+    if envelope.in_doubt or not route.left(envelope.given_up):
+        envelope.end("failed", "exhausted", error, guard.name)
+    else:
+        envelope.at = None

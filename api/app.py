@@ -15,27 +15,31 @@ from api import access, errors
 from api.access import Gate
 from api.audit import audit_routes
 from api.connection import Connection
+from api.dispatch_changes import dispatch_change_routes
 from api.dispatches import dispatch_routes
 from api.documentation import documentation_routes
+from api.idempotency import Repeats
 from api.logs import TRACE
 from api.metrics import Metrics
 from api.operations import Probes, operation_routes
 from api.providers import Tuning, provider_routes
-from api.send import Waiting, send_routes
+from api.send import send_routes
 from api.supervision import supervision_routes
+from api.told import Waiting
 from messages.pipeline import Pipeline
-from messages.ports import Records
+from messages.records import Records
 from stores.ports import LiveSettings
 from supervisor import Supervisor
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """What the configuration says of the HTTP edge."""
+    """What the configuration says of the HTTP edge; idempotency keys expire after seconds."""
 
     most_body_bytes: int
     waiting: Waiting
     gate: Gate
+    key_expiry: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,11 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     app.logger = parts.logger  # a cached property: ours, and no global one
     errors.register(app)
     for routes in (
-        send_routes(parts.pipeline, edge.waiting),
+        send_routes(
+            parts.pipeline, parts.records, Repeats(parts.records, edge.key_expiry), edge.waiting
+        ),
         dispatch_routes(parts.records),
+        dispatch_change_routes(parts.pipeline, parts.records, edge.waiting.prefix),
         provider_routes(parts.tuning),
         supervision_routes(parts.supervisor, parts.tuning),
         audit_routes(parts.live_settings),

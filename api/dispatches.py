@@ -1,25 +1,35 @@
-"""`GET /dispatches/{id}` and its deliveries: what the journal knows, a page at a time."""
+"""`GET /dispatches`, one of them and its deliveries: what the journal knows, a page at a time."""
 
 from __future__ import annotations
-
-from typing import Final, get_args
 
 from quart import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
 from api.access import needs
 from api.answers import json_answer, moment
+from api.choices import one_of, some_of
 from api.paging import asked_limit
-from messages.errors import BadCommand
-from messages.model import CHANNELS, Channel, Outcome
-from messages.ports import DeliveryRecord, RecordFilter, Records
-
-_OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+from messages.model import CHANNELS, OUTCOMES, REASONS
+from messages.records import (
+    DISPATCH_STATES,
+    DeliveryRecord,
+    DispatchRecord,
+    RecordFilter,
+    Records,
+)
 
 
 def dispatch_routes(records: Records) -> Blueprint:
     """The routes, for an app to mount."""
     routes = Blueprint("dispatches", __name__)
+
+    @routes.get("/dispatches", provide_automatic_options=False)
+    @needs("read")
+    async def dispatches() -> Response:
+        state = one_of("state", request.args.get("state"), DISPATCH_STATES)
+        page = await records.dispatches(state, request.args.get("cursor", ""), asked_limit())
+        found = [shown(one) for one in page.dispatches]
+        return json_answer({"dispatches": found, "next": page.next})
 
     @routes.get("/dispatches/<dispatch_id>", provide_automatic_options=False)
     @needs("read", open_without_keys=True)
@@ -27,16 +37,7 @@ def dispatch_routes(records: Records) -> Blueprint:
         record = await records.dispatch(dispatch_id)
         if record is None:
             raise NotFound
-        return json_answer(
-            {
-                "id": record.id,
-                "state": record.state,
-                "channels": record.channels,
-                "counts": dict.fromkeys(_OUTCOMES, 0) | dict(record.counts),
-                "createdAt": _time(record.created_at),
-                "endedAt": _time(record.ended_at),
-            }
-        )
+        return json_answer(shown(record))
 
     @routes.get("/dispatches/<dispatch_id>/deliveries", provide_automatic_options=False)
     @needs("read", open_without_keys=True)
@@ -53,25 +54,27 @@ def dispatch_routes(records: Records) -> Blueprint:
     return routes
 
 
+def shown(record: DispatchRecord) -> dict[str, object]:
+    """A dispatch as answers show it."""
+    return {
+        "id": record.id,
+        "state": record.state,
+        "channels": record.channels,
+        "counts": dict.fromkeys(OUTCOMES, 0) | dict(record.counts),
+        "createdAt": _time(record.created_at),
+        "endedAt": _time(record.ended_at),
+    }
+
+
 def _wanted() -> RecordFilter:
-    outcomes: list[Outcome] = []
-    for name in request.args.getlist("outcome"):
-        for outcome in _OUTCOMES:
-            if name == outcome:
-                outcomes.append(outcome)
-                break
-        else:
-            raise BadCommand(f"outcome must be one of {', '.join(_OUTCOMES)}")
-    return RecordFilter(outcomes, _channel(request.args.get("channel")), request.args.get("userId"))
-
-
-def _channel(name: str | None) -> Channel | None:
-    if name is None:
-        return None
-    for channel in CHANNELS:
-        if name == channel:
-            return channel
-    raise BadCommand(f"channel must be one of {', '.join(CHANNELS)}")
+    asked = request.args
+    return RecordFilter(
+        outcomes=some_of("outcome", asked.getlist("outcome"), OUTCOMES),
+        channel=one_of("channel", asked.get("channel"), CHANNELS),
+        user_id=asked.get("userId"),
+        reasons=some_of("reason", asked.getlist("reason"), REASONS),
+        provider=asked.get("provider"),
+    )
 
 
 def _delivery(record: DeliveryRecord) -> dict[str, object]:

@@ -10,7 +10,7 @@ from quart import Quart, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from api.answers import json_answer
-from messages.errors import BadCommand, TryLater
+from messages.errors import BadCommand, Conflict, KeyReused, TryLater
 
 PHRASES: Final[Mapping[int, str]] = {
     400: "Bad request",
@@ -19,8 +19,10 @@ PHRASES: Final[Mapping[int, str]] = {
     404: "Not found",
     405: "Method not allowed",
     408: "Request timeout",
+    409: "Conflict",
     413: "Payload too large",
     415: "Unsupported media type",
+    422: "Unprocessable content",
     500: "Internal server error",
     503: "Service unavailable",
 }
@@ -53,6 +55,8 @@ def error_answer(status: int, message: str, headers: Mapping[str, str] | None = 
 def register(app: Quart) -> None:
     """Make every error of the app answer in this shape."""
     app.register_error_handler(BadCommand, _bad_command)
+    app.register_error_handler(Conflict, _conflict)
+    app.register_error_handler(KeyReused, _key_reused)
     app.register_error_handler(TryLater, _try_later)
     app.register_error_handler(UnsupportedMediaType, _unsupported)
     app.register_error_handler(Unauthorized, _unauthorized)
@@ -63,6 +67,14 @@ def register(app: Quart) -> None:
 
 async def _bad_command(error: BadCommand) -> Response:
     return error_answer(400, str(error))
+
+
+async def _conflict(error: Conflict) -> Response:
+    return error_answer(409, str(error))
+
+
+async def _key_reused(error: KeyReused) -> Response:
+    return error_answer(422, str(error))
 
 
 async def _try_later(error: TryLater) -> Response:

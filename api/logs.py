@@ -24,6 +24,7 @@ from messages.events import (
     DispatchAccepted,
     DispatchCrashed,
     DispatchEnded,
+    DispatchResumed,
     Event,
     WorkerCrashed,
     WorkerStuck,
@@ -139,6 +140,10 @@ class EventLog:
             case DispatchAccepted(dispatch_id, channels):
                 self._log(
                     logging.DEBUG, "dispatch accepted", dispatchId=dispatch_id, channels=channels
+                )
+            case DispatchResumed(dispatch_id, channels):
+                self._log(
+                    logging.INFO, "dispatch resumed", dispatchId=dispatch_id, channels=channels
                 )
             case DispatchEnded(dispatch_id, counts, seconds):
                 self._log(

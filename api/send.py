@@ -2,84 +2,60 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-import trio
 from quart import Blueprint, Response, request
 
-from api.access import needs
-from api.answers import json_answer
+from api.access import caller, needs
 from api.body import json_body
-from api.errors import error_answer
+from api.idempotency import Repeats, idempotency_key
+from api.preferences import preferences
+from api.told import Archive, Waiting, answer, cut_short, told_now, wait_for
 from messages.commands import parse_send
 from messages.dispatch import Dispatch
+from messages.journal import IdempotencyKey
 from messages.pipeline import Pipeline
-from messages.report import Report
+from messages.records import Records
+
+REPLAYED = "Idempotency-Replayed"
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How long a caller is kept waiting, in seconds; infinity waits for the last delivery."""
-
-    respond_within: float
-    prefix: str = ""
-
-
-def send_routes(pipeline: Pipeline, waiting: Waiting) -> Blueprint:
+def send_routes(
+    pipeline: Pipeline, records: Records, repeats: Repeats, waiting: Waiting
+) -> Blueprint:
     """The route, for an app to mount."""
     routes = Blueprint("send", __name__)
+    archive = Archive(pipeline, records)
 
     @routes.post("/send", provide_automatic_options=False)
     @needs("send", open_without_keys=True)
     async def send() -> Response:
-        command = parse_send(await json_body(request))
-        dispatch = await pipeline.accept(command)
-        preferred = preferred_wait(request.headers.getlist("Prefer"))
-        with trio.move_on_after(min(waiting.respond_within, preferred)):
-            await dispatch.ended.wait()
-        if dispatch.crashed:
-            return error_answer(
-                500,
-                f"Dispatch {dispatch.id} was cut short by an internal error",
-                {"Dispatch-Id": dispatch.id},
-            )
-        return _answer(dispatch, preferred < waiting.respond_within, preferred, waiting.prefix)
+        body = await json_body(request)
+        preferred = preferences(request.headers.getlist("Prefer"))
+        patience = min(waiting.respond_within, preferred.patience)
+        shown = request.headers.getlist("Idempotency-Key")
+        key = idempotency_key(shown, caller(), request.method, request.path, body)
+        accepted = await _accept(pipeline, repeats, body, key)
+        if isinstance(accepted, str):
+            told = await archive.told(accepted, patience)
+            return answer(told, preferred, waiting, {REPLAYED: "true"})
+        if patience or not preferred.respond_async:
+            await wait_for(accepted, patience)
+        return (
+            cut_short(accepted)
+            if accepted.crashed
+            else answer(told_now(accepted), preferred, waiting)
+        )
 
     return routes
 
 
-def preferred_wait(headers: list[str]) -> float:
-    """The seconds of `Prefer: wait=N` (RFC 7240), infinity without it."""
-    for preference in ",".join(headers).split(","):
-        name, _, value = preference.split(";")[0].partition("=")
-        digits = value.strip().strip('"')
-        if name.strip().lower() == "wait" and digits.isascii() and digits.isdigit():
-            return float(digits[:9])
-    return math.inf
-
-
-def _answer(dispatch: Dispatch, prefers: bool, preferred: float, prefix: str) -> Response:  # noqa: FBT001
-    report = dispatch.report()
-    ended = dispatch.ended.is_set()
-    address = f"{prefix}/dispatches/{dispatch.id}"
-    headers = {"Dispatch-Id": dispatch.id, **_rest_of_failures(report, address)}
-    if not ended:
-        headers |= {"Deliveries-Pending": str(report.pending), "Location": address}
-    if not ended and prefers:
-        headers["Preference-Applied"] = f"wait={preferred:.0f}"
-    failures = [
-        {"userId": failure.user_id, "channel": failure.channel, "error": failure.error}
-        for failure in report.failures
-    ]
-    return json_answer({"failures": failures}, 202 if prefers and not ended else 200, headers)
-
-
-def _rest_of_failures(report: Report, address: str) -> Mapping[str, str]:
-    if report.failures_total <= len(report.failures):
-        return {}
-    return {
-        "Failures-Total": str(report.failures_total),
-        "Link": f'<{address}/deliveries?outcome=failed>; rel="next"',
-    }
+async def _accept(
+    pipeline: Pipeline, repeats: Repeats, body: object, key: IdempotencyKey | None
+) -> Dispatch | str:
+    """The dispatch that this request began, or the id of the one that an earlier one did."""
+    if key is None:
+        return await pipeline.accept(parse_send(body))
+    with repeats.claimed(key):
+        earlier = await repeats.earlier(key)
+        if earlier is not None:
+            return earlier
+        return await pipeline.accept(parse_send(body), key)

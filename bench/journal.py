@@ -22,11 +22,12 @@ import trio
 from bench.by_hand import Connection, request_head
 from bench.children import module, server
 from bench.workload import message_bytes, user_id
-from messages.model import Receipt
-from messages.ports import Enrolment
+from messages.journal import AttemptStart, Enrolment, NewDispatch, Progress
+from messages.model import Cursor, Receipt
 from stores.sqlite import open_store
 from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_journal_rows import enrol, open_dispatch, record
+from stores.sqlite_journal_rows import enrol, record, start
+from stores.sqlite_journal_states import open_dispatch
 
 _MESSAGES: Final = 20_000
 _SLICE: Final = 100
@@ -44,6 +45,10 @@ def _receipt(row: Enrolment) -> Receipt:
     return Receipt("", _DISPATCH, "sms", row.key, row.user_id, "sent", "accepted", "", "sms", 1)
 
 
+def _start(row: Enrolment) -> AttemptStart:
+    return AttemptStart(_DISPATCH, "sms", row.key, 1, "sms")
+
+
 async def _send_all(url: str, messages: int, journal: SqliteJournal | None) -> None:
     head = request_head(url, "/send")
     inbox, mailbox = trio.open_memory_channel[tuple[int, Enrolment]](2 * _SLICE)
@@ -53,7 +58,7 @@ async def _send_all(url: str, messages: int, journal: SqliteJournal | None) -> N
             for first in range(0, messages, _SLICE):
                 rows = _enrolments(first)
                 if journal is not None:
-                    await journal.enrol(_DISPATCH, rows)
+                    await journal.enrol(_DISPATCH, rows, Progress("sms", Cursor()))
                 for index, row in enumerate(rows, first):
                     try:  # each await would be a turn of the loop
                         inbox.send_nowait((index, row))
@@ -65,6 +70,8 @@ async def _send_all(url: str, messages: int, journal: SqliteJournal | None) -> N
         await connection.open()
         async for index, row in mailbox:
             body = message_bytes(index)
+            if journal is not None:
+                await journal.start(_start(row))
             await connection.exchange(b"%b%d\r\n\r\n%b" % (head, len(body), body))
             receipt = _receipt(row)
             if journal is not None:
@@ -85,11 +92,11 @@ async def _turn(url: str, messages: int, store: Path | None) -> tuple[float, flo
         return time.perf_counter() - started, time.thread_time() - cpu, 0.0
     journal = SqliteJournal(store)
     async with journal.running():
-        await journal.open(_DISPATCH, ["sms"])
+        await journal.open(NewDispatch(_DISPATCH, ["sms"], "{}"))
         [writer] = [one for one in all_threads() if one.name == "journal-writer"]
         started, cpu, before = time.perf_counter(), time.thread_time(), _cpu_of(writer)
         await _send_all(url, messages, journal)
-        await journal.close(_DISPATCH, {"sent": messages})
+        await journal.close(_DISPATCH, {"sent": messages}, None)
         taken = time.perf_counter() - started
         return taken, time.thread_time() - cpu, _cpu_of(writer) - before
 
@@ -115,7 +122,7 @@ class _Timed(sqlite3.Connection):
 def _alone(store: Path, messages: int) -> tuple[float, float]:
     """Seconds in SQLite's statements and outside them, for a commit a slice."""
     connection = sqlite3.connect(store, isolation_level=None, factory=_Timed)
-    number = open_dispatch(connection, _DISPATCH, ["sms"], 1)
+    number = open_dispatch(connection, NewDispatch(_DISPATCH, ["sms"], "{}"), 1)
     assert number is not None
     slices = [_enrolments(first) for first in range(0, messages, _SLICE)]
     receipts = [[_receipt(row) for row in rows] for rows in slices]
@@ -123,6 +130,7 @@ def _alone(store: Path, messages: int) -> tuple[float, float]:
     for rows, ended in zip(slices, receipts, strict=True):
         connection.execute("BEGIN IMMEDIATE")
         enrol(connection, [(number, row) for row in rows], 1)
+        start(connection, [(number, _start(row)) for row in rows], 1)
         record(connection, [(number, one) for one in ended], 2)
         connection.execute("COMMIT")
     whole = time.thread_time() - started

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import trio
 
 from messages.events import DeliveryEnded, Observer
-from messages.model import Outcome, Receipt
+from messages.model import FAILURES, Outcome, Receipt
 from messages.report import Failure, Report
 
 
 class Collector:
-    """Synchronous, and safe when nobody waits any more.
+    """Synchronous, and safe when nobody waits any more. `counts` is what ended before it began.
 
     Each enrolled delivery is answered once (its envelope sees to that), so counting suffices and
     memory does not grow with the number of recipients.
     """
 
-    def __init__(self, dispatch_id: str, observe: Observer, most_failures: int) -> None:
+    def __init__(
+        self,
+        dispatch_id: str,
+        observe: Observer,
+        most_failures: int,
+        counts: Mapping[Outcome, int],
+    ) -> None:
         self._dispatch_id = dispatch_id
         self._observe = observe
         self._most_failures = most_failures
         self._failures: list[Failure] = []
-        self._failures_total = 0
-        self._counts: Counter[Outcome] = Counter()
-        self._enrolled = 0
+        self._counts = Counter(counts)
+        self._failures_total = sum(self._counts[outcome] for outcome in FAILURES)
+        self._enrolled = self._counts.total()
         self._feeding = True
         self.complete = trio.Event()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from messages.addresses import is_email, phone_number
 from messages.envelope import EXPIRED
@@ -20,6 +21,10 @@ from messages.model import (
 )
 from messages.render import NoContent, NotRenderable, Texts
 
+USER: Final = "user/"
+LISTED: Final = "listed/"
+"""What the keys of deliveries begin with: see `delivery_id`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Composer:
@@ -33,7 +38,7 @@ class Composer:
 
     def compose(self, channel: Channel, recipient: Recipient) -> Delivery | Receipt:
         """The rendered delivery, or how it ended before it could be one."""
-        key = f"user/{recipient.key}"
+        key = f"{USER}{recipient.key}"
         value = recipient.document.get(self.user_fields.address_of(channel))
         if value is None or value == "":
             return self._receipt(channel, key, recipient.user_id, "skipped", "no-address")
@@ -73,16 +78,16 @@ class Composer:
 
     def unknown_user(self, channel: Channel, user_id: str) -> Receipt:
         """The failure of a listed id that nobody has."""
-        return self.unread_user(channel, user_id, "user-not-found", "User not found")
+        key = f"{LISTED}{user_id}"
+        return self._failure(channel, key, user_id, "user-not-found", "User not found")
 
-    def unread_user(self, channel: Channel, user_id: str, reason: Reason, error: str) -> Receipt:
-        """The failure of a listed id that was not read."""
-        return self._failure(channel, f"listed/{user_id}", user_id, reason, error)
+    def gone(self, channel: Channel, key: str, user_id: str) -> Receipt:
+        """The failure of an enrolled delivery whose user nobody has any more."""
+        return self._failure(channel, key, user_id, "user-not-found", "User not found")
 
-    def unread_cluster(self, channel: Channel, cluster: str, reason: Reason, error: str) -> Receipt:
-        """The failure of a cluster that was not read to its end: of no user in particular."""
-        told = f"{error}: cluster {cluster} was not read to its end"
-        return self._failure(channel, f"cluster/{cluster}", "", reason, told)
+    def lost(self, channel: Channel, key: str, user_id: str, error: str) -> Receipt:
+        """The failure of an enrolled delivery that cannot be rendered any more."""
+        return self._failure(channel, key, user_id, "not-renderable", error)
 
     def _failure(
         self, channel: Channel, key: str, user_id: str, reason: Reason, error: str

@@ -1,12 +1,13 @@
 """The way of one accepted dispatch: one feeder a channel, until the last delivery has ended.
 
 A feeder composes, enrols and hands over slice by slice as its own channel has room, so a full
-channel never holds up the others.
+channel never holds up the others. What an earlier process left goes first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
@@ -18,9 +19,13 @@ from messages.envelope import Envelope
 from messages.errors import JournalUnavailable
 from messages.events import DispatchCrashed, DispatchEnded, Observer
 from messages.feed import Feed, Item
-from messages.model import Priority, Receipt
-from messages.ports import Enrolment, Journal, Post
+from messages.journal import Enrolment, Journal, NewDispatch
+from messages.leftovers import Leftovers
+from messages.model import Channel, Delivery, Outcome, Receipt
+from messages.ports import Post
+from messages.records import PastAttempt
 from messages.report import Report
+from messages.request import Request
 
 FIRST: Final = 20
 """So many deliveries of each channel are enrolled as the dispatch itself becomes durable: a small
@@ -29,118 +34,199 @@ request costs one write in place of two."""
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one channel of a dispatch is fed: what was left first, then the rest of the audience."""
+
+    feed: Feed
+    left: Leftovers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every dispatch works with. With `keeps_content` requests outlive their dispatches."""
+
+    journal: Journal
+    post: Post
+    observe: Observer
+    most_failures: int
+    keeps_content: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What is known of a dispatch that an earlier process began."""
+
+    cancelled: bool = False
+    counts: Mapping[Outcome, int] = field(default_factory=dict)
+
+
 class Dispatch:
-    """One request on its way; `open` makes it an accepted one."""
+    """One request on its way; `open` makes it an accepted one.
+
+    `ended` is set when nothing more of it happens here; it is `suspended` then when some of it is
+    left to the next start. Setting `stop` starts nothing more.
+    """
 
     def __init__(
         self,
         identity: str,
-        feeds: Sequence[Feed],
-        journal: Journal,
-        post: Post,
-        observe: Observer,
-        most_failures: int,
-        halted: trio.Event,
-        priority: Priority = "normal",
+        request: Request,
+        ways: Sequence[Way],
+        means: Means,
+        stop: trio.Event,
+        begun: Begun = Begun(),
     ) -> None:
         self.id = identity
-        self.channels = [feed.channel for feed in feeds]
+        self.request = request
         self.crashed = False
+        self.suspended = False
+        self.cancelled = begun.cancelled
         self.ended = trio.Event()
-        self._feeds = feeds
-        self._journal = journal
-        self._post = post
-        self._observe = observe
-        self._halted = halted
-        self._priority = priority
-        self._collector = Collector(self.id, observe, most_failures)
-        self._first: dict[Feed, Sequence[Item]] = {}
+        self._ways = ways
+        self._means = means
+        self._stop = stop
+        self._collector = Collector(identity, means.observe, means.most_failures, begun.counts)
+        self._first: dict[Channel, Sequence[Item]] = {}
+        self._scope = trio.CancelScope()
 
     def report(self) -> Report:
         """What is known now; final once `ended` is set, and durable a moment later."""
         return self._collector.report()
 
-    async def open(self) -> None:
+    async def open(self, new: NewDispatch) -> None:
         """Make the dispatch and its first deliveries durable. Raises JournalUnavailable."""
-        first = {feed: await feed.next(FIRST) for feed in self._feeds}
+        first = {way.feed.channel: await way.feed.next(FIRST) for way in self._ways}
         rows = [_row(item) for items in first.values() for item in items]
         # A caller who hangs up here must not leave a dispatch that is on record and never starts.
         with trio.CancelScope(shield=True):
-            new = iter(await self._journal.open(self.id, self.channels, rows))
-        for feed, items in first.items():
-            self._first[feed] = [item for item in items if next(new)]
+            is_new = iter(await self._means.journal.open(new, rows))
+        for channel, items in first.items():
+            self._first[channel] = [item for item in items if next(is_new)]
 
     async def run(self) -> None:
         """Feed every channel and wait for the last answer. A bug is reported, never raised."""
         started = trio.current_time()
         try:
-            await self._deliver()
+            with self._scope:
+                await self._deliver()
         except Exception as error:
             self.crashed = True
-            self._observe(DispatchCrashed(self.id, error))
+            self._means.observe(DispatchCrashed(self.id, error))
         finally:
+            self.suspended = self._scope.cancelled_caught
             self.ended.set()
-        counts = self.report().counts
-        self._observe(DispatchEnded(self.id, counts, trio.current_time() - started))
+        if not self.suspended:
+            counts = self.report().counts
+            self._means.observe(DispatchEnded(self.id, counts, trio.current_time() - started))
 
     async def close(self) -> None:
         """Make the end durable: after it was told, which costs a small request one write less."""
-        if self.crashed:
+        if self.crashed or self.suspended:
             return
         counts = self.report().counts
+        kept = self._kept(counts)
         try:
-            await self._durably(partial(self._journal.close, self.id, counts))
+            await self._durably(partial(self._means.journal.close, self.id, counts, kept))
         except Exception as error:
-            self._observe(DispatchCrashed(self.id, error))
+            self._means.observe(DispatchCrashed(self.id, error))
+
+    async def cancel(self) -> None:
+        """Start nothing more of it; what is under way ends by itself. Raises JournalUnavailable."""
+        await self._means.journal.cancel(self.id)
+        self.cancelled = True
+        self._stop.set()
+        self._means.post.withdraw(self.id)
+
+    def suspend(self) -> None:
+        """Leave what has not ended to the next start."""
+        self._scope.cancel()
+
+    def _kept(self, counts: Mapping[Outcome, int]) -> str | None:
+        """What a redrive needs, where there is something to drive again."""
+        keeps = self._means.keeps_content
+        is_all_sent = all(outcome == "sent" or not number for outcome, number in counts.items())
+        return None if is_all_sent and not keeps else self.request.kept(with_content=keeps)
 
     async def _deliver(self) -> None:
-        if len(self._feeds) == 1:  # a nursery would be a tenth of what a small dispatch costs
-            await self._feed(self._feeds[0])
+        if len(self._ways) == 1:  # a nursery would be a tenth of what a small dispatch costs
+            await self._feed(self._ways[0])
         else:
             async with trio.open_nursery() as nursery:
-                for feed in self._feeds:
-                    nursery.start_soon(self._feed, feed)
+                for way in self._ways:
+                    nursery.start_soon(self._feed, way)
+        if not (self.cancelled or all(way.feed.is_over for way in self._ways)):
+            await trio.sleep_forever()  # it has to stop: the rest is for the next start
         self._collector.feeding_ended()
         await self._collector.complete.wait()
 
-    async def _feed(self, feed: Feed) -> None:
-        self._hand_over(feed, self._first.pop(feed, ()))
-        while not feed.is_over:
-            room = await self._post.room(feed.channel, self.id, feed.expires_at)
+    async def _feed(self, way: Way) -> None:
+        feed = way.feed
+        self._hand_over(feed, self._first.pop(feed.channel, ()))
+        if way.left is not None:
+            await self._take_up(feed, way.left)
+        while not (feed.is_over or self.cancelled or self._stop.is_set()):
+            room = await self._room(feed)
             items = await feed.next(room)
             if not items:
                 return
             rows = [_row(item) for item in items]
-            new = await self._durably(partial(self._journal.enrol, self.id, rows))
-            if new is not None:
-                items = [item for item, is_new in zip(items, new, strict=True) if is_new]
-            self._hand_over(feed, items)
+            enrol = partial(self._means.journal.enrol, self.id, rows, feed.progress)
+            new = await self._durably(enrol)
+            if new is None:
+                return
+            fresh = [item for item, is_new in zip(items, new, strict=True) if is_new]
+            self._hand_over(feed, fresh)
 
-    def _hand_over(self, feed: Feed, items: Sequence[Item]) -> None:
-        collector = self._collector
+    async def _take_up(self, feed: Feed, left: Leftovers) -> None:
+        while found := await left.next(await self._room(feed)):
+            tried = {one.item.key: one.attempts for one in found}
+            self._hand_over(feed, [one.item for one in found], tried)
+
+    async def _room(self, feed: Feed) -> int:
+        return await self._means.post.room(feed.channel, self.id, feed.expires_at)
+
+    def _hand_over(
+        self,
+        feed: Feed,
+        items: Sequence[Item],
+        tried: Mapping[str, Sequence[PastAttempt]] | None = None,
+    ) -> None:
+        collector, priority = self._collector, self.request.command.priority
         collector.expect(len(items))
         envelopes: list[Envelope] = []
         for item in items:
             if isinstance(item, Receipt):
                 collector.reply(item)
             else:
-                envelopes.append(Envelope(item, collector.reply, self._priority, feed.expires_at))
+                envelopes.append(Envelope(item, collector.reply, priority, feed.expires_at))
+        if tried is not None or self.cancelled:
+            envelopes = [one for one in envelopes if self._goes_on(one, tried or {})]
         if envelopes:
-            self._post.put(feed.channel, envelopes)
+            self._means.post.put(feed.channel, envelopes)
+
+    def _goes_on(self, envelope: Envelope, tried: Mapping[str, Sequence[PastAttempt]]) -> bool:
+        """Give back its past to a delivery, and answer it if it was cancelled meanwhile."""
+        if attempts := tried.get(envelope.delivery.key):
+            envelope.remember(attempts)
+        if self.cancelled:
+            envelope.in_doubt = envelope.in_doubt or envelope.open_attempt is not None
+            envelope.cancel()
+        return not envelope.answered
 
     async def _durably(self, write: Callable[[], Awaitable[T]]) -> T | None:
-        """What `write` returns, tried until the journal takes it; None once the service halts."""
+        """What `write` returns, tried until the journal takes it; None once it has to stop."""
         attempt = 0
         while True:
             try:
                 return await write()
             except JournalUnavailable:
                 attempt += 1
-                if self._halted.is_set():
+                if self._stop.is_set():
                     return None
                 with trio.move_on_after(jittered(attempt, 0.1, 5.0)):
-                    await self._halted.wait()
+                    await self._stop.wait()
 
 
-def _row(item: Item) -> Enrolment:
+def _row(item: Delivery | Receipt) -> Enrolment:
     return Enrolment(item.channel, item.key, item.user_id)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
 from messages.model import Delivery, Outcome, Priority, Reason, Receipt
+from messages.records import PastAttempt
 
 EXPIRED: Final = "Expired before it could be sent"
+CANCELLED: Final = "Cancelled before it was sent"
 
 
 @dataclass(slots=True)
@@ -19,9 +22,11 @@ class Envelope:
     `expires_at` is on trio's clock: afterwards no call starts. `posted_at` is when it came.
     `open_attempt` names the provider while bytes may have left and no answer was read; a worker
     that crashes then leaves a delivery in doubt unless the provider's repeats are `repeatable`.
-    `at` is the provider that tried it last, `tries` counts the attempts of each, `given_up` names
+    `starts` numbers the attempts on record, of which `attempts` were made; `at` is the provider
+    that tried it last, `tries` counts the attempts of each, `given_up` names
     those whose attempts are used up. Once an attempt stayed unanswered (`in_doubt`) the delivery
-    stays `at` its provider, and only an acceptance ends it otherwise.
+    stays `at` its provider, and only an acceptance ends it otherwise. What is `cancelled` makes no
+    further attempt.
     """
 
     delivery: Delivery
@@ -30,6 +35,7 @@ class Envelope:
     expires_at: float = inf
     posted_at: float = 0.0
     crashes: int = 0
+    starts: int = 0
     attempts: int = 0
     tries: dict[str, int] = field(default_factory=dict)
     at: str | None = None
@@ -38,6 +44,7 @@ class Envelope:
     repeatable: bool = False
     in_doubt: bool = False
     answered: bool = False
+    cancelled: bool = False
 
     def end(
         self,
@@ -70,6 +77,20 @@ class Envelope:
                 provider_message_id=message_id,
             )
         )
+
+    def remember(self, attempts: Sequence[PastAttempt]) -> None:
+        """Take up what an earlier process tried; an attempt without a result may have arrived."""
+        last = attempts[-1]
+        self.starts = last.number
+        self.tries = dict(Counter(one.provider for one in attempts if one.result != "unstarted"))
+        self.attempts = sum(self.tries.values())
+        self.at = last.provider
+        self.in_doubt = any(one.result == "unanswered" for one in attempts)
+        self.open_attempt = last.provider if last.result is None else None
+
+    def cancel(self) -> None:
+        """Answer that its dispatch was cancelled before it could be sent."""
+        self.end("cancelled", "cancelled", CANCELLED, self.at)
 
     def expire(self) -> None:
         """Answer that the time in which it was worth sending is over."""

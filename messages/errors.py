@@ -4,6 +4,8 @@ CarillonError
 ├── BadCommand                 the caller's fault; 400, nothing was sent
 │   ├── TemplateNotFound
 │   └── AttachmentRefused      missing, too large, or nowhere to fetch it from
+├── Conflict                   what it names is in no state for it; 409
+├── KeyReused                  an idempotency key that stands for another request; 422
 └── TryLater                   ours or a neighbour's; 503 with Retry-After, nothing was sent
     ├── DirectoryUnavailable
     ├── FilesUnavailable
@@ -29,6 +31,14 @@ class TemplateNotFound(BadCommand):
 
 class AttachmentRefused(BadCommand):
     """A file is missing, too large, or there is no file service."""
+
+
+class Conflict(CarillonError):
+    """What the request names is in no state that allows it."""
+
+
+class KeyReused(CarillonError):
+    """An idempotency key came with another request before."""
 
 
 class TryLater(CarillonError):

@@ -11,10 +11,20 @@ from typing import Literal
 
 from messages.model import Channel, Outcome, Receipt
 
+AttemptResult = Literal["accepted", "refused", "unavailable", "throttled", "unanswered"]
+
 
 @dataclass(frozen=True, slots=True)
 class DispatchAccepted:
     """A request was validated and its first recipients resolved."""
+
+    dispatch_id: str
+    channels: Sequence[Channel]
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchResumed:
+    """A dispatch goes on that an earlier process left, or that is driven again."""
 
     dispatch_id: str
     channels: Sequence[Channel]
@@ -60,7 +70,7 @@ class AttemptEnded:
     dispatch_id: str
     channel: Channel
     provider: str
-    result: Literal["accepted", "refused", "unavailable", "throttled", "unanswered"]
+    result: AttemptResult
     seconds: float
     error: str = ""
 
@@ -103,6 +113,7 @@ class ChannelQuarantined:
 
 Event = (
     DispatchAccepted
+    | DispatchResumed
     | DispatchEnded
     | DispatchCrashed
     | DirectoryFailed

@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from math import inf
+from typing import Final
 
 import trio
 
+from messages.backoff import jittered
 from messages.compose import Composer
 from messages.errors import DirectoryUnavailable
 from messages.events import DirectoryFailed, Observer
-from messages.model import Channel, Cursor, Delivery, Page, Reason, Receipt
+from messages.journal import Progress
+from messages.model import Channel, Cursor, Delivery, Page, Receipt
 from messages.resolve import Pages
 
 Item = Delivery | Receipt
 """A delivery to be sent, or how it ended before it could be one."""
 
+FIRST_DELAY: Final = 0.5
+MAX_DELAY: Final = 10.0
+
 
 class Feed:
-    """Walks the audience at its channel's pace; `expires_at` is on trio's clock."""
+    """Walks the audience at its channel's pace; `expires_at` is on trio's clock.
+
+    A directory that is away is asked again until it answers, or until `stop` is set.
+    """
 
     def __init__(
         self,
@@ -27,43 +36,55 @@ class Feed:
         composer: Composer,
         pages: Pages,
         observe: Observer,
-        halted: trio.Event,
+        stop: trio.Event,
         expires_at: float = inf,
+        begin: Cursor | None = None,
     ) -> None:
         self.channel = channel
         self.expires_at = expires_at
-        self._composer = composer
+        self.composer = composer
+        self.is_over = False
         self._pages = pages
         self._observe = observe
-        self._halted = halted
-        self._cursor: Cursor | None = Cursor()
+        self._stop = stop
+        self._page = begin or Cursor()
+        self._following: Cursor | None = self._page
         self._items: Iterator[Item] = iter(())
-        self.is_over = False
+
+    @property
+    def progress(self) -> Progress:
+        """Where reading must go on if only what was given so far is on record."""
+        return Progress(self.channel, self._page)
 
     async def next(self, most: int) -> Sequence[Item]:
-        """At most so many further ones; none at the end. Never raises for a directory."""
-        while True:
+        """At most so many further ones; none at the end, or once it has to stop."""
+        while not (self.is_over or self._stop.is_set()):
             items = list(islice(self._items, most))
-            if self._cursor is None and len(items) < most:
+            if self._following is None and len(items) < most:
                 self.is_over = True
-            if items or self.is_over:
+            if items:
                 return items
-            if self._cursor is not None:
-                self._items = await self._following(self._cursor)
+            if self._following is not None:
+                await self._turn_to(self._following)
+        return []
 
-    async def _following(self, cursor: Cursor) -> Iterator[Item]:
-        if self._halted.is_set():
-            return self._give_up(cursor, "stopping", "Service stopping")
-        try:
-            page = await self._pages.at(cursor)
-        except DirectoryUnavailable as error:
-            self._observe(DirectoryFailed(self._composer.dispatch_id, str(error)))
-            return self._give_up(cursor, "directory-unavailable", "Directory unavailable")
-        self._cursor = page.next
-        return self._of(page)
+    async def _turn_to(self, cursor: Cursor) -> None:
+        attempt = 0
+        while not self._stop.is_set():
+            try:
+                page = await self._pages.at(cursor)
+            except DirectoryUnavailable as error:
+                attempt += 1
+                self._observe(DirectoryFailed(self.composer.dispatch_id, str(error)))
+                with trio.move_on_after(jittered(attempt, FIRST_DELAY, MAX_DELAY)):
+                    await self._stop.wait()
+            else:
+                self._page, self._following = cursor, page.next
+                self._items = self._of(page)
+                return
 
     def _of(self, page: Page) -> Iterator[Item]:
-        composer, channel = self._composer, self.channel
+        composer, channel = self.composer, self.channel
         for recipient in page.recipients:
             item = composer.compose(channel, recipient)
             if self.expires_at <= trio.current_time() and isinstance(item, Delivery):
@@ -71,11 +92,3 @@ class Feed:
             yield item
         for user_id in page.missing:
             yield composer.unknown_user(channel, user_id)
-
-    def _give_up(self, cursor: Cursor, reason: Reason, error: str) -> Iterator[Item]:
-        self._cursor = None
-        composer, channel = self._composer, self.channel
-        for user_id in self._pages.unread(cursor):
-            yield composer.unread_user(channel, user_id, reason, error)
-        for name in self._pages.unread_clusters(cursor):
-            yield composer.unread_cluster(channel, name, reason, error)

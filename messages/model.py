@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 Document: TypeAlias = dict[str, JsonValue]
@@ -17,6 +17,7 @@ Priority = Literal["high", "normal", "bulk"]
 PRIORITIES: Final[tuple[Priority, ...]] = ("high", "normal", "bulk")
 
 Outcome = Literal["pending", "sent", "failed", "skipped", "in-doubt", "expired", "cancelled"]
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 FAILURES: Final[frozenset[Outcome]] = frozenset({"failed", "in-doubt", "expired", "cancelled"})
 
 Reason = Literal[
@@ -36,6 +37,7 @@ Reason = Literal[
     "directory-unavailable",
     "stopping",
 ]
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +186,8 @@ class Delivery:
 def delivery_id(dispatch_id: str, channel: Channel, key: str) -> str:
     """32 hex digits that are the same for the same dispatch, channel and key.
 
-    A delivery's key tells it from the others of its dispatch and channel: "user/" and the `_id`
-    of its user, "listed/" and an id that nobody has, "cluster/" and a cluster that was not read.
+    A delivery's key tells it from the others of its dispatch and channel: "user/" and the `_id` of
+    its user, or "listed/" and an id that nobody has.
 
     Derived and not drawn, so that a repeated enrolment meets the first one, and a provider that
     recognises repeats sees the same id after a restart.

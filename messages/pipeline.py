@@ -2,58 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from math import inf
+from typing import Final
 from uuid import uuid4
 
 import trio
 
-from messages import attachments
-from messages.addresses import is_mailbox
 from messages.commands import SendCommand
-from messages.compose import Composer
-from messages.dispatch import Dispatch
-from messages.errors import BadCommand, Stopping, TooManyDispatches
-from messages.events import DispatchAccepted, Observer
-from messages.feed import Feed
-from messages.model import Audience, Channel, MailExtras, UserFields
-from messages.patience import Patience
-from messages.ports import Directory, Files, Journal, Post
-from messages.render import Source, Texts, plain_source, stored_source
-from messages.resolve import Pages
-from messages.templates import Engine
+from messages.dispatch import Begun, Dispatch, Means
+from messages.errors import BadCommand, Conflict, Stopping, TooManyDispatches, TryLater
+from messages.events import DispatchAccepted, DispatchCrashed, DispatchResumed
+from messages.journal import IdempotencyKey, NewDispatch
+from messages.model import Channel, Document
+from messages.preparation import Preparation, Rooms, Rules
+from messages.records import RecordFilter, Unfinished
+from messages.request import empty_request, milliseconds, parse_request
+
+_ERASED: Final = (
+    "The dispatch cannot be sent again: its texts and data were erased when it ended. "
+    "journal.keepContent keeps those of dispatches to come"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the configuration says of every dispatch.
+@dataclass(eq=False, slots=True)
+class _Going:
+    """A dispatch on its way here: setting `stop` starts nothing more of it."""
 
-    `times_to_live` are the seconds that a message of a channel stays worth sending when its
-    request does not say.
-    """
-
-    active_channels: Sequence[Channel]
-    senders: Mapping[Channel, str]
-    user_fields: UserFields = field(default_factory=UserFields)
-    escape_everywhere: bool = False
-    most_failures: int = 10_000
-    open_dispatches: int = 1000
-    patience: Patience = field(default_factory=Patience)
-    times_to_live: Mapping[Channel, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """What the pipeline works with."""
-
-    directory: Directory
-    files: Files
-    journal: Journal
-    post: Post
-    engine: Engine
-    observe: Observer
+    stop: trio.Event = field(default_factory=trio.Event)
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    dispatch: Dispatch | None = None
 
 
 class Pipeline:
@@ -62,146 +41,191 @@ class Pipeline:
     def __init__(self, rooms: Rooms, rules: Rules, nursery: trio.Nursery) -> None:
         self.rules = rules
         self._rooms = rooms
+        self._preparation = Preparation(rooms, rules)
         self._nursery = nursery
+        self._running: dict[str, _Going] = {}
         self._open = 0
         self._unsettled = 0
         self._closed = False
+        self._halted = False
         self._idle = trio.Event()
-        self._halted = trio.Event()
 
-    async def accept(self, command: SendCommand) -> Dispatch:
+    async def accept(
+        self,
+        command: SendCommand,
+        key: IdempotencyKey | None = None,
+        origin: Document | None = None,
+    ) -> Dispatch:
         """Start a dispatch; when this returns it is durable and goes on by itself.
 
         Raises:
             BadCommand: it cannot be carried out; nothing was sent.
             TryLater: the service, or a neighbour it needs, is not up to it now; likewise.
         """
-        self._admit()
-        try:
-            dispatch = await self._prepare(command)
-        except BaseException:
-            self._open -= 1
-            self._unsettled -= 1
-            self._settle()
-            raise
-        self._nursery.start_soon(self._see_through, dispatch)
-        return dispatch
-
-    def close(self) -> None:
-        """Accept nothing more; what was accepted goes on."""
-        self._closed = True
-        self._settle()
-
-    async def idle(self) -> None:
-        """Return once it is closed and the last dispatch has ended."""
-        await self._idle.wait()
-
-    def halt(self) -> None:
-        """Start no further delivery: what has not been read or posted ends `stopping`."""
-        self._halted.set()
-
-    def _admit(self) -> None:
         if self._closed:
             raise Stopping("The service is stopping")
         if self._open >= self.rules.open_dispatches:
             raise TooManyDispatches("Too many dispatches are open")
         self._open += 1
         self._unsettled += 1
+        going = _Going()
+        try:
+            dispatch = await self._prepare(command, key, origin, going.stop)
+        except BaseException:
+            self._open -= 1
+            self._settle()
+            raise
+        self._register(dispatch.id, going)
+        self._nursery.start_soon(self._see_through, dispatch, going)
+        return dispatch
+
+    async def resume(self) -> None:
+        """Take up every dispatch that an earlier process left. Raises JournalUnavailable."""
+        for unfinished in await self._rooms.recovery.unfinished():
+            self._take_up(unfinished)
+
+    def running(self, dispatch_id: str) -> Dispatch | None:
+        """The dispatch with this id while it goes on here."""
+        going = self._running.get(dispatch_id)
+        return None if going is None else going.dispatch
+
+    async def cancel(self, dispatch_id: str) -> None:
+        """Start nothing more of a running dispatch; what is under way ends by itself.
+
+        Raises:
+            TryLater: the journal cannot be written, or the dispatch is just being taken up.
+        """
+        dispatch = self.running(dispatch_id)
+        if dispatch is None:
+            raise TryLater("The dispatch is just being taken up")
+        await dispatch.cancel()
+
+    async def redrive(self, dispatch_id: str, wanted: RecordFilter) -> int:
+        """Send ended deliveries of an ended dispatch again; how many there are.
+
+        Raises:
+            Conflict: it still runs, or its request was erased when it ended.
+            TryLater: the journal cannot be written, or the service is stopping.
+        """
+        if self._closed:
+            raise Stopping("The service is stopping")
+        if dispatch_id in self._running:
+            raise Conflict("The dispatch is still running")
+        if await self._rooms.recovery.request(dispatch_id) is None:
+            raise Conflict(_ERASED)
+        number = await self._rooms.journal.redrive(dispatch_id, wanted)
+        unfinished = await self._rooms.recovery.find_unfinished(dispatch_id) if number else None
+        if unfinished is not None:
+            self._take_up(unfinished)
+        return number
+
+    def close(self) -> None:
+        """Accept nothing more; what was accepted goes on."""
+        self._closed = True
+        if not self._unsettled:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Return once it is closed and the last dispatch has ended or was suspended."""
+        await self._idle.wait()
+
+    def halt(self) -> None:
+        """Start no further delivery: what has not been read or posted is left to the next start."""
+        self._halted = True
+        for going in self._running.values():
+            going.stop.set()
+
+    def suspend(self) -> None:
+        """Leave everything that has not ended to the next start."""
+        for going in self._running.values():
+            going.scope.cancel()
+            if going.dispatch is not None:
+                going.dispatch.suspend()
+
+    def _register(self, dispatch_id: str, going: _Going) -> None:
+        self._running[dispatch_id] = going
+        if self._halted:
+            going.stop.set()
 
     def _settle(self) -> None:
+        self._unsettled -= 1
         if self._closed and not self._unsettled:
             self._idle.set()
 
-    async def _see_through(self, dispatch: Dispatch) -> None:
+    async def _see_through(self, dispatch: Dispatch, going: _Going) -> None:
+        going.dispatch = dispatch
         try:
             await dispatch.run()
             # Whoever was answered may come with the next one, though this end is not durable yet.
             self._open -= 1
             await dispatch.close()
         finally:
-            self._unsettled -= 1
+            del self._running[dispatch.id]
             self._settle()
 
-    async def _prepare(self, command: SendCommand) -> Dispatch:
-        rooms, rules = self._rooms, self.rules
+    async def _prepare(
+        self,
+        command: SendCommand,
+        key: IdempotencyKey | None,
+        origin: Document | None,
+        stop: trio.Event,
+    ) -> Dispatch:
         accepted_at = trio.current_time()
-        self._check_channels(command)
-        source = await self._source(command)
-        texts = Texts(
-            rooms.engine,
-            source,
-            command.channels,
-            command.data,
-            everywhere=rules.escape_everywhere,
-        )
-        mail = await self._mail(command, source)
-        audience = self._audience(command, texts)
-        pages = Pages(rooms.directory, audience, rules.patience)
-        await pages.read_head()
-        composer = Composer(str(uuid4()), texts, self._senders(command), rules.user_fields, mail)
-        ends = self._ends(command, accepted_at)
-        dispatch = Dispatch(
-            composer.dispatch_id,
-            [
-                Feed(name, composer, pages, rooms.observe, self._halted, ends.get(name, inf))
-                for name in command.channels
-            ],
-            rooms.journal,
-            rooms.post,
-            rooms.observe,
-            rules.most_failures,
-            self._halted,
-            command.priority,
-        )
-        await dispatch.open()
-        rooms.observe(DispatchAccepted(dispatch.id, command.channels))
+        lives = self._lives(command)
+        now = milliseconds()
+        ends = {channel: now + round(seconds * 1000) for channel, seconds in lives.items()}
+        request = replace(await self._preparation.request(command, ends), origin=origin)
+        expiries = {channel: accepted_at + seconds for channel, seconds in lives.items()}
+        identity = str(uuid4())
+        ways = await self._preparation.begin(identity, request, expiries, stop)
+        dispatch = Dispatch(identity, request, ways, self._means(), stop)
+        await dispatch.open(NewDispatch(identity, command.channels, request.text(), key))
+        self._rooms.observe(DispatchAccepted(identity, command.channels))
         return dispatch
 
-    def _ends(self, command: SendCommand, accepted_at: float) -> Mapping[Channel, float]:
-        """When the deliveries of each channel expire, on trio's clock."""
+    def _take_up(self, unfinished: Unfinished) -> None:
+        self._open += 1
+        self._unsettled += 1
+        going = _Going()
+        self._register(unfinished.id, going)
+        self._nursery.start_soon(self._go_on, unfinished, going)
+
+    async def _go_on(self, unfinished: Unfinished, going: _Going) -> None:
+        dispatch = None
+        with going.scope:
+            try:
+                dispatch = await self._resumed(unfinished, going.stop)
+            except Exception as error:  # of one dispatch; the others go on
+                self._rooms.observe(DispatchCrashed(unfinished.id, error))
+        if dispatch is not None:
+            self._rooms.observe(DispatchResumed(dispatch.id, unfinished.channels))
+            await self._see_through(dispatch, going)
+        else:
+            del self._running[unfinished.id]
+            self._open -= 1
+            self._settle()
+
+    async def _resumed(self, unfinished: Unfinished, stop: trio.Event) -> Dispatch:
+        preparation = self._preparation
+        try:
+            request = parse_request(unfinished.request or "")
+            ways = await preparation.go_on(unfinished, request, stop)
+        except BadCommand as error:
+            request = empty_request(unfinished.channels)
+            ways = await preparation.go_on(unfinished, request, stop, refusal=str(error))
+        begun = Begun(unfinished.cancelled, unfinished.counts)
+        return Dispatch(unfinished.id, request, ways, self._means(), stop, begun)
+
+    def _means(self) -> Means:
+        rooms, rules = self._rooms, self.rules
+        return Means(
+            rooms.journal, rooms.post, rooms.observe, rules.most_failures, rules.keeps_content
+        )
+
+    def _lives(self, command: SendCommand) -> Mapping[Channel, float]:
+        """For how many seconds from now the deliveries of each channel are worth sending."""
         asked = command.seconds_left(datetime.now(UTC))
-        lives = (
-            self.rules.times_to_live if asked is None else dict.fromkeys(command.channels, asked)
-        )
-        return {channel: accepted_at + seconds for channel, seconds in lives.items()}
-
-    def _check_channels(self, command: SendCommand) -> None:
-        active = self.rules.active_channels
-        for channel in command.channels:
-            if channel not in active:
-                raise BadCommand(
-                    f"channels: {channel} is not active; active channels are {', '.join(active)}"
-                )
-
-    async def _source(self, command: SendCommand) -> Source:
-        template_id = command.template_id
-        if template_id is None:
-            return plain_source(command.message_title, command.message_content)
-        read = self.rules.patience.read
-        return stored_source(await read(lambda: self._rooms.directory.template(template_id)))
-
-    async def _mail(self, command: SendCommand, source: Source) -> MailExtras:
-        if "email" not in command.channels:
-            return MailExtras()
-        wanted = attachments.references(command.email_attachments or (), source)
-        return MailExtras(
-            carbon_copies=_valid(command.email_carbon_copies),
-            blind_carbon_copies=_valid(command.email_blind_carbon_copies),
-            attachments=await attachments.fetch(self._rooms.files, wanted, self.rules.patience),
-        )
-
-    def _audience(self, command: SendCommand, texts: Texts) -> Audience:
-        wanted = texts.user_fields()
-        if wanted is not None:
-            names = self.rules.user_fields
-            wanted |= {names.id, *(names.address_of(channel) for channel in command.channels)}
-        return Audience(command.recipients or (), command.clusters or (), wanted)
-
-    def _senders(self, command: SendCommand) -> Mapping[Channel, str]:
-        if command.email_sender is None:
-            return self.rules.senders
-        return {**self.rules.senders, "email": command.email_sender}
-
-
-def _valid(addresses: Sequence[str] | None) -> Sequence[str]:
-    return tuple(address for address in addresses or () if is_mailbox(address))
+        if asked is not None:
+            return dict.fromkeys(command.channels, asked)
+        lives = self.rules.times_to_live
+        return {name: lives[name] for name in command.channels if name in lives}

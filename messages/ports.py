@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
 from messages.envelope import Envelope
@@ -14,10 +13,8 @@ from messages.model import (
     Channel,
     Cursor,
     Document,
-    Outcome,
     Page,
-    Reason,
-    Receipt,
+    Recipient,
 )
 
 
@@ -44,6 +41,14 @@ class Directory(Protocol):
         """
         ...
 
+    async def users(self, keys: Sequence[str]) -> Sequence[Recipient]:
+        """Those of some hundred users, named by the texts of their `_id`s, that are there.
+
+        Raises:
+            DirectoryUnavailable: they could not be read.
+        """
+        ...
+
     async def check(self) -> None:
         """Return when the directory answers; raise DirectoryUnavailable when not."""
         ...
@@ -66,124 +71,6 @@ class Files(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """A delivery that is about to exist; channel and key name it inside its dispatch."""
-
-    channel: Channel
-    key: str
-    user_id: str
-
-
-class Journal(Protocol):
-    """The durable record of dispatches and deliveries.
-
-    Writes keep their order: when an awaited one returns, all that were handed over before it are
-    durable too.
-    """
-
-    async def open(
-        self, dispatch_id: str, channels: Sequence[Channel], rows: Sequence[Enrolment] = ()
-    ) -> Sequence[bool]:
-        """Make a dispatch durable, and its first deliveries as pending, in one write.
-
-        Returns for each row, of whatever channel, whether it is new, as `enrol` does. Opening an
-        open dispatch again adds the rows that it does not have.
-
-        Raises:
-            JournalUnavailable: nothing of it was written.
-        """
-        ...
-
-    async def enrol(self, dispatch_id: str, rows: Sequence[Enrolment]) -> Sequence[bool]:
-        """Make deliveries durable as pending; tells for each row whether it is new.
-
-        A row that is not new was enrolled before and must not be sent from here. Of rows that
-        repeat each other in one call the first is new.
-
-        Raises:
-            JournalUnavailable: nothing of it was written.
-        """
-        ...
-
-    def record(self, receipt: Receipt) -> None:
-        """Hand over the outcome of an enrolled delivery; durable with the next awaited write."""
-        ...
-
-    async def close(self, dispatch_id: str, counts: Mapping[Outcome, int]) -> None:
-        """Make the end of a dispatch durable, and every outcome recorded before it.
-
-        Raises:
-            JournalUnavailable: it, or one of those outcomes, could not be written.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchRecord:
-    """A dispatch as the journal knows it; times are milliseconds since 1970."""
-
-    id: str
-    state: str
-    channels: Sequence[str]
-    counts: Mapping[str, int]
-    created_at: int
-    ended_at: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryRecord:
-    """A delivery as the journal knows it; times are milliseconds since 1970."""
-
-    id: str
-    channel: Channel
-    user_id: str
-    outcome: Outcome
-    reason: Reason | None
-    error: str | None
-    provider: str | None
-    provider_message_id: str | None
-    attempts: int
-    created_at: int
-    ended_at: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class RecordFilter:
-    """Which deliveries are asked for; an empty or absent part asks for all."""
-
-    outcomes: Sequence[Outcome] = ()
-    channel: Channel | None = None
-    user_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RecordPage:
-    """A part of a dispatch's deliveries, and the cursor of the next part if there is one."""
-
-    deliveries: Sequence[DeliveryRecord]
-    next: str | None
-
-
-class Records(Protocol):
-    """What the journal tells of dispatches, running and done."""
-
-    async def dispatch(self, dispatch_id: str) -> DispatchRecord | None:
-        """The dispatch with this id, if there is one. Raises JournalUnavailable."""
-        ...
-
-    async def deliveries(
-        self, dispatch_id: str, wanted: RecordFilter, cursor: str, limit: int
-    ) -> RecordPage:
-        """At most `limit` deliveries from a cursor on; "" is the beginning.
-
-        Raises:
-            BadCommand: the cursor is none that this gave out.
-            JournalUnavailable: the journal cannot be read.
-        """
-        ...
-
-
 class Post(Protocol):
     """The way into the channels' inboxes."""
 
@@ -195,5 +82,9 @@ class Post(Protocol):
         ...
 
     def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:
-        """Hand over deliveries of one dispatch. A closed channel answers them at once."""
+        """Hand over deliveries of one dispatch. A closed channel drops them: they stay pending."""
+        ...
+
+    def withdraw(self, dispatch_id: str) -> None:
+        """Cancel every delivery of a dispatch that no call is open for."""
         ...

@@ -7,7 +7,6 @@ equal pace read each page once; a channel that lags behind reads again, and memo
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
 from typing import Final
 
 import trio
@@ -59,17 +58,6 @@ class Pages:
         while self._recipients > KEPT and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
             self._recipients -= _size(dropped)
-
-    def unread(self, cursor: Cursor) -> Iterator[str]:
-        """The listed ids from a cursor on, but those that were read before it."""
-        recipients = self._audience.recipients
-        read = set(recipients[: cursor.position])  # takes memory, but only when all goes wrong
-        return (name for name in recipients[cursor.position :] if name not in read)
-
-    def unread_clusters(self, cursor: Cursor) -> Sequence[str]:
-        """The clusters that were not read to their end, each once."""
-        done = max(0, cursor.position - len(self._audience.recipients))
-        return list(dict.fromkeys(self._audience.clusters[done:]))
 
 
 def _size(page: Page) -> int:

@@ -10,8 +10,6 @@ from settings.keys import FileKeys
 
 _LATER_SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "idempotency": "idempotency",
-        "journal": "journal",
         "flow_manager_configuration": "flowManagerConfiguration",
     }
 )

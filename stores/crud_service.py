@@ -84,6 +84,21 @@ class CrudDirectory:
             return Page(page.recipients, page.missing, None)
         return page
 
+    async def users(self, keys: Sequence[str]) -> Sequence[Recipient]:
+        """Those of the users with these `_id`s that are there.
+
+        Raises:
+            DirectoryUnavailable: they could not be read.
+        """
+        found: list[Document] = []
+        start = 0
+        while start < len(keys):
+            chunk = self._users.chunk("_id", keys, start)
+            with self._crud.deadline():
+                found += await self._matching("_id", chunk.askable)
+            start += chunk.length
+        return self._recipients(found, Asked(()))
+
     async def check(self) -> None:
         """Return when users can be read; raise DirectoryUnavailable when not."""
         with self._crud.deadline():

@@ -1,6 +1,7 @@
 """The embedded store: one SQLite file with users, templates, the journal and live settings.
 
-WAL with synchronous=FULL: a committed write survives a power cut. One constant writer (see
+WAL with synchronous=FULL: a committed write survives a power cut; with NORMAL, which the journal's
+writer may be told to use, it survives the death of the process. One constant writer (see
 `sqlite_journal`), rare ones beside it (imports, live settings) and any number of readers, each with
 a connection of its own.
 """
@@ -56,7 +57,35 @@ CREATE TABLE audit (
 CREATE INDEX audit_by_provider ON audit (provider);
 """
 
-_MIGRATIONS: Final = (_USERS_AND_JOURNAL, _LIVE_SETTINGS)
+_DURABILITY: Final = """
+-- What an earlier version left unfinished cannot be taken up: it kept no requests.
+UPDATE delivery SET outcome = 'in-doubt', reason = 'unknown-outcome', ended_at = created_at,
+    error = 'Outcome unknown: stopped before the service was brought up to date'
+    WHERE outcome = 'pending';
+UPDATE dispatch SET state = 'done', ended_at = created_at WHERE ended_at IS NULL;
+-- Attempts up to this number were made before the delivery was driven again: they do not count.
+ALTER TABLE delivery ADD COLUMN tries_from INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE request (dispatch INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+CREATE TABLE progress (
+    dispatch INTEGER NOT NULL, channel TEXT NOT NULL, position INTEGER NOT NULL, after TEXT,
+    PRIMARY KEY (dispatch, channel)
+) STRICT, WITHOUT ROWID;
+-- The end of a delivery's last attempt is that of the delivery.
+CREATE TABLE attempt (
+    dispatch INTEGER NOT NULL, channel TEXT NOT NULL, key TEXT NOT NULL, number INTEGER NOT NULL,
+    provider TEXT NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER, result TEXT,
+    PRIMARY KEY (dispatch, channel, key, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE idempotency (
+    caller TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    dispatch INTEGER NOT NULL, created_at INTEGER NOT NULL, PRIMARY KEY (caller, route, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_dispatch ON idempotency (dispatch);
+CREATE INDEX dispatch_unfinished ON dispatch (number) WHERE ended_at IS NULL;
+CREATE INDEX dispatch_by_end ON dispatch (ended_at) WHERE ended_at IS NOT NULL;
+"""
+
+_MIGRATIONS: Final = (_USERS_AND_JOURNAL, _LIVE_SETTINGS, _DURABILITY)
 """The n-th brings a store from schema n to n + 1; what was released is never edited."""
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

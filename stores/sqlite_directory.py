@@ -76,6 +76,10 @@ class SqliteDirectory:
             lambda c: self._page(c, audience, cursor), is_small=0 < listed <= SMALL_PAGE
         )
 
+    async def users(self, keys: Sequence[str]) -> Sequence[Recipient]:
+        """See the port."""
+        return await self._read(lambda c: self._by_key(c, keys), is_small=len(keys) <= SMALL_PAGE)
+
     async def check(self) -> None:
         """See the port."""
         await self._read(

@@ -12,15 +12,14 @@ and all stay compiled; what is left over is filled up with rows of zeros, which 
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 from typing import Final
 
-from messages.model import Channel, Outcome, Receipt
-from messages.ports import Enrolment
+from messages.journal import AttemptEnd, AttemptStart, Enrolment
+from messages.model import Receipt
 
 _Value = str | int
 """Never None, which sqlite3 takes ten times as long to bind: in outcomes "" stands for it."""
@@ -33,40 +32,20 @@ _INSERT: Final = (
     "INSERT INTO delivery (created_at, dispatch, channel, key, user_id, outcome)"
     " SELECT ?, column1, column2, column3, column4, 'pending' FROM (VALUES {}) WHERE column1 > 0"
 )
+_START: Final = (
+    "INSERT INTO attempt (started_at, dispatch, channel, key, number, provider)"
+    " SELECT ?, * FROM (VALUES {}) WHERE column1 > 0"
+)
+_END: Final = (
+    "UPDATE attempt SET ended_at = ?, result = ? FROM (VALUES {})"
+    " WHERE dispatch = column1 AND channel = column2 AND key = column3 AND number = column4"
+    " AND result IS NULL"
+)
 _UPDATE: Final = (
     "UPDATE delivery SET ended_at = ?, outcome = ?, reason = ?, provider = nullif(?, ''),"
     " attempts = ?, error = nullif(column4, ''), provider_message_id = nullif(column5, '')"
     " FROM (VALUES {}) WHERE dispatch = column1 AND channel = column2 AND key = column3"
 )
-
-
-def find_dispatch(connection: sqlite3.Connection, dispatch_id: str) -> int:
-    """The number of a dispatch, from 1 on; 0 when there is none with this id."""
-    query = "SELECT number FROM dispatch WHERE id = ?"
-    row = connection.execute(query, (dispatch_id,)).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def open_dispatch(
-    connection: sqlite3.Connection, dispatch_id: str, channels: Sequence[Channel], now: int
-) -> int | None:
-    """The number of a new dispatch; None when there is one with this id, which stays as it is."""
-    done = connection.execute(
-        "INSERT INTO dispatch (id, channels, state, created_at)"
-        " VALUES (?, ?, 'running', ?) ON CONFLICT DO NOTHING",
-        (dispatch_id, ",".join(channels), now),
-    )
-    return done.lastrowid if done.rowcount else None
-
-
-def close_dispatch(
-    connection: sqlite3.Connection, dispatch_id: str, counts: Mapping[Outcome, int], now: int
-) -> None:
-    """Write the end of a dispatch."""
-    connection.execute(
-        "UPDATE dispatch SET state = 'done', ended_at = ?, counts = ? WHERE id = ?",
-        (now, json.dumps(counts), dispatch_id),
-    )
 
 
 def enrol(
@@ -76,10 +55,10 @@ def enrol(
     new: list[bool] = []
     for part in _parts([(number, row.channel, row.key, row.user_id) for number, row in rows]):
         try:
-            _execute(connection, _insert(_places(part)), (now,), part)
+            _execute(connection, _rows(_INSERT, 4, _places(part)), (now,), part)
             new += [True] * len(part)
         except sqlite3.IntegrityError:  # one is known; SQLite took back the whole statement
-            unless_known = _insert(1) + " ON CONFLICT DO NOTHING"
+            unless_known = _rows(_INSERT, 4, 1) + " ON CONFLICT DO NOTHING"
             new += [_execute(connection, unless_known, (now,), [row]) == 1 for row in part]
     return new
 
@@ -93,17 +72,34 @@ def record(connection: sqlite3.Connection, rows: Sequence[tuple[int, Receipt]], 
         alike.setdefault(ending, []).append(row)
     for ending, ended in alike.items():
         for part in _parts(ended):
-            _execute(connection, _update(_places(part)), ending, part)
+            _execute(connection, _rows(_UPDATE, 5, _places(part)), ending, part)
+
+
+def start(
+    connection: sqlite3.Connection, rows: Sequence[tuple[int, AttemptStart]], now: int
+) -> None:
+    """Write attempts, each with the number of its dispatch."""
+    values: list[_Row] = [
+        (number, one.channel, one.key, one.number, one.provider) for number, one in rows
+    ]
+    for part in _parts(values):
+        _execute(connection, _rows(_START, 5, _places(part)), (now,), part)
+
+
+def end(connection: sqlite3.Connection, rows: Sequence[tuple[int, AttemptEnd]], now: int) -> None:
+    """Write how attempts ended that did not end their deliveries."""
+    alike: dict[str, list[_Row]] = {}
+    for number, one in rows:
+        alike.setdefault(one.result, []).append((number, one.channel, one.key, one.number))
+    for result, ended in alike.items():
+        for part in _parts(ended):
+            _execute(connection, _rows(_END, 4, _places(part)), (now, result), part)
 
 
 @cache
-def _insert(places: int) -> str:
-    return _INSERT.format(", ".join(["(?, ?, ?, ?)"] * places))
-
-
-@cache
-def _update(places: int) -> str:
-    return _UPDATE.format(", ".join(["(?, ?, ?, ?, ?)"] * places))
+def _rows(statement: str, columns: int, places: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return statement.format(", ".join([row] * places))
 
 
 def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:

@@ -1,79 +1,97 @@
-"""Reading the journal: what became of a dispatch, and of each of its deliveries."""
+"""What the embedded journal tells of dispatches and deliveries."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from pathlib import Path
-from typing import TypeVar
+from typing import Final
 
-import trio
-
-from messages.errors import BadCommand, JournalUnavailable
 from messages.model import Channel, delivery_id
-from messages.ports import DeliveryRecord, DispatchRecord, RecordFilter, RecordPage
-from stores.sqlite import connect
+from messages.records import (
+    DeliveryRecord,
+    DispatchPage,
+    DispatchRecord,
+    DispatchState,
+    RecordFilter,
+    RecordPage,
+    Remembered,
+)
+from stores.sqlite_filter import conditions
+from stores.sqlite_reader import SqliteReader, cursor_of, place_of
 
-T = TypeVar("T")
+_NEWEST: Final = 2**63 - 1
+_DISPATCH: Final = "SELECT number, id, state, channels, created_at, ended_at FROM dispatch"
 
 
 class SqliteRecords:
-    """Implements `messages.ports.Records`, beside the writer and never in its way.
+    """Implements `messages.records.Records`."""
 
-    `flush` makes durable what was handed over: a caller may ask for what was just answered.
-    """
-
-    def __init__(self, path: Path, flush: Callable[[], Awaitable[None]]) -> None:
-        self._connection = connect(path)
-        self._flush = flush
-        self._limiter = trio.CapacityLimiter(1)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+    def __init__(self, reader: SqliteReader) -> None:
+        self._reader = reader
 
     async def dispatch(self, dispatch_id: str) -> DispatchRecord | None:
         """See the port."""
-        return await self._read(lambda c: _dispatch(c, dispatch_id))
+        return await self._reader.read(lambda c: _dispatch(c, dispatch_id))
+
+    async def dispatches(
+        self, state: DispatchState | None, cursor: str, limit: int
+    ) -> DispatchPage:
+        """See the port."""
+        (before,) = place_of(cursor, [_NEWEST])
+        return await self._reader.read(lambda c: _dispatches(c, state, int(str(before)), limit))
 
     async def deliveries(
         self, dispatch_id: str, wanted: RecordFilter, cursor: str, limit: int
     ) -> RecordPage:
         """See the port."""
-        after = _place(cursor)
-        return await self._read(lambda c: _deliveries(c, dispatch_id, wanted, after, limit))
+        channel, key = map(str, place_of(cursor, ["", ""]))
+        return await self._reader.read(
+            lambda c: _deliveries(c, dispatch_id, wanted, (channel, key), limit)
+        )
 
-    async def _read(self, run: Callable[[sqlite3.Connection], T]) -> T:
-        with suppress(JournalUnavailable):  # what was durable before can still be told
-            await self._flush()
-        try:
-            return await trio.to_thread.run_sync(run, self._connection, limiter=self._limiter)
-        except sqlite3.Error as error:
-            raise JournalUnavailable(f"The journal cannot be read: {error}") from None
+    async def remembered(self, caller: str, route: str, key: str, since: int) -> Remembered | None:
+        """See the port."""
+        row = await self._reader.read(
+            lambda c: c.execute(
+                "SELECT d.id, i.fingerprint FROM idempotency AS i"
+                " JOIN dispatch AS d ON d.number = i.dispatch"
+                " WHERE i.caller = ? AND i.route = ? AND i.key = ? AND i.created_at >= ?",
+                (caller, route, key, since),
+            ).fetchone(),
+            newest=False,
+        )
+        return None if row is None else Remembered(*row)
 
 
 def _dispatch(connection: sqlite3.Connection, dispatch_id: str) -> DispatchRecord | None:
-    row = connection.execute(
-        "SELECT number, state, channels, created_at, ended_at FROM dispatch WHERE id = ?",
-        (dispatch_id,),
-    ).fetchone()
-    if row is None:
-        return None
-    number, state, channels, created_at, ended_at = row
+    row = connection.execute(f"{_DISPATCH} WHERE id = ?", (dispatch_id,)).fetchone()
+    return None if row is None else _record(connection, *row)
+
+
+def _dispatches(
+    connection: sqlite3.Connection, state: DispatchState | None, before: int, limit: int
+) -> DispatchPage:
+    rows = connection.execute(
+        f"{_DISPATCH} WHERE number < ? AND (? IS NULL OR state = ?) ORDER BY number DESC LIMIT ?",
+        (before, state, state, limit),
+    ).fetchall()
+    following = cursor_of(rows[-1][0]) if len(rows) == limit else None
+    return DispatchPage([_record(connection, *row) for row in rows], following)
+
+
+def _record(
+    connection: sqlite3.Connection,
+    number: int,
+    identity: str,
+    state: DispatchState,
+    channels: str,
+    created_at: int,
+    ended_at: int | None,
+) -> DispatchRecord:
     counts = connection.execute(
-        "SELECT outcome, count(*) FROM delivery WHERE dispatch = ? GROUP BY outcome",
-        (number,),
+        "SELECT outcome, count(*) FROM delivery WHERE dispatch = ? GROUP BY outcome", (number,)
     ).fetchall()
     return DispatchRecord(
-        id=dispatch_id,
-        state=state,
-        channels=tuple(channels.split(",")),
-        counts=dict(counts),
-        created_at=created_at,
-        ended_at=ended_at,
+        identity, state, tuple(channels.split(",")), dict(counts), created_at, ended_at
     )
 
 
@@ -84,41 +102,17 @@ def _deliveries(
     after: tuple[str, str],
     limit: int,
 ) -> RecordPage:
-    conditions = [
-        "dispatch = (SELECT number FROM dispatch WHERE id = ?)",
-        "(channel, key) > (?, ?)",
-    ]
-    values: list[str] = [dispatch_id, *after]
-    if wanted.outcomes:
-        conditions.append(f"outcome IN ({', '.join('?' * len(wanted.outcomes))})")
-        values += wanted.outcomes
-    for column, value in (("channel", wanted.channel), ("user_id", wanted.user_id)):
-        if value is not None:
-            conditions.append(f"{column} = ?")
-            values.append(value)
+    where, values = conditions(wanted)
     rows = connection.execute(
-        "SELECT channel, key, user_id, outcome, reason, error, provider, provider_message_id,"  # noqa: S608
-        " attempts, created_at, ended_at FROM delivery"
-        f" WHERE {' AND '.join(conditions)} ORDER BY channel, key LIMIT ?",
-        (*values, limit),
+        "SELECT channel, key, user_id, outcome, reason, error, provider, provider_message_id,"  # noqa: S608 - conditions() gives names of columns and places
+        " attempts, created_at, ended_at FROM delivery WHERE dispatch = (SELECT number FROM"
+        f" dispatch WHERE id = ?) AND (channel, key) > (?, ?){where}"
+        " ORDER BY channel, key LIMIT ?",
+        (dispatch_id, *after, *values, limit),
     ).fetchall()
-    following = _cursor(rows[-1][0], rows[-1][1]) if len(rows) == limit else None
+    following = cursor_of(rows[-1][0], rows[-1][1]) if len(rows) == limit else None
     return RecordPage([_delivery(dispatch_id, *row) for row in rows], following)
 
 
 def _delivery(dispatch_id: str, channel: Channel, key: str, *rest: object) -> DeliveryRecord:
     return DeliveryRecord(delivery_id(dispatch_id, channel, key), channel, *rest)  # type: ignore[arg-type]  # as the columns stand
-
-
-def _cursor(channel: str, key: str) -> str:
-    return urlsafe_b64encode(json.dumps([channel, key]).encode()).decode().rstrip("=")
-
-
-def _place(cursor: str) -> tuple[str, str]:
-    if not cursor:
-        return "", ""
-    try:
-        channel, key = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, TypeError):
-        raise BadCommand("cursor must be the next of an earlier answer") from None
-    return str(channel), str(key)

@@ -19,7 +19,7 @@ from settings import Settings, from_document
 from settings.live import limits
 from stores.ports import AuditEntry, AuditPage
 from supervisor import Supervisor
-from tests.actors.fakes import Script, ignore
+from tests.actors.fakes import Log, Script, ignore
 from tests.settings.examples import sms
 from tuning import LiveTuning, Tuned
 
@@ -81,7 +81,7 @@ class Office:
         }
         chosen = settings.channels["sms"].providers
         self.route = Route([Choice(self.guards[one.name], one.weight) for one in chosen])
-        self.supervisor = Supervisor([ChannelSpec("sms", self.route)], ignore)
+        self.supervisor = Supervisor([ChannelSpec("sms", self.route)], ignore, Log())
         tuned = Tuned(self.guards, {"sms": self.route}, self.supervisor)
         logger = logging.getLogger("tuning-test")
         self.tuning = LiveTuning(settings, tuned, store, logger, lambda: NOW)

@@ -12,6 +12,8 @@ import trio
 from actors.guard import Ended, Exhausted, Guard, Later, Permit, Verdict
 from actors.timekeeper import Timekeeper
 from messages.envelope import Envelope
+from messages.errors import JournalUnavailable
+from messages.journal import AttemptEnd, AttemptStart
 from messages.model import (
     Accepted,
     Attempt,
@@ -226,3 +228,20 @@ class Caller:
 
 def ignore(_: object) -> None:
     """An observer that looks away."""
+
+
+class Log:
+    """Remembers which attempts were put on record; `broken` refuses them."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self.starts: list[AttemptStart] = []
+        self.ends: list[AttemptEnd] = []
+
+    async def start(self, attempt: AttemptStart) -> None:
+        if self.broken:
+            raise JournalUnavailable("broken")
+        self.starts.append(attempt)
+
+    def end(self, attempt: AttemptEnd) -> None:
+        self.ends.append(attempt)

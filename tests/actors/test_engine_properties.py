@@ -36,7 +36,7 @@ from messages.model import (
 )
 from providers.ports import Started
 from supervisor import TICK, Supervisor
-from tests.actors.fakes import Answers, envelope, ignore
+from tests.actors.fakes import Answers, Log, envelope, ignore
 
 ULP: Final = 1e-9
 NAMES: Final = ("a", "b", "c")
@@ -287,7 +287,7 @@ class World:
             ChannelSpec(name, route, capacity=40, parking=example.parking, max_restarts=4)
             for name, route in self._routes.items()
         ]
-        self._supervisor = Supervisor(specs, ignore)
+        self._supervisor = Supervisor(specs, ignore, Log())
 
     def _guard(self, number: int) -> Guard:
         example, name = self.example, NAMES[number]
@@ -445,7 +445,7 @@ def test_hardly_any_of_an_allowed_rate_is_wasted_while_there_is_work(
         guard = Guard("p", provider, Limits(concurrency, tuple(rates), timeout=60), ignore)
         channels = CHANNELS if shared else CHANNELS[:1]
         supervisor = Supervisor(
-            [ChannelSpec(name, Route([Choice(guard)])) for name in channels], ignore
+            [ChannelSpec(name, Route([Choice(guard)])) for name in channels], ignore, Log()
         )
         answers = Answers()
         async with supervisor.running(grace=0):

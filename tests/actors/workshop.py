@@ -19,7 +19,7 @@ from actors.worker import Desk, work
 from messages.envelope import Envelope
 from messages.model import Channel, Priority
 from providers.ports import Provider
-from tests.actors.fakes import Answers, envelope, ignore
+from tests.actors.fakes import Answers, Log, envelope, ignore
 
 
 def guard(name: str, provider: Provider, limits: Limits | None = None) -> Guard:
@@ -39,8 +39,9 @@ class Workshop(Answers):
         self.route = of if isinstance(of, Route) else route(of)
         self.channel = channel
         self.inbox = Inbox(2000, parking)
+        self.log = Log()
         self.scheduler = Scheduler(self.inbox, self.route)
-        self.desk = Desk(self.route, Timekeeper(), self._refuse)
+        self.desk = Desk(self.route, self.log, Timekeeper(), self._refuse)
         self.workers: list[Mailbox] = []
 
     def _refuse(self, envelope: Envelope) -> None:

@@ -14,9 +14,9 @@ from api.keys import KeyRing
 from api.metrics import Metrics
 from api.operations import Probes, Readiness
 from api.providers import Tuning
-from api.send import Waiting
+from api.told import Waiting
 from messages.pipeline import Pipeline
-from messages.ports import Records
+from messages.records import Records
 from stores.ports import LiveSettings
 from supervisor import Supervisor
 
@@ -34,4 +34,6 @@ def application(prefix: str = "") -> QuartTrio:
         cast(LiveSettings, None),
         cast(Supervisor, None),
     )
-    return create_app(parts, Edge(1000, Waiting(1.0, prefix), Gate(KeyRing(), in_cluster=False)))
+    return create_app(
+        parts, Edge(1000, Waiting(1.0, prefix), Gate(KeyRing(), in_cluster=False), 60.0)
+    )

@@ -14,7 +14,7 @@ OURS = ("actors", "api", "messages", "providers", "stores", "supervisor")
 
 
 def test_the_stations_sum_up_to_the_whole(tmp_path: Path) -> None:
-    found = measured("profile", tmp_path, "--users", "300", "--seconds", "0.5")
+    found = measured("profile", tmp_path, "--users", "3000", "--seconds", "1")
     assert len(found["runs"]) == 2
     for run in found["runs"]:
         whole = sum(station["cpu_us"] for station in run["stations"])

@@ -8,8 +8,9 @@ import trio
 
 from messages.envelope import Envelope
 from messages.errors import DirectoryUnavailable, JournalUnavailable, TemplateNotFound
+from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
 from messages.model import Audience, Channel, Cursor, Document, Outcome, Page, Receipt, Recipient
-from messages.ports import Enrolment
+from messages.records import Pending, RecordFilter, Unfinished
 
 
 class FakeDirectory:
@@ -26,6 +27,13 @@ class FakeDirectory:
 
     async def check(self) -> None:
         pass
+
+    async def users(self, keys: Sequence[str]) -> Sequence[Recipient]:
+        await trio.lowlevel.checkpoint()
+        if self.failures:
+            self.failures -= 1
+            raise DirectoryUnavailable("away")
+        return [Recipient(name, name, {"_id": name}) for name in keys if not name.startswith("x")]
 
     async def page(self, audience: Audience, cursor: Cursor) -> Page:
         await trio.lowlevel.checkpoint()
@@ -58,13 +66,30 @@ class FakeJournal:
         if self.broken:
             raise JournalUnavailable("broken")
 
-    async def open(
-        self, dispatch_id: str, channels: Sequence[Channel], rows: Sequence[Enrolment] = ()
-    ) -> Sequence[bool]:
+    async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         return await self._enrol("open", rows)
 
-    async def enrol(self, dispatch_id: str, rows: Sequence[Enrolment]) -> Sequence[bool]:
+    async def enrol(
+        self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
+    ) -> Sequence[bool]:
+        self.progress = progress
         return await self._enrol("enrol", rows)
+
+    async def start(self, attempt: AttemptStart) -> None:
+        await trio.lowlevel.checkpoint()
+        self._write()
+
+    def end(self, attempt: AttemptEnd) -> None:
+        pass
+
+    async def cancel(self, dispatch_id: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self._write()
+
+    async def redrive(self, dispatch_id: str, wanted: RecordFilter) -> int:
+        await trio.lowlevel.checkpoint()
+        self._write()
+        return 0
 
     async def _enrol(self, name: str, rows: Sequence[Enrolment]) -> Sequence[bool]:
         await trio.lowlevel.checkpoint()
@@ -80,10 +105,43 @@ class FakeJournal:
     def record(self, receipt: Receipt) -> None:
         self.receipts.append(receipt)
 
-    async def close(self, dispatch_id: str, counts: Mapping[Outcome, int]) -> None:
+    async def close(
+        self, dispatch_id: str, counts: Mapping[Outcome, int], kept: str | None
+    ) -> None:
         await trio.lowlevel.checkpoint()
         self._write()
         self.closed[dispatch_id] = counts
+
+
+class FakeRecovery:
+    """Holds what an earlier process left: pending deliveries by channel."""
+
+    def __init__(self) -> None:
+        self.left: dict[Channel, list[Pending]] = {}
+        self.dispatches: list[Unfinished] = []
+
+    async def unfinished(self) -> Sequence[Unfinished]:
+        await trio.lowlevel.checkpoint()
+        return self.dispatches
+
+    async def find_unfinished(self, dispatch_id: str) -> Unfinished | None:
+        await trio.lowlevel.checkpoint()
+        return next((one for one in self.dispatches if one.id == dispatch_id), None)
+
+    async def request(self, dispatch_id: str) -> str | None:
+        found = await self.find_unfinished(dispatch_id)
+        return None if found is None else found.request
+
+    async def pending(
+        self, dispatch_id: str, channel: Channel, after: str, limit: int
+    ) -> Sequence[Pending]:
+        await trio.lowlevel.checkpoint()
+        left = sorted(self.left.get(channel, ()), key=lambda one: one.key)
+        return [one for one in left if one.key > after][:limit]
+
+    async def starts(self, provider: str, since: int, most: int) -> Sequence[int]:
+        await trio.lowlevel.checkpoint()
+        return []
 
 
 class FakePost:
@@ -92,6 +150,7 @@ class FakePost:
     def __init__(self) -> None:
         self.space = 100
         self.full = False
+        self.withdrawn: list[str] = []
         self.holds = False
         self.envelopes: list[Envelope] = []
         self.slices: list[tuple[Channel, int]] = []
@@ -113,3 +172,8 @@ class FakePost:
         if not self.holds:
             for envelope in envelopes:
                 envelope.end("sent", "accepted")
+
+    def withdraw(self, dispatch_id: str) -> None:
+        self.withdrawn.append(dispatch_id)
+        for envelope in self.envelopes:
+            envelope.cancel()

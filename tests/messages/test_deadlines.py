@@ -13,9 +13,10 @@ from messages.commands import parse_send
 from messages.errors import AttachmentRefused
 from messages.events import DispatchEnded, Event
 from messages.model import Attachment, AttachmentReference, Channel, UserFields
-from messages.pipeline import Pipeline, Rooms, Rules
+from messages.pipeline import Pipeline
+from messages.preparation import Rooms, Rules
 from messages.templates import Engine
-from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost
+from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 
 START = 100.0
 
@@ -32,7 +33,9 @@ async def posted(lives: dict[Channel, float], **asked: object) -> tuple[FakePost
     """What a request brings to the post, `START` seconds after the process began."""
     await trio.sleep(START)
     events, post = list[Event](), FakePost()
-    rooms = Rooms(FakeDirectory(), NoFiles(), FakeJournal(), post, Engine(), events.append)
+    rooms = Rooms(
+        FakeDirectory(), NoFiles(), FakeJournal(), FakeRecovery(), post, Engine(), events.append
+    )
     rules = Rules(
         active_channels=["email", "push"],
         senders={},

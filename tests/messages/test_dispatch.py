@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
+from typing import cast
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from messages.commands import SendCommand
 from messages.compose import Composer
-from messages.dispatch import FIRST, Dispatch
+from messages.dispatch import FIRST, Dispatch, Means, Way
 from messages.envelope import Envelope
 from messages.errors import JournalUnavailable
 from messages.events import DispatchCrashed, DispatchEnded, Event
 from messages.feed import Feed
+from messages.journal import NewDispatch
 from messages.model import Audience, Channel, MailExtras, Priority, UserFields
 from messages.patience import Patience
 from messages.render import Texts, plain_source
+from messages.request import Request
 from messages.resolve import Pages
 from messages.templates import Engine
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost
@@ -47,22 +52,36 @@ class World:
         fields = UserFields(email_address="_id", phone_number="_id")
         composer = Composer("d", texts, {}, fields, MailExtras())
         pages = Pages(self.directory, Audience(names, clusters), Patience(1))
-        self.dispatch = Dispatch(
-            "d",
-            [
-                Feed(channel, composer, pages, self.events.append, self.halted, expires_at)
-                for channel in channels
-            ],
-            self.journal,
-            self.post,
-            self.events.append,
-            1000,
-            self.halted,
-            priority,
+        feeds = [
+            Feed(channel, composer, pages, self.events.append, self.halted, expires_at)
+            for channel in channels
+        ]
+        request = Request(
+            SendCommand.model_validate(
+                {
+                    "channels": list(channels),
+                    "recipients": list(names),
+                    "messageTitle": "T",
+                    "messageContent": "C",
+                    "priority": priority,
+                }
+            )
+        )
+        self.new = NewDispatch("d", channels, request.text())
+        means = Means(self.journal, self.post, self.events.append, 1000)
+        self.dispatch = Dispatch("d", request, [Way(feed) for feed in feeds], means, self.halted)
+
+    def use(self, *, post: FakePost | None = None, journal: FakeJournal | None = None) -> None:
+        means = self.dispatch._means
+        self.dispatch._means = replace(
+            means, post=post or means.post, journal=journal or means.journal
         )
 
+    async def open(self) -> None:
+        await self.dispatch.open(self.new)
+
     async def run(self) -> None:
-        await self.dispatch.open()
+        await self.open()
         await self.dispatch.run()
 
     def failures(self) -> Counter[tuple[str, str]]:
@@ -86,7 +105,7 @@ async def test_a_small_dispatch_costs_one_write_before_it_leaves(
     autojump_clock: MockClock,
 ) -> None:
     world = World(["a@x"], channels=["email"])
-    await world.dispatch.open()
+    await world.open()
     assert world.journal.writes == [("open", 1)]
     assert world.post.posted == []
     await world.dispatch.run()
@@ -98,7 +117,7 @@ async def test_what_is_on_record_before_the_answer_is_at_most_a_first_slice_a_ch
     autojump_clock: MockClock,
 ) -> None:
     world = World(many(200))
-    await world.dispatch.open()
+    await world.open()
     [(name, rows)] = world.journal.writes
     assert name == "open"
     assert 2 <= rows <= FIRST * len(CHANNELS)
@@ -112,7 +131,7 @@ async def test_what_is_not_new_is_not_sent(autojump_clock: MockClock) -> None:
     world = World(many(60), channels=["email"])
     earlier = World(["u0@x", "u1@x", "u50@x"], channels=["email"])
     earlier.journal = world.journal
-    earlier.dispatch._journal = world.journal
+    earlier.use(journal=world.journal)
     await earlier.run()
     await world.run()
     assert sorted(world.post.posted) == sorted({*many(60)} - {"u0@x", "u1@x", "u50@x"})
@@ -137,7 +156,8 @@ async def test_a_full_channel_holds_up_no_other(autojump_clock: MockClock) -> No
                 await trio.sleep(100)
             return await super().room(channel, dispatch_id, until)
 
-    post = world.dispatch._post = OneFull()
+    post = OneFull()
+    world.use(post=post)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(world.run)
         await trio.sleep(1)
@@ -187,7 +207,7 @@ async def test_a_journal_that_refuses_the_opening_leaves_nothing_behind(
     world = World(["a@x"])
     world.journal.broken = True
     with pytest.raises(JournalUnavailable):
-        await world.dispatch.open()
+        await world.open()
     assert (world.post.posted, world.dispatch.report().pending) == ([], 0)
 
 
@@ -200,9 +220,9 @@ async def test_an_opening_that_is_cut_short_is_still_whole(autojump_clock: MockC
             await trio.sleep(5)
             return [True for _ in rows]
 
-    world.dispatch._journal = Slow()
+    world.use(journal=Slow())
     with trio.move_on_after(1) as scope:
-        await world.dispatch.open()
+        await world.open()
     assert not scope.cancelled_caught
     assert trio.current_time() == pytest.approx(5)
     await world.dispatch.run()
@@ -211,7 +231,7 @@ async def test_an_opening_that_is_cut_short_is_still_whole(autojump_clock: MockC
 
 async def test_the_journal_is_waited_for(autojump_clock: MockClock) -> None:
     world = World(many(100), channels=["email"])
-    await world.dispatch.open()
+    await world.open()
     first = world.journal.writes[0][1]
     world.journal.broken = True
 
@@ -232,7 +252,7 @@ async def test_the_end_is_told_at_once_and_on_record_when_the_journal_takes_it(
     autojump_clock: MockClock,
 ) -> None:
     world = World(["a@x"], channels=["email"])
-    await world.dispatch.open()
+    await world.open()
     world.journal.broken = True
 
     async def mend() -> None:
@@ -266,30 +286,81 @@ async def test_a_dispatch_lasts_until_its_last_delivery_has_ended(
     assert trio.current_time() == pytest.approx(20)
 
 
-async def test_a_directory_that_fails_later_leaves_one_failure_for_each_id_and_cluster(
+async def test_a_dispatch_stays_open_while_the_directory_is_away(
     autojump_clock: MockClock,
 ) -> None:
-    world = World(["a@x", "b@x", "c@x", "d@x", "e@x"], ["c", "c"])
-    world.directory.fails_from = 2
-    await world.run()
-    assert world.post.posted == ["a@x", "b@x"]
-    lost = {name: number for (name, error), number in world.failures().items() if "Dir" in error}
-    assert lost == {"c@x": 2, "d@x": 2, "e@x": 2, "": 2}
-    [cluster] = {error for name, error in world.failures() if not name}
-    assert cluster == "Directory unavailable: cluster c was not read to its end"
+    world = World(many(60), channels=["email"])
+    world.directory.fails_from = 40
+
+    async def come_back() -> None:
+        await trio.sleep(1000)
+        assert not world.dispatch.ended.is_set()
+        assert world.post.posted == many(40)
+        world.directory.fails_from = None
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(come_back)
+        await world.run()
+    assert world.post.posted == many(60)
+    assert world.dispatch.report().counts == {"sent": 60}
 
 
-async def test_a_halt_tells_what_was_not_read(autojump_clock: MockClock) -> None:
-    world = World(["a@x", "b@x", "c@x"])
-    world.halted.set()
-    await world.run()
-    assert world.post.posted == []
-    assert world.failures() == {(name, "Service stopping"): 2 for name in ("a@x", "b@x", "c@x")}
+async def test_what_has_to_stop_is_left_to_the_next_start(autojump_clock: MockClock) -> None:
+    world = World(many(60), channels=["email"])
+    await world.open()
+
+    async def stop() -> None:
+        await trio.sleep(1)
+        world.halted.set()
+        await trio.sleep(1)
+        assert not world.dispatch.ended.is_set()
+        world.dispatch.suspend()
+
+    world.post.full = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop)
+        await world.dispatch.run()
+        await world.dispatch.close()
+    assert (world.dispatch.suspended, world.dispatch.ended.is_set()) == (True, True)
+    assert world.failures() == {}
+    assert world.journal.closed == {}
+    assert DispatchEnded not in {type(event) for event in world.events}
+
+
+async def test_a_cancelled_dispatch_sends_nothing_more(autojump_clock: MockClock) -> None:
+    world = World(many(60), channels=["email"])
+    world.post.holds = True
+    world.post.space = 5
+
+    async def cancel() -> None:
+        await trio.sleep(1)
+        world.post.full = True
+        world.post.envelopes[0].end("sent", "accepted")
+        await world.dispatch.cancel()
+
+    class Slow(FakePost):
+        async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
+            await trio.sleep(1)
+            return 5
+
+    world.use(post=Slow())
+    slow = cast("Slow", world.dispatch._means.post)
+    slow.holds = True
+    world.post = slow
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel)
+        await world.run()
+        await world.dispatch.close()
+    assert slow.withdrawn == ["d"]
+    counts = world.dispatch.report().counts
+    assert counts["sent"] == 1
+    assert counts["cancelled"] == len(slow.posted) - 1
+    assert world.journal.closed["d"] == counts
 
 
 async def test_a_halt_ends_the_wait_for_a_broken_journal(autojump_clock: MockClock) -> None:
     world = World(["a@x"])
-    await world.dispatch.open()
+    await world.open()
     world.journal.broken = True
 
     async def halt() -> None:
@@ -311,7 +382,7 @@ async def test_a_bug_ends_the_dispatch_and_is_told(autojump_clock: MockClock) ->
         def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:
             raise RuntimeError(envelopes[0].delivery.id)
 
-    world.dispatch._post = Broken()
+    world.use(post=Broken())
     await world.run()
     assert world.dispatch.crashed
     assert world.dispatch.ended.is_set()

@@ -11,7 +11,15 @@ from trio.testing import MockClock
 from messages.compose import Composer
 from messages.events import DirectoryFailed, Event
 from messages.feed import Feed, Item
-from messages.model import Audience, Channel, Delivery, MailExtras, Receipt, UserFields
+from messages.model import (
+    Audience,
+    Channel,
+    Cursor,
+    Delivery,
+    MailExtras,
+    Receipt,
+    UserFields,
+)
 from messages.patience import Patience
 from messages.render import Texts, plain_source
 from messages.resolve import Pages
@@ -29,6 +37,7 @@ class World:
         *,
         channel: Channel = "email",
         expires_at: float = inf,
+        begin: Cursor | None = None,
     ) -> None:
         self.directory = FakeDirectory({"c": ["m@x", "n@x"]})
         self.events: list[Event] = []
@@ -36,7 +45,9 @@ class World:
         texts = Texts(Engine(), plain_source("T", "C"), [channel], None)
         composer = Composer("d", texts, {}, UserFields(email_address="_id"), MailExtras())
         pages = Pages(self.directory, Audience(names, clusters), Patience(1))
-        self.feed = Feed(channel, composer, pages, self.events.append, self.halted, expires_at)
+        self.feed = Feed(
+            channel, composer, pages, self.events.append, self.halted, expires_at, begin
+        )
 
     async def rest(self, most: int = 100) -> list[Item]:
         found: list[Item] = []
@@ -103,22 +114,57 @@ async def test_nobody_to_send_to_is_an_end_at_once(autojump_clock: MockClock) ->
     assert await World([]).feed.next(5) == []
 
 
-async def test_a_directory_that_fails_is_told_once_and_for_everybody_left(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_directory_that_is_away_is_waited_for(autojump_clock: MockClock) -> None:
     world = World(["a@x", "b@x", "c@x", "a@x"], ["c"])
     world.directory.fails_from = 2
-    assert told(await world.rest(1)) == [
-        ("a@x", ""),
-        ("b@x", ""),
-        ("c@x", "directory-unavailable"),
-        ("", "directory-unavailable"),
-    ]
-    assert [type(event) for event in world.events] == [DirectoryFailed]
+
+    async def come_back() -> None:
+        await trio.sleep(100)
+        world.directory.fails_from = None
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(come_back)
+        found = told(await world.rest(1))
+    assert found == [(name, "") for name in ("a@x", "b@x", "c@x", "a@x", "m@x", "n@x")]
+    assert 100 <= trio.current_time() <= 110
+    assert {type(event) for event in world.events} == {DirectoryFailed}
 
 
-async def test_a_halt_is_heard_at_the_next_page(autojump_clock: MockClock) -> None:
+async def test_a_stop_is_heard_at_once_and_leaves_the_rest_unread(
+    autojump_clock: MockClock,
+) -> None:
     world = World(["a@x", "b@x", "c@x", "d@x"])
     await world.feed.next(1)
     world.halted.set()
-    assert told(await world.rest()) == [("b@x", ""), ("c@x", "stopping"), ("d@x", "stopping")]
+    assert await world.rest() == []
+    assert not world.feed.is_over
+
+
+async def test_a_stop_ends_the_wait_for_a_directory(autojump_clock: MockClock) -> None:
+    world = World(["a@x", "b@x", "c@x"])
+    world.directory.fails_from = 2
+
+    async def stop() -> None:
+        await trio.sleep(50)
+        world.halted.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop)
+        assert told(await world.rest()) == [("a@x", ""), ("b@x", "")]
+    assert trio.current_time() == 50
+
+
+async def test_reading_goes_on_where_the_page_of_the_last_item_begins(
+    autojump_clock: MockClock,
+) -> None:
+    names = ["a@x", "b@x", "c@x", "d@x", "e@x"]
+    world = World(names)
+    await world.feed.next(1)
+    assert world.feed.progress.cursor == Cursor(0)
+    await world.feed.next(2)
+    assert world.feed.progress.cursor == Cursor(0)
+    await world.feed.next(2)
+    begin = world.feed.progress.cursor
+    assert begin == Cursor(2)
+    again = World(names, begin=begin)
+    assert told(await again.rest()) == [(name, "") for name in names[2:]]

@@ -67,11 +67,3 @@ async def test_a_lasting_failure_is_told(autojump_clock: MockClock) -> None:
     directory.failures = 3
     with pytest.raises(DirectoryUnavailable):
         await pages(directory).at(Cursor())
-
-
-async def test_what_was_not_read_is_known() -> None:
-    it = Pages(FakeDirectory(), Audience(list("abcab"), ["x", "y", "x"]), Patience())
-    assert list(it.unread(Cursor(1))) == ["b", "c", "b"]
-    assert list(it.unread(Cursor(5))) == []
-    assert it.unread_clusters(Cursor(2)) == ["x", "y"]
-    assert it.unread_clusters(Cursor(6)) == ["y", "x"]

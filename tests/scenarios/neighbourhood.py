@@ -37,7 +37,6 @@ _QUICK: Final[Document] = {
     "retry": {"attempts": 2, "firstDelay": "10ms", "maxDelay": "20ms"},
     "breaker": {"failures": 1000},
 }
-UNAVAILABLE: Final = "Directory unavailable"
 
 
 def numbered(number: int) -> str:

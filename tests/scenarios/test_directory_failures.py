@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from messages.events import DispatchEnded
 from messages.model import Document
 from tests.neighbours.crud import fastify_error
 from tests.neighbours.http import Answer
 from tests.scenarios.neighbourhood import (
     ADA_ID,
-    UNAVAILABLE,
     Neighbourhood,
     accepted,
-    asked_ids,
-    failure,
     neighbourhood,
     numbered,
     people,
@@ -127,91 +125,21 @@ def expected(count: int) -> tuple[Sequence[str], Sequence[str]]:
     return mails, [f"+39333{number:07}" for number in having]
 
 
-async def test_listed_ids_that_could_not_be_read_fail_one_by_one(tmp_path: Path) -> None:
-    async with neighbourhood(tmp_path, users=MANY) as at:
-        at.crud.good = 7
-        answer = await at.send("email", "sms", recipients=IDS)
-        read = len([one for query in at.crud.queries[:7] for one in asked_ids(query)])
-    assert 1000 < read < 1400
-    accepted(
-        answer,
-        *(failure(name, "email", UNAVAILABLE) for name in IDS[read:]),
-        *(failure(name, "sms", UNAVAILABLE) for name in IDS[read:]),
-    )
-    assert sent(at) == expected(read)
-    outcomes = at.outcomes()
-    assert len(outcomes) == 2800
-    for channel in ("email", "sms"):
-        assert outcomes[IDS[1000], channel] == ("sent", "accepted")
-        assert outcomes[IDS[read - 1], channel] == ("skipped", "no-address")
-        assert outcomes[IDS[read], channel] == ("failed", "directory-unavailable")
-
-
-async def test_a_cluster_that_could_not_be_read_to_its_end_is_one_failure_a_channel(
-    tmp_path: Path,
+@pytest.mark.parametrize("whom", [{"recipients": IDS}, {"clusters": ["all"]}])
+async def test_a_dispatch_stays_open_while_the_directory_is_away_and_goes_on_by_itself(
+    whom: dict[str, object], tmp_path: Path
 ) -> None:
-    async with neighbourhood(tmp_path, users=MANY) as at:
+    async with neighbourhood(tmp_path, users=MANY, respondWithin="500ms") as at:
         at.crud.good = 6
-        answer = await at.send("email", "sms", clusters=["all"])
-    error = f"{UNAVAILABLE}: cluster all was not read to its end"
-    accepted(answer, failure("", "email", error), failure("", "sms", error))
-    assert sent(at) == expected(1200)
-
-
-async def test_listed_ids_that_were_read_do_not_fail_with_the_cluster(tmp_path: Path) -> None:
-    outside: list[Document] = [
-        {"_id": numbered(number), "phoneNumber": f"+39333{number:07}"}
-        for number in range(5000, 5005)
-    ]
-    listed = [str(user["_id"]) for user in outside]
-    async with neighbourhood(tmp_path, users=[*MANY, *outside]) as at:
-        at.crud.good = 6  # one for the list, five of the cluster
-        listed.append(numbered(9999))
-        answer = await at.send("sms", recipients=listed, clusters=["all", "none"])
-    accepted(
-        answer,
-        failure(numbered(9999), "sms", "User not found"),
-        failure("", "sms", f"{UNAVAILABLE}: cluster all was not read to its end"),
-        failure("", "sms", f"{UNAVAILABLE}: cluster none was not read to its end"),
-    )
-    assert len(at.sms.messages) == len(range(0, 1000, 40)) + len(outside)
-
-
-async def test_an_id_that_was_read_does_not_fail_when_it_is_listed_again_behind(
-    tmp_path: Path,
-) -> None:
-    async with neighbourhood(tmp_path, users=MANY) as at:
-        at.crud.good = 6
-        answer = await at.send("sms", recipients=[*IDS, *IDS[:50]])
-        read = len([one for query in at.crud.queries[:6] for one in asked_ids(query)])
-    accepted(answer, *(failure(name, "sms", UNAVAILABLE) for name in IDS[read:]))
-    assert sent(at)[1] == expected(read)[1]
-
-
-async def test_clusters_that_were_read_to_their_end_do_not_fail(tmp_path: Path) -> None:
-    others = [f"cluster-{number}-{'x' * 80}" for number in range(100)]
-    async with neighbourhood(tmp_path, users=MANY) as at:
-        at.crud.good = 8  # all of the first clusters, with their 1,400 members
-        answer = await at.send("sms", clusters=["all", *others])
-        unread = list(asked_ids(at.crud.queries[8]))
-    assert sent(at) == ([], expected(1400)[1])
-    assert 0 < len(unread) < 100
-    told = {entry["error"] for entry in answer.json()["failures"]}
-    assert f"{UNAVAILABLE}: cluster {unread[0]} was not read to its end" in told
-    assert f"{UNAVAILABLE}: cluster all was not read to its end" not in told
-
-
-async def test_clusters_behind_listed_ids_that_failed_are_named_too(tmp_path: Path) -> None:
-    async with neighbourhood(tmp_path, users=MANY) as at:
-        at.crud.good = 6
-        answer = await at.send("sms", recipients=IDS, clusters=["all", "all"])
-        read = len([one for query in at.crud.queries[:6] for one in asked_ids(query)])
-    accepted(
-        answer,
-        *(failure(name, "sms", UNAVAILABLE) for name in IDS[read:]),
-        failure("", "sms", f"{UNAVAILABLE}: cluster all was not read to its end"),
-    )
-    assert sent(at)[1] == expected(read)[1]
+        early = await at.send("email", "sms", **whom)
+        assert (early.status_code, early.json()) == (200, {"failures": []})
+        assert early.headers["Location"] == f"/dispatches/{early.headers['Dispatch-Id']}"
+        assert "Deliveries-Pending" in early.headers
+        assert 1000 < len(at.outcomes()) / 2 < 1400
+        at.crud.good = float("inf")
+        await at.service.until(lambda: DispatchEnded in map(type, at.service.events))
+    assert sent(at) == expected(1400)
+    assert {outcome for outcome, _ in at.outcomes().values()} == {"sent", "skipped"}
 
 
 async def test_the_first_thousand_are_sent_however_many_pages_they_took(tmp_path: Path) -> None:
@@ -232,13 +160,3 @@ async def test_a_later_page_that_fails_once_is_read_again(tmp_path: Path) -> Non
         accepted(await at.send("email", "sms", clusters=["all"]))
     assert sent(at) == expected(1400)
     assert len(at.crud.lists) == 9
-
-
-async def test_what_left_before_the_directory_failed_stays_sent(tmp_path: Path) -> None:
-    async with neighbourhood(tmp_path, users=MANY) as at:
-        at.crud.good = 6
-        first = await at.send("sms", recipients=IDS)
-        at.crud.good = float("inf")
-        again = [entry["userId"] for entry in first.json()["failures"]]
-        accepted(await at.send("sms", recipients=again))
-    assert sent(at)[1] == expected(1400)[1]

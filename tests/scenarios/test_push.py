@@ -268,7 +268,7 @@ async def test_over_quota_without_a_time_waits_longer_than_the_caller(tmp_path: 
         assert answer.headers["Deliveries-Pending"] == "1"
         assert answer.headers["Location"] == f"/dispatches/{answer.headers['Dispatch-Id']}"
         assert [call.path for call in at.calls("push")] == ["/token", SEND]
-    assert at.outcomes()[ADA_ID, "push"] == ("failed", "stopping")
+    assert at.outcomes() == {}  # it goes on at the next start
 
 
 @pytest.mark.parametrize("answer", [Answer(503), json_answer({"error": "invalid_grant"}, 400)])

@@ -1,27 +1,22 @@
-"""SIGTERM drains: requests in flight are answered, what has not started is told, exit code 0."""
+"""SIGTERM drains: requests in flight are answered, the rest goes on at the next start."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import trio
 
 from messages.model import Document, JsonValue
-from tests.running import fill_store, running, sandbox_configuration
+from tests.process import SERVE, process
+from tests.running import running, sandbox_configuration
 
 USERS: list[Document] = [
     {"_id": f"u{number}", "emailAddress": f"u{number}@x.test"} for number in range(40)
 ]
 NAMES = [str(user["_id"]) for user in USERS]
-SERVE = [str(Path(sys.executable).with_name("carillon")), "serve"]
 MESSAGE = {"channels": ["email"], "messageTitle": "T", "messageContent": "C"}
 
 
@@ -32,49 +27,18 @@ def configuration(latency: str, **changes: JsonValue) -> Document:
     return whole
 
 
-@asynccontextmanager
-async def process(
-    folder: Path, document: Document, **environ: str
-) -> AsyncGenerator[tuple[trio.Process, str]]:
-    """`carillon serve` as a process of its own, and its address."""
-    file = folder / "configuration.json"
-    file.write_text(json.dumps(document))
-    store = folder / "carillon.db"
-    fill_store(store, USERS)
-    surroundings = {
-        "PATH": os.environ["PATH"],
-        "CONFIGURATION_PATH": str(file),
-        "STORE_URL": f"sqlite:///{store}",
-        "HTTP_PORT": "0",
-        **environ,
-    }
-    it = await trio.lowlevel.open_process(SERVE, stdout=subprocess.PIPE, env=surroundings)
-    assert it.stdout is not None
-    async with it.stdout:
-        text = ""
-        with trio.fail_after(15):
-            while "listening on " not in text:
-                part = await it.stdout.receive_some()
-                assert part, f"it ended early: {text}"
-                text += part.decode()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_read_on, it.stdout)
-            try:
-                yield it, text.split("listening on ")[1].split('"')[0]
-            finally:
-                if it.returncode is None:
-                    it.kill()
-                    await it.wait()
-                nursery.cancel_scope.cancel()
-
-
-async def _read_on(stream: trio.abc.ReceiveStream) -> None:
-    async for _ in stream:
-        pass
+async def counts_at_the_end(client: httpx.AsyncClient, address: str) -> dict[str, int]:
+    with trio.fail_after(10):
+        while True:
+            dispatch = (await client.get(address)).json()
+            if dispatch["state"] != "running":
+                counts: dict[str, int] = dispatch["counts"]
+                return counts
+            await trio.sleep(0.02)
 
 
 async def test_a_request_in_flight_is_answered_and_the_exit_code_is_0(tmp_path: Path) -> None:
-    async with process(tmp_path, configuration("500ms")) as (it, url):
+    async with process(tmp_path, configuration("500ms"), USERS) as (it, url):
         async with httpx.AsyncClient(base_url=url, timeout=20) as client:
 
             async def terminate_soon() -> None:
@@ -89,9 +53,11 @@ async def test_a_request_in_flight_is_answered_and_the_exit_code_is_0(tmp_path: 
     assert answer.json() == {"failures": []}
 
 
-async def test_what_has_not_started_when_the_drain_ends_is_told(tmp_path: Path) -> None:
+async def test_what_has_not_started_when_the_drain_ends_goes_on_at_the_next_start(
+    tmp_path: Path,
+) -> None:
     document = configuration("30s", drain="300ms")
-    async with process(tmp_path, document) as (it, url):
+    async with process(tmp_path, document, USERS) as (it, url):
         async with httpx.AsyncClient(base_url=url, timeout=20) as client:
 
             async def terminate_soon() -> None:
@@ -104,16 +70,20 @@ async def test_what_has_not_started_when_the_drain_ends_is_told(tmp_path: Path) 
         with trio.fail_after(10):
             assert await it.wait() == 0
     errors = [one["error"] for one in answer.json()["failures"]]
-    assert len(errors) == 40
-    assert errors.count("Service stopping") == 20  # the others were with the provider
-    assert sum("unknown" in error for error in errors) == 20
+    assert len(errors) == 20  # those that were with the provider
+    assert all("unknown" in error for error in errors)
+    assert answer.headers["Deliveries-Pending"] == "20"
+    async with process(tmp_path, configuration("0ms")) as (it, url):
+        async with httpx.AsyncClient(base_url=url) as client:
+            counts = await counts_at_the_end(client, answer.headers["Location"])
+    assert (counts["sent"], counts["in-doubt"], counts["failed"]) == (20, 20, 0)
 
 
 async def test_it_serves_on_until_the_wait_is_over_and_a_second_signal_ends_it(
     tmp_path: Path,
 ) -> None:
     document = configuration("0ms")
-    async with process(tmp_path, document, WAIT_BEFORE_SERVER_CLOSE_SEC="60") as (it, url):
+    async with process(tmp_path, document, USERS, WAIT_BEFORE_SERVER_CLOSE_SEC="60") as (it, url):
         async with httpx.AsyncClient(base_url=url, timeout=20) as client:
             assert (await client.get("/-/ready")).status_code == 200
             it.send_signal(signal.SIGTERM)
@@ -141,7 +111,7 @@ async def test_new_requests_get_503_while_it_drains(tmp_path: Path) -> None:
 
 
 async def test_a_second_service_on_one_store_stops_with_a_sentence(tmp_path: Path) -> None:
-    async with process(tmp_path, configuration("0ms")):
+    async with process(tmp_path, configuration("0ms"), USERS):
         environ = {
             "PATH": os.environ["PATH"],
             "CONFIGURATION_PATH": str(tmp_path / "configuration.json"),

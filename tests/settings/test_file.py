@@ -253,8 +253,6 @@ def test_unknown_keys_outside_our_sections_are_warnings(keys: Document, warning:
 @pytest.mark.parametrize(
     ("keys", "key"),
     [
-        ({"idempotency": {"expiry": "24h"}}, "idempotency"),
-        ({"journal": {"keepContent": False}}, "journal"),
         ({"flowManagerConfiguration": {"metadataSchema": {"channels": "c"}}}, "flowManagerConfi"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import pytest
 import trio
 
 from messages.errors import JournalUnavailable
-from messages.model import Receipt, delivery_id
-from messages.ports import Enrolment, RecordFilter
+from messages.journal import Enrolment, NewDispatch, Progress
+from messages.model import Channel, Cursor, Receipt, delivery_id
+from messages.records import RecordFilter
 from stores.sqlite import connect, open_store
 from stores.sqlite_journal import SqliteJournal
+from stores.sqlite_reader import SqliteReader
 from stores.sqlite_records import SqliteRecords
+
+BEGINNING = Progress("sms", Cursor())
 
 
 @pytest.fixture
@@ -22,6 +27,14 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "store.db"
     open_store(path).close()
     return path
+
+
+def dispatch(identity: str, channels: Sequence[Channel]) -> NewDispatch:
+    return NewDispatch(identity, channels, "{}")
+
+
+async def enrol(journal: SqliteJournal, rows: Sequence[Enrolment]) -> Sequence[bool]:
+    return await journal.enrol("d", rows, BEGINNING)
 
 
 def enrolment(identity: str) -> Enrolment:
@@ -60,16 +73,17 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 async def test_a_dispatch_is_written_from_beginning_to_end(path: Path) -> None:
     journal = SqliteJournal(path)
-    records = SqliteRecords(path, journal.flush)
+    reader = SqliteReader(path, journal.flush)
+    records = SqliteRecords(reader)
     async with journal.running():
-        await journal.open("d", ["sms", "email"])
-        assert await journal.enrol("d", [enrolment("a"), enrolment("b")]) == [True, True]
+        await journal.open(dispatch("d", ["sms", "email"]))
+        assert await journal.enrol("d", [enrolment("a"), enrolment("b")], BEGINNING) == [True, True]
         first = await records.dispatch("d")
         journal.record(receipt("a"))
-        await journal.close("d", {"sent": 1})
+        await journal.close("d", {"sent": 1}, None)
         second = await records.dispatch("d")
         page = await records.deliveries("d", RecordFilter(outcomes=["sent"]), "", 10)
-    records.close()
+    reader.close()
     assert first is not None
     assert (first.state, first.channels, first.counts) == (
         "running",
@@ -87,26 +101,34 @@ async def test_a_dispatch_is_written_from_beginning_to_end(path: Path) -> None:
 async def test_a_repeated_enrolment_is_known(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
-        await journal.open("d", ["sms"])
-        await journal.enrol("d", [enrolment("a")])
-        assert await journal.enrol("d", [enrolment("b"), enrolment("a"), enrolment("b")]) == [
+        await journal.open(dispatch("d", ["sms"]))
+        await journal.enrol("d", [enrolment("a")], BEGINNING)
+        assert await journal.enrol(
+            "d", [enrolment("b"), enrolment("a"), enrolment("b")], BEGINNING
+        ) == [
             True,
             False,
             False,
         ]
-        await journal.open("other", ["sms"])
-        assert await journal.enrol("other", [enrolment("a")]) == [True]
+        await journal.open(dispatch("other", ["sms"]))
+        assert await journal.enrol("other", [enrolment("a")], BEGINNING) == [True]
 
 
 async def test_a_dispatch_is_opened_with_its_first_deliveries_in_one_write(path: Path) -> None:
     journal = SqliteJournal(path)
     first = [enrolment("a"), replace(enrolment("a"), channel="email"), enrolment("a")]
     async with journal.running():
-        assert await journal.open("d", ["sms", "email"], first) == [True, True, False]
+        assert await journal.open(dispatch("d", ["sms", "email"]), first) == [True, True, False]
         assert outcomes(path) == {("sms", "user/a", "pending"), ("email", "user/a", "pending")}
-        assert not await journal.open("empty", ["sms"])
-        assert await journal.open("d", ["sms"], [enrolment("b"), enrolment("a")]) == [True, False]
-        assert await journal.enrol("d", [enrolment("b"), enrolment("c")]) == [False, True]
+        assert not await journal.open(dispatch("empty", ["sms"]))
+        assert await journal.open(dispatch("d", ["sms"]), [enrolment("b"), enrolment("a")]) == [
+            True,
+            False,
+        ]
+        assert await journal.enrol("d", [enrolment("b"), enrolment("c")], BEGINNING) == [
+            False,
+            True,
+        ]
     assert rows(path, "SELECT id, channels FROM dispatch") == [("d", "sms,email"), ("empty", "sms")]
 
 
@@ -114,8 +136,8 @@ async def test_many_rows_are_all_written_and_the_known_ones_told(path: Path) -> 
     journal = SqliteJournal(path)
     names = [f"n{number}" for number in range(1500)]
     async with journal.running():
-        await journal.open("d", ["sms"], [enrolment("n3"), enrolment("n1400")])
-        new = await journal.enrol("d", [enrolment(name) for name in names])
+        await journal.open(dispatch("d", ["sms"]), [enrolment("n3"), enrolment("n1400")])
+        new = await journal.enrol("d", [enrolment(name) for name in names], BEGINNING)
     assert [number for number, is_new in enumerate(new) if not is_new] == [3, 1400]
     assert rows(path, "SELECT count(*) FROM delivery") == [(1500,)]
 
@@ -124,8 +146,8 @@ async def test_whatever_text_names_a_delivery_finds_it_again(path: Path) -> None
     journal = SqliteJournal(path)
     all_rows = [Enrolment("sms", text, text) for text in ODD_TEXTS]
     async with journal.running():
-        assert await journal.open("d", ["sms"], all_rows) == [True] * len(ODD_TEXTS)
-        assert await journal.enrol("d", all_rows) == [False] * len(ODD_TEXTS)
+        assert await journal.open(dispatch("d", ["sms"]), all_rows) == [True] * len(ODD_TEXTS)
+        assert await journal.enrol("d", all_rows, BEGINNING) == [False] * len(ODD_TEXTS)
         for text in ODD_TEXTS:
             one = replace(receipt(""), key=text, error=text, provider_message_id=text)
             journal.record(one)
@@ -136,10 +158,10 @@ async def test_whatever_text_names_a_delivery_finds_it_again(path: Path) -> None
 async def test_half_a_character_from_a_provider_is_replaced(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
-        await journal.open("d", ["sms"], [enrolment("a"), enrolment("b")])
+        await journal.open(dispatch("d", ["sms"]), [enrolment("a"), enrolment("b")])
         journal.record(replace(receipt("a"), error="no \ud83d", provider_message_id="\udc00"))
         journal.record(receipt("b"))
-        await journal.close("d", {"sent": 2})
+        await journal.close("d", {"sent": 2}, None)
         assert journal.is_working
     found = rows(path, "SELECT error, provider_message_id FROM delivery ORDER BY key")
     assert found == [("no ?", "?"), (None, "m-1")]
@@ -154,8 +176,8 @@ async def test_each_outcome_of_a_commit_goes_to_its_delivery(path: Path) -> None
         replace(receipt("a"), dispatch_id="e", channel="email", error="odd"),
     ]
     async with journal.running():
-        await journal.open("d", ["sms"], [enrolment(name) for name in "abc"])
-        await journal.open("e", ["email"], [replace(enrolment("a"), channel="email")])
+        await journal.open(dispatch("d", ["sms"]), [enrolment(name) for name in "abc"])
+        await journal.open(dispatch("e", ["email"]), [replace(enrolment("a"), channel="email")])
         for one in receipts:
             journal.record(one)
     query = (
@@ -173,31 +195,31 @@ async def test_each_outcome_of_a_commit_goes_to_its_delivery(path: Path) -> None
 async def test_an_outcome_without_its_delivery_or_dispatch_harms_no_other(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
-        await journal.open("d", ["sms"], [enrolment("a")])
+        await journal.open(dispatch("d", ["sms"]), [enrolment("a")])
         journal.record(replace(receipt("a"), dispatch_id="nobody"))
         journal.record(receipt("nobody"))
         journal.record(receipt("a"))
-        await journal.close("d", {"sent": 1})
+        await journal.close("d", {"sent": 1}, None)
     assert outcomes(path) == {("sms", "user/a", "sent")}
 
 
 async def test_outcomes_are_durable_with_the_next_awaited_write(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
-        await journal.open("d", ["sms"])
+        await journal.open(dispatch("d", ["sms"]))
         names = [f"n{number}" for number in range(1500)]
-        await journal.enrol("d", [enrolment(name) for name in names])
+        await journal.enrol("d", [enrolment(name) for name in names], BEGINNING)
         for name in names:
             journal.record(receipt(name))
-        await journal.close("d", {"sent": 1500})
+        await journal.close("d", {"sent": 1500}, None)
         assert rows(path, "SELECT DISTINCT outcome FROM delivery") == [("sent",)]
 
 
 async def test_what_was_handed_over_is_written_before_it_ends(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
-        await journal.open("d", ["sms"])
-        await journal.enrol("d", [enrolment("a")])
+        await journal.open(dispatch("d", ["sms"]))
+        await journal.enrol("d", [enrolment("a")], BEGINNING)
         journal.record(receipt("a"))
     assert rows(path, "SELECT outcome FROM delivery") == [("sent",)]
 
@@ -205,8 +227,8 @@ async def test_what_was_handed_over_is_written_before_it_ends(path: Path) -> Non
 async def test_outcomes_nobody_waits_for_are_written_soon(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
-        await journal.open("d", ["sms"])
-        await journal.enrol("d", [enrolment("a"), enrolment("b")])
+        await journal.open(dispatch("d", ["sms"]))
+        await journal.enrol("d", [enrolment("a"), enrolment("b")], BEGINNING)
         for name in "ab":
             journal.record(receipt(name))
             with trio.fail_after(5):
@@ -220,9 +242,9 @@ async def test_a_write_for_an_unknown_dispatch_fails_and_nobody_hangs(path: Path
     journal = SqliteJournal(path)
     async with journal.running():
         with trio.fail_after(5), pytest.raises(JournalUnavailable):
-            await journal.enrol("nobody", [enrolment("a")])
-        await journal.open("d", ["sms"])
-        assert await journal.enrol("d", [enrolment("a")]) == [True]
+            await journal.enrol("nobody", [enrolment("a")], BEGINNING)
+        await journal.open(dispatch("d", ["sms"]))
+        assert await journal.enrol("d", [enrolment("a")], BEGINNING) == [True]
 
 
 async def test_such_a_write_fails_alone(path: Path) -> None:
@@ -230,14 +252,14 @@ async def test_such_a_write_fails_alone(path: Path) -> None:
 
     async def enrols_for_nobody() -> None:
         with pytest.raises(JournalUnavailable):
-            await journal.enrol("nobody", [enrolment("a")])
+            await journal.enrol("nobody", [enrolment("a")], BEGINNING)
 
     async with journal.running():
-        await journal.open("d", ["sms"])
+        await journal.open(dispatch("d", ["sms"]))
         async with trio.open_nursery() as nursery:
             for name in "abc":
                 nursery.start_soon(enrols_for_nobody)
-                nursery.start_soon(journal.enrol, "d", [enrolment(name)])
+                nursery.start_soon(enrol, journal, [enrolment(name)])
         assert journal.is_working
     assert rows(path, "SELECT count(*) FROM delivery") == [(3,)]
 
@@ -248,12 +270,12 @@ async def test_a_dispatch_whose_opening_failed_was_never_opened(path: Path) -> N
     async with journal.running():
         connection.execute("ALTER TABLE delivery RENAME TO hidden")
         with pytest.raises(JournalUnavailable):
-            await journal.open("d", ["sms"], [enrolment("a")])
+            await journal.open(dispatch("d", ["sms"]), [enrolment("a")])
         connection.execute("ALTER TABLE hidden RENAME TO delivery")
-        await journal.open("other", ["sms"])  # and takes the number that was taken back
+        await journal.open(dispatch("other", ["sms"]))  # and takes the number that was taken back
         with pytest.raises(JournalUnavailable):
-            await journal.enrol("d", [enrolment("a")])
-        assert await journal.open("d", ["sms"], [enrolment("a")]) == [True]
+            await journal.enrol("d", [enrolment("a")], BEGINNING)
+        assert await journal.open(dispatch("d", ["sms"]), [enrolment("a")]) == [True]
     connection.close()
     query = "SELECT d.id FROM delivery JOIN dispatch AS d ON d.number = dispatch"
     assert rows(path, query) == [("d",)]
@@ -262,26 +284,26 @@ async def test_a_dispatch_whose_opening_failed_was_never_opened(path: Path) -> N
 async def test_waiting_tasks_are_committed_together(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
-        await journal.open("d", ["sms"])
+        await journal.open(dispatch("d", ["sms"]))
         async with trio.open_nursery() as nursery:
             for number in range(500):
-                nursery.start_soon(journal.enrol, "d", [enrolment(f"n{number}")])
+                nursery.start_soon(enrol, journal, [enrolment(f"n{number}")])
     assert rows(path, "SELECT count(*) FROM delivery") == [(500,)]
 
 
 async def test_a_failed_commit_is_told_and_outcomes_wait_for_the_next(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
-        await journal.open("d", ["sms"])
-        await journal.enrol("d", [enrolment("a")])
+        await journal.open(dispatch("d", ["sms"]))
+        await journal.enrol("d", [enrolment("a")], BEGINNING)
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("ALTER TABLE delivery RENAME TO hidden")
         journal.record(receipt("a"))
         with pytest.raises(JournalUnavailable):
-            await journal.close("d", {"sent": 1})
+            await journal.close("d", {"sent": 1}, None)
         working = [journal.is_working]
         connection.execute("ALTER TABLE hidden RENAME TO delivery")
         connection.close()
-        await journal.close("d", {"sent": 1})
+        await journal.close("d", {"sent": 1}, None)
         assert [*working, journal.is_working] == [False, True]
         assert rows(path, "SELECT outcome FROM delivery") == [("sent",)]

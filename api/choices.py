@@ -1,0 +1,26 @@
+"""Words from a closed list, as callers give them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from messages.errors import BadCommand
+
+W = TypeVar("W", bound=str)
+
+
+def one_of(name: str, given: object, allowed: Sequence[W]) -> W | None:
+    """The word, if one is given. Raises BadCommand."""
+    if given is None:
+        return None
+    for word in allowed:
+        if given == word:
+            return word
+    raise BadCommand(f"{name} must be one of {', '.join(allowed)}")
+
+
+def some_of(name: str, given: Sequence[object], allowed: Sequence[W]) -> Sequence[W]:
+    """Each of the words. Raises BadCommand."""
+    words = (one_of(name, word, allowed) for word in given)
+    return [word for word in words if word is not None]

@@ -1,0 +1,81 @@
+"""`DELETE /dispatches/{id}` cancels what has not started, `…/redrive` sends again what failed."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from quart import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
+
+from api.access import needs
+from api.answers import json_answer
+from api.body import json_body
+from api.choices import one_of, some_of
+from api.dispatches import shown
+from messages.errors import BadCommand, Conflict
+from messages.model import CHANNELS, OUTCOMES, REASONS
+from messages.pipeline import Pipeline
+from messages.records import DispatchRecord, RecordFilter, Records
+
+_FILTERS = ("outcome", "reason", "channel", "provider")
+
+
+def dispatch_change_routes(pipeline: Pipeline, records: Records, prefix: str) -> Blueprint:
+    """The routes, for an app to mount."""
+    routes = Blueprint("dispatch_changes", __name__)
+
+    async def known(dispatch_id: str) -> DispatchRecord:
+        record = await records.dispatch(dispatch_id)
+        if record is None:
+            raise NotFound
+        return record
+
+    @routes.delete("/dispatches/<dispatch_id>", provide_automatic_options=False)
+    @needs("operate")
+    async def cancel(dispatch_id: str) -> Response:
+        record = await known(dispatch_id)
+        if record.state == "done":
+            raise Conflict("The dispatch has ended")
+        if record.state == "running":
+            await pipeline.cancel(dispatch_id)
+        return json_answer(shown(await known(dispatch_id)))
+
+    @routes.post("/dispatches/<dispatch_id>/redrive", provide_automatic_options=False)
+    @needs("operate")
+    async def redrive(dispatch_id: str) -> Response:
+        wanted = _wanted(await json_body(request))
+        await known(dispatch_id)
+        number = await pipeline.redrive(dispatch_id, wanted)
+        address = f"{prefix}/dispatches/{dispatch_id}"
+        return json_answer(
+            {"id": dispatch_id, "redriven": number}, 202 if number else 200, {"Location": address}
+        )
+
+    return routes
+
+
+def _wanted(body: object) -> RecordFilter:
+    """What is to be driven again: failed ones unless other outcomes are named."""
+    if not isinstance(body, dict):
+        raise BadCommand("the body must be an object")
+    if unknown := [name for name in body if name not in _FILTERS]:
+        raise BadCommand(f"{unknown[0]} is no filter; filters are {', '.join(_FILTERS)}")
+    outcomes = some_of("outcome", _listed(body, "outcome"), OUTCOMES) or ("failed",)
+    if "sent" in outcomes or "pending" in outcomes:
+        raise BadCommand("outcome must be one that ended without being sent")
+    provider = body.get("provider")
+    if not isinstance(provider, str | None):
+        raise BadCommand("provider must be a string")
+    return RecordFilter(
+        outcomes=outcomes,
+        reasons=some_of("reason", _listed(body, "reason"), REASONS),
+        channel=one_of("channel", body.get("channel"), CHANNELS),
+        provider=provider,
+    )
+
+
+def _listed(body: dict[str, object], name: str) -> list[object]:
+    value = body.get(name)
+    if isinstance(value, list):
+        return cast("list[object]", value)
+    return [] if value is None else [value]

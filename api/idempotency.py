@@ -1,0 +1,81 @@
+"""`Idempotency-Key`: a request that is repeated meets the dispatch that the first one began.
+
+After draft-ietf-httpapi-idempotency-key-header-06. Only accepted dispatches are remembered.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Final
+
+from messages.errors import BadCommand, Conflict, KeyReused
+from messages.journal import IdempotencyKey
+from messages.records import Records
+from messages.request import milliseconds
+
+_KEY: Final = re.compile(r'"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
+
+
+class Repeats:
+    """Knows the keys of the last while; `expiry` is in seconds."""
+
+    def __init__(self, records: Records, expiry: float) -> None:
+        self._records = records
+        self._expiry = expiry
+        self._claimed: set[tuple[str, str, str]] = set()
+
+    @contextmanager
+    def claimed(self, key: IdempotencyKey) -> Iterator[None]:
+        """Nobody else uses the key meanwhile.
+
+        Raises:
+            Conflict: somebody does: the first request with it is not durable yet.
+        """
+        name = key.caller, key.route, key.key
+        if name in self._claimed:
+            raise Conflict("A request with this Idempotency-Key is just being accepted")
+        self._claimed.add(name)
+        try:
+            yield
+        finally:
+            self._claimed.remove(name)
+
+    async def earlier(self, key: IdempotencyKey) -> str | None:
+        """The id of the dispatch that the key stands for.
+
+        Raises:
+            KeyReused: it stands for another request.
+            JournalUnavailable: nobody can tell.
+        """
+        since = milliseconds() - round(self._expiry * 1000)
+        found = await self._records.remembered(key.caller, key.route, key.key, since)
+        if found is None:
+            return None
+        if found.fingerprint != key.fingerprint:
+            raise KeyReused("This Idempotency-Key came with another request before")
+        return found.dispatch_id
+
+
+def idempotency_key(
+    shown: Sequence[str], caller: str, method: str, path: str, body: object
+) -> IdempotencyKey | None:
+    """The key of a request, from the headers of that name; None without one.
+
+    Raises:
+        BadCommand: it is no key.
+    """
+    if not shown:
+        return None
+    match = _KEY.fullmatch(shown[0].strip())
+    if match is None or len(shown) > 1:
+        raise BadCommand(
+            "Idempotency-Key must be one string of 1 to 255 printable ASCII characters, "
+            'such as "8e03978e-40d5-43dd-bc93-6894a57f9324"'
+        )
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    fingerprint = sha256(f"{method} {path}\0{text}".encode()).hexdigest()
+    return IdempotencyKey(caller, path, match[1] or match[2], fingerprint)

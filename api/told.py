@@ -1,0 +1,127 @@
+"""What the caller of a dispatch is told: the failures known, and where the rest will stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import trio
+from quart import Response
+
+from api.answers import json_answer
+from api.errors import error_answer
+from api.preferences import Preferences
+from messages.dispatch import Dispatch
+from messages.model import FAILURES
+from messages.pipeline import Pipeline
+from messages.records import RecordFilter, Records
+from messages.report import Failure
+
+_LOOK_EVERY = 0.1  # seconds, for a dispatch that is just being taken up
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How long a caller is kept waiting, in seconds; infinity waits for the last delivery."""
+
+    respond_within: float
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of a dispatch; `failures` is bounded, the numbers are not."""
+
+    dispatch_id: str
+    failures: Sequence[Failure]
+    failures_total: int
+    pending: int
+    is_over: bool
+
+
+async def wait_for(dispatch: Dispatch, seconds: float) -> None:
+    """Return when a dispatch has ended here, or that time is over."""
+    with trio.move_on_after(seconds):
+        await dispatch.ended.wait()
+
+
+def told_now(dispatch: Dispatch) -> Told:
+    """What a dispatch that goes on, or went on, in this process says of itself."""
+    report = dispatch.report()
+    return Told(
+        dispatch.id,
+        report.failures,
+        report.failures_total,
+        report.pending,
+        dispatch.ended.is_set() and not dispatch.suspended,
+    )
+
+
+class Archive:
+    """Tells of dispatches that others asked for, from what is on record."""
+
+    def __init__(self, pipeline: Pipeline, records: Records) -> None:
+        self._pipeline = pipeline
+        self._records = records
+
+    async def told(self, dispatch_id: str, seconds: float) -> Told:
+        """What a dispatch has come to when it ends, or after so many seconds.
+
+        Raises:
+            JournalUnavailable: it cannot be read.
+        """
+        is_over = False
+        with trio.move_on_after(seconds):
+            is_over = await self._end_of(dispatch_id)
+        record = await self._records.dispatch(dispatch_id)
+        counts = {} if record is None else record.counts
+        wanted = RecordFilter(outcomes=sorted(FAILURES))
+        most = self._pipeline.rules.most_failures
+        page = await self._records.deliveries(dispatch_id, wanted, "", most)
+        failures = [Failure(one.user_id, one.channel, one.error or "") for one in page.deliveries]
+        total = sum(counts.get(outcome, 0) for outcome in FAILURES)
+        return Told(dispatch_id, failures, total, counts.get("pending", 0), is_over)
+
+    async def _end_of(self, dispatch_id: str) -> bool:
+        while True:
+            dispatch = self._pipeline.running(dispatch_id)
+            if dispatch is not None:
+                await dispatch.ended.wait()
+                return not dispatch.suspended
+            record = await self._records.dispatch(dispatch_id)
+            if record is None or record.ended_at is not None:
+                return True
+            await trio.sleep(_LOOK_EVERY)
+
+
+def answer(
+    told: Told, preferred: Preferences, waiting: Waiting, extra: Mapping[str, str] | None = None
+) -> Response:
+    """The answer to `POST /send`; 202 when the caller preferred to wait no longer."""
+    address = f"{waiting.prefix}/dispatches/{told.dispatch_id}"
+    headers = {"Dispatch-Id": told.dispatch_id, **_rest_of_failures(told, address), **(extra or {})}
+    is_early = not told.is_over and preferred.patience < waiting.respond_within
+    if not told.is_over:
+        headers |= {"Deliveries-Pending": str(told.pending), "Location": address}
+    if is_early:
+        headers["Preference-Applied"] = preferred.applied
+    failures = [
+        {"userId": failure.user_id, "channel": failure.channel, "error": failure.error}
+        for failure in told.failures
+    ]
+    return json_answer({"failures": failures}, 202 if is_early else 200, headers)
+
+
+def cut_short(dispatch: Dispatch) -> Response:
+    """The answer when a bug of ours ended a dispatch here."""
+    message = f"Dispatch {dispatch.id} was cut short by an internal error"
+    return error_answer(500, message, {"Dispatch-Id": dispatch.id})
+
+
+def _rest_of_failures(told: Told, address: str) -> Mapping[str, str]:
+    if told.failures_total <= len(told.failures):
+        return {}
+    return {
+        "Failures-Total": str(told.failures_total),
+        "Link": f'<{address}/deliveries?outcome=failed>; rel="next"',
+    }

@@ -1,0 +1,155 @@
+"""The durable record of dispatches, deliveries and attempts: what it must do, as Protocols.
+
+The order of writes is the promise. A dispatch is durable before its caller is told so and before
+its first call; an attempt is durable before its bytes leave; outcomes follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from messages.model import Channel, Cursor, Outcome, Receipt
+from messages.records import RecordFilter, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A delivery that is about to exist; channel and key name it inside its dispatch."""
+
+    channel: Channel
+    key: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """What a caller names a request by, and the fingerprint that tells it from another one."""
+
+    caller: str
+    route: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewDispatch:
+    """A dispatch that is about to exist; `request` is what it needs in order to go on later."""
+
+    id: str
+    channels: Sequence[Channel]
+    request: str
+    key: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where reading the audience for a channel goes on after a restart."""
+
+    channel: Channel
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStart:
+    """A call that is about to be made: the `number`-th of its delivery, from 1 on."""
+
+    dispatch_id: str
+    channel: Channel
+    key: str
+    number: int
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnd:
+    """How a call ended that did not end its delivery."""
+
+    dispatch_id: str
+    channel: Channel
+    key: str
+    number: int
+    result: Result
+
+
+class AttemptLog(Protocol):
+    """What the workers write before and after each call."""
+
+    async def start(self, attempt: AttemptStart) -> None:
+        """Make the start of an attempt durable, and all that was handed over before it.
+
+        Raises:
+            JournalUnavailable: it may not be made.
+        """
+        ...
+
+    def end(self, attempt: AttemptEnd) -> None:
+        """Hand over the end of an attempt after which its delivery goes on."""
+        ...
+
+
+class Journal(AttemptLog, Protocol):
+    """What is written.
+
+    Writes keep their order: when an awaited one returns, all that were handed over before it are
+    durable too.
+    """
+
+    async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
+        """Make a dispatch durable, and its first deliveries as pending, in one write.
+
+        Returns for each row, of whatever channel, whether it is new, as `enrol` does. Its
+        idempotency key takes the place of an expired one.
+
+        Raises:
+            JournalUnavailable: nothing of it was written.
+        """
+        ...
+
+    async def enrol(
+        self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
+    ) -> Sequence[bool]:
+        """Make deliveries durable as pending; tells for each row whether it is new.
+
+        A row that is not new was enrolled before and must not be sent from here. Of rows that
+        repeat each other in one call the first is new.
+
+        Raises:
+            JournalUnavailable: nothing of it was written.
+        """
+        ...
+
+    def record(self, receipt: Receipt) -> None:
+        """Hand over the outcome of an enrolled delivery; durable with the next awaited write."""
+        ...
+
+    async def close(
+        self, dispatch_id: str, counts: Mapping[Outcome, int], kept: str | None
+    ) -> None:
+        """Make the end of a dispatch durable, and every outcome recorded before it.
+
+        `kept` takes the place of its request; without it the request is erased.
+
+        Raises:
+            JournalUnavailable: it, or one of those outcomes, could not be written.
+        """
+        ...
+
+    async def cancel(self, dispatch_id: str) -> None:
+        """Make it durable that nothing more of a running dispatch may start.
+
+        Raises:
+            JournalUnavailable: it was not written.
+        """
+        ...
+
+    async def redrive(self, dispatch_id: str, wanted: RecordFilter) -> int:
+        """Make ended deliveries of an ended dispatch pending again, all or none; how many.
+
+        With at least one the dispatch is running again. Attempts made before do not count.
+
+        Raises:
+            JournalUnavailable: nothing was written.
+        """
+        ...

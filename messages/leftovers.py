@@ -1,0 +1,101 @@
+"""The deliveries of one channel that an earlier process enrolled and did not end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import trio
+
+from messages.backoff import jittered
+from messages.compose import LISTED, USER, Composer
+from messages.errors import DirectoryUnavailable, JournalUnavailable
+from messages.events import DirectoryFailed, Observer
+from messages.feed import FIRST_DELAY, MAX_DELAY, Item
+from messages.model import Channel, Receipt, Recipient
+from messages.ports import Directory
+from messages.records import PastAttempt, Pending, Recovery
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A delivery, or how it ended, and what was tried for it before."""
+
+    item: Item
+    attempts: Sequence[PastAttempt]
+
+
+class Leftovers:
+    """Reads what is pending, in the order of its keys, and composes it anew.
+
+    Users are read again by their `_id`; one that nobody has any more is a failure. `refusal` says
+    why nothing of this channel can be composed. Neighbours that are away are asked again until
+    they answer or `stop` is set.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        composer: Composer,
+        recovery: Recovery,
+        directory: Directory,
+        observe: Observer,
+        stop: trio.Event,
+        refusal: str | None = None,
+    ) -> None:
+        self.channel = channel
+        self._composer = composer
+        self._recovery = recovery
+        self._directory = directory
+        self._observe = observe
+        self._stop = stop
+        self._refusal = refusal
+        self._after = ""
+
+    async def next(self, most: int) -> Sequence[Leftover]:
+        """At most so many further ones; none at the end, or once it has to stop."""
+        attempt = 0
+        while not self._stop.is_set():
+            try:
+                return await self._read(most)
+            except (DirectoryUnavailable, JournalUnavailable) as error:
+                attempt += 1
+                self._observe(DirectoryFailed(self._composer.dispatch_id, str(error)))
+                with trio.move_on_after(jittered(attempt, FIRST_DELAY, MAX_DELAY)):
+                    await self._stop.wait()
+        return []
+
+    async def _read(self, most: int) -> Sequence[Leftover]:
+        composer = self._composer
+        found = await self._recovery.pending(composer.dispatch_id, self.channel, self._after, most)
+        users = await self._users(found)
+        if found:
+            self._after = found[-1].key
+        return [Leftover(self._checked(self._item(one, users), one), one.attempts) for one in found]
+
+    def _checked(self, item: Item, one: Pending) -> Item:
+        """The item, unless it cannot be sent any more and may have been."""
+        if not (isinstance(item, Receipt) and one.attempts):
+            return item
+        last = one.attempts[-1]
+        told = replace(item, provider=last.provider, attempts=last.number)
+        if last.result is None or "unanswered" in {each.result for each in one.attempts}:
+            error = f"Outcome unknown: an earlier attempt was never answered; then {item.error}"
+            told = replace(told, outcome="in-doubt", reason="unknown-outcome", error=error)
+        return told
+
+    async def _users(self, found: Sequence[Pending]) -> dict[str, Recipient]:
+        keys = [one.key.removeprefix(USER) for one in found if one.key.startswith(USER)]
+        if not keys or self._refusal is not None:
+            return {}
+        recipients = await self._directory.users(keys)
+        return {f"{USER}{recipient.key}": recipient for recipient in recipients}
+
+    def _item(self, one: Pending, users: dict[str, Recipient]) -> Item:
+        composer, channel = self._composer, self.channel
+        if self._refusal is not None:
+            return composer.lost(channel, one.key, one.user_id, self._refusal)
+        recipient = users.get(one.key)
+        if recipient is None or one.key.startswith(LISTED):
+            return composer.gone(channel, one.key, one.user_id)
+        return composer.compose(channel, replace(recipient, user_id=one.user_id))

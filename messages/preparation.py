@@ -1,0 +1,232 @@
+"""What is made of a request before its first delivery: template, files, audience, feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import TypeVar
+
+import trio
+
+from messages import attachments
+from messages.addresses import is_mailbox
+from messages.backoff import jittered
+from messages.commands import SendCommand
+from messages.compose import Composer
+from messages.dispatch import Way
+from messages.errors import BadCommand, TryLater
+from messages.events import Observer
+from messages.feed import FIRST_DELAY, MAX_DELAY, Feed
+from messages.journal import Journal
+from messages.leftovers import Leftovers
+from messages.model import Audience, Channel, Cursor, MailExtras, UserFields
+from messages.patience import Patience
+from messages.ports import Directory, Files, Post
+from messages.records import Recovery, Unfinished
+from messages.render import Source, Texts, plain_source, stored_source
+from messages.request import Request, milliseconds
+from messages.resolve import Pages
+from messages.templates import Engine
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration says of every dispatch.
+
+    `times_to_live` are the seconds that a message of a channel stays worth sending when its
+    request does not say.
+    """
+
+    active_channels: Sequence[Channel]
+    senders: Mapping[Channel, str]
+    user_fields: UserFields = field(default_factory=UserFields)
+    escape_everywhere: bool = False
+    most_failures: int = 10_000
+    open_dispatches: int = 1000
+    patience: Patience = field(default_factory=Patience)
+    times_to_live: Mapping[Channel, float] = field(default_factory=dict)
+    keeps_content: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the pipeline works with."""
+
+    directory: Directory
+    files: Files
+    journal: Journal
+    recovery: Recovery
+    post: Post
+    engine: Engine
+    observe: Observer
+
+
+class Preparation:
+    """Makes ways of requests."""
+
+    def __init__(self, rooms: Rooms, rules: Rules) -> None:
+        self._rooms = rooms
+        self._rules = rules
+
+    async def request(self, command: SendCommand, ends: Mapping[Channel, int]) -> Request:
+        """The command together with the template that it names.
+
+        Raises:
+            BadCommand: a channel is not active, or nobody has the template.
+            DirectoryUnavailable: it could not be read.
+        """
+        self._check_channels(command)
+        template = None
+        if (template_id := command.template_id) is not None:
+            read = self._rules.patience.read
+            template = await read(lambda: self._rooms.directory.template(template_id))
+        return Request(command, template, ends)
+
+    async def begin(
+        self, identity: str, request: Request, expiries: Mapping[Channel, float], stop: trio.Event
+    ) -> Sequence[Way]:
+        """The ways of a new dispatch, its first recipients read. `expiries` are on trio's clock.
+
+        Raises:
+            BadCommand: it cannot be carried out.
+            TryLater: a neighbour could not be read.
+        """
+        texts, source = self._texts(request)
+        mail = await self._mail(request.command, source)
+        pages = self._pages(request.command, texts)
+        await pages.read_head()
+        composer = self._composer(identity, request.command, texts, mail)
+        return [
+            Way(self._feed(name, composer, pages, expiries.get(name, inf), stop))
+            for name in request.command.channels
+        ]
+
+    async def go_on(
+        self,
+        unfinished: Unfinished,
+        request: Request,
+        stop: trio.Event,
+        refusal: str | None = None,
+    ) -> Sequence[Way]:
+        """The ways of a dispatch that an earlier process began; waits for what it needs.
+
+        What cannot be rendered any more fails, delivery by delivery; with a `refusal` all does.
+
+        Raises:
+            BadCommand: a text cannot be compiled.
+        """
+        command = request.command
+        texts, source = self._texts(request)
+        mail, mail_refusal = MailExtras(), refusal
+        try:
+            mail = await _patiently(lambda: self._mail(command, source), stop)
+        except BadCommand as error:
+            mail_refusal = str(error)
+        composer = self._composer(unfinished.id, command, texts, mail)
+        pages = self._pages(command, texts)
+        ways: list[Way] = []
+        for name in unfinished.channels:
+            why = mail_refusal if name == "email" else refusal
+            if name not in self._rules.active_channels:
+                why = f"The {name} channel is not active any more"
+            left = self._left(name, composer, stop, why)
+            begin = unfinished.progress.get(name)
+            feed = self._feed(name, composer, pages, _expiry(request, name), stop, begin)
+            feed.is_over = why is not None
+            ways.append(Way(feed, left))
+        return ways
+
+    def _feed(
+        self,
+        name: Channel,
+        composer: Composer,
+        pages: Pages,
+        expires_at: float,
+        stop: trio.Event,
+        begin: Cursor | None = None,
+    ) -> Feed:
+        return Feed(name, composer, pages, self._rooms.observe, stop, expires_at, begin)
+
+    def _left(
+        self, name: Channel, composer: Composer, stop: trio.Event, refusal: str | None
+    ) -> Leftovers:
+        rooms = self._rooms
+        return Leftovers(
+            name, composer, rooms.recovery, rooms.directory, rooms.observe, stop, refusal
+        )
+
+    def _check_channels(self, command: SendCommand) -> None:
+        active = self._rules.active_channels
+        for channel in command.channels:
+            if channel not in active:
+                raise BadCommand(
+                    f"channels: {channel} is not active; active channels are {', '.join(active)}"
+                )
+
+    def _texts(self, request: Request) -> tuple[Texts, Source]:
+        command = request.command
+        if request.template is not None:
+            source = stored_source(request.template)
+        else:
+            source = plain_source(command.message_title, command.message_content)
+        texts = Texts(
+            self._rooms.engine,
+            source,
+            command.channels,
+            command.data,
+            everywhere=self._rules.escape_everywhere,
+        )
+        return texts, source
+
+    async def _mail(self, command: SendCommand, source: Source) -> MailExtras:
+        if "email" not in command.channels:
+            return MailExtras()
+        wanted = attachments.references(command.email_attachments or (), source)
+        return MailExtras(
+            carbon_copies=_valid(command.email_carbon_copies),
+            blind_carbon_copies=_valid(command.email_blind_carbon_copies),
+            attachments=await attachments.fetch(self._rooms.files, wanted, self._rules.patience),
+        )
+
+    def _pages(self, command: SendCommand, texts: Texts) -> Pages:
+        wanted = texts.user_fields()
+        if wanted is not None:
+            names = self._rules.user_fields
+            wanted |= {names.id, *(names.address_of(channel) for channel in command.channels)}
+        audience = Audience(command.recipients or (), command.clusters or (), wanted)
+        return Pages(self._rooms.directory, audience, self._rules.patience)
+
+    def _composer(
+        self, identity: str, command: SendCommand, texts: Texts, mail: MailExtras
+    ) -> Composer:
+        senders = self._rules.senders
+        if command.email_sender is not None:
+            senders = {**senders, "email": command.email_sender}
+        return Composer(identity, texts, senders, self._rules.user_fields, mail)
+
+
+async def _patiently(read: Callable[[], Awaitable[T]], stop: trio.Event) -> T:
+    """What `read` returns once the neighbour that it needs answers."""
+    attempt = 0
+    while True:
+        try:
+            return await read()
+        except TryLater:
+            attempt += 1
+            with trio.move_on_after(jittered(attempt, FIRST_DELAY, MAX_DELAY)):
+                await stop.wait()
+            if stop.is_set():
+                await trio.sleep_forever()
+
+
+def _expiry(request: Request, channel: Channel) -> float:
+    """When a delivery expires, on trio's clock, by what the clock on the wall said it would."""
+    end = (request.ends or {}).get(channel)
+    return inf if end is None else trio.current_time() + (end - milliseconds()) / 1000
+
+
+def _valid(addresses: Sequence[str] | None) -> Sequence[str]:
+    return tuple(address for address in addresses or () if is_mailbox(address))

@@ -1,0 +1,182 @@
+"""What the journal tells of dispatches, deliveries and attempts, as Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from messages.model import Channel, Cursor, Outcome, Reason
+
+DispatchState = Literal["running", "done", "cancelled"]
+DISPATCH_STATES: Final[tuple[DispatchState, ...]] = ("running", "done", "cancelled")
+
+Result = Literal["accepted", "refused", "unavailable", "throttled", "unanswered", "unstarted"]
+"""How an attempt ended; `unstarted` when no byte of it had left."""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchRecord:
+    """A dispatch as the journal knows it; times are milliseconds since 1970."""
+
+    id: str
+    state: DispatchState
+    channels: Sequence[str]
+    counts: Mapping[str, int]
+    created_at: int
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchPage:
+    """A part of the dispatches, newest first, and the cursor of the next part if there is one."""
+
+    dispatches: Sequence[DispatchRecord]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """A delivery as the journal knows it; times are milliseconds since 1970."""
+
+    id: str
+    channel: Channel
+    user_id: str
+    outcome: Outcome
+    reason: Reason | None
+    error: str | None
+    provider: str | None
+    provider_message_id: str | None
+    attempts: int
+    created_at: int
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFilter:
+    """Which deliveries are asked for; an empty or absent part asks for all."""
+
+    outcomes: Sequence[Outcome] = ()
+    channel: Channel | None = None
+    user_id: str | None = None
+    reasons: Sequence[Reason] = ()
+    provider: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """A part of a dispatch's deliveries, and the cursor of the next part if there is one."""
+
+    deliveries: Sequence[DeliveryRecord]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The dispatch that an idempotency key stands for, and the fingerprint of its request."""
+
+    dispatch_id: str
+    fingerprint: str
+
+
+class Records(Protocol):
+    """What the journal tells of dispatches, running and done."""
+
+    async def dispatch(self, dispatch_id: str) -> DispatchRecord | None:
+        """The dispatch with this id, if there is one. Raises JournalUnavailable."""
+        ...
+
+    async def dispatches(
+        self, state: DispatchState | None, cursor: str, limit: int
+    ) -> DispatchPage:
+        """At most `limit` dispatches from a cursor on; "" is the newest.
+
+        Raises:
+            BadCommand: the cursor is none that this gave out.
+            JournalUnavailable: the journal cannot be read.
+        """
+        ...
+
+    async def deliveries(
+        self, dispatch_id: str, wanted: RecordFilter, cursor: str, limit: int
+    ) -> RecordPage:
+        """At most `limit` deliveries from a cursor on; "" is the beginning.
+
+        Raises:
+            BadCommand: the cursor is none that this gave out.
+            JournalUnavailable: the journal cannot be read.
+        """
+        ...
+
+    async def remembered(self, caller: str, route: str, key: str, since: int) -> Remembered | None:
+        """What a key stands for, if it came at `since` or later (milliseconds since 1970).
+
+        Raises JournalUnavailable.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A dispatch that has not ended; `counts` holds what has an outcome already.
+
+    `request` is None once it was erased: nothing more of it can be rendered.
+    """
+
+    id: str
+    channels: Sequence[Channel]
+    request: str | None
+    cancelled: bool
+    counts: Mapping[Outcome, int]
+    progress: Mapping[Channel, Cursor]
+
+
+@dataclass(frozen=True, slots=True)
+class PastAttempt:
+    """An attempt that counts; the last one without a result was open when the process ended."""
+
+    number: int
+    provider: str
+    result: Result | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A delivery without an outcome, and what was tried for it, in order."""
+
+    key: str
+    user_id: str
+    attempts: Sequence[PastAttempt]
+
+
+class Recovery(Protocol):
+    """What the journal tells a process that takes up what an earlier one left."""
+
+    async def unfinished(self) -> Sequence[Unfinished]:
+        """Every dispatch that has not ended, the oldest first. Raises JournalUnavailable."""
+        ...
+
+    async def request(self, dispatch_id: str) -> str | None:
+        """What is on record of a dispatch's request, ended or not. Raises JournalUnavailable."""
+        ...
+
+    async def find_unfinished(self, dispatch_id: str) -> Unfinished | None:
+        """One of them by its id. Raises JournalUnavailable."""
+        ...
+
+    async def pending(
+        self, dispatch_id: str, channel: Channel, after: str, limit: int
+    ) -> Sequence[Pending]:
+        """At most `limit` pending deliveries in the order of their keys, beyond `after`.
+
+        Raises JournalUnavailable.
+        """
+        ...
+
+    async def starts(self, provider: str, since: int, most: int) -> Sequence[int]:
+        """The last `most` calls to a provider since a time: when each was last known to be open.
+
+        Oldest first; all times are milliseconds since 1970. One that was never answered counts as
+        open now. Raises JournalUnavailable.
+        """
+        ...

@@ -1,0 +1,81 @@
+"""What a dispatch needs in order to go on after a restart, as one JSON text.
+
+Rendered texts and addresses are not kept: users are read and messages rendered again. The request
+itself holds texts and data, so it is erased when its dispatch ends; what can still be sent again
+without them (a template that was given no data) goes on being known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from pydantic_core import from_json, to_json
+
+from messages.commands import SendCommand, parse_send
+from messages.errors import BadCommand
+from messages.model import Channel, Document
+
+_PERSONAL: Final = ("data", "message_title", "message_content")
+_IN_ENDS: Final = {"expires_at", "time_to_live"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command as it was accepted.
+
+    `template` is the stored template as it was then. `ends` are the times after which deliveries
+    expire, in milliseconds since 1970. `origin` is what its caller needs at the end of it.
+    """
+
+    command: SendCommand
+    template: Document | None = None
+    ends: Mapping[Channel, int] | None = None
+    origin: Document | None = None
+
+    def text(self) -> str:
+        """All of it."""
+        return self._text(self.command)
+
+    def kept(self, *, with_content: bool) -> str | None:
+        """What is left of it once it has ended; None when that could not be rendered again.
+
+        Who it was for stands in its deliveries.
+        """
+        command = self.command
+        if not with_content and any(getattr(command, name) is not None for name in _PERSONAL):
+            return None
+        return self._text(command.model_copy(update={"recipients": [], "clusters": None}))
+
+    def _text(self, command: SendCommand) -> str:
+        body = command.model_dump_json(by_alias=True, exclude_none=True, exclude=_IN_ENDS)
+        rest = to_json({"template": self.template, "ends": self.ends, "origin": self.origin})
+        return f'{{"command":{body},{rest.decode()[1:]}'
+
+
+def parse_request(text: str) -> Request:
+    """The request in such a text. Raises BadCommand when an earlier version wrote another one."""
+    try:
+        parts = cast("Document", from_json(text))
+        template, ends, origin = (parts[name] for name in ("template", "ends", "origin"))
+    except (ValueError, KeyError, TypeError):
+        raise BadCommand("The request on record cannot be read") from None
+    return Request(
+        parse_send(parts["command"]),
+        cast("Document | None", template),
+        cast("Mapping[Channel, int] | None", ends),
+        cast("Document | None", origin),
+    )
+
+
+def empty_request(channels: Sequence[Channel]) -> Request:
+    """A request that sends nothing, in place of one that cannot be read any more."""
+    nobody = {"recipients": [], "messageTitle": "", "messageContent": ""}
+    return Request(parse_send({"channels": list(channels), **nobody}))
+
+
+def milliseconds(moment: datetime | None = None) -> int:
+    """A moment, else now, in milliseconds since 1970."""
+    return round((moment or datetime.now(UTC)).timestamp() * 1000)

@@ -1,0 +1,112 @@
+"""The journal's dispatches in SQL: how one begins, gets on, ends, begins again and is forgotten."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+
+from messages.journal import NewDispatch, Progress
+from messages.model import Outcome
+from messages.records import RecordFilter
+from stores.sqlite_filter import conditions
+
+
+def find_dispatch(connection: sqlite3.Connection, dispatch_id: str) -> int:
+    """The number of a dispatch, from 1 on; 0 when there is none with this id."""
+    query = "SELECT number FROM dispatch WHERE id = ?"
+    row = connection.execute(query, (dispatch_id,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def open_dispatch(connection: sqlite3.Connection, dispatch: NewDispatch, now: int) -> int | None:
+    """The number of a new dispatch; None when there is one with this id, which stays as it is."""
+    done = connection.execute(
+        "INSERT INTO dispatch (id, channels, state, created_at)"
+        " VALUES (?, ?, 'running', ?) ON CONFLICT DO NOTHING",
+        (dispatch.id, ",".join(dispatch.channels), now),
+    )
+    if not done.rowcount:
+        return None
+    number = done.lastrowid
+    connection.execute("INSERT INTO request VALUES (?, ?)", (number, dispatch.request))
+    if (key := dispatch.key) is not None:
+        connection.execute(
+            "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?)",
+            (key.caller, key.route, key.key, key.fingerprint, number, now),
+        )
+    return number
+
+
+def advance(connection: sqlite3.Connection, number: int, progress: Progress) -> None:
+    """Write where reading the audience goes on."""
+    cursor = progress.cursor
+    connection.execute(
+        "INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?)",
+        (number, progress.channel, cursor.position, cursor.after),
+    )
+
+
+def close_dispatch(
+    connection: sqlite3.Connection,
+    number: int,
+    counts: Mapping[Outcome, int],
+    kept: str | None,
+    now: int,
+) -> None:
+    """Write the end of a dispatch, and erase what only going on needs."""
+    connection.execute(
+        "UPDATE dispatch SET state = iif(state = 'running', 'done', state), ended_at = ?,"
+        " counts = ? WHERE number = ?",
+        (now, json.dumps(counts), number),
+    )
+    if kept is None:
+        connection.execute("DELETE FROM request WHERE dispatch = ?", (number,))
+    else:
+        connection.execute("UPDATE request SET text = ? WHERE dispatch = ?", (kept, number))
+
+
+def cancel_dispatch(connection: sqlite3.Connection, number: int) -> None:
+    """Write that nothing more of a dispatch may start, unless it has ended."""
+    connection.execute(
+        "UPDATE dispatch SET state = 'cancelled' WHERE number = ? AND ended_at IS NULL", (number,)
+    )
+
+
+def redrive(connection: sqlite3.Connection, number: int, wanted: RecordFilter) -> int:
+    """Make ended deliveries pending again and their dispatch running; how many there were."""
+    where, values = conditions(wanted)
+    done = connection.execute(
+        "UPDATE delivery SET outcome = 'pending', reason = NULL, error = NULL, provider = NULL,"  # noqa: S608 - conditions() gives names of columns and places
+        " provider_message_id = NULL, ended_at = NULL, tries_from = (SELECT coalesce(max(number),"
+        " 0) FROM attempt WHERE attempt.dispatch = delivery.dispatch AND attempt.channel ="
+        " delivery.channel AND attempt.key = delivery.key)"
+        f" WHERE dispatch = ? AND outcome NOT IN ('sent', 'pending'){where}",
+        (number, *values),
+    )
+    if done.rowcount:
+        connection.execute(
+            "UPDATE dispatch SET state = 'running', ended_at = NULL WHERE number = ?", (number,)
+        )
+    return done.rowcount
+
+
+def retire(connection: sqlite3.Connection, before: int, most: int) -> bool:
+    """Erase at most so many rows of what ended before a time; whether some of it is left."""
+    oldest = connection.execute(
+        "SELECT number FROM dispatch WHERE ended_at < ? ORDER BY ended_at LIMIT 1", (before,)
+    ).fetchone()
+    if oldest is None:
+        return False
+    for table in ("attempt", "delivery"):
+        done = connection.execute(
+            f"DELETE FROM {table} WHERE (dispatch, channel, key) IN"  # noqa: S608 - one of two names
+            f" (SELECT dispatch, channel, key FROM {table} WHERE dispatch = ? LIMIT ?)",
+            (*oldest, most),
+        )
+        if done.rowcount:
+            return True
+    for table in ("progress", "request", "idempotency"):
+        connection.execute(f"DELETE FROM {table} WHERE dispatch = ?", oldest)  # noqa: S608 - one of three names
+    connection.execute("DELETE FROM dispatch WHERE number = ?", oldest)
+    return True

@@ -1,0 +1,221 @@
+"""What one commit of the embedded journal writes, and in which order."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Final, TypeVar
+
+import trio
+
+from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
+from messages.model import Outcome, Receipt
+from messages.records import RecordFilter
+from stores.sqlite_journal_rows import end, enrol, record, start
+from stores.sqlite_journal_states import (
+    advance,
+    cancel_dispatch,
+    close_dispatch,
+    find_dispatch,
+    open_dispatch,
+    redrive,
+    retire,
+)
+
+T = TypeVar("T", Receipt, AttemptEnd)
+
+MOST_RETIRED: Final = 500
+"""Rows erased in one commit: some 2 ms, which nobody who sends has to wait for longer."""
+
+
+class Write:
+    """Something for the next commit, and somebody who waits for it."""
+
+    __slots__ = ("dispatch_id", "done", "failed")
+
+    def __init__(self, dispatch_id: str = "") -> None:
+        self.dispatch_id = dispatch_id
+        self.failed = False
+        self.done = trio.Event()
+
+
+class Flushing(Write):
+    """Only waits for what was handed over before."""
+
+    __slots__ = ()
+
+
+class Enrolling(Write):
+    """New deliveries; `new` tells which of them are."""
+
+    __slots__ = ("new", "progress", "rows")
+
+    def __init__(
+        self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress | None
+    ) -> None:
+        super().__init__(dispatch_id)
+        self.rows = rows
+        self.progress = progress
+        self.new: Sequence[bool] = ()
+
+
+class Opening(Enrolling):
+    """A new dispatch with its first deliveries."""
+
+    __slots__ = ("dispatch",)
+
+    def __init__(self, dispatch: NewDispatch, rows: Sequence[Enrolment]) -> None:
+        super().__init__(dispatch.id, rows, None)
+        self.dispatch = dispatch
+
+
+class Starting(Write):
+    """A call that is about to be made."""
+
+    __slots__ = ("attempt",)
+
+    def __init__(self, attempt: AttemptStart) -> None:
+        super().__init__(attempt.dispatch_id)
+        self.attempt = attempt
+
+
+class Closing(Write):
+    """The end of a dispatch. It can wait for company: the dispatch was answered already."""
+
+    __slots__ = ("counts", "kept")
+
+    def __init__(self, dispatch_id: str, counts: Mapping[Outcome, int], kept: str | None) -> None:
+        super().__init__(dispatch_id)
+        self.counts = counts
+        self.kept = kept
+
+
+class Cancelling(Write):
+    """Nothing more of a dispatch may start."""
+
+    __slots__ = ()
+
+
+class Redriving(Write):
+    """Ended deliveries that are to be sent again; `deliveries` tells how many."""
+
+    __slots__ = ("deliveries", "wanted")
+
+    def __init__(self, dispatch_id: str, wanted: RecordFilter) -> None:
+        super().__init__(dispatch_id)
+        self.wanted = wanted
+        self.deliveries = 0
+
+
+class Retiring(Write):
+    """What ended before a time may go; `more` tells whether some of it is left."""
+
+    __slots__ = ("before", "more")
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self.before = before
+        self.more = False
+
+
+class Ledger:
+    """Makes commits, and knows the numbers of the open dispatches."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        # sqlite3 begins and ends transactions in one step where a statement takes the GIL five
+        # times; IMMEDIATE, for a transaction that only then wants to write may not wait.
+        connection.isolation_level = "IMMEDIATE"
+        self._numbers: dict[str, int] = {}
+
+    def commit(self, ends: Sequence[Receipt | AttemptEnd], writes: Sequence[Write]) -> None:
+        """All of it or nothing, but rows of a dispatch that nobody opened fail by themselves."""
+        now = time.time_ns() // 1_000_000
+        try:
+            with self._connection:
+                self._write(ends, writes, now)
+        except BaseException:
+            self._numbers.clear()  # some may be of dispatches that were taken back
+            raise
+        for write in writes:
+            if isinstance(write, Closing):
+                self._numbers.pop(write.dispatch_id, None)
+
+    def _write(
+        self, ends: Sequence[Receipt | AttemptEnd], writes: Sequence[Write], now: int
+    ) -> None:
+        starts: list[tuple[int, AttemptStart]] = []
+        enrolling: list[Enrolling] = []
+        others: list[Write] = []
+        for write in writes:
+            if isinstance(write, Starting):
+                number = self._number(write.dispatch_id)
+                write.failed = not number
+                starts.append((number, write.attempt))
+            elif isinstance(write, Enrolling):
+                enrolling.append(write)
+            else:
+                others.append(write)
+        self._enrol(enrolling, now)
+        start(self._connection, [one for one in starts if one[0]], now)
+        self._end(ends, now)  # what started and ended since the last commit
+        for write in others:
+            self._settle(write, now)
+
+    def _end(self, ends: Sequence[Receipt | AttemptEnd], now: int) -> None:
+        receipts = [one for one in ends if isinstance(one, Receipt)]
+        record(self._connection, self._numbered(receipts), now)
+        if len(receipts) < len(ends):
+            left = [one for one in ends if isinstance(one, AttemptEnd)]
+            end(self._connection, self._numbered(left), now)
+
+    def _enrol(self, writes: Sequence[Enrolling], now: int) -> None:
+        rows: list[tuple[int, Enrolment]] = []
+        for write in writes:
+            if isinstance(write, Opening):
+                self._open(write.dispatch, now)
+            number = self._number(write.dispatch_id)
+            write.failed = not number
+            if number:
+                rows += [(number, row) for row in write.rows]
+                if write.progress is not None:
+                    advance(self._connection, number, write.progress)
+        new = iter(enrol(self._connection, rows, now))
+        for write in writes:
+            if not write.failed:
+                write.new = list(islice(new, len(write.rows)))
+
+    def _open(self, dispatch: NewDispatch, now: int) -> None:
+        number = open_dispatch(self._connection, dispatch, now)
+        if number is not None:
+            self._numbers[dispatch.id] = number
+
+    def _settle(self, write: Write, now: int) -> None:
+        connection = self._connection
+        match write:
+            case Closing():
+                number = self._number(write.dispatch_id)
+                close_dispatch(connection, number, write.counts, write.kept, now)
+            case Cancelling():
+                cancel_dispatch(connection, self._number(write.dispatch_id))
+            case Redriving():
+                number = self._number(write.dispatch_id)
+                write.deliveries = redrive(connection, number, write.wanted)
+            case Retiring():
+                write.more = retire(connection, write.before, MOST_RETIRED)
+            case _:
+                pass
+
+    def _numbered(self, ends: Sequence[T]) -> list[tuple[int, T]]:
+        return [(self._number(one.dispatch_id), one) for one in ends]
+
+    def _number(self, dispatch_id: str) -> int:
+        """The number of a dispatch, looked up once; 0 when nobody opened it."""
+        number = self._numbers.get(dispatch_id)
+        if number is None:
+            number = find_dispatch(self._connection, dispatch_id)
+            if number:
+                self._numbers[dispatch_id] = number
+        return number

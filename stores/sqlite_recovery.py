@@ -1,0 +1,127 @@
+"""What the embedded journal tells a process that takes up what an earlier one left."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from messages.model import CHANNELS, Channel, Cursor
+from messages.records import PastAttempt, Pending, Unfinished
+from stores.sqlite_reader import SqliteReader
+
+_UNFINISHED: Final = (
+    "SELECT number, id, channels, state, text FROM dispatch"
+    " LEFT JOIN request ON request.dispatch = number WHERE ended_at IS NULL"
+)
+
+
+class SqliteRecovery:
+    """Implements `messages.records.Recovery`."""
+
+    def __init__(self, reader: SqliteReader) -> None:
+        self._reader = reader
+
+    async def unfinished(self) -> Sequence[Unfinished]:
+        """See the port."""
+        return await self._reader.read(
+            lambda c: [_unfinished(c, *row) for row in c.execute(f"{_UNFINISHED} ORDER BY number")]
+        )
+
+    async def request(self, dispatch_id: str) -> str | None:
+        """See the port."""
+        row = await self._reader.read(
+            lambda c: c.execute(
+                "SELECT text FROM request JOIN dispatch ON number = dispatch WHERE id = ?",
+                (dispatch_id,),
+            ).fetchone()
+        )
+        return None if row is None else str(row[0])
+
+    async def find_unfinished(self, dispatch_id: str) -> Unfinished | None:
+        """See the port."""
+        found = await self._reader.read(
+            lambda c: [
+                _unfinished(c, *row)
+                for row in c.execute(f"{_UNFINISHED} AND id = ?", (dispatch_id,))
+            ]
+        )
+        return found[0] if found else None
+
+    async def pending(
+        self, dispatch_id: str, channel: Channel, after: str, limit: int
+    ) -> Sequence[Pending]:
+        """See the port."""
+        return await self._reader.read(
+            lambda c: _pending(c, dispatch_id, channel, after, limit), newest=False
+        )
+
+    async def starts(self, provider: str, since: int, most: int) -> Sequence[int]:
+        """See the port."""
+        return await self._reader.read(lambda c: _starts(c, provider, since, most))
+
+
+def _unfinished(
+    connection: sqlite3.Connection,
+    number: int,
+    identity: str,
+    channels: str,
+    state: str,
+    request: str | None,
+) -> Unfinished:
+    counts = connection.execute(
+        "SELECT outcome, count(*) FROM delivery WHERE dispatch = ? AND outcome <> 'pending'"
+        " GROUP BY outcome",
+        (number,),
+    ).fetchall()
+    progress = connection.execute(
+        "SELECT channel, position, after FROM progress WHERE dispatch = ?", (number,)
+    ).fetchall()
+    return Unfinished(
+        id=identity,
+        channels=[name for name in CHANNELS if name in channels.split(",")],
+        request=request,
+        cancelled=state == "cancelled",
+        counts=dict(counts),
+        progress={channel: Cursor(*place) for channel, *place in progress},
+    )
+
+
+def _pending(
+    connection: sqlite3.Connection, dispatch_id: str, channel: Channel, after: str, limit: int
+) -> list[Pending]:
+    rows = connection.execute(
+        "SELECT dispatch, key, user_id, tries_from FROM delivery WHERE dispatch ="
+        " (SELECT number FROM dispatch WHERE id = ?) AND channel = ? AND key > ?"
+        " AND outcome = 'pending' ORDER BY key LIMIT ?",
+        (dispatch_id, channel, after, limit),
+    ).fetchall()
+    return [
+        Pending(key, user_id, _attempts(connection, (number, channel, key, tries_from)))
+        for number, key, user_id, tries_from in rows
+    ]
+
+
+def _attempts(
+    connection: sqlite3.Connection, place: tuple[int, str, str, int]
+) -> list[PastAttempt]:
+    rows = connection.execute(
+        "SELECT number, provider, result FROM attempt WHERE dispatch = ? AND channel = ?"
+        " AND key = ? AND number > ? ORDER BY number",
+        place,
+    )
+    return [PastAttempt(*row) for row in rows]
+
+
+def _starts(connection: sqlite3.Connection, provider: str, since: int, most: int) -> list[int]:
+    # The last attempt of a delivery ended with it; one that never ended may be open even now.
+    rows = connection.execute(
+        "SELECT coalesce(a.ended_at, d.ended_at, ?) AS at"
+        " FROM dispatch AS p CROSS JOIN attempt AS a ON a.dispatch = p.number"
+        " CROSS JOIN delivery AS d USING (dispatch, channel, key)"
+        " WHERE (p.ended_at IS NULL OR p.ended_at >= ?) AND a.provider = ?"
+        " AND coalesce(a.result, '') <> 'unstarted' AND at >= ? ORDER BY at DESC LIMIT ?",
+        (time.time_ns() // 1_000_000, since, provider, since, most),
+    ).fetchall()
+    return [int(at) for (at,) in reversed(rows)]
