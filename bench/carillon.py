@@ -43,23 +43,35 @@ class Carillon:
     @contextmanager
     def running(self, filled: Path) -> Iterator[Server]:
         """A new process on a copy of a store, warm: it has sent a message over each channel."""
-        store = self.folder / "carillon.db"
-        for old in self.folder.glob("carillon.db*"):
-            old.unlink()
-        shutil.copy(filled, store)
-        configuration = self.folder / "configuration.json"
-        configuration.write_text(json.dumps(self._configuration()))
-        environ = {
-            **os.environ,
-            "CONFIGURATION_PATH": str(configuration),
-            "STORE_URL": f"sqlite:///{store}",
-            "HTTP_HOST": "127.0.0.1",
-            "HTTP_PORT": "0",
-        }
-        with server(self.command, self.folder / "carillon.log", environ) as service:
+        self.prepare(filled)
+        with self.started() as service:
             for channel in self.channels:
                 post_dispatch(service.url, dispatch(channel, clusters=["apart"]))
             yield service
+
+    def prepare(self, filled: Path) -> None:
+        """Put a copy of a store, and the configuration, where they are looked for."""
+        for old in self.folder.glob("carillon.db*"):
+            old.unlink()
+        shutil.copy(filled, self._store)
+        (self.folder / "configuration.json").write_text(json.dumps(self._configuration()))
+
+    @contextmanager
+    def started(self, command: Sequence[str] | None = None) -> Iterator[Server]:
+        """A new process on what is there."""
+        environ = {
+            **os.environ,
+            "CONFIGURATION_PATH": str(self.folder / "configuration.json"),
+            "STORE_URL": f"sqlite:///{self._store}",
+            "HTTP_HOST": "127.0.0.1",
+            "HTTP_PORT": "0",
+        }
+        with server(command or self.command, self.folder / "carillon.log", environ) as service:
+            yield service
+
+    @property
+    def _store(self) -> Path:
+        return self.folder / "carillon.db"
 
     def _configuration(self) -> Keys:
         return {

@@ -23,6 +23,9 @@ class Options(argparse.Namespace):
     seconds: float
     pace: float
     backlog: int
+    kills: int
+    points: int
+    seed: int
     no_node: bool
     part: str | None
 

@@ -11,6 +11,7 @@ from typing import Final
 from bench import profiling, report, report_promises
 from bench.fan_out import FanOutPlan, measure_fan_out
 from bench.isolation import IsolationPlan, measure_isolation
+from bench.kill import KillPlan, measure_kill
 from bench.live import LivePlan, measure_live
 from bench.million import MillionPlan, measure_million
 from bench.node import Node, NoNodeError, find_node
@@ -107,6 +108,30 @@ def _live(options: Options, folder: Path, say: Say) -> Section:
     return report_promises.live(measure_live(plan, folder, say))
 
 
+def _kill_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=number, default=4000, help="users of the dispatch")
+    parser.add_argument("--kills", type=number, default=5, help="kills at random moments")
+    parser.add_argument(
+        "--points", type=int, default=12, help="users while each point is tried; 0 leaves it out"
+    )
+    parser.add_argument(
+        "--backlog", type=int, default=100_000, help="pending deliveries of one more start"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the random moments")
+
+
+def _kill(options: Options, folder: Path, say: Say) -> Section:
+    plan = KillPlan(
+        options.users,
+        options.kills,
+        options.points,
+        options.backlog,
+        options.concurrency,
+        options.seed,
+    )
+    return report_promises.kill(list(measure_kill(plan, folder, say)))
+
+
 def _profile_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=number, default=50_000, help="users of the one dispatch")
     parser.add_argument(
@@ -139,5 +164,6 @@ PARTS: Final = (
         "million", "memory and small dispatches under a very large one", _million_options, _million
     ),
     Part("live", "a rate that is changed during a dispatch", _live_options, _live),
+    Part("kill", "a process killed in the middle of a dispatch", _kill_options, _kill),
     Part("profile", "where the CPU of one message goes", _profile_options, _profile),
 )

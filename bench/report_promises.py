@@ -7,7 +7,7 @@ from statistics import median
 from typing import Final
 
 from bench.arrivals import WINDOW
-from bench.results import Isolation, Live, Million
+from bench.results import Isolation, Killed, Live, Million
 from bench.section import Bar, Section
 from bench.tables import NONE, table
 
@@ -102,6 +102,50 @@ def live(run: Live) -> Section:
     )
     title = f"A rate changed during a dispatch to {run.users:,} users"
     return Section(title, [table(titles, rows)], [run], bars)
+
+
+def kill(runs: Sequence[Killed]) -> Section:
+    """What was lost, doubled and left in doubt, and how soon the service was back."""
+    rows = [
+        (
+            run.title,
+            f"{run.users:,}",
+            f"{run.points or len(run.kills)}",
+            f"{run.lost}",
+            f"{run.doubled}",
+            f"{run.in_doubt}",
+            f"{run.most_open}",
+            f"{max(one.slower for one in run.kills):.2f}" if run.kills else NONE,
+        )
+        for run in runs
+    ]
+    titles = (
+        "kills", "users", "number", "lost", "doubled", "in doubt", "most open calls",
+        "slowest start, s more than an empty one",
+    )  # fmt: skip
+    kills = [one for run in runs for one in run.kills]
+    bars = [
+        Bar("lost", sum(run.lost for run in runs), "at most", 0),
+        Bar("doubled under hold", _held(runs), "at most", 0),
+        *(_of(run) for run in runs if len(run.kills) > 1 or run.points),
+        Bar("another dispatch for the same key", sum(not one.same for one in kills), "at most", 0),
+        Bar("start beside an empty one", max(one.slower for one in kills), "at most", 1, " s"),
+    ]
+    return Section("kill -9 in the middle of a dispatch", [table(titles, rows)], runs, bars)
+
+
+def _held(runs: Sequence[Killed]) -> int:
+    return sum(run.doubled for run in runs if run.title.startswith("hold"))
+
+
+def _of(run: Killed) -> Bar:
+    """A kill leaves no more in doubt, or doubled, than there were calls open."""
+    if run.points:
+        name = f"{run.title}: in doubt or doubled by one kill"
+        return Bar(name, run.worst, "at most", run.concurrency)
+    name = f"{run.title}: in doubt or doubled"
+    most = run.concurrency * len(run.kills)
+    return Bar(name, max(run.in_doubt, run.doubled), "at most", most)
 
 
 def _around(run: Live, at: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.costs import Cost
 from bench.load import Load
@@ -127,3 +127,46 @@ class Profile:
     cpu_us: float
     per_second: float
     stations: Sequence[Station]
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One random kill: what the next start took longer than one with an empty journal, in seconds.
+
+    `in_doubt` deliveries were found then; `same` tells whether the caller met its dispatch again.
+    """
+
+    slower: float
+    in_doubt: int
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """A dispatch whose process was killed: what became of its deliveries.
+
+    `worst` is the most that one kill at a point left in doubt, or had doubled.
+    """
+
+    title: str
+    users: int
+    concurrency: int
+    lost: int = 0
+    doubled: int = 0
+    in_doubt: int = 0
+    most_open: int = 0
+    kills: Sequence[Kill] = ()
+    points: int = 0
+    worst: int = 0
+
+    def with_point(self, found: Killed) -> Killed:
+        """This and what one more point came to."""
+        return replace(
+            self,
+            lost=self.lost + found.lost,
+            doubled=self.doubled + found.doubled,
+            in_doubt=self.in_doubt + found.in_doubt,
+            most_open=max(self.most_open, found.most_open),
+            points=self.points + 1,
+            worst=max(self.worst, found.doubled, found.in_doubt),
+        )
