@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -33,12 +33,13 @@ def provider(url: str, concurrency: int, **more: object) -> Keys:
 
 @dataclass(frozen=True, slots=True)
 class Carillon:
-    """How the service is run: `providers` is that section of its configuration."""
+    """How the service is run: `providers` is that section of its configuration, `more` others."""
 
     folder: Path
     providers: Mapping[str, Keys]
     channels: Sequence[str] = ("sms",)
     command: Sequence[str] = SERVE
+    more: Keys = field(default_factory=dict)
 
     @contextmanager
     def running(self, filled: Path) -> Iterator[Server]:
@@ -80,4 +81,5 @@ class Carillon:
             "providers": self.providers,
             "respondWithin": "0",
             "drain": "2s",  # after a Ctrl-C nobody wants the rest of a dispatch
+            **self.more,
         }

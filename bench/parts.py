@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import profiling, report, report_promises
+from bench.durability import DurabilityPlan, measure_durability
 from bench.fan_out import FanOutPlan, measure_fan_out
 from bench.isolation import IsolationPlan, measure_isolation
 from bench.kill import KillPlan, measure_kill
@@ -108,6 +109,16 @@ def _live(options: Options, folder: Path, say: Say) -> Section:
     return report_promises.live(measure_live(plan, folder, say))
 
 
+def _durability_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=number, default=20_000, help="users of the dispatch")
+    parser.add_argument("--repeat", type=number, default=3, help="turns of each setting")
+
+
+def _durability(options: Options, folder: Path, say: Say) -> Section:
+    plan = DurabilityPlan(options.users, options.repeat, options.concurrency)
+    return report_promises.durability(list(measure_durability(plan, folder, say)))
+
+
 def _kill_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=number, default=4000, help="users of the dispatch")
     parser.add_argument("--kills", type=number, default=5, help="kills at random moments")
@@ -164,6 +175,7 @@ PARTS: Final = (
         "million", "memory and small dispatches under a very large one", _million_options, _million
     ),
     Part("live", "a rate that is changed during a dispatch", _live_options, _live),
+    Part("durability", "what the journal costs", _durability_options, _durability),
     Part("kill", "a process killed in the middle of a dispatch", _kill_options, _kill),
     Part("profile", "where the CPU of one message goes", _profile_options, _profile),
 )

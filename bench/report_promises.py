@@ -7,7 +7,8 @@ from statistics import median
 from typing import Final
 
 from bench.arrivals import WINDOW
-from bench.results import Isolation, Killed, Live, Million
+from bench.durability import OFF, SETTINGS
+from bench.results import FanOut, Isolation, Killed, Live, Million
 from bench.section import Bar, Section
 from bench.tables import NONE, table
 
@@ -102,6 +103,36 @@ def live(run: Live) -> Section:
     )
     title = f"A rate changed during a dispatch to {run.users:,} users"
     return Section(title, [table(titles, rows)], [run], bars)
+
+
+def durability(runs: Sequence[FanOut]) -> Section:
+    """Speed and CPU with each setting, the best of the turns, and the share that is left."""
+    best = {
+        setting: max(
+            (run for run in runs if run.contender == setting), key=lambda run: run.per_second
+        )
+        for setting in SETTINGS
+    }
+    rows = [
+        (
+            setting if setting == OFF else f"`fsync: {setting}`",
+            f"{run.per_second:,.0f}",
+            f"{run.per_second / best[OFF].per_second:.2f}",
+            f"{run.cost.cpu_seconds / run.users * 1e6:,.0f}",
+            f"{run.others_cores:.1f}",
+        )
+        for setting, run in best.items()
+    ]
+    titles = (
+        "journal", "messages/s", "times without", "CPU µs/message", "others' cores",
+    )  # fmt: skip
+    by_turn = [
+        [run.per_second for run in runs if run.contender == setting] for setting in ("commit", OFF)
+    ]
+    share = median(one / other for one, other in zip(*by_turn, strict=True))
+    bar = Bar("messages a second with the journal, times without", share, "at least", 0.7)
+    title = f"Durability: one dispatch to {runs[0].users:,} users"
+    return Section(title, [table(titles, rows)], runs, [bar])
 
 
 def kill(runs: Sequence[Killed]) -> Section:
