@@ -1,4 +1,4 @@
-"""`carillon serve` that kills itself before or after its N-th commit of the journal.
+"""`carillon serve` that kills itself before or after its N-th write to the journal.
 
 `python -m bench.stopped_service before|after N`: what a power cut, or an operator's `kill -9`,
 does at that very point.
@@ -9,32 +9,46 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from cli.main import main
-from messages.journal import AttemptEnd
-from messages.model import Receipt
-from stores import sqlite_journal
-from stores.sqlite_ledger import Ledger, Write
+from stores.redo_log import RedoLog
+from stores.sqlite_ledger import Ledger
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def _stopping(when: str, number: int) -> type[Ledger]:
-    class StoppingLedger(Ledger):
-        left = number
+class _Fuse:
+    """Burns down with each write, whichever it is."""
 
-        def commit(self, ends: Sequence[Receipt | AttemptEnd], writes: Sequence[Write]) -> None:
-            self.left -= 1
-            if when == "before" and not self.left:
+    def __init__(self, when: str, number: int) -> None:
+        self._when = when
+        self._left = number
+
+    def around(self, write: Callable[P, T]) -> Callable[P, T]:
+        """The same write, but one of them is the last thing that happens."""
+
+        @wraps(write)
+        def writing(*arguments: P.args, **named: P.kwargs) -> T:
+            self._left -= 1
+            left = self._left
+            if self._when == "before" and left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-            super().commit(ends, writes)
-            if when == "after" and not self.left:
+            result = write(*arguments, **named)
+            if self._when == "after" and left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
+            return result
 
-    return StoppingLedger
+        return writing
 
 
 if __name__ == "__main__":
-    when, number = sys.argv[1], int(sys.argv[2])
-    setattr(sqlite_journal, "Ledger", _stopping(when, number))  # noqa: B010 - the one place to stop it at
+    fuse = _Fuse(sys.argv[1], int(sys.argv[2]))
+    # The two places where something becomes durable.
+    setattr(Ledger, "commit", fuse.around(Ledger.commit))  # noqa: B010
+    setattr(RedoLog, "append", fuse.around(RedoLog.append))  # noqa: B010
     sys.argv[1:] = ["serve"]
     main()

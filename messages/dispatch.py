@@ -20,10 +20,9 @@ from messages.errors import JournalUnavailable
 from messages.events import DispatchCrashed, DispatchEnded, Observer
 from messages.feed import Feed, Item
 from messages.journal import Enrolment, Journal, NewDispatch
-from messages.leftovers import Leftovers
+from messages.leftovers import Leftover, Leftovers
 from messages.model import Channel, Delivery, Outcome, Receipt
 from messages.ports import Post
-from messages.records import PastAttempt
 from messages.report import Report
 from messages.request import Request
 
@@ -180,7 +179,7 @@ class Dispatch:
 
     async def _take_up(self, feed: Feed, left: Leftovers) -> None:
         while found := await left.next(await self._room(feed)):
-            tried = {one.item.key: one.attempts for one in found}
+            tried = {one.item.key: one for one in found}
             self._hand_over(feed, [one.item for one in found], tried)
 
     async def _room(self, feed: Feed) -> int:
@@ -190,7 +189,7 @@ class Dispatch:
         self,
         feed: Feed,
         items: Sequence[Item],
-        tried: Mapping[str, Sequence[PastAttempt]] | None = None,
+        tried: Mapping[str, Leftover] | None = None,
     ) -> None:
         collector, priority = self._collector, self.request.command.priority
         collector.expect(len(items))
@@ -205,10 +204,10 @@ class Dispatch:
         if envelopes:
             self._means.post.put(feed.channel, envelopes)
 
-    def _goes_on(self, envelope: Envelope, tried: Mapping[str, Sequence[PastAttempt]]) -> bool:
+    def _goes_on(self, envelope: Envelope, tried: Mapping[str, Leftover]) -> bool:
         """Give back its past to a delivery, and answer it if it was cancelled meanwhile."""
-        if attempts := tried.get(envelope.delivery.key):
-            envelope.remember(attempts)
+        if past := tried.get(envelope.delivery.key):
+            envelope.remember(past.attempts, past.starts)
         if self.cancelled:
             envelope.in_doubt = envelope.in_doubt or envelope.open_attempt is not None
             envelope.cancel()

@@ -78,10 +78,15 @@ class Envelope:
             )
         )
 
-    def remember(self, attempts: Sequence[PastAttempt]) -> None:
-        """Take up what an earlier process tried; an attempt without a result may have arrived."""
+    def remember(self, attempts: Sequence[PastAttempt], starts: int) -> None:
+        """Take up what an earlier process tried; an attempt without a result may have arrived.
+
+        `starts` is the number of the last attempt on record, whether it counts or not.
+        """
+        self.starts = starts
+        if not attempts:
+            return
         last = attempts[-1]
-        self.starts = last.number
         self.tries = dict(Counter(one.provider for one in attempts if one.result != "unstarted"))
         self.attempts = sum(self.tries.values())
         self.at = last.provider

@@ -19,10 +19,11 @@ from messages.records import PastAttempt, Pending, Recovery
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A delivery, or how it ended, and what was tried for it before."""
+    """A delivery, or how it ended, and what was tried for it before; see `Envelope.remember`."""
 
     item: Item
     attempts: Sequence[PastAttempt]
+    starts: int
 
 
 class Leftovers:
@@ -71,7 +72,10 @@ class Leftovers:
         users = await self._users(found)
         if found:
             self._after = found[-1].key
-        return [Leftover(self._checked(self._item(one, users), one), one.attempts) for one in found]
+        return [
+            Leftover(self._checked(self._item(one, users), one), one.attempts, one.starts)
+            for one in found
+        ]
 
     def _checked(self, item: Item, one: Pending) -> Item:
         """The item, unless it cannot be sent any more and may have been."""

@@ -142,11 +142,15 @@ class PastAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A delivery without an outcome, and what was tried for it, in order."""
+    """A delivery without an outcome, and what was tried for it, in order.
+
+    `starts` is the number of its last attempt, whether that counts or not; 0 when there was none.
+    """
 
     key: str
     user_id: str
     attempts: Sequence[PastAttempt]
+    starts: int = 0
 
 
 class Recovery(Protocol):

@@ -80,6 +80,9 @@ CREATE TABLE idempotency (
     caller TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL,
     dispatch INTEGER NOT NULL, created_at INTEGER NOT NULL, PRIMARY KEY (caller, route, key)
 ) STRICT, WITHOUT ROWID;
+-- Up to which group of its redo log the store has it all.
+CREATE TABLE redo_log (identity BLOB NOT NULL, applied INTEGER NOT NULL) STRICT;
+INSERT INTO redo_log VALUES (randomblob(8), 0);
 CREATE INDEX idempotency_by_dispatch ON idempotency (dispatch);
 CREATE INDEX dispatch_unfinished ON dispatch (number) WHERE ended_at IS NULL;
 CREATE INDEX dispatch_by_end ON dispatch (ended_at) WHERE ended_at IS NOT NULL;

@@ -1,20 +1,15 @@
-"""The journal in the embedded store: one writer thread, and one commit for all who wait.
+"""The journal in the embedded store: what is handed over, and to which of its two writers.
 
-Whatever is handed over while a commit runs goes into the next one together, so durability costs
-one fdatasync a group and not one a write (84,000 durable writes a second with 64 waiting tasks).
-Outcomes nobody waits for linger a moment for company.
+Attempts, which are made durable one by one before their bytes leave, go into a redo log first;
+deliveries and dispatches go into the tables at once.
 """
 
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from enum import Enum, auto
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Final, Literal
 
 import trio
@@ -23,7 +18,9 @@ from messages.errors import JournalUnavailable
 from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
 from messages.model import Outcome, Receipt
 from messages.records import RecordFilter
-from stores.sqlite import connect
+from stores.redo_log import RedoLog
+from stores.sqlite import StoreError, connect
+from stores.sqlite_group import read_group
 from stores.sqlite_ledger import (
     Cancelling,
     Closing,
@@ -33,14 +30,10 @@ from stores.sqlite_ledger import (
     Opening,
     Redriving,
     Retiring,
-    Starting,
     Write,
 )
-
-MOST_A_COMMIT: Final = 500
-
-LINGER: Final = 0.02
-"""Seconds that outcomes wait for a commit that somebody waits for."""
+from stores.sqlite_log import LogWriter
+from stores.sqlite_writer import Mark, TableWriter
 
 Fsync = Literal["commit", "process"]
 """What a durable write survives: a power cut, or only the death of the process."""
@@ -48,45 +41,65 @@ Fsync = Literal["commit", "process"]
 _SYNCHRONOUS: Final[Mapping[Fsync, str]] = {"commit": "FULL", "process": "NORMAL"}
 
 
-class _Mark(Enum):
-    """What the writer is told besides writes."""
-
-    OUTCOMES = auto()  # there are some where there were none
-    END = auto()
-
-
 class SqliteJournal:
-    """Implements `messages.journal.Journal`."""
+    """Implements `messages.journal.Journal` while it is `running`."""
 
     def __init__(self, path: Path, fsync: Fsync = "commit") -> None:
         self._path = path
         self._fsync = fsync
-        self._queue: SimpleQueue[Write | _Mark] = SimpleQueue()
-        self._ends: deque[Receipt | AttemptEnd] = deque()
-        self._broken: str | None = None
+        self._log: LogWriter
+        self._tables: TableWriter
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Run the writer around the body. What was handed over is written before it ends."""
+        """Run the writers around the body. What was handed over is written before it ends.
+
+        Raises:
+            StoreError: the redo log cannot be used.
+        """
         token = trio.lowlevel.current_trio_token()
         connection = connect(self._path)
         connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self._fsync]}")
-        writer = threading.Thread(
-            target=self._write_all, args=(Ledger(connection), token), name="journal-writer"
-        )
-        writer.start()
+        ledger = Ledger(connection)
+        log = self._recovered(ledger)
+        self._tables = TableWriter(ledger, token)
+        self._log = LogWriter(log, self._tables, token)
+        writers = [
+            threading.Thread(target=one.run, name=name)
+            for one, name in ((self._log, "journal-log"), (self._tables, "journal-writer"))
+        ]
+        for writer in writers:
+            writer.start()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._log.write_what_lingers)
+            try:
+                yield
+            finally:
+                self._log.follow(Mark.END)
+                with trio.CancelScope(shield=True):
+                    for writer in writers:
+                        await trio.to_thread.run_sync(writer.join)
+                log.close()
+                connection.close()
+                nursery.cancel_scope.cancel()
+
+    def _recovered(self, ledger: Ledger) -> RedoLog:
+        """The log, once the tables have everything that an earlier process wrote into it."""
         try:
-            yield
-        finally:
-            self._queue.put(_Mark.END)
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(writer.join)
-            connection.close()
+            log = RedoLog(self._path, ledger.identity, sync=self._fsync == "commit")
+            first = ledger.applied + 1
+            bodies = enumerate(log.begin(ledger.applied), first)
+            ledger.commit([read_group(body, number) for number, body in bodies], ())
+        except OSError as error:
+            raise StoreError(
+                f"The redo log beside {self._path} cannot be used: {error.strerror}"
+            ) from None
+        return log
 
     @property
     def is_working(self) -> bool:
-        """Whether the last commit went through."""
-        return self._broken is None
+        """Whether the last writes went through."""
+        return self._log.broken is None and self._tables.broken is None
 
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """See the port."""
@@ -104,21 +117,24 @@ class SqliteJournal:
 
     async def start(self, attempt: AttemptStart) -> None:
         """See the port."""
-        await self._durably(Starting(attempt))
+        gathering = self._log.start(attempt)
+        await gathering.done.wait()
+        if gathering.failed:
+            raise JournalUnavailable("The journal cannot be written")
 
     def end(self, attempt: AttemptEnd) -> None:
         """See the port."""
-        self._hand_over(attempt)
+        self._log.end(attempt)
 
     def record(self, receipt: Receipt) -> None:
         """See the port."""
-        self._hand_over(receipt)
+        self._log.end(receipt)
 
     async def close(
         self, dispatch_id: str, counts: Mapping[Outcome, int], kept: str | None
     ) -> None:
         """See the port."""
-        await self._durably(Closing(dispatch_id, counts, kept))
+        await self._after_ends(Closing(dispatch_id, counts, kept))
 
     async def cancel(self, dispatch_id: str) -> None:
         """See the port."""
@@ -141,64 +157,18 @@ class SqliteJournal:
 
     async def flush(self) -> None:
         """Make all that was handed over durable. Raises JournalUnavailable."""
-        await self._durably(Flushing())
+        await self._after_ends(Flushing())
 
-    def _hand_over(self, end: Receipt | AttemptEnd) -> None:
-        self._ends.append(end)
-        # Looked at after it was appended: with more than one there, the writer has not yet seen
-        # the end of them and takes this one along.
-        if len(self._ends) == 1:
-            self._queue.put(_Mark.OUTCOMES)
+    async def _after_ends(self, write: Write) -> None:
+        self._log.follow(write)
+        await _done(write)
 
     async def _durably(self, write: Write) -> None:
-        self._queue.put(write)
-        await write.done.wait()
-        if write.failed:
-            raise JournalUnavailable("The journal cannot be written")
-
-    def _write_all(self, ledger: Ledger, token: trio.lowlevel.TrioToken) -> None:
-        taken: list[Receipt | AttemptEnd] = []  # kept until a commit has them
-        going_on = True
-        while going_on:
-            batch = self._next_batch()
-            going_on = _Mark.END not in batch
-            while self._ends:
-                taken.append(self._ends.popleft())
-            writes = [item for item in batch if not isinstance(item, _Mark)]
-            if self._commit(ledger, taken, writes):
-                taken = []
-            if writes:
-                token.run_sync_soon(_wake, writes)
-
-    def _next_batch(self) -> list[Write | _Mark]:
-        batch = [self._queue.get()]
-        with suppress(Empty):
-            until = time.monotonic() + LINGER
-            while _is_patient(batch[-1]):
-                batch.append(self._queue.get(timeout=max(0.0, until - time.monotonic())))
-            while len(batch) < MOST_A_COMMIT:
-                batch.append(self._queue.get_nowait())
-        return batch
-
-    def _commit(
-        self, ledger: Ledger, ends: Sequence[Receipt | AttemptEnd], writes: Sequence[Write]
-    ) -> bool:
-        try:
-            ledger.commit(ends, writes)
-        except Exception as error:  # a writer that died would leave everybody waiting
-            self._broken = str(error)
-            for write in writes:
-                write.failed = True
-            return False
-        self._broken = None
-        return True
+        self._tables.queue.put(write)
+        await _done(write)
 
 
-def _is_patient(item: Write | _Mark) -> bool:
-    """Whether nobody waits for it who is in a hurry."""
-    return isinstance(item, Closing) or item is _Mark.OUTCOMES
-
-
-def _wake(writes: Iterable[Write]) -> None:
-    for write in writes:
-        write.done.set()
+async def _done(write: Write) -> None:
+    await write.done.wait()
+    if write.failed:
+        raise JournalUnavailable("The journal cannot be written")

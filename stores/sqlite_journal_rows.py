@@ -33,7 +33,7 @@ _INSERT: Final = (
     " SELECT ?, column1, column2, column3, column4, 'pending' FROM (VALUES {}) WHERE column1 > 0"
 )
 _START: Final = (
-    "INSERT INTO attempt (started_at, dispatch, channel, key, number, provider)"
+    "INSERT OR REPLACE INTO attempt (started_at, dispatch, channel, key, number, provider)"
     " SELECT ?, * FROM (VALUES {}) WHERE column1 > 0"
 )
 _END: Final = (

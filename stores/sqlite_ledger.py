@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -13,6 +13,7 @@ import trio
 from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
 from messages.model import Outcome, Receipt
 from messages.records import RecordFilter
+from stores.sqlite_group import Group
 from stores.sqlite_journal_rows import end, enrol, record, start
 from stores.sqlite_journal_states import (
     advance,
@@ -24,7 +25,10 @@ from stores.sqlite_journal_states import (
     retire,
 )
 
-T = TypeVar("T", Receipt, AttemptEnd)
+T = TypeVar("T", Receipt, AttemptEnd, AttemptStart)
+
+_MOMENT: Final = 20
+"""Milliseconds by which times on record may be too late."""
 
 MOST_RETIRED: Final = 500
 """Rows erased in one commit: some 2 ms, which nobody who sends has to wait for longer."""
@@ -69,16 +73,6 @@ class Opening(Enrolling):
     def __init__(self, dispatch: NewDispatch, rows: Sequence[Enrolment]) -> None:
         super().__init__(dispatch.id, rows, None)
         self.dispatch = dispatch
-
-
-class Starting(Write):
-    """A call that is about to be made."""
-
-    __slots__ = ("attempt",)
-
-    def __init__(self, attempt: AttemptStart) -> None:
-        super().__init__(attempt.dispatch_id)
-        self.attempt = attempt
 
 
 class Closing(Write):
@@ -129,47 +123,44 @@ class Ledger:
         # times; IMMEDIATE, for a transaction that only then wants to write may not wait.
         connection.isolation_level = "IMMEDIATE"
         self._numbers: dict[str, int] = {}
+        query = "SELECT identity, applied FROM redo_log"
+        self.identity: bytes
+        self.applied: int
+        self.identity, self.applied = connection.execute(query).fetchone()
 
-    def commit(self, ends: Sequence[Receipt | AttemptEnd], writes: Sequence[Write]) -> None:
+    def commit(self, groups: Sequence[Group], writes: Sequence[Write]) -> None:
         """All of it or nothing, but rows of a dispatch that nobody opened fail by themselves."""
         now = time.time_ns() // 1_000_000
         try:
             with self._connection:
-                self._write(ends, writes, now)
+                self._write(groups, writes, now)
         except BaseException:
             self._numbers.clear()  # some may be of dispatches that were taken back
             raise
+        self.applied = max([self.applied, *(group.number for group in groups)])
         for write in writes:
             if isinstance(write, Closing):
                 self._numbers.pop(write.dispatch_id, None)
 
-    def _write(
-        self, ends: Sequence[Receipt | AttemptEnd], writes: Sequence[Write], now: int
-    ) -> None:
-        starts: list[tuple[int, AttemptStart]] = []
-        enrolling: list[Enrolling] = []
-        others: list[Write] = []
+    def _write(self, groups: Sequence[Group], writes: Sequence[Write], now: int) -> None:
+        self._enrol([write for write in writes if isinstance(write, Enrolling)], now)
+        self._apply(groups)
         for write in writes:
-            if isinstance(write, Starting):
-                number = self._number(write.dispatch_id)
-                write.failed = not number
-                starts.append((number, write.attempt))
-            elif isinstance(write, Enrolling):
-                enrolling.append(write)
-            else:
-                others.append(write)
-        self._enrol(enrolling, now)
-        start(self._connection, [one for one in starts if one[0]], now)
-        self._end(ends, now)  # what started and ended since the last commit
-        for write in others:
             self._settle(write, now)
 
-    def _end(self, ends: Sequence[Receipt | AttemptEnd], now: int) -> None:
-        receipts = [one for one in ends if isinstance(one, Receipt)]
-        record(self._connection, self._numbered(receipts), now)
-        if len(receipts) < len(ends):
-            left = [one for one in ends if isinstance(one, AttemptEnd)]
-            end(self._connection, self._numbered(left), now)
+    def _apply(self, groups: Sequence[Group]) -> None:
+        """What started and ended since the last commit; together what came within a moment."""
+        for at, part in _of_one_moment(groups):
+            start(self._connection, self._numbered([one for g in part for one in g.starts]), at)
+            ends = [one for group in part for one in group.ends]
+            receipts = [one for one in ends if isinstance(one, Receipt)]
+            if len(receipts) < len(ends):
+                left = [one for one in ends if isinstance(one, AttemptEnd)]
+                end(self._connection, self._numbered(left), at)
+            record(self._connection, self._numbered(receipts), at)
+        applied = max((group.number for group in groups), default=0)
+        if applied:
+            self._connection.execute("UPDATE redo_log SET applied = ?", (applied,))
 
     def _enrol(self, writes: Sequence[Enrolling], now: int) -> None:
         rows: list[tuple[int, Enrolment]] = []
@@ -209,7 +200,9 @@ class Ledger:
                 pass
 
     def _numbered(self, ends: Sequence[T]) -> list[tuple[int, T]]:
-        return [(self._number(one.dispatch_id), one) for one in ends]
+        """Each with the number of its dispatch, but those that nobody opened."""
+        found = ((self._number(one.dispatch_id), one) for one in ends)
+        return [(number, one) for number, one in found if number]
 
     def _number(self, dispatch_id: str) -> int:
         """The number of a dispatch, looked up once; 0 when nobody opened it."""
@@ -219,3 +212,15 @@ class Ledger:
             if number:
                 self._numbers[dispatch_id] = number
         return number
+
+
+def _of_one_moment(groups: Sequence[Group]) -> Iterator[tuple[int, Sequence[Group]]]:
+    """Groups in order, so many at once as count as of one time: the last of them."""
+    part: list[Group] = []
+    for group in groups:
+        if part and group.at - part[0].at > _MOMENT:
+            yield part[-1].at, part
+            part = []
+        part.append(group)
+    if part:
+        yield part[-1].at, part

@@ -98,20 +98,23 @@ def _pending(
         (dispatch_id, channel, after, limit),
     ).fetchall()
     return [
-        Pending(key, user_id, _attempts(connection, (number, channel, key, tries_from)))
+        _one_pending(connection, (number, channel, key), user_id, tries_from)
         for number, key, user_id, tries_from in rows
     ]
 
 
-def _attempts(
-    connection: sqlite3.Connection, place: tuple[int, str, str, int]
-) -> list[PastAttempt]:
+def _one_pending(
+    connection: sqlite3.Connection, place: tuple[int, str, str], user_id: str, tries_from: int
+) -> Pending:
     rows = connection.execute(
         "SELECT number, provider, result FROM attempt WHERE dispatch = ? AND channel = ?"
-        " AND key = ? AND number > ? ORDER BY number",
+        " AND key = ? ORDER BY number",
         place,
     )
-    return [PastAttempt(*row) for row in rows]
+    attempts = [PastAttempt(*row) for row in rows]
+    starts = attempts[-1].number if attempts else 0
+    counted = [one for one in attempts if one.number > tries_from]
+    return Pending(place[2], user_id, counted, starts)
 
 
 def _starts(connection: sqlite3.Connection, provider: str, since: int, most: int) -> list[int]:

@@ -1,0 +1,80 @@
+"""Attempts and outcomes that are written together, and their JSON in the redo log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic_core import from_json, to_json
+
+from messages.journal import AttemptEnd, AttemptStart
+from messages.model import JsonValue, Receipt, delivery_id
+
+End = Receipt | AttemptEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What was handed over together at a time, in milliseconds since 1970.
+
+    `number` is that of the redo log, 0 for what is in no log.
+    """
+
+    at: int
+    starts: Sequence[AttemptStart]
+    ends: Sequence[End]
+    number: int = 0
+
+
+def group_text(at: int, starts: Sequence[AttemptStart], ends: Sequence[End]) -> bytes:
+    """A group for the redo log."""
+    rows = [
+        at,
+        [(one.dispatch_id, one.channel, one.key, one.number, one.provider) for one in starts],
+        [
+            (one.dispatch_id, one.channel, one.key, one.number, one.result)
+            for one in ends
+            if isinstance(one, AttemptEnd)
+        ],
+        [
+            (
+                one.dispatch_id,
+                one.channel,
+                one.key,
+                one.user_id,
+                one.outcome,
+                one.reason,
+                one.error,
+                one.provider,
+                one.attempts,
+                one.provider_message_id,
+            )
+            for one in ends
+            if isinstance(one, Receipt)
+        ],
+    ]
+    try:
+        return to_json(rows)
+    except ValueError:  # a provider's answer may hold half a character
+        return json.dumps(rows, ensure_ascii=False).encode(errors="replace")
+
+
+def read_group(text: bytes, number: int) -> Group:
+    """The group in such a text. Raises ValueError."""
+    at, starts, ends, receipts = cast("list[list[list[JsonValue]]]", from_json(text))
+    return Group(
+        cast("int", at),
+        [AttemptStart(*row) for row in starts],  # type: ignore[arg-type]  # as they were written
+        [
+            *(AttemptEnd(*row) for row in ends),  # type: ignore[arg-type]
+            *(_receipt(*row) for row in receipts),  # type: ignore[arg-type]
+        ],
+        number,
+    )
+
+
+def _receipt(dispatch_id: str, channel: str, key: str, *rest: object) -> Receipt:
+    identity = delivery_id(dispatch_id, channel, key)  # type: ignore[arg-type]
+    return Receipt(identity, dispatch_id, channel, key, *rest)  # type: ignore[arg-type]
