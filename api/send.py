@@ -54,8 +54,10 @@ async def _accept(
     """The dispatch that this request began, or the id of the one that an earlier one did."""
     if key is None:
         return await pipeline.accept(parse_send(body))
+    if (earlier := await repeats.earlier(key)) is not None:
+        return earlier
     with repeats.claimed(key):
-        earlier = await repeats.earlier(key)
-        if earlier is not None:
+        # Another one may have been accepted since.
+        if (earlier := await repeats.earlier(key)) is not None:
             return earlier
         return await pipeline.accept(parse_send(body), key)

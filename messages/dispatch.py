@@ -102,6 +102,7 @@ class Dispatch:
             is_new = iter(await self._means.journal.open(new, rows))
         for channel, items in first.items():
             self._first[channel] = [item for item in items if next(is_new)]
+            self._collector.expect(len(self._first[channel]))
 
     async def run(self) -> None:
         """Feed every channel and wait for the last answer. A bug is reported, never raised."""
@@ -175,11 +176,13 @@ class Dispatch:
             if new is None:
                 return
             fresh = [item for item, is_new in zip(items, new, strict=True) if is_new]
+            self._collector.expect(len(fresh))
             self._hand_over(feed, fresh)
 
     async def _take_up(self, feed: Feed, left: Leftovers) -> None:
         while found := await left.next(await self._room(feed)):
             tried = {one.item.key: one for one in found}
+            self._collector.expect(len(found))
             self._hand_over(feed, [one.item for one in found], tried)
 
     async def _room(self, feed: Feed) -> int:
@@ -192,7 +195,6 @@ class Dispatch:
         tried: Mapping[str, Leftover] | None = None,
     ) -> None:
         collector, priority = self._collector, self.request.command.priority
-        collector.expect(len(items))
         envelopes: list[Envelope] = []
         for item in items:
             if isinstance(item, Receipt):
