@@ -1,0 +1,114 @@
+"""The redo log gives back what was durable, in order, and nothing else, whatever was left in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from stores.redo_log import SEGMENT, RedoLog
+
+US, OTHERS = b"12345678", b"87654321"
+
+
+def opened(folder: Path, identity: bytes = US) -> RedoLog:
+    return RedoLog(folder / "store.db", identity, sync=True)
+
+
+def found(folder: Path, applied: int = 0, identity: bytes = US) -> list[bytes]:
+    with closing(opened(folder, identity)) as log:
+        return list(log.begin(applied))
+
+
+def written(folder: Path, bodies: Sequence[bytes], applied: int = 0) -> None:
+    with closing(opened(folder)) as log:
+        for _ in log.begin(applied):
+            pass
+        for body in bodies:
+            log.append(body, applied)
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("store.db-log*"))
+
+
+def test_a_new_log_holds_nothing_and_is_of_full_size(tmp_path: Path) -> None:
+    assert found(tmp_path) == []
+    assert [file.stat().st_size for file in files(tmp_path)] == [SEGMENT, SEGMENT]
+
+
+def test_what_the_tables_lack_is_given_back_in_order(tmp_path: Path) -> None:
+    written(tmp_path, [b"a", b"b" * 5000, b"c"])
+    assert found(tmp_path) == [b"a", b"b" * 5000, b"c"]
+    assert found(tmp_path, 2) == [b"c"]
+    assert found(tmp_path, 3) == []
+
+
+def test_groups_of_another_store_and_of_a_store_put_back_are_none_of_ours(tmp_path: Path) -> None:
+    written(tmp_path, [b"a", b"b"])
+    assert found(tmp_path, identity=OTHERS) == []
+    assert found(tmp_path, 7) == []
+
+
+@pytest.mark.parametrize("at", [0, 5, 9, 15, 20, 24, 29])
+def test_a_group_that_was_not_written_whole_is_none_and_so_are_those_behind_it(
+    at: int, tmp_path: Path
+) -> None:
+    written(tmp_path, [b"first", b"second", b"third"])
+    length = 24 + len(b"first")
+    with files(tmp_path)[0].open("r+b") as file:
+        file.seek(length + at)
+        byte = file.read(1)
+        file.seek(length + at)
+        file.write(bytes([byte[0] ^ 0xFF]))
+    assert found(tmp_path) == [b"first"]
+
+
+def test_writing_goes_on_behind_a_restart(tmp_path: Path) -> None:
+    written(tmp_path, [b"a", b"b"])
+    written(tmp_path, [b"c"], applied=2)
+    assert found(tmp_path, 2) == [b"c"]
+
+
+def test_the_files_take_turns_and_what_is_left_in_them_is_not_taken_for_new(
+    tmp_path: Path,
+) -> None:
+    body = bytes(SEGMENT // 3)
+    with closing(opened(tmp_path)) as log:
+        list(log.begin(0))
+        for number in range(1, 15):
+            assert log.append(b"%d" % number + body, number - 1) == number
+    assert max(file.stat().st_size for file in files(tmp_path)) < 2 * SEGMENT
+    assert [one[:2] for one in found(tmp_path, 12)] == [b"13", b"14"]
+
+
+def test_a_file_that_the_tables_lack_is_not_begun_anew(tmp_path: Path) -> None:
+    body = bytes(SEGMENT // 3)
+    with closing(opened(tmp_path)) as log:
+        list(log.begin(0))
+        for _ in range(14):
+            log.append(body, 0)
+    assert len(found(tmp_path)) == 14
+
+
+def test_a_write_that_failed_is_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.pwritev
+    with closing(opened(tmp_path)) as log:
+        list(log.begin(0))
+        log.append(b"a", 0)
+
+        def half(descriptor: int, buffers: Sequence[memoryview], at: int, flags: int) -> int:
+            real(descriptor, [buffers[0][:10]], at, flags)
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "pwritev", half)
+        with pytest.raises(OSError, match="No space"):
+            log.append(b"lost", 0)
+        monkeypatch.undo()
+        assert log.append(b"b", 0) == 2
+    assert found(tmp_path) == [b"a", b"b"]
