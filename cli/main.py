@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "serve": ("cli.serve:serve", "Run the service, configured by CONFIGURATION_PATH."),
     "demo": ("cli.demo:demo", "Run the service with sample users, sending nothing to anybody."),
     "send": ("cli.send:send", "Send a message through a running service."),
+    "dispatches": ("cli.dispatches:dispatches", "Look at dispatches; cancel them, redrive them."),
     "providers": ("cli.providers:providers", "Look at the providers of a service; tune them."),
     "supervisor": ("cli.supervision:supervisor", "Look at its channels and workers; revive one."),
     "users": ("cli.users:users", "Import and list the users of the embedded store."),

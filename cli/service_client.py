@@ -16,6 +16,7 @@ from messages.model import Document
 from settings import ClientSettings
 
 M = TypeVar("M", bound=BaseModel)
+Query = Mapping[str, str | list[str]]
 
 _CONNECT_SECONDS: Final = 5.0
 _QUESTION_SECONDS: Final = 5.0
@@ -87,7 +88,7 @@ class Connection:
         """Hang up."""
         self._client.close()
 
-    def ask(self, path: str, as_a: type[M], query: Mapping[str, str] | None = None) -> M:
+    def ask(self, path: str, as_a: type[M], query: Query | None = None) -> M:
         """What the service tells under a path.
 
         Raises:

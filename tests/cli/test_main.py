@@ -9,7 +9,10 @@ import pytest
 from cli.main import COMMANDS
 from tests.cli.command_line import invoke
 
-GROUPS = [[name] for name in ("users", "templates", "config", "keys", "providers", "supervisor")]
+GROUPS = [
+    [name]
+    for name in ("dispatches", "users", "templates", "config", "keys", "providers", "supervisor")
+]
 PAGES = [
     *([name] for name in COMMANDS),
     *(["users", name] for name in ("import", "list")),
@@ -22,6 +25,7 @@ PAGES = [
         for name in ("list", "show", "set", "pause", "resume", "drain", "close-breaker")
     ),
     *(["providers", name] for name in ("reset", "audit", "watch")),
+    *(["dispatches", name] for name in ("list", "show", "watch", "cancel", "redrive")),
 ]
 
 

@@ -1,0 +1,175 @@
+"""`carillon dispatches`: look at the dispatches of a running service, cancel and redrive them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import click
+
+from cli.examples import examples
+from cli.options import client, json_option, limit_option, service_options
+from messages.model import CHANNELS, OUTCOMES, REASONS
+from messages.records import DISPATCH_STATES
+
+C = TypeVar("C", bound=Callable[..., object])
+
+_ENDED = [outcome for outcome in OUTCOMES if outcome not in {"pending", "sent"}]
+
+
+@click.group()
+def dispatches() -> None:
+    """Look at the dispatches of a running service, cancel them, and send again what failed.
+
+    The service is found by CARILLON_URL, and is shown the key in CARILLON_API_KEY if there is one.
+    """
+
+
+def _operates(command: C) -> C:
+    return service_options(json_option(command))
+
+
+_dispatch = click.argument("dispatch_id", metavar="ID")
+
+
+def _filters(outcomes: Sequence[str]) -> Callable[[C], C]:
+    def add(command: C) -> C:
+        for option in (
+            click.option("--provider", help="Only those that ended at this provider."),
+            click.option("--channel", type=click.Choice(CHANNELS), help="Only those over it."),
+            click.option(
+                "--reason", multiple=True, type=click.Choice(REASONS), help="Only for this reason."
+            ),
+            click.option(
+                "--outcome", multiple=True, type=click.Choice(outcomes), help="Only with this one."
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+@dispatches.command(
+    "list",
+    epilog=examples(
+        "carillon dispatches list --state running",
+        "carillon dispatches list --json | jq -r 'select(.counts.failed > 0) | .id'",
+    ),
+)
+@click.option("--state", type=click.Choice(DISPATCH_STATES), help="Only those in this state.")
+@limit_option
+@_operates
+def list_dispatches(
+    state: str | None, limit: int | None, url: str | None, api_key: str | None, *, as_json: bool
+) -> None:
+    """List dispatches, the newest first."""
+    from cli.dispatches_client import dispatches_of
+    from cli.dispatches_report import print_dispatches
+
+    with dispatches_of(client(url, api_key)) as known:
+        print_dispatches(known.all(state), limit, as_json=as_json)
+
+
+@dispatches.command(
+    epilog=examples(
+        "carillon dispatches show 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11",
+        "carillon dispatches show 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11 --outcome failed --json",
+    )
+)
+@_dispatch
+@_filters(OUTCOMES)
+@limit_option
+@_operates
+def show(
+    dispatch_id: str,
+    outcome: tuple[str, ...],
+    reason: tuple[str, ...],
+    channel: str | None,
+    provider: str | None,
+    limit: int | None,
+    url: str | None,
+    api_key: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Show dispatch ID and what became of its deliveries.
+
+    Without a filter it shows those that ended without being sent.
+    """
+    from cli.dispatches_client import Wanted, dispatches_of
+    from cli.dispatches_report import print_dispatch
+
+    wanted = Wanted(outcome, reason, channel, provider)
+    with dispatches_of(client(url, api_key)) as known:
+        print_dispatch(known, dispatch_id, wanted, limit, as_json=as_json)
+
+
+@dispatches.command(
+    epilog=examples("carillon dispatches watch 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11")
+)
+@_dispatch
+@click.option(
+    "--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds."
+)
+@_operates
+def watch(
+    dispatch_id: str, interval: float, url: str | None, api_key: str | None, *, as_json: bool
+) -> None:
+    """Follow dispatch ID until it has ended.
+
+    Where the output is no terminal it prints a line whenever something has changed.
+    """
+    from cli.dispatches_watch import follow
+
+    follow(client(url, api_key), dispatch_id, interval, as_json=as_json)
+
+
+@dispatches.command(
+    epilog=examples("carillon dispatches cancel 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11")
+)
+@_dispatch
+@_operates
+def cancel(dispatch_id: str, url: str | None, api_key: str | None, *, as_json: bool) -> None:
+    """Start nothing more of dispatch ID.
+
+    Calls that are open end by themselves.
+    """
+    from cli.dispatches_client import dispatches_of
+    from cli.dispatches_report import print_state
+
+    with dispatches_of(client(url, api_key)) as known:
+        print_state(known.cancel(dispatch_id), as_json=as_json)
+
+
+@dispatches.command(
+    epilog=examples(
+        "carillon dispatches redrive 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11",
+        "carillon dispatches redrive 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11 --reason exhausted",
+        "carillon dispatches redrive 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11 --outcome in-doubt",
+    )
+)
+@_dispatch
+@_filters(_ENDED)
+@_operates
+def redrive(
+    dispatch_id: str,
+    outcome: tuple[str, ...],
+    reason: tuple[str, ...],
+    channel: str | None,
+    provider: str | None,
+    url: str | None,
+    api_key: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Send again what failed of dispatch ID, which must have ended.
+
+    Those in doubt only when they are named: they may arrive twice.
+    """
+    from cli.dispatches_client import Wanted, dispatches_of
+    from cli.dispatches_report import print_redriven
+
+    wanted = Wanted(outcome, reason, channel, provider)
+    with dispatches_of(client(url, api_key)) as known:
+        print_redriven(known.redrive(dispatch_id, wanted), as_json=as_json)

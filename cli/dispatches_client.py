@@ -1,0 +1,147 @@
+"""What a service tells of its dispatches, and what it is told of them; as typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from cli.providers_client import Told
+from cli.service_client import Connection
+from messages.model import Document, JsonValue
+from settings import ClientSettings
+
+_PAGE: Final = 500
+
+
+class DispatchTold(Told):
+    """One dispatch; `counts` are deliveries by outcome."""
+
+    id: str
+    state: str
+    channels: list[str]
+    counts: dict[str, int]
+    created_at: str
+    ended_at: str | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its last delivery has ended."""
+        return self.ended_at is not None
+
+
+class DispatchesTold(Told):
+    """A page of dispatches."""
+
+    dispatches: list[DispatchTold]
+    next: str | None
+
+
+class DeliveryTold(Told):
+    """One delivery."""
+
+    user_id: str
+    channel: str
+    outcome: str
+    reason: str | None
+    error: str | None
+    provider: str | None
+    attempts: int
+
+
+class DeliveriesTold(Told):
+    """A page of deliveries."""
+
+    deliveries: list[DeliveryTold]
+    next: str | None
+
+
+class RedrivenTold(Told):
+    """How many deliveries are sent again."""
+
+    id: str
+    redriven: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which deliveries are meant; an empty or absent part means all."""
+
+    outcomes: Sequence[str] = ()
+    reasons: Sequence[str] = ()
+    channel: str | None = None
+    provider: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.outcomes or self.reasons or self.channel or self.provider)
+
+    @property
+    def query(self) -> Mapping[str, str | list[str]]:
+        """As parameters of a URL."""
+        found = {"outcome": [*self.outcomes], "reason": [*self.reasons]}
+        single = {"channel": self.channel, "provider": self.provider}
+        given = {name: value for name, value in single.items() if value is not None}
+        return {name: values for name, values in found.items() if values} | given
+
+    @property
+    def filters(self) -> Document:
+        """As the body of a redrive."""
+        body: dict[str, JsonValue] = {}
+        for name, value in self.query.items():
+            body[name] = [*value] if isinstance(value, list) else value
+        return body
+
+
+class Dispatches:
+    """The dispatches of a running service. What is asked raises as `Connection.ask` does."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def all(self, state: str | None = None) -> Iterator[DispatchTold]:
+        """All of them, the newest first, page by page as they are asked for."""
+        query = {"limit": str(_PAGE), **({} if state is None else {"state": state})}
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self._connection.ask("/dispatches", DispatchesTold, {**query, "cursor": cursor})
+            yield from page.dispatches
+            cursor = page.next
+
+    def one(self, dispatch_id: str) -> DispatchTold:
+        """One by its id."""
+        return self._connection.ask(_path(dispatch_id), DispatchTold)
+
+    def deliveries(self, dispatch_id: str, wanted: Wanted) -> Iterator[DeliveryTold]:
+        """Its deliveries, page by page as they are asked for."""
+        cursor: str | None = ""
+        while cursor is not None:
+            query = {"limit": str(_PAGE), "cursor": cursor, **wanted.query}
+            path = f"{_path(dispatch_id)}/deliveries"
+            page = self._connection.ask(path, DeliveriesTold, query)
+            yield from page.deliveries
+            cursor = page.next
+
+    def cancel(self, dispatch_id: str) -> DispatchTold:
+        """Start nothing more of it."""
+        return self._connection.tell("DELETE", _path(dispatch_id), DispatchTold)
+
+    def redrive(self, dispatch_id: str, wanted: Wanted) -> RedrivenTold:
+        """Send again what failed."""
+        path = f"{_path(dispatch_id)}/redrive"
+        return self._connection.tell("POST", path, RedrivenTold, wanted.filters)
+
+
+@contextmanager
+def dispatches_of(service: ClientSettings) -> Iterator[Dispatches]:
+    """The dispatches of a service, as long as the body lasts."""
+    connection = Connection(service)
+    try:
+        yield Dispatches(connection)
+    finally:
+        connection.close()
+
+
+def _path(dispatch_id: str) -> str:
+    return f"/dispatches/{quote(dispatch_id, safe='')}"

@@ -1,0 +1,110 @@
+"""What is printed of dispatches: tables and sentences, or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, TypeVar
+
+import click
+
+from cli.dispatches_client import (
+    Dispatches,
+    DispatchTold,
+    RedrivenTold,
+    Wanted,
+)
+from cli.options import ROWS
+from cli.providers_client import Told
+from cli.table import print_table
+from messages.model import FAILURES
+
+T = TypeVar("T", bound=Told)
+
+_LONGEST: Final = 120
+_UNSENT: Final = Wanted(outcomes=sorted(FAILURES))
+
+
+def print_dispatches(found: Iterator[DispatchTold], limit: int | None, *, as_json: bool) -> None:
+    """One a line."""
+    if as_json:
+        _print_lines(_at_most(found, limit))
+        return
+    shown = list(_at_most(found, ROWS if limit is None else limit))
+    rows = [
+        (one.id, one.state, ", ".join(one.channels), one.created_at, counted(one)) for one in shown
+    ]
+    print_table(("dispatch", "state", "channels", "accepted", "deliveries"), rows, _LONGEST)
+    _tell_of_more(found)
+
+
+def print_dispatch(
+    known: Dispatches, dispatch_id: str, wanted: Wanted, limit: int | None, *, as_json: bool
+) -> None:
+    """The dispatch and the deliveries that are asked for."""
+    dispatch = known.one(dispatch_id)
+    found = known.deliveries(dispatch_id, wanted or _UNSENT)
+    if as_json:
+        told = [one.document for one in _at_most(found, limit)]
+        click.echo(json.dumps({**dispatch.document, "deliveries": told}, ensure_ascii=False))
+        return
+    print_state(dispatch, as_json=False)
+    shown = list(_at_most(found, ROWS if limit is None else limit))
+    if shown:
+        rows = [
+            (
+                one.user_id,
+                one.channel,
+                one.outcome,
+                one.reason or "",
+                one.provider or "",
+                str(one.attempts),
+                one.error or "",
+            )
+            for one in shown
+        ]
+        header = ("user", "channel", "outcome", "reason", "provider", "attempts", "what went wrong")
+        print_table(header, rows, _LONGEST)
+    _tell_of_more(found)
+
+
+def print_state(dispatch: DispatchTold, *, as_json: bool) -> None:
+    """The dispatch in one sentence."""
+    if as_json:
+        click.echo(json.dumps(dispatch.document, ensure_ascii=False))
+        return
+    ended = "" if dispatch.ended_at is None else f", ended {dispatch.ended_at}"
+    about = f"{dispatch.state}, accepted {dispatch.created_at}{ended}"
+    click.echo(f"Dispatch {dispatch.id}: {about}; {counted(dispatch)}.")
+
+
+def print_redriven(told: RedrivenTold, *, as_json: bool) -> None:
+    """How many are sent again."""
+    if as_json:
+        click.echo(json.dumps(told.document, ensure_ascii=False))
+    elif told.redriven:
+        number = f"{told.redriven:,} deliver{'y' if told.redriven == 1 else 'ies'}"
+        click.echo(f"Sending {number} again; carillon dispatches watch {told.id} follows them.")
+    else:
+        click.echo("Nothing matches; nothing is sent again.")
+
+
+def counted(dispatch: DispatchTold) -> str:
+    """Its deliveries by outcome, in words."""
+    words = [f"{number:,} {outcome}" for outcome, number in dispatch.counts.items() if number]
+    return ", ".join(words) or "no deliveries"
+
+
+def _at_most(found: Iterator[T], limit: int | None) -> Iterator[T]:
+    return found if not limit else islice(found, limit)
+
+
+def _print_lines(found: Iterable[Told]) -> None:
+    for one in found:
+        click.echo(json.dumps(one.document, ensure_ascii=False))
+
+
+def _tell_of_more(found: Iterator[Told]) -> None:
+    if next(found, None) is not None:
+        click.echo("… and more: --limit 0 shows all, --json prints them for scripts")

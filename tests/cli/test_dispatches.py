@@ -1,0 +1,95 @@
+"""`carillon dispatches` against a service that runs: looking, following, cancelling, redriving."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import SCRIPT, invoke, script, started
+from tests.cli.operated import documents, run
+from tests.running import running
+from tests.scenarios.test_asynchronous import MIXED, TEMPLATE, begin, failed_once, narrow
+from tests.scenarios.test_waiting import USERS
+
+
+async def test_dispatches_are_listed_and_shown(tmp_path: Path) -> None:
+    async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
+        first = (await failed_once(service)).rpartition("/")[2]
+        second = (await failed_once(service)).rpartition("/")[2]
+        listed = await run(service.url, "dispatches", "list")
+        newest = await run(service.url, "dispatches", "list", "--limit", "1")
+        as_json = await run(service.url, "dispatches", "list", "--json", "--state", "done")
+        shown = await run(service.url, "dispatches", "show", first)
+        filtered = await run(
+            service.url, "dispatches", "show", first, "--outcome", "sent", "--json"
+        )
+    rows = listed.stdout.splitlines()
+    assert [row.split()[0] for row in rows] == ["dispatch", second, first]
+    assert "1 sent, 1 failed, 1 in-doubt" in rows[1]
+    assert len(newest.stdout.splitlines()) == 3
+    assert "--limit 0 shows all" in newest.stdout
+    assert [one["id"] for one in documents(as_json) if isinstance(one, dict)] == [second, first]
+    about, _, *deliveries = shown.stdout.splitlines()
+    assert about.startswith(f"Dispatch {first}: done, accepted ")
+    assert sorted(row.split()[0] for row in deliveries) == ["lost", "refused"]
+    [whole] = documents(filtered)
+    assert isinstance(whole, dict)
+    assert "good@x.test" not in filtered.stdout
+    assert [one["userId"] for one in whole["deliveries"]] == ["good"]  # type: ignore[index,union-attr,call-overload]
+
+
+async def test_what_failed_is_sent_again(tmp_path: Path) -> None:
+    async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
+        name = (await failed_once(service)).rpartition("/")[2]
+        none = await run(service.url, "dispatches", "redrive", name, "--reason", "exhausted")
+        one = await run(service.url, "dispatches", "redrive", name, "--outcome", "in-doubt")
+        words = ("dispatches", "watch", name, "--interval", "0.1")
+        followed = await script(tmp_path, *words, environ={"CARILLON_URL": service.url})
+        told = await run(service.url, "dispatches", "redrive", name, "--json")
+    assert none.stdout == "Nothing matches; nothing is sent again.\n"
+    assert one.stdout.startswith("Sending 1 delivery again; ")
+    assert followed.stdout.decode().splitlines()[-1] == "ended: 1 sent, 1 failed, 1 in-doubt"
+    assert json.loads(told.stdout) == {"id": name, "redriven": 1}
+
+
+async def test_a_dispatch_is_followed_until_somebody_cancels_it(tmp_path: Path) -> None:
+    async with running(tmp_path, narrow(), users=USERS) as service:
+        name = (await begin(service)).headers["Dispatch-Id"]
+        watch = [SCRIPT, "dispatches", "watch", name, "--interval", "0.1"]
+        async with started(watch, tmp_path, CARILLON_URL=service.url) as following:
+            await following.says("running:")
+            cancelled = await run(service.url, "dispatches", "cancel", name)
+            await following.says("cancelled:")
+            assert await following.process.wait() == 0
+        again = await run(service.url, "dispatches", "cancel", name, "--json")
+    assert cancelled.stdout.startswith(f"Dispatch {name}: cancelled, ")
+    assert json.loads(again.stdout)["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("command", ["show", "cancel", "redrive"])
+async def test_an_unknown_dispatch_is_one_sentence(command: str, tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        result = await run(service.url, "dispatches", command, "nobody/../x")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("carillon: The service answered 404: ")
+
+
+async def test_what_the_service_refuses_is_told_as_it_says(tmp_path: Path) -> None:
+    async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
+        name = (await failed_once(service, data={"order": 1})).rpartition("/")[2]
+        result = await run(service.url, "dispatches", "redrive", name)
+        over = await run(service.url, "dispatches", "cancel", name)
+    assert result.exit_code == over.exit_code == 2
+    assert "journal.keepContent" in result.stderr
+    assert "The dispatch has ended" in over.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["redrive", "x", "--outcome", "sent"], ["list", "--state", "gone"], ["show"], ["watch", "x",
+     "--interval", "0"]],
+)  # fmt: skip
+def test_what_nobody_can_ask_is_wrong_usage(words: list[str]) -> None:
+    assert invoke("dispatches", *words).exit_code == 2
