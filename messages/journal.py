@@ -99,8 +99,8 @@ class Journal(AttemptLog, Protocol):
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """Make a dispatch durable, and its first deliveries as pending, in one write.
 
-        Returns for each row, of whatever channel, whether it is new, as `enrol` does. Its
-        idempotency key takes the place of an expired one.
+        Nobody may have used its id before. Returns for each row, of whatever channel, whether it
+        is new, as `enrol` does. Its idempotency key takes the place of an expired one.
 
         Raises:
             JournalUnavailable: nothing of it was written.

@@ -1,4 +1,4 @@
-"""Attempts and outcomes that are written together, and their JSON in the redo log."""
+"""What is written together, and its JSON in the redo log."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ from typing import cast
 
 from pydantic_core import from_json, to_json
 
-from messages.journal import AttemptEnd, AttemptStart
-from messages.model import JsonValue, Receipt, delivery_id
+from messages.journal import AttemptEnd, AttemptStart, Enrolment, IdempotencyKey, NewDispatch
+from messages.model import Channel, JsonValue, Receipt, delivery_id
 
 End = Receipt | AttemptEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A new dispatch with its first deliveries."""
+
+    dispatch: NewDispatch
+    rows: Sequence[Enrolment] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +31,21 @@ class Group:
     """
 
     at: int
-    starts: Sequence[AttemptStart]
-    ends: Sequence[End]
+    openings: Sequence[Opening] = ()
+    starts: Sequence[AttemptStart] = ()
+    ends: Sequence[End] = ()
     number: int = 0
 
 
-def group_text(at: int, starts: Sequence[AttemptStart], ends: Sequence[End]) -> bytes:
+def group_text(group: Group) -> bytes:
     """A group for the redo log."""
     rows = [
-        at,
-        [(one.dispatch_id, one.channel, one.key, one.number, one.provider) for one in starts],
+        group.at,
+        [_opening(one) for one in group.openings],
+        [(one.dispatch_id, one.channel, one.key, one.number, one.provider) for one in group.starts],
         [
             (one.dispatch_id, one.channel, one.key, one.number, one.result)
-            for one in ends
+            for one in group.ends
             if isinstance(one, AttemptEnd)
         ],
         [
@@ -51,7 +61,7 @@ def group_text(at: int, starts: Sequence[AttemptStart], ends: Sequence[End]) -> 
                 one.attempts,
                 one.provider_message_id,
             )
-            for one in ends
+            for one in group.ends
             if isinstance(one, Receipt)
         ],
     ]
@@ -61,18 +71,42 @@ def group_text(at: int, starts: Sequence[AttemptStart], ends: Sequence[End]) -> 
         return json.dumps(rows, ensure_ascii=False).encode(errors="replace")
 
 
+def _opening(one: Opening) -> tuple[object, ...]:
+    dispatch, key = one.dispatch, one.dispatch.key
+    return (
+        dispatch.id,
+        dispatch.channels,
+        dispatch.request,
+        None if key is None else (key.caller, key.route, key.key, key.fingerprint),
+        [(row.channel, row.key, row.user_id) for row in one.rows],
+    )
+
+
 def read_group(text: bytes, number: int) -> Group:
     """The group in such a text. Raises ValueError."""
-    at, starts, ends, receipts = cast("list[list[list[JsonValue]]]", from_json(text))
+    at, openings, starts, ends, receipts = cast("list[list[list[JsonValue]]]", from_json(text))
     return Group(
         cast("int", at),
-        [AttemptStart(*row) for row in starts],  # type: ignore[arg-type]  # as they were written
+        [_read_opening(*row) for row in openings],  # type: ignore[arg-type]  # as they were written
+        [AttemptStart(*row) for row in starts],  # type: ignore[arg-type]
         [
             *(AttemptEnd(*row) for row in ends),  # type: ignore[arg-type]
             *(_receipt(*row) for row in receipts),  # type: ignore[arg-type]
         ],
         number,
     )
+
+
+def _read_opening(
+    identity: str,
+    channels: list[Channel],
+    request: str,
+    key: list[str] | None,
+    rows: list[list[str]],
+) -> Opening:
+    named = None if key is None else IdempotencyKey(*key)
+    enrolments = [Enrolment(*row) for row in rows]  # type: ignore[arg-type]
+    return Opening(NewDispatch(identity, channels, request, named), enrolments)
 
 
 def _receipt(dispatch_id: str, channel: str, key: str, *rest: object) -> Receipt:

@@ -1,7 +1,7 @@
 """The journal in the embedded store: what is handed over, and to which of its two writers.
 
-Attempts, which are made durable one by one before their bytes leave, go into a redo log first;
-deliveries and dispatches go into the tables at once.
+Dispatches and attempts, for each of which somebody waits, go into a redo log first; the deliveries
+that follow go into the tables by the hundred.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from messages.model import Outcome, Receipt
 from messages.records import RecordFilter
 from stores.redo_log import RedoLog
 from stores.sqlite import StoreError, connect
-from stores.sqlite_group import read_group
+from stores.sqlite_group import Opening, read_group
 from stores.sqlite_ledger import (
     Cancelling,
     Closing,
     Enrolling,
     Flushing,
     Ledger,
-    Opening,
     Redriving,
     Retiring,
     Write,
 )
-from stores.sqlite_log import LogWriter
+from stores.sqlite_log import Gathering, LogWriter
 from stores.sqlite_writer import Mark, TableWriter
+
+_BROKEN: Final = "The journal cannot be written"
 
 Fsync = Literal["commit", "process"]
 """What a durable write survives: a power cut, or only the death of the process."""
@@ -103,9 +104,11 @@ class SqliteJournal:
 
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """See the port."""
-        write = Opening(dispatch, rows)
-        await self._durably(write)
-        return write.new
+        if not self.is_working:  # the log would take it, but should not grow for ever
+            raise JournalUnavailable(_BROKEN)
+        await _logged(self._log.open(Opening(dispatch, rows)))
+        first = {(row.channel, row.key): at for at, row in reversed(list(enumerate(rows)))}
+        return [first[row.channel, row.key] == at for at, row in enumerate(rows)]
 
     async def enrol(
         self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
@@ -117,10 +120,7 @@ class SqliteJournal:
 
     async def start(self, attempt: AttemptStart) -> None:
         """See the port."""
-        gathering = self._log.start(attempt)
-        await gathering.done.wait()
-        if gathering.failed:
-            raise JournalUnavailable("The journal cannot be written")
+        await _logged(self._log.start(attempt))
 
     def end(self, attempt: AttemptEnd) -> None:
         """See the port."""
@@ -134,7 +134,7 @@ class SqliteJournal:
         self, dispatch_id: str, counts: Mapping[Outcome, int], kept: str | None
     ) -> None:
         """See the port."""
-        await self._after_ends(Closing(dispatch_id, counts, kept))
+        await self._durably(Closing(dispatch_id, counts, kept))
 
     async def cancel(self, dispatch_id: str) -> None:
         """See the port."""
@@ -157,18 +157,16 @@ class SqliteJournal:
 
     async def flush(self) -> None:
         """Make all that was handed over durable. Raises JournalUnavailable."""
-        await self._after_ends(Flushing())
-
-    async def _after_ends(self, write: Write) -> None:
-        self._log.follow(write)
-        await _done(write)
+        await self._durably(Flushing())
 
     async def _durably(self, write: Write) -> None:
-        self._tables.queue.put(write)
-        await _done(write)
+        self._log.follow(write)
+        await write.done.wait()
+        if write.failed:
+            raise JournalUnavailable(_BROKEN)
 
 
-async def _done(write: Write) -> None:
-    await write.done.wait()
-    if write.failed:
-        raise JournalUnavailable("The journal cannot be written")
+async def _logged(gathering: Gathering) -> None:
+    await gathering.done.wait()
+    if gathering.failed:
+        raise JournalUnavailable(_BROKEN)

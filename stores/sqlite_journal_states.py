@@ -19,23 +19,20 @@ def find_dispatch(connection: sqlite3.Connection, dispatch_id: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def open_dispatch(connection: sqlite3.Connection, dispatch: NewDispatch, now: int) -> int | None:
-    """The number of a new dispatch; None when there is one with this id, which stays as it is."""
-    done = connection.execute(
+def open_dispatch(connection: sqlite3.Connection, dispatch: NewDispatch, now: int) -> int:
+    """Write a new dispatch; gives its number."""
+    (number,) = connection.execute(
         "INSERT INTO dispatch (id, channels, state, created_at)"
-        " VALUES (?, ?, 'running', ?) ON CONFLICT DO NOTHING",
+        " VALUES (?, ?, 'running', ?) RETURNING number",
         (dispatch.id, ",".join(dispatch.channels), now),
-    )
-    if not done.rowcount:
-        return None
-    number = done.lastrowid
+    ).fetchone()
     connection.execute("INSERT INTO request VALUES (?, ?)", (number, dispatch.request))
     if (key := dispatch.key) is not None:
         connection.execute(
             "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?)",
             (key.caller, key.route, key.key, key.fingerprint, number, now),
         )
-    return number
+    return int(number)
 
 
 def advance(connection: sqlite3.Connection, number: int, progress: Progress) -> None:

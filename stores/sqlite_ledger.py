@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
+from messages.journal import AttemptEnd, AttemptStart, Enrolment, Progress
 from messages.model import Outcome, Receipt
 from messages.records import RecordFilter
 from stores.sqlite_group import Group
@@ -56,23 +56,11 @@ class Enrolling(Write):
 
     __slots__ = ("new", "progress", "rows")
 
-    def __init__(
-        self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress | None
-    ) -> None:
+    def __init__(self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress) -> None:
         super().__init__(dispatch_id)
         self.rows = rows
         self.progress = progress
         self.new: Sequence[bool] = ()
-
-
-class Opening(Enrolling):
-    """A new dispatch with its first deliveries."""
-
-    __slots__ = ("dispatch",)
-
-    def __init__(self, dispatch: NewDispatch, rows: Sequence[Enrolment]) -> None:
-        super().__init__(dispatch.id, rows, None)
-        self.dispatch = dispatch
 
 
 class Closing(Write):
@@ -143,6 +131,7 @@ class Ledger:
                 self._numbers.pop(write.dispatch_id, None)
 
     def _write(self, groups: Sequence[Group], writes: Sequence[Write], now: int) -> None:
+        self._open([group for group in groups if group.openings])
         self._enrol([write for write in writes if isinstance(write, Enrolling)], now)
         self._apply(groups)
         for write in writes:
@@ -162,26 +151,28 @@ class Ledger:
         if applied:
             self._connection.execute("UPDATE redo_log SET applied = ?", (applied,))
 
+    def _open(self, groups: Sequence[Group]) -> None:
+        rows: list[tuple[int, Enrolment]] = []
+        for group in groups:
+            for one in group.openings:
+                number = open_dispatch(self._connection, one.dispatch, group.at)
+                self._numbers[one.dispatch.id] = number
+                rows += [(number, row) for row in one.rows]
+        if rows:
+            enrol(self._connection, rows, groups[-1].at)
+
     def _enrol(self, writes: Sequence[Enrolling], now: int) -> None:
         rows: list[tuple[int, Enrolment]] = []
         for write in writes:
-            if isinstance(write, Opening):
-                self._open(write.dispatch, now)
             number = self._number(write.dispatch_id)
             write.failed = not number
             if number:
                 rows += [(number, row) for row in write.rows]
-                if write.progress is not None:
-                    advance(self._connection, number, write.progress)
+                advance(self._connection, number, write.progress)
         new = iter(enrol(self._connection, rows, now))
         for write in writes:
             if not write.failed:
                 write.new = list(islice(new, len(write.rows)))
-
-    def _open(self, dispatch: NewDispatch, now: int) -> None:
-        number = open_dispatch(self._connection, dispatch, now)
-        if number is not None:
-            self._numbers[dispatch.id] = number
 
     def _settle(self, write: Write, now: int) -> None:
         connection = self._connection

@@ -1,4 +1,4 @@
-"""Attempts on their way into the redo log: what starts in one pass of the loop is one group.
+"""Dispatches and attempts on their way into the redo log: one pass of the loop is one group.
 
 The loop writes a group itself: that takes 100 µs on a quick disk, and twice the time if a thread
 does it, which gets the GIL from a busy loop late and dear (of 20,000 messages over 20 connections,
@@ -8,7 +8,7 @@ does it, which gets the GIL from a busy loop late and dear (of 20,000 messages o
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Final
 
@@ -16,7 +16,7 @@ import trio
 
 from messages.journal import AttemptStart
 from stores.redo_log import RedoLog
-from stores.sqlite_group import End, Group, group_text
+from stores.sqlite_group import End, Group, Opening, group_text
 from stores.sqlite_ledger import Closing, Write
 from stores.sqlite_writer import LINGER, Mark, TableWriter
 
@@ -30,9 +30,10 @@ REST: Final = 5.0
 class Gathering:
     """What will be written together, and what the tables are told after it.
 
-    `done` is set when its attempts are durable, or have `failed` to be.
+    `done` is set when its dispatches and attempts are durable, or have `failed` to be.
     """
 
+    openings: list[Opening] = field(default_factory=list)
     starts: list[AttemptStart] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     after: list[Write | Mark] = field(default_factory=list)
@@ -53,16 +54,23 @@ class LogWriter:
         self._thread_writes = False
         self._thread_until = 0.0
         self._lingering = trio.Event()
-        self._queue: SimpleQueue[tuple[bytes, int, Gathering] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[bytes, Group, Gathering] | None] = SimpleQueue()
+
+    def open(self, opening: Opening) -> Gathering:
+        """Take a new dispatch; it is durable when what this gives is `done` and has not failed."""
+        self._next.openings.append(opening)
+        return self._soon()
 
     def start(self, attempt: AttemptStart) -> Gathering:
-        """Take an attempt; it is durable when what this gives is `done` and has not failed."""
-        gathering = self._next
-        gathering.starts.append(attempt)
+        """Take an attempt; likewise."""
+        self._next.starts.append(attempt)
+        return self._soon()
+
+    def _soon(self) -> Gathering:
         if not self._is_asked:
             self._is_asked = True
-            self._token.run_sync_soon(self._asked)
-        return gathering
+            self._token.run_sync_soon(self._asked)  # together with what else comes in this pass
+        return self._next
 
     def end(self, end: End) -> None:
         """Take an end, which nobody waits for."""
@@ -94,25 +102,27 @@ class LogWriter:
         if self._thread_writes:
             return
         gathering, self._next = self._next, Gathering()
-        if not (gathering.starts or gathering.ends):
+        if not (gathering.openings or gathering.starts or gathering.ends):
             self._pass_on(gathering)
             return
         at = time.time_ns() // 1_000_000
-        text = group_text(at, gathering.starts, gathering.ends)
+        group = Group(at, gathering.openings, gathering.starts, gathering.ends)
+        text = group_text(group)
         began = trio.current_time()
         if began < self._thread_until:
             self._thread_writes = True
-            self._queue.put((text, at, gathering))
+            self._queue.put((text, group, gathering))
             return
-        self._written(gathering, at, *self._append(text))
+        self._written(gathering, group, *self._append(text))
         if trio.current_time() - began > SLOW:
             self._thread_until = began + REST
 
     def run(self) -> None:
         """Write what comes, in a thread, until it is told to end."""
         while (item := self._queue.get()) is not None:
-            text, at, gathering = item
-            self._token.run_sync_soon(self._written_by_thread, gathering, at, *self._append(text))
+            text, group, gathering = item
+            written = self._append(text)
+            self._token.run_sync_soon(self._written_by_thread, gathering, group, *written)
 
     def _append(self, text: bytes) -> tuple[int, str | None]:
         """The number of the group, 0 and a reason when it is not durable."""
@@ -122,20 +132,21 @@ class LogWriter:
             return 0, str(error)
 
     def _written_by_thread(
-        self, gathering: Gathering, at: int, number: int, why: str | None
+        self, gathering: Gathering, group: Group, number: int, why: str | None
     ) -> None:
         self._thread_writes = False
-        self._written(gathering, at, number, why)
-        if self._next.starts or self._next.after:
+        self._written(gathering, group, number, why)
+        if self._next.openings or self._next.starts or self._next.after:
             self._write()
 
-    def _written(self, gathering: Gathering, at: int, number: int, why: str | None) -> None:
+    def _written(self, gathering: Gathering, group: Group, number: int, why: str | None) -> None:
         self.broken = why
         gathering.failed = why is not None
         gathering.done.set()
-        starts = () if gathering.failed else gathering.starts
-        # Ends that are not in the log may still reach the tables.
-        self._tables.queue.put(Group(at, starts, gathering.ends, number))
+        if gathering.failed:  # ends that are not in the log may still reach the tables
+            self._tables.queue.put(Group(group.at, ends=group.ends))
+        else:
+            self._tables.queue.put(replace(group, number=number))
         self._pass_on(gathering)
 
     def _pass_on(self, gathering: Gathering) -> None:

@@ -56,8 +56,7 @@ class SqliteRecords:
                 " JOIN dispatch AS d ON d.number = i.dispatch"
                 " WHERE i.caller = ? AND i.route = ? AND i.key = ? AND i.created_at >= ?",
                 (caller, route, key, since),
-            ).fetchone(),
-            newest=False,
+            ).fetchone()
         )
         return None if row is None else Remembered(*row)
 

@@ -24,6 +24,10 @@ LINGER: Final = 0.02
 """Seconds that a write nobody waits for waits for one that somebody waits for."""
 
 
+RETRY: Final = 1.0
+"""Seconds after which what could not be committed is tried again, whoever else comes."""
+
+
 class Mark(Enum):
     """What the writers are told besides writes."""
 
@@ -65,8 +69,9 @@ class TableWriter:
         return True
 
     def _next_batch(self) -> list[Write | Group | Mark]:
-        batch = [self.queue.get()]
+        batch: list[Write | Group | Mark] = []
         with suppress(Empty):
+            batch.append(self.queue.get(timeout=None if self.broken is None else RETRY))
             until = time.monotonic() + LINGER
             while _can_wait(batch[-1]):
                 batch.append(self.queue.get(timeout=max(0.0, until - time.monotonic())))

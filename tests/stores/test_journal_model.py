@@ -106,12 +106,13 @@ class World:
             self._journal.end(end)
 
     async def begin(self, dispatch: str, keys: Sequence[str]) -> None:
+        if dispatch in self.model.rows:
+            return
         new = NewDispatch(dispatch, ["sms"], f'"{dispatch}"')
         told = await self._journal.open(new, [_enrolment(key) for key in keys])
-        is_known = dispatch in self.model.rows
+        self._durable()
         self._enrolled(dispatch, keys, told)
-        if not is_known:
-            self.model.kept[dispatch] = new.request
+        self.model.kept[dispatch] = new.request
 
     async def enrol(self, dispatch: str, keys: Sequence[str]) -> None:
         if dispatch in self.model.rows:
