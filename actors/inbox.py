@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from messages.envelope import Envelope
 
 WEIGHTS: Final[dict[Priority, int]] = {"high": 16, "normal": 4, "bulk": 1}
-SHARE: Final = 100
+SHARE: Final = 250
 FEWEST: Final = 5
 
 

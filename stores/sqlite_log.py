@@ -20,8 +20,10 @@ from stores.sqlite_group import End, Group, Opening, group_text
 from stores.sqlite_ledger import Closing, Write
 from stores.sqlite_writer import LINGER, Mark, TableWriter
 
-SLOW: Final = 0.002
-"""Seconds of one write, above which the loop leaves the next ones to the thread."""
+SLOW: Final = 0.001
+"""Seconds that writes take lately, above which the loop leaves the next ones to the thread."""
+LATELY: Final = 0.1
+"""The share of the last write in that."""
 REST: Final = 5.0
 """Seconds until the loop tries a write again."""
 
@@ -53,6 +55,7 @@ class LogWriter:
         self._is_asked = False
         self._thread_writes = False
         self._thread_until = 0.0
+        self._takes = 0.0
         self._lingering = trio.Event()
         self._queue: SimpleQueue[tuple[bytes, Group, Gathering] | None] = SimpleQueue()
 
@@ -114,8 +117,9 @@ class LogWriter:
             self._queue.put((text, group, gathering))
             return
         self._written(gathering, group, *self._append(text))
-        if trio.current_time() - began > SLOW:
-            self._thread_until = began + REST
+        self._takes += LATELY * (trio.current_time() - began - self._takes)
+        if self._takes > SLOW:
+            self._takes, self._thread_until = 0.0, began + REST
 
     def run(self) -> None:
         """Write what comes, in a thread, until it is told to end."""
