@@ -13,15 +13,14 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.backoff import jittered
 from messages.collect import Collector
 from messages.envelope import Envelope
-from messages.errors import JournalUnavailable
 from messages.events import DispatchCrashed, DispatchEnded, Observer
 from messages.feed import Feed, Item
 from messages.journal import Enrolment, Journal, NewDispatch
 from messages.leftovers import Leftover, Leftovers
 from messages.model import Channel, Delivery, Outcome, Receipt
+from messages.patience import insist
 from messages.ports import Post
 from messages.report import Report
 from messages.request import Request
@@ -217,16 +216,7 @@ class Dispatch:
 
     async def _durably(self, write: Callable[[], Awaitable[T]]) -> T | None:
         """What `write` returns, tried until the journal takes it; None once it has to stop."""
-        attempt = 0
-        while True:
-            try:
-                return await write()
-            except JournalUnavailable:
-                attempt += 1
-                if self._stop.is_set():
-                    return None
-                with trio.move_on_after(jittered(attempt, 0.1, 5.0)):
-                    await self._stop.wait()
+        return await insist(write, self._stop, first_delay=0.1, max_delay=5.0)
 
 
 def _row(item: Delivery | Receipt) -> Enrolment:

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from math import inf
-from typing import Final
 
 import trio
 
-from messages.backoff import jittered
 from messages.compose import Composer
-from messages.errors import DirectoryUnavailable
+from messages.errors import TryLater
 from messages.events import DirectoryFailed, Observer
 from messages.journal import Progress
 from messages.model import Channel, Cursor, Delivery, Page, Receipt
+from messages.patience import insist
 from messages.resolve import Pages
 
 Item = Delivery | Receipt
 """A delivery to be sent, or how it ended before it could be one."""
-
-FIRST_DELAY: Final = 0.5
-MAX_DELAY: Final = 10.0
 
 
 class Feed:
@@ -69,19 +65,13 @@ class Feed:
         return []
 
     async def _turn_to(self, cursor: Cursor) -> None:
-        attempt = 0
-        while not self._stop.is_set():
-            try:
-                page = await self._pages.at(cursor)
-            except DirectoryUnavailable as error:
-                attempt += 1
-                self._observe(DirectoryFailed(self.composer.dispatch_id, str(error)))
-                with trio.move_on_after(jittered(attempt, FIRST_DELAY, MAX_DELAY)):
-                    await self._stop.wait()
-            else:
-                self._page, self._following = cursor, page.next
-                self._items = self._of(page)
-                return
+        page = await insist(lambda: self._pages.at(cursor), self._stop, self._tell)
+        if page is not None:
+            self._page, self._following = cursor, page.next
+            self._items = self._of(page)
+
+    def _tell(self, error: TryLater) -> None:
+        self._observe(DirectoryFailed(self.composer.dispatch_id, str(error)))
 
     def _of(self, page: Page) -> Iterator[Item]:
         composer, channel = self.composer, self.channel

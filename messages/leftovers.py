@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from messages.backoff import jittered
 from messages.compose import LISTED, USER, Composer
-from messages.errors import DirectoryUnavailable, JournalUnavailable
+from messages.errors import TryLater
 from messages.events import DirectoryFailed, Observer
-from messages.feed import FIRST_DELAY, MAX_DELAY, Item
+from messages.feed import Item
 from messages.model import Channel, Receipt, Recipient
+from messages.patience import insist
 from messages.ports import Directory
 from messages.records import PastAttempt, Pending, Recovery
 
@@ -55,16 +55,12 @@ class Leftovers:
 
     async def next(self, most: int) -> Sequence[Leftover]:
         """At most so many further ones; none at the end, or once it has to stop."""
-        attempt = 0
-        while not self._stop.is_set():
-            try:
-                return await self._read(most)
-            except (DirectoryUnavailable, JournalUnavailable) as error:
-                attempt += 1
-                self._observe(DirectoryFailed(self._composer.dispatch_id, str(error)))
-                with trio.move_on_after(jittered(attempt, FIRST_DELAY, MAX_DELAY)):
-                    await self._stop.wait()
-        return []
+        if self._stop.is_set():
+            return []
+        return await insist(lambda: self._read(most), self._stop, self._tell) or []
+
+    def _tell(self, error: TryLater) -> None:
+        self._observe(DirectoryFailed(self._composer.dispatch_id, str(error)))
 
     async def _read(self, most: int) -> Sequence[Leftover]:
         composer = self._composer

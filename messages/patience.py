@@ -1,17 +1,20 @@
-"""Reading from a neighbour again when it is away for a moment."""
+"""Asking again: a few times while a caller waits, or until it works while nobody does."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import trio
 
 from messages.backoff import jittered
-from messages.errors import DirectoryUnavailable, FilesUnavailable
+from messages.errors import DirectoryUnavailable, FilesUnavailable, TryLater
 
 T = TypeVar("T")
+
+FIRST_DELAY: Final = 0.5
+MAX_DELAY: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +38,27 @@ class Patience:
             except (DirectoryUnavailable, FilesUnavailable):
                 await trio.sleep(jittered(attempt, self.first_delay, self.max_delay))
         return await once()
+
+
+async def insist(
+    once: Callable[[], Awaitable[T]],
+    stop: trio.Event,
+    on_trouble: Callable[[TryLater], None] = lambda _: None,
+    first_delay: float = FIRST_DELAY,
+    max_delay: float = MAX_DELAY,
+) -> T | None:
+    """What `once` returns as soon as it does not raise TryLater; None once `stop` is set.
+
+    It is asked once at least. Delays are in seconds.
+    """
+    attempt = 0
+    while True:
+        try:
+            return await once()
+        except TryLater as error:
+            attempt += 1
+            on_trouble(error)
+        with trio.move_on_after(jittered(attempt, first_delay, max_delay)):
+            await stop.wait()
+        if stop.is_set():
+            return None

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import TypeVar
 
 import trio
 
 from messages import attachments
 from messages.addresses import is_mailbox
-from messages.backoff import jittered
 from messages.commands import SendCommand
 from messages.compose import Composer
 from messages.dispatch import Way
-from messages.errors import BadCommand, TryLater
+from messages.errors import BadCommand
 from messages.events import Observer
-from messages.feed import FIRST_DELAY, MAX_DELAY, Feed
+from messages.feed import Feed
 from messages.journal import Journal
 from messages.leftovers import Leftovers
 from messages.model import Audience, Channel, Cursor, MailExtras, UserFields
-from messages.patience import Patience
+from messages.patience import Patience, insist
 from messages.ports import Directory, Files, Post
 from messages.records import Recovery, Unfinished
 from messages.render import Source, Texts, plain_source, stored_source
 from messages.request import Request, milliseconds
 from messages.resolve import Pages
 from messages.templates import Engine
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +118,8 @@ class Preparation:
         texts, source = self._texts(request)
         mail, mail_refusal = MailExtras(), refusal
         try:
-            mail = await _patiently(lambda: self._mail(command, source), stop)
+            found = await insist(lambda: self._mail(command, source), stop)
+            mail = found or await trio.sleep_forever()  # it has to stop: this is not for now
         except BadCommand as error:
             mail_refusal = str(error)
         composer = self._composer(unfinished.id, command, texts, mail)
@@ -206,20 +203,6 @@ class Preparation:
         if command.email_sender is not None:
             senders = {**senders, "email": command.email_sender}
         return Composer(identity, texts, senders, self._rules.user_fields, mail)
-
-
-async def _patiently(read: Callable[[], Awaitable[T]], stop: trio.Event) -> T:
-    """What `read` returns once the neighbour that it needs answers."""
-    attempt = 0
-    while True:
-        try:
-            return await read()
-        except TryLater:
-            attempt += 1
-            with trio.move_on_after(jittered(attempt, FIRST_DELAY, MAX_DELAY)):
-                await stop.wait()
-            if stop.is_set():
-                await trio.sleep_forever()
 
 
 def _expiry(request: Request, channel: Channel) -> float:
