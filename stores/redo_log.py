@@ -12,8 +12,10 @@ A group is its length, the CRC-32 of the rest, the id of its store, its number a
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,14 +56,28 @@ class _File:
         """Append; a write that failed is written over by the next. Raises OSError."""
         left, at = memoryview(data), self.end
         while left:
-            # One call, and so one time to get the GIL back: while the loop is busy that takes long.
-            written = os.pwritev(self._descriptor, [left], at, os.RWF_DSYNC if sync else 0)
+            written = _write(self._descriptor, left, at, sync=sync)
             left, at = left[written:], at + written
         self.end = at
 
     def close(self) -> None:
         """Close it."""
         os.close(self._descriptor)
+
+
+def _write(descriptor: int, data: memoryview, at: int, *, sync: bool) -> int:
+    """Write as much as goes, durably with `sync`; gives the number of bytes. Raises OSError."""
+    if sys.platform == "linux" and sync:
+        # One call, and so one time to get the GIL back: while the loop is busy that takes long.
+        try:
+            return os.pwritev(descriptor, [data], at, os.RWF_DSYNC)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:  # some file systems do not know the flag
+                raise
+    written = os.pwrite(descriptor, data, at)
+    if sync:
+        os.fsync(descriptor)
+    return written
 
 
 class RedoLog:

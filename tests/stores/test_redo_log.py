@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from contextlib import closing
@@ -94,6 +95,23 @@ def test_a_file_that_the_tables_lack_is_not_begun_anew(tmp_path: Path) -> None:
     assert len(found(tmp_path)) == 14
 
 
+def test_a_file_system_that_knows_no_durable_writes_is_asked_to_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    synced: list[int] = []
+    monkeypatch.setattr(os, "pwritev", unknown)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with closing(opened(tmp_path)) as log:
+        list(log.begin(0))
+        synced.clear()
+        log.append(b"a", 0)
+    assert len(synced) == 1
+    assert found(tmp_path) == [b"a"]
+
+
 def test_a_write_that_failed_is_written_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +122,7 @@ def test_a_write_that_failed_is_written_over(
 
         def half(descriptor: int, buffers: Sequence[memoryview], at: int, flags: int) -> int:
             real(descriptor, [buffers[0][:10]], at, flags)
-            raise OSError(28, "No space left on device")
+            raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(os, "pwritev", half)
         with pytest.raises(OSError, match="No space"):
