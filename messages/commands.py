@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 from math import inf
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -31,8 +31,8 @@ def _once(channels: list[Channel]) -> list[Channel]:
     return list(dict.fromkeys(channels))
 
 
-def _a_mailbox(text: str) -> str:
-    if not is_mailbox(text):
+def _a_mailbox(text: str | None) -> str | None:
+    if text is not None and not is_mailbox(text):
         raise PydanticCustomError("mailbox", "must be an email address, or Name <address>")
     return text
 
@@ -65,6 +65,10 @@ def _a_duration(value: object) -> float | None:
         ) from None
 
 
+# One wrong item is told; a description of each of a million would take seconds and gigabytes.
+_Texts: TypeAlias = Annotated[list[str], Field(fail_fast=True)]
+
+
 class SendCommand(BaseModel):
     """One message for many users over some channels.
 
@@ -74,18 +78,18 @@ class SendCommand(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
-    channels: Annotated[list[Channel], Field(min_length=1), AfterValidator(_once)]
-    recipients: list[str] | None = None
-    clusters: list[str] | None = None
+    channels: Annotated[list[Channel], Field(min_length=1, fail_fast=True), AfterValidator(_once)]
+    recipients: _Texts | None = None
+    clusters: _Texts | None = None
     message_title: Annotated[str | None, Field(alias="messageTitle")] = None
     message_content: Annotated[str | None, Field(alias="messageContent")] = None
     template_id: Annotated[str | None, Field(alias="templateId")] = None
     data: dict[str, object] | None = None  # parsed JSON already: not walked again
-    email_attachments: Annotated[list[str] | None, Field(alias="emailAttachments")] = None
-    email_carbon_copies: Annotated[list[str] | None, Field(alias="emailCarbonCopies")] = None
-    email_blind_carbon_copies: Annotated[
-        list[str] | None, Field(alias="emailBlindCarbonCopies")
-    ] = None
+    email_attachments: Annotated[_Texts | None, Field(alias="emailAttachments")] = None
+    email_carbon_copies: Annotated[_Texts | None, Field(alias="emailCarbonCopies")] = None
+    email_blind_carbon_copies: Annotated[_Texts | None, Field(alias="emailBlindCarbonCopies")] = (
+        None
+    )
     email_sender: Annotated[str | None, AfterValidator(_a_mailbox), Field(alias="emailSender")] = (
         None
     )

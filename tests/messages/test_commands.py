@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -129,3 +130,17 @@ def test_no_moment_is_too_odd(moment: datetime, zone: timezone) -> None:
 def test_times_and_priority_do_not_excuse_what_is_missing() -> None:
     with pytest.raises(BadCommand, match="recipients or clusters is required"):
         parse_send({"channels": ["sms"], "templateId": "t", "timeToLive": "1m"})
+
+
+@pytest.mark.parametrize("field", ["channels", "recipients", "clusters", "emailAttachments"])
+def test_a_list_of_a_million_wrong_items_is_refused_at_its_first(field: str) -> None:
+    started = perf_counter()
+    assert refusal(**{field: [1] * 1_000_000}).startswith(f"{field}[0] must be ")
+    assert perf_counter() - started < 0.1
+
+
+def test_null_counts_as_absent_in_every_field() -> None:
+    fields = [field.alias or name for name, field in SendCommand.model_fields.items()]
+    nothing = dict.fromkeys(fields, None)
+    said = {"channels": ["sms"], "recipients": [], "templateId": "t"}
+    assert parse_send({**nothing, **said}) == parse_send(said)
