@@ -1,5 +1,6 @@
 """Environment and configuration file in, `Settings` out: the only reader of `os.environ`."""
 
+from messages.saga.command import MetadataSchema
 from settings.access import key_record, parse_expiry, parse_key_id, parse_keys
 from settings.advice import advice
 from settings.environment import VARIABLES
@@ -16,7 +17,6 @@ from settings.model import (
     KaleyraCredentials,
     KaleyraOptions,
     Limits,
-    MetadataSchema,
     ProviderChoice,
     ProviderSettings,
     ProviderType,

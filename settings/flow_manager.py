@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from messages.durations import unbounded
+from messages.saga.command import MetadataSchema
 from settings.flow_keys import FlowKeys, MetadataKeys
-from settings.model import FlowManagerSettings, MetadataSchema
+from settings.model import FlowManagerSettings
 
 
 def flow_manager(keys: FlowKeys | None) -> FlowManagerSettings | None:

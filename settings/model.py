@@ -16,6 +16,7 @@ from actors.quota import Quota
 from actors.rate import Rate
 from api.keys import ApiKey
 from messages.model import Channel, UserFields
+from messages.saga.command import MetadataSchema
 from messages.templates import Limits as TemplateLimits
 from settings.secret import Secret
 
@@ -167,22 +168,6 @@ class JournalSettings:
     fsync: Fsync = "commit"
     keep_content: bool = False
     retention: float = 2_592_000.0
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataSchema:
-    """Where in a saga's payload the fields of a dispatch stand; several paths are joined."""
-
-    channels: tuple[str, ...]
-    recipients: tuple[str, ...] = ()
-    clusters: tuple[str, ...] = ()
-    email_attachments: tuple[str, ...] = ()
-    email_carbon_copies: tuple[str, ...] = ()
-    email_blind_carbon_copies: tuple[str, ...] = ()
-    message_title: str | None = None
-    message_content: str | None = None
-    template_id: str | None = None
-    email_sender: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Sagas: commands of a Flow Manager in, dispatches and events out."""
