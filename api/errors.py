@@ -10,7 +10,7 @@ from quart import Quart, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from api.answers import json_answer
-from messages.errors import BadCommand, Conflict, KeyReused, TryLater
+from messages.errors import BadCommand, Conflict, FunctionFailed, KeyReused, TryLater
 
 PHRASES: Final[Mapping[int, str]] = {
     400: "Bad request",
@@ -57,6 +57,7 @@ def register(app: Quart) -> None:
     app.register_error_handler(BadCommand, _bad_command)
     app.register_error_handler(Conflict, _conflict)
     app.register_error_handler(KeyReused, _key_reused)
+    app.register_error_handler(FunctionFailed, _function_failed)
     app.register_error_handler(TryLater, _try_later)
     app.register_error_handler(UnsupportedMediaType, _unsupported)
     app.register_error_handler(Unauthorized, _unauthorized)
@@ -75,6 +76,10 @@ async def _conflict(error: Conflict) -> Response:
 
 async def _key_reused(error: KeyReused) -> Response:
     return error_answer(422, str(error))
+
+
+async def _function_failed(error: FunctionFailed) -> Response:
+    return error_answer(500, str(error))
 
 
 async def _try_later(error: TryLater) -> Response:

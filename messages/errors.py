@@ -6,6 +6,7 @@ CarillonError
 │   └── AttachmentRefused      missing, too large, or nowhere to fetch it from
 ├── Conflict                   what it names is in no state for it; 409
 ├── KeyReused                  an idempotency key that stands for another request; 422
+├── FunctionFailed             the installation's own; 500, nothing was sent
 └── TryLater                   ours or a neighbour's; 503 with Retry-After, nothing was sent
     ├── DirectoryUnavailable
     ├── FilesUnavailable
@@ -39,6 +40,10 @@ class Conflict(CarillonError):
 
 class KeyReused(CarillonError):
     """An idempotency key came with another request before."""
+
+
+class FunctionFailed(CarillonError):
+    """A function of the installation's own took too long, or returned what it must not."""
 
 
 class TryLater(CarillonError):

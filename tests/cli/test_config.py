@@ -32,6 +32,16 @@ def test_everything_wrong_is_named_at_once(tmp_path: Path) -> None:
     assert "drain" in result.stderr
 
 
+def test_a_function_that_cannot_be_loaded_is_wrong_too(tmp_path: Path) -> None:
+    function = tmp_path / "data.py"
+    function.write_text("def get_data(event):\n    return {\n")
+    flow = {"metadataSchema": {"channels": "c"}, "getDataFilePath": str(function)}
+    document = sandbox_configuration(flowManagerConfiguration=flow)  # type: ignore[arg-type]
+    result = invoke("config", "check", write(tmp_path, document))
+    assert result.exit_code == 2
+    assert f"flowManagerConfiguration.getDataFilePath: {function}, line " in result.stderr
+
+
 def test_warnings_and_advice_are_shown_and_stop_nothing(tmp_path: Path) -> None:
     document = sandbox_configuration(nobodyKnows=1, respondWithin="2m")
     file = write(tmp_path, document)

@@ -1,0 +1,121 @@
+"""What a saga is told in the end: the success or the fail event of a command, if it is configured.
+
+Pure: rules, where a dispatch came from, and what is known of it in; an event or nothing out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from uuid import uuid4
+
+from messages.errors import BadCommand, CarillonError, TryLater
+from messages.model import FAILURES, Document, JsonValue, Outcome
+from messages.report import Report
+
+Policy = Literal["started", "all", "any"] | float
+"""What counts as success; a number is the share of deliveries that must be sent."""
+
+MOST_FAILURES: Final = 100
+"""So many failures stand in a summary: the saga keeps it among its metadata."""
+OWN_KEY: Final = "carillon"
+"""Payloads are merged into the saga's metadata: what is ours stands under one key."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRules:
+    """What the configuration says of events; without a label there is no such event."""
+
+    success_label: str | None = None
+    fail_label: str | None = None
+    policy: Policy = "started"
+    summary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The command that a dispatch came from: what its event needs to know."""
+
+    key: str = field(repr=False)
+    label: str
+
+    def document(self) -> Document:
+        """As the journal keeps it with the dispatch."""
+        return {"saga": {"key": self.key, "label": self.label}}
+
+
+@dataclass(frozen=True, slots=True)
+class SagaEvent:
+    """An event for one saga. That of a dispatch has the dispatch's id, so there is only one."""
+
+    id: str
+    key: str = field(repr=False)
+    label: str
+    payload: Document = field(repr=False)
+    dispatch_id: str | None = None
+
+
+def origin_of(document: Document | None) -> Origin | None:
+    """Where a dispatch came from, if that was a saga."""
+    saga = None if document is None else document.get("saga")
+    if not isinstance(saga, dict):
+        return None
+    key, label = saga.get("key"), saga.get("label")
+    return Origin(key, label) if isinstance(key, str) and isinstance(label, str) else None
+
+
+def event_of(rules: EventRules, origin: Origin, report: Report) -> SagaEvent | None:
+    """The event of a dispatch that has ended."""
+    success = has_succeeded(rules.policy, report.counts)
+    label = rules.success_label if success else rules.fail_label
+    if label is None:
+        return None
+    payload: Document = {OWN_KEY: _summary(report)} if rules.summary else {}
+    return SagaEvent(report.dispatch_id, origin.key, label, payload, report.dispatch_id)
+
+
+def refusal_of(
+    rules: EventRules, key: str, error: Exception, dispatch_id: str | None = None
+) -> SagaEvent | None:
+    """The fail event of a command that was not carried out, or of a dispatch that a bug ended."""
+    if rules.fail_label is None:
+        return None
+    status = 400 if isinstance(error, BadCommand) else 503 if isinstance(error, TryLater) else 500
+    message = str(error) if isinstance(error, CarillonError) else "Internal error"
+    told: JsonValue = {"statusCode": str(status), "message": message}
+    payload: Document = {OWN_KEY: {"error": told}} if rules.summary else {}
+    return SagaEvent(dispatch_id or str(uuid4()), key, rules.fail_label, payload, dispatch_id)
+
+
+def has_succeeded(policy: Policy, counts: Mapping[Outcome, int]) -> bool:
+    """Whether a dispatch with these outcomes is a success.
+
+    Users without the address that a channel needs are neither sent to nor failures. Where nothing
+    failed and nothing was sent, only `any` is not content.
+    """
+    sent = counts.get("sent", 0)
+    failed = sum(counts.get(outcome, 0) for outcome in FAILURES)
+    match policy:
+        case "started":
+            return True
+        case "all":
+            return not failed
+        case "any":
+            return sent > 0
+        case share:
+            return sent >= share * (sent + failed) - 1e-9  # 0.7 of 10 is a little more than 7
+
+
+def _summary(report: Report) -> Document:
+    counts: Document = {outcome: number for outcome, number in report.counts.items() if number}
+    failures: list[JsonValue] = [
+        {"userId": one.user_id, "channel": one.channel, "error": one.error}
+        for one in report.failures[:MOST_FAILURES]
+    ]
+    return {
+        "dispatchId": report.dispatch_id,
+        "counts": counts,
+        "failures": failures,
+        "failuresTotal": report.failures_total,
+    }
