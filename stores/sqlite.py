@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file with users, templates, the journal and live settings.
+"""The embedded store: one SQLite file with users, templates, journal, live settings, events.
 
 WAL with synchronous=FULL: a committed write survives a power cut; with NORMAL, which the journal's
 writer may be told to use, it survives the death of the process. One constant writer (see
@@ -88,7 +88,22 @@ CREATE INDEX dispatch_unfinished ON dispatch (number) WHERE ended_at IS NULL;
 CREATE INDEX dispatch_by_end ON dispatch (ended_at) WHERE ended_at IS NOT NULL;
 """
 
-_MIGRATIONS: Final = (_USERS_AND_JOURNAL, _LIVE_SETTINGS, _DURABILITY)
+_OUTBOX: Final = """
+-- The events of sagas, in the order in which they are posted. due_at is that of pending ones; since
+-- is when the present effort began, attempts are its.
+CREATE TABLE event (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, saga TEXT NOT NULL, label TEXT NOT NULL,
+    payload TEXT NOT NULL, dispatch TEXT, state TEXT NOT NULL, attempts INTEGER NOT NULL,
+    error TEXT, created_at INTEGER NOT NULL, since INTEGER NOT NULL, due_at INTEGER,
+    ended_at INTEGER
+) STRICT;
+CREATE INDEX event_due ON event (due_at) WHERE state = 'pending';
+CREATE INDEX event_of_saga ON event (saga, number) WHERE state = 'pending';
+CREATE INDEX event_by_state ON event (state, number);
+CREATE INDEX event_by_end ON event (ended_at) WHERE state = 'accepted';
+"""
+
+_MIGRATIONS: Final = (_USERS_AND_JOURNAL, _LIVE_SETTINGS, _DURABILITY, _OUTBOX)
 """The n-th brings a store from schema n to n + 1; what was released is never edited."""
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

@@ -1,0 +1,171 @@
+"""The events of sagas in the embedded store, beside the journal's writers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import trio
+
+from messages.errors import BadCommand, JournalUnavailable
+from messages.saga.events import SagaEvent
+from messages.saga.ports import Due, DueEvent, EventPage, EventRecord, EventState
+from stores.sqlite import connect, transaction
+
+T = TypeVar("T")
+_LONGEST_CURSOR: Final = 18
+RETIRED_AT_ONCE: Final = 500
+
+_ADD: Final = (
+    "INSERT INTO event (id, saga, label, payload, dispatch, state, attempts, created_at, since,"
+    " due_at) VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, ?6, ?6, ?6) ON CONFLICT (id) DO NOTHING"
+)
+_DUE: Final = (
+    "SELECT id, saga, label, payload, dispatch, attempts, since FROM event AS one"
+    " WHERE state = 'pending' AND due_at <= ? AND NOT EXISTS (SELECT 1 FROM event AS earlier"
+    "  WHERE earlier.state = 'pending' AND earlier.saga = one.saga"
+    "  AND earlier.number < one.number)"
+    " ORDER BY due_at LIMIT ?"
+)
+_NEXT: Final = "SELECT min(due_at) FROM event WHERE state = 'pending' AND due_at > ?"
+_ACCEPTED: Final = (
+    "UPDATE event SET state = 'accepted', attempts = attempts + 1, error = NULL, due_at = NULL,"
+    " ended_at = ? WHERE id = ? AND state = 'pending'"
+)
+_POSTPONED: Final = (
+    "UPDATE event SET attempts = attempts + 1, due_at = ?, error = ?"
+    " WHERE id = ? AND state = 'pending'"
+)
+_PARKED: Final = (
+    "UPDATE event SET state = 'parked', attempts = attempts + 1, due_at = NULL, ended_at = ?,"
+    " error = ? WHERE id = ? AND state = 'pending'"
+)
+_AGAIN: Final = (
+    "UPDATE event SET state = 'pending', attempts = 0, since = ?1, due_at = ?1, ended_at = NULL"
+    " WHERE id = ?2"
+)
+_SHOWN: Final = "id, saga, label, dispatch, state, attempts, error, created_at, due_at, ended_at"
+_RETIRE: Final = (
+    "DELETE FROM event WHERE number IN"
+    " (SELECT number FROM event WHERE state = 'accepted' AND ended_at < ? LIMIT ?)"
+)
+
+
+class SqliteOutbox:
+    """Implements `messages.saga.ports.Outbox`."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path)
+        self._limiter = trio.CapacityLimiter(1)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    async def add(self, event: SagaEvent, now: int) -> bool:
+        """See the port."""
+        payload = json.dumps(event.payload)
+        values = (event.id, event.key, event.label, payload, event.dispatch_id, now)
+        return await self._write(_ADD, values) == 1
+
+    async def due(self, now: int, limit: int) -> Due:
+        """See the port."""
+        return await self._do(lambda c: _due(c, now, limit), "read")
+
+    async def accepted(self, event_id: str, now: int) -> None:
+        """See the port."""
+        await self._write(_ACCEPTED, (now, event_id))
+
+    async def postponed(self, event_id: str, until: int, error: str) -> None:
+        """See the port."""
+        await self._write(_POSTPONED, (until, error, event_id))
+
+    async def parked(self, event_id: str, now: int, error: str) -> None:
+        """See the port."""
+        await self._write(_PARKED, (now, error, event_id))
+
+    async def find(self, event_id: str) -> EventRecord | None:
+        """See the port."""
+        return await self._do(lambda c: _find(c, event_id), "read")
+
+    async def events(self, state: EventState | None, cursor: str, limit: int) -> EventPage:
+        """See the port."""
+        before = _place(cursor)
+        return await self._do(lambda c: _events(c, state, before, limit), "read")
+
+    async def again(self, event_id: str, now: int) -> bool:
+        """See the port."""
+        return await self._write(_AGAIN, (now, event_id)) == 1
+
+    async def retire(self, before: int) -> bool:
+        """See the port."""
+        return await self._write(_RETIRE, (before, RETIRED_AT_ONCE)) == RETIRED_AT_ONCE
+
+    async def _write(self, statement: str, values: tuple[str | int | None, ...]) -> int:
+        """The number of rows written."""
+        return await self._do(lambda c: _written(c, statement, values), "written")
+
+    async def _do(self, run: Callable[[sqlite3.Connection], T], what: str) -> T:
+        try:
+            return await trio.to_thread.run_sync(run, self._connection, limiter=self._limiter)
+        except sqlite3.Error as error:
+            raise JournalUnavailable(f"The outbox cannot be {what}: {error}") from None
+
+
+def _written(
+    connection: sqlite3.Connection, statement: str, values: tuple[str | int | None, ...]
+) -> int:
+    with transaction(connection):
+        return connection.execute(statement, values).rowcount
+
+
+def _due(connection: sqlite3.Connection, now: int, limit: int) -> Due:
+    rows = connection.execute(_DUE, (now, limit)).fetchall()
+    (following,) = connection.execute(_NEXT, (now,)).fetchone()
+    return Due([_due_event(*row) for row in rows], following)
+
+
+def _due_event(
+    identity: str,
+    saga: str,
+    label: str,
+    payload: str,
+    dispatch: str | None,
+    attempts: int,
+    since: int,
+) -> DueEvent:
+    event = SagaEvent(identity, saga, label, json.loads(payload), dispatch)
+    return DueEvent(event, attempts, since)
+
+
+def _find(connection: sqlite3.Connection, event_id: str) -> EventRecord | None:
+    row = connection.execute(f"SELECT {_SHOWN} FROM event WHERE id = ?", (event_id,)).fetchone()  # noqa: S608
+    return None if row is None else EventRecord(*row)
+
+
+def _events(
+    connection: sqlite3.Connection, state: EventState | None, before: int | None, limit: int
+) -> EventPage:
+    conditions, values = ["TRUE"], list[str | int]()
+    for condition, value in (("state = ?", state), ("number < ?", before)):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    rows = connection.execute(
+        f"SELECT number, {_SHOWN} FROM event"  # noqa: S608
+        f" WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?",
+        (*values, limit),
+    ).fetchall()
+    following = str(rows[-1][0]) if len(rows) == limit else None
+    return EventPage([EventRecord(*row[1:]) for row in rows], following)
+
+
+def _place(cursor: str) -> int | None:
+    if not cursor:
+        return None
+    if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > _LONGEST_CURSOR:
+        raise BadCommand("cursor must be the next of an earlier answer")
+    return int(cursor)
