@@ -26,6 +26,7 @@ from messages.events import (
     DispatchEnded,
     DispatchResumed,
     Event,
+    SagaEventTried,
     WorkerCrashed,
     WorkerStuck,
 )
@@ -39,6 +40,11 @@ _LEVELS: Final[Mapping[str, int]] = {
     "error": logging.ERROR,
     "fatal": logging.CRITICAL,
     "silent": logging.CRITICAL + 1,
+}
+_SAGA_LEVELS: Final[Mapping[str, int]] = {
+    "accepted": logging.DEBUG,
+    "postponed": logging.WARNING,
+    "parked": logging.ERROR,
 }
 _PINO: Final[Mapping[int, int]] = {
     TRACE: 10,
@@ -198,6 +204,9 @@ class EventLog:
                 self._log(
                     logging.CRITICAL, "channel quarantined", channel=channel, restarts=restarts
                 )
+            case SagaEventTried(event_id, result, attempts):
+                level = _SAGA_LEVELS[result]
+                self._log(level, "saga event", eventId=event_id, result=result, attempts=attempts)
             case DispatchCrashed(dispatch_id, error):
                 self._log(
                     logging.ERROR,

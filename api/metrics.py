@@ -21,6 +21,7 @@ from messages.events import (
     DispatchAccepted,
     DispatchEnded,
     Event,
+    SagaEventTried,
     WorkerCrashed,
     WorkerStuck,
 )
@@ -70,6 +71,11 @@ class Metrics:
             "Times a channel passed its restart limit.",
             ["channel"],
         )
+        self._saga_events = Count(
+            "carillon_saga_events",
+            "Attempts to post a saga's event.",
+            ["result"],
+        )
         self._requests = Spread(
             "http_request_duration_seconds",
             "HTTP requests answered.",
@@ -84,6 +90,7 @@ class Metrics:
             self._dispatch_seconds,
             self._restarts,
             self._quarantines,
+            self._saga_events,
             self._requests,
         ):
             registry.register(metric)
@@ -105,6 +112,8 @@ class Metrics:
                 self._restarts.add((channel,))
             case ChannelQuarantined(channel):
                 self._quarantines.add((channel,))
+            case SagaEventTried(result=result):
+                self._saga_events.add((result,))
             case _:
                 pass
 

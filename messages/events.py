@@ -111,6 +111,15 @@ class ChannelQuarantined:
     error: BaseException = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class SagaEventTried:
+    """A saga's event was posted, for the `attempts`-th time, and what came of it."""
+
+    event_id: str
+    result: Literal["accepted", "postponed", "parked"]
+    attempts: int
+
+
 Event = (
     DispatchAccepted
     | DispatchResumed
@@ -123,6 +132,7 @@ Event = (
     | WorkerCrashed
     | WorkerStuck
     | ChannelQuarantined
+    | SagaEventTried
 )
 Observer = Callable[[Event], None]
 

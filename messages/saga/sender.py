@@ -1,0 +1,189 @@
+"""Posts events until they are accepted: over restarts, in order for each saga, for a day at most.
+
+What the Flow Manager refuses is parked at once, with its reason: a repeat would be refused too.
+While it accepts nothing at all, it is asked about one event at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import Final, Literal, TypeVar
+from weakref import WeakValueDictionary
+
+import trio
+
+from messages.backoff import ceiling, jittered
+from messages.errors import Conflict, JournalUnavailable
+from messages.events import Observer, SagaEventTried
+from messages.model import Accepted, Refused, Unavailable
+from messages.request import milliseconds
+from messages.saga.events import SagaEvent
+from messages.saga.ports import DueEvent, EventRecord, FlowManager, Outbox, Verdict
+
+AT_ONCE: Final = 16
+"""So many sagas are told at the same time."""
+AWAY: Final = 10
+"""After so many failures in a row the Flow Manager counts as away."""
+LONGEST_REST: Final = 5.0
+"""Seconds between two events while it is away."""
+BROKEN_REST: Final = 5.0
+"""Seconds between two looks into an outbox that cannot be read."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """How long an event is tried, and how long it rests after a failure; seconds."""
+
+    first_delay: float = 0.5
+    max_delay: float = 60.0
+    gives_up_after: float = 86_400.0
+
+
+class Sender:
+    """Takes events and posts those of the outbox while it is `run`."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        flow_manager: FlowManager,
+        observe: Observer,
+        persistence: Persistence = Persistence(),
+        now: Callable[[], int] = milliseconds,
+    ) -> None:
+        self._outbox = outbox
+        self._flow_manager = flow_manager
+        self._observe = observe
+        self._persistence = persistence
+        self._now = now
+        self._woken = trio.Event()
+        self._busy: set[str] = set()
+        self._failures = 0
+        self._rests_until = -inf
+        self._watched: WeakValueDictionary[str, trio.Event] = WeakValueDictionary()
+
+    def watch(self, event_id: str) -> trio.Event:
+        """Set when an event is accepted or parked, as long as somebody holds it."""
+        watched = self._watched.get(event_id)
+        if watched is None:
+            watched = self._watched[event_id] = trio.Event()
+        return watched
+
+    async def add(self, event: SagaEvent) -> None:
+        """Make an event durable and see to it. Raises JournalUnavailable."""
+        await self._outbox.add(event, self._now())
+        self._woken.set()
+
+    async def repeat(self, event_id: str) -> bool:
+        """Post an event again, whatever became of it; False when there is none, or not yet.
+
+        Raises JournalUnavailable.
+        """
+        known = await self._outbox.again(event_id, self._now())
+        self._woken.set()
+        return known
+
+    async def redrive(self, event_id: str) -> EventRecord | None:
+        """Post an event that is parked or rests, now; None when there is none.
+
+        Raises:
+            Conflict: it was accepted.
+            JournalUnavailable: the outbox cannot be used.
+        """
+        found = await self._outbox.find(event_id)
+        if found is None:
+            return None
+        if found.state == "accepted":
+            raise Conflict("The event was accepted; there is nothing to post again")
+        await self.repeat(event_id)
+        return await self._outbox.find(event_id)
+
+    async def run(self) -> None:
+        """Post what is due, for ever."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                self._woken = trio.Event()
+                rest = await self._start_due(nursery)
+                with trio.move_on_after(rest):
+                    await self._woken.wait()
+
+    async def _start_due(self, nursery: trio.Nursery) -> float:
+        """Begin with what is due; for how many seconds there is nothing more to begin."""
+        most = AT_ONCE if self._failures < AWAY else 1
+        left = self._rests_until - trio.current_time()
+        if left > 0 or len(self._busy) >= most:
+            return left if left > 0 else inf
+        now = self._now()
+        try:
+            due = await self._outbox.due(now, most + len(self._busy))
+        except JournalUnavailable:
+            return BROKEN_REST
+        for one in due.events:
+            if one.event.key not in self._busy and len(self._busy) < most:
+                self._busy.add(one.event.key)
+                nursery.start_soon(self._see_to, one)
+        return inf if due.next is None else max(0.0, (due.next - now) / 1000)
+
+    async def _see_to(self, due: DueEvent) -> None:
+        try:
+            verdict = await self._flow_manager.post(due.event)
+        except Exception as error:  # a bug of ours: it must not take the other events along
+            verdict = Unavailable(f"Internal error: {type(error).__name__}")
+        try:
+            await self._conclude(due, verdict)
+        finally:
+            self._busy.remove(due.event.key)
+            self._woken.set()
+
+    async def _conclude(self, due: DueEvent, verdict: Verdict) -> None:
+        identity, now = due.event.id, self._now()
+        match verdict:
+            case Accepted():
+                self._failures = 0
+                await _durably(partial(self._outbox.accepted, identity, now))
+                self._ended(due, "accepted")
+            case Refused(error):
+                self._failures = 0
+                await self._park(due, error)
+            case Unavailable(error, retry_after):
+                self._count_failure()
+                rest = jittered(
+                    due.attempts + 1, self._persistence.first_delay, self._persistence.max_delay
+                )
+                until = now + round(max(rest, retry_after or 0.0) * 1000)
+                if until - due.since > self._persistence.gives_up_after * 1000:
+                    await self._park(due, error)
+                    return
+                await _durably(partial(self._outbox.postponed, identity, until, error))
+                self._observe(SagaEventTried(identity, "postponed", due.attempts + 1))
+
+    def _count_failure(self) -> None:
+        self._failures += 1
+        if self._failures >= AWAY:
+            rest = ceiling(self._failures - AWAY + 1, 0.5, LONGEST_REST)
+            self._rests_until = trio.current_time() + rest
+
+    async def _park(self, due: DueEvent, error: str) -> None:
+        await _durably(partial(self._outbox.parked, due.event.id, self._now(), error))
+        self._ended(due, "parked")
+
+    def _ended(self, due: DueEvent, result: Literal["accepted", "parked"]) -> None:
+        self._observe(SagaEventTried(due.event.id, result, due.attempts + 1))
+        watched = self._watched.get(due.event.id)
+        if watched is not None:
+            watched.set()
+
+
+async def _durably(write: Callable[[], Awaitable[T]]) -> T:
+    """What `write` returns, tried until the outbox takes it: what was posted must not be again."""
+    attempt = 0
+    while True:
+        try:
+            return await write()
+        except JournalUnavailable:
+            attempt += 1
+            await trio.sleep(jittered(attempt, 0.1, 5.0))
