@@ -5,10 +5,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
 import httpx
+import trio
 
 from actors.channel import ChannelSpec
 from actors.guard import Guard
@@ -16,11 +18,18 @@ from actors.route import Choice, Route
 from messages.events import Observer
 from messages.model import Channel, Delivery
 from messages.patience import Patience
+from messages.pipeline import Pipeline
 from messages.ports import Directory, Files
 from messages.preparation import Rules
+from messages.records import Records
+from messages.saga.conclusion import Conclusion
+from messages.saga.events import EventRules
+from messages.saga.sender import Sender
+from messages.saga.story import SagaRules, Sagas
 from messages.templates import Engine
 from providers.firebase import URL as FCM_URL
 from providers.firebase import Firebase
+from providers.flow_manager import FlowManager
 from providers.google_token import read_service_account
 from providers.http1_wire import Http1Wire
 from providers.kaleyra import Kaleyra
@@ -31,17 +40,20 @@ from providers.sms_service import SmsService
 from settings import (
     ConfigurationError,
     FirebaseCredentials,
+    FlowManagerSettings,
     KaleyraCredentials,
     KaleyraOptions,
     ProviderSettings,
     SandboxOptions,
     Settings,
 )
+from settings.flow_functions import flow_functions
 from settings.live import limits
 from stores.crud_service import CrudDirectory
 from stores.files import FilesDirectory, FileService, NoFiles
 from stores.sqlite import open_store
 from stores.sqlite_directory import SqliteDirectory, index_users
+from stores.sqlite_outbox import SqliteOutbox
 
 SandboxListener = Callable[[Delivery], None]
 
@@ -130,6 +142,64 @@ def channels(settings: Settings, made: Mapping[str, Guard]) -> list[ChannelSpec]
 def _channel(name: Channel, settings: Settings, made: Mapping[str, Guard]) -> ChannelSpec:
     choices = settings.channels[name].providers
     return ChannelSpec(name, Route([Choice(made[one.name], one.weight) for one in choices]))
+
+
+@dataclass(frozen=True, slots=True)
+class SagaOffice:
+    """What serves sagas. Without a configuration there is only what an earlier one left to show.
+
+    `sender` is there when events have somewhere to go.
+    """
+
+    outbox: SqliteOutbox
+    rules: SagaRules | None = None
+    conclusion: Conclusion | None = None
+    sender: Sender | None = None
+
+    def sagas(
+        self, pipeline: Pipeline, records: Records, observe: Observer, nursery: trio.Nursery
+    ) -> Sagas | None:
+        """What takes commands, if they are configured."""
+        if self.rules is None or self.conclusion is None:
+            return None
+        return Sagas(self.rules, pipeline, records, self.conclusion, observe, nursery)
+
+
+def saga_office(
+    settings: Settings,
+    store: Path,
+    observe: Observer,
+    stack: AsyncExitStack,
+    tls: ssl.SSLContext,
+) -> SagaOffice:
+    """The parts that sagas need. Raises ConfigurationError."""
+    outbox = SqliteOutbox(store)
+    stack.callback(outbox.close)
+    flow = settings.flow_manager
+    if flow is None:
+        return SagaOffice(outbox)
+    flow_manager = FlowManager(flow.service_url or "", Http1Wire(tls))
+    stack.push_async_callback(flow_manager.aclose)
+    sender = Sender(outbox, flow_manager, observe)
+    return SagaOffice(
+        outbox,
+        SagaRules(
+            flow.metadata_schema, flow_functions(flow), flow.respond_within, flow.repeat_window
+        ),
+        Conclusion(_event_rules(flow), sender),
+        sender if flow.service_url else None,
+    )
+
+
+def _event_rules(flow: FlowManagerSettings) -> EventRules:
+    if flow.service_url is None:
+        return EventRules()
+    return EventRules(
+        flow.success_event_label,
+        flow.fail_event_label,
+        flow.success_policy,
+        summary=flow.event_payload == "summary",
+    )
 
 
 def _provider(

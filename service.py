@@ -25,14 +25,15 @@ from api.app import Edge, Parts, create_app
 from api.keys import KeyRing
 from api.logs import EventLog, make_logger
 from api.metrics import Gauges, Metrics
-from api.operations import Check, Probes, Readiness
+from api.operations import Probes, Readiness, asking
 from api.told import Waiting
-from assembly import SandboxListener
-from messages.errors import JournalUnavailable, TryLater
+from assembly import SagaOffice, SandboxListener
+from messages.errors import JournalUnavailable
 from messages.events import DeliveryEnded, Event, Observer, tell_all
 from messages.pipeline import Pipeline
 from messages.preparation import Rooms
 from messages.records import Records
+from messages.saga.story import Sagas
 from providers.httpx_transport import Http1Transport
 from settings import ConfigurationFile, Settings
 from stores.ports import LiveSettings
@@ -106,6 +107,7 @@ async def run(
         supervisor = Supervisor(specs, observe, journal)
         live_settings = SqliteSettings(store)
         stack.callback(live_settings.close)
+        office = assembly.saga_office(settings, store, observe, stack, tls)
         keys = KeyRing(settings.access.keys)
         tuned = Tuned(guards, {spec.name: spec.route for spec in specs}, supervisor, keys)
         tuning = LiveTuning(settings, tuned, live_settings, logger)
@@ -135,6 +137,7 @@ async def run(
             tuning,
             live_settings,
             keys,
+            office,
         )
         async with trio.open_nursery() as nursery:
             on_signal = []
@@ -144,6 +147,9 @@ async def run(
             nursery.start_soon(on_hangup, *on_signal)
             kept = max(settings.journal.retention, settings.idempotency_expiry)
             nursery.start_soon(retire_for_ever, journal.retire, kept)
+            nursery.start_soon(retire_for_ever, office.outbox.retire, kept)
+            if office.sender is not None:
+                nursery.start_soon(office.sender.run)
             await service.run(rooms, task_status)
             nursery.cancel_scope.cancel()
 
@@ -171,14 +177,16 @@ class _Service:
     tuning: LiveTuning
     live_settings: LiveSettings
     keys: KeyRing
+    office: SagaOffice
 
     async def run(self, rooms: Rooms, task_status: trio.TaskStatus[str]) -> None:
         self.metrics.registry.register(Gauges(self.supervisor, list(self.guards.values())))
         # The supervisor encloses the server: when it dies, the server must die with it.
         async with self.supervisor.running(grace=0), trio.open_nursery() as dispatches:
             rules = assembly.rules(self.settings, self.tuning.times_to_live)
-            pipeline = Pipeline(rooms, rules, dispatches)
+            pipeline = Pipeline(rooms, rules, dispatches, self.office.conclusion)
             await pipeline.resume()
+            sagas = self.office.sagas(pipeline, self.records, rooms.observe, dispatches)
             parts = Parts(
                 pipeline,
                 self.records,
@@ -188,11 +196,14 @@ class _Service:
                 self.tuning,
                 self.live_settings,
                 self.supervisor,
+                self.office.outbox,
+                sagas,
+                self.office.sender,
             )
             app = create_app(parts, self._edge())
             async with trio.open_nursery() as nursery:
                 addresses: list[str] = await nursery.start(
-                    self._serve, app, lambda: self._drain(pipeline)
+                    self._serve, app, lambda: self._drain(pipeline, sagas)
                 )
                 self.logger.info("listening on %s", addresses[0])
                 task_status.started(addresses[0])
@@ -214,7 +225,7 @@ class _Service:
         config.errorlog = None
         await serve_http(app, config, shutdown_trigger=until, task_status=task_status)  # type: ignore[arg-type]  # typed for ASGI frameworks of its own kind
 
-    async def _drain(self, pipeline: Pipeline) -> None:
+    async def _drain(self, pipeline: Pipeline, sagas: Sagas | None) -> None:
         """Wait for the wish to stop, end what was accepted, then let the server close."""
         await self.stop.asked.wait()
         self.logger.info("stopping")
@@ -226,6 +237,8 @@ class _Service:
         pipeline.halt()
         await self.supervisor.halt()
         pipeline.suspend()
+        if sagas is not None:
+            sagas.hurry()
         with trio.move_on_after(LAST_WORDS):
             await pipeline.idle()
 
@@ -244,8 +257,8 @@ class _Service:
             version=version("carillon"),
             readiness=self._readiness,
             neighbours={
-                "directory": _asking(rooms.directory.check),
-                "files": _asking(rooms.files.check),
+                "directory": asking(rooms.directory.check),
+                "files": asking(rooms.files.check),
             },
             registry=self.metrics.registry,
         )
@@ -262,17 +275,6 @@ class _Service:
         elif set(channels.values()) == {"quarantined"}:
             reason = "Every channel is quarantined"
         return Readiness(reason, channels)
-
-
-def _asking(check: Callable[[], Awaitable[None]]) -> Check:
-    async def ask() -> str | None:
-        try:
-            await check()
-        except TryLater as error:
-            return str(error)
-        return None
-
-    return ask
 
 
 async def _run_until_signalled(settings: Settings, extras: Extras) -> None:

@@ -18,16 +18,21 @@ from api.connection import Connection
 from api.dispatch_changes import dispatch_change_routes
 from api.dispatches import dispatch_routes
 from api.documentation import documentation_routes
+from api.events import event_routes
 from api.idempotency import Repeats
 from api.logs import TRACE
 from api.metrics import Metrics
 from api.operations import Probes, operation_routes
 from api.providers import Tuning, provider_routes
+from api.saga import saga_routes
 from api.send import send_routes
 from api.supervision import supervision_routes
 from api.told import Waiting
 from messages.pipeline import Pipeline
 from messages.records import Records
+from messages.saga.ports import Outbox
+from messages.saga.sender import Sender
+from messages.saga.story import Sagas
 from stores.ports import LiveSettings
 from supervisor import Supervisor
 
@@ -54,6 +59,9 @@ class Parts:
     tuning: Tuning
     live_settings: LiveSettings
     supervisor: Supervisor
+    outbox: Outbox
+    sagas: Sagas | None = None
+    sender: Sender | None = None
 
 
 def create_app(parts: Parts, edge: Edge) -> QuartTrio:
@@ -75,6 +83,8 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
         provider_routes(parts.tuning),
         supervision_routes(parts.supervisor, parts.tuning),
         audit_routes(parts.live_settings),
+        saga_routes(parts.sagas),
+        event_routes(parts.outbox, parts.sender),
     ):
         app.register_blueprint(routes, url_prefix=edge.waiting.prefix)
     app.register_blueprint(operation_routes(parts.probes))

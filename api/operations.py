@@ -11,6 +11,7 @@ from quart import Blueprint, Response
 
 from api.access import needs, open_to_all
 from api.answers import json_answer
+from messages.errors import TryLater
 
 Check = Callable[[], Awaitable[str | None]]
 """Asks a neighbour; gives what is wrong with it, or None."""
@@ -33,6 +34,19 @@ class Probes:
     readiness: Callable[[], Readiness]
     neighbours: Mapping[str, Check]
     registry: CollectorRegistry
+
+
+def asking(check: Callable[[], Awaitable[None]]) -> Check:
+    """The question in words to somebody whose `check` raises TryLater when something is wrong."""
+
+    async def ask() -> str | None:
+        try:
+            await check()
+        except TryLater as error:
+            return str(error)
+        return None
+
+    return ask
 
 
 def operation_routes(probes: Probes) -> Blueprint:

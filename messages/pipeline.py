@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -35,14 +35,21 @@ class _Going:
     dispatch: Dispatch | None = None
 
 
+Conclude = Callable[[Dispatch], Awaitable[bool]]
+"""Called when a dispatch has ended here, before its end is durable; False leaves that undone."""
+
+
 class Pipeline:
     """Takes commands and sees each accepted dispatch through, whoever still waits for it."""
 
-    def __init__(self, rooms: Rooms, rules: Rules, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, rooms: Rooms, rules: Rules, nursery: trio.Nursery, conclude: Conclude | None = None
+    ) -> None:
         self.rules = rules
         self._rooms = rooms
         self._preparation = Preparation(rooms, rules)
         self._nursery = nursery
+        self._conclude = conclude
         self._running: dict[str, _Going] = {}
         self._open = 0
         self._unsettled = 0
@@ -158,7 +165,8 @@ class Pipeline:
             await dispatch.run()
             # Whoever was answered may come with the next one, though this end is not durable yet.
             self._open -= 1
-            await dispatch.close()
+            if self._conclude is None or await self._conclude(dispatch):
+                await dispatch.close()
         finally:
             del self._running[dispatch.id]
             self._settle()

@@ -30,6 +30,7 @@ def advice(settings: Settings) -> list[str]:
         *filter(None, map(_rate, settings.providers.values())),
         *_templates(settings),
         *_times(settings),
+        *_events(settings),
     ]
 
 
@@ -64,3 +65,18 @@ def _times(settings: Settings) -> Iterator[str]:
             f"Kubernetes kills after {written(_GRACE_PERIOD)} by default: "
             "raise terminationGracePeriodSeconds"
         )
+
+
+def _events(settings: Settings) -> Iterator[str]:
+    flow = settings.flow_manager
+    if flow is None:
+        return
+    if flow.service_url is None:
+        yield "flowManagerConfiguration.serviceUrl is not set: sagas get no events, only answers"
+        return
+    for key, label in (
+        ("successEventLabel", flow.success_event_label),
+        ("failEventLabel", flow.fail_event_label),
+    ):
+        if label is None:
+            yield f"flowManagerConfiguration.{key} is not set: a saga that waits for it stalls"

@@ -1,27 +1,10 @@
-"""What a configuration may say already although this version does nothing with it."""
+"""What a configuration says that nothing comes of."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from types import MappingProxyType
-from typing import Final
+from collections.abc import Collection
 
 from settings.keys import FileKeys
-
-_LATER_SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "flow_manager_configuration": "flowManagerConfiguration",
-    }
-)
-
-
-def without_effect(keys: FileKeys) -> tuple[str, ...]:
-    """One sentence for each key and variable that is set and has no effect yet."""
-    return tuple(
-        f"{key} is accepted but has no effect in this version"
-        for field, key in _LATER_SECTIONS.items()
-        if field in keys.model_fields_set
-    )
 
 
 def unused_providers(keys: FileKeys, in_use: Collection[str]) -> tuple[str, ...]:

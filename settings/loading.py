@@ -14,7 +14,7 @@ from settings import surroundings
 from settings.access import access
 from settings.channels import channels
 from settings.checking import check
-from settings.effect import unused_providers, without_effect
+from settings.effect import unused_providers
 from settings.environment import Environment
 from settings.errors import Problems
 from settings.flow_manager import flow_manager
@@ -105,7 +105,7 @@ def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings
         android_intent_action=keys.android_intent_action,
         default_locale=surroundings.locale(env),
         flow_manager=flow_manager(keys.flow_manager_configuration),
-        warnings=(*warnings, *without_effect(keys), *unused_providers(keys, in_use)),
+        warnings=(*warnings, *unused_providers(keys, in_use)),
     )
 
 

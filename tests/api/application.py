@@ -17,6 +17,7 @@ from api.providers import Tuning
 from api.told import Waiting
 from messages.pipeline import Pipeline
 from messages.records import Records
+from messages.saga.ports import Outbox
 from stores.ports import LiveSettings
 from supervisor import Supervisor
 
@@ -33,6 +34,7 @@ def application(prefix: str = "") -> QuartTrio:
         cast(Tuning, None),
         cast(LiveSettings, None),
         cast(Supervisor, None),
+        cast(Outbox, None),
     )
     return create_app(
         parts, Edge(1000, Waiting(1.0, prefix), Gate(KeyRing(), in_cluster=False), 60.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -134,9 +134,9 @@ def test_times_and_priority_do_not_excuse_what_is_missing() -> None:
 
 @pytest.mark.parametrize("field", ["channels", "recipients", "clusters", "emailAttachments"])
 def test_a_list_of_a_million_wrong_items_is_refused_at_its_first(field: str) -> None:
-    started = perf_counter()
+    started = process_time()
     assert refusal(**{field: [1] * 1_000_000}).startswith(f"{field}[0] must be ")
-    assert perf_counter() - started < 0.1
+    assert process_time() - started < 0.1
 
 
 def test_null_counts_as_absent_in_every_field() -> None:

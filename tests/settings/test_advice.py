@@ -48,3 +48,22 @@ def test_times_and_collections(keys: Document, environ: dict[str, str], expected
     (found,) = advice(settings(sms() | LIMITED | keys, SMS_ENVIRONMENT | environ))
 
     assert found.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({}, ["serviceUrl is not set"]),
+        ({"serviceUrl": "http://fm"}, ["successEventLabel is not", "failEventLabel is not"]),
+        ({"serviceUrl": "http://fm", "successEventLabel": "a"}, ["failEventLabel is not set"]),
+        ({"serviceUrl": "http://fm", "successEventLabel": "a", "failEventLabel": "b"}, []),
+    ],
+)
+def test_a_saga_that_would_stall_is_told_of(keys: Document, words: list[str]) -> None:
+    flow: Document = {"metadataSchema": {"channels": "c"}, **keys}
+    file = sms() | LIMITED | {"flowManagerConfiguration": flow}
+    found = advice(settings(file, SMS_ENVIRONMENT))
+
+    assert len(found) == len(words)
+    for hint, word in zip(found, words, strict=True):
+        assert hint.startswith(f"flowManagerConfiguration.{word}")

@@ -250,19 +250,6 @@ def test_unknown_keys_outside_our_sections_are_warnings(keys: Document, warning:
     assert found.startswith(warning)
 
 
-@pytest.mark.parametrize(
-    ("keys", "key"),
-    [
-        ({"flowManagerConfiguration": {"metadataSchema": {"channels": "c"}}}, "flowManagerConfi"),
-    ],
-)
-def test_what_has_no_effect_yet_is_warned_of(keys: Document, key: str) -> None:
-    (found,) = settings(sms() | keys).warnings
-
-    assert found.startswith(key)
-    assert found.endswith("is accepted but has no effect in this version")
-
-
 def test_a_document_at_hand_is_held_to_the_same_rules() -> None:
     deep: JsonValue = []
     for _ in range(60):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from time import perf_counter
+from time import process_time
 from typing import cast
 
 import pytest
@@ -175,9 +175,9 @@ def deep(levels: int) -> JsonValue:
 def test_hostile_shapes_are_refused_quickly(changes: Document) -> None:
     if "title" in changes:
         changes = {**changes, "template": None}
-    started = perf_counter()
+    started = process_time()
     refusal({**PAYLOAD, **changes})
-    assert perf_counter() - started < 0.1
+    assert process_time() - started < 0.1
 
 
 JSON: st.SearchStrategy[JsonValue] = st.recursive(

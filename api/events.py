@@ -1,0 +1,60 @@
+"""`/events`: what sagas were told or are to be told, and a second try for what was parked."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
+
+from api.access import needs
+from api.answers import json_answer, moment
+from api.choices import one_of
+from api.paging import asked_limit
+from messages.errors import Conflict
+from messages.model import Document
+from messages.saga.ports import EVENT_STATES, EventRecord, Outbox
+from messages.saga.sender import Sender
+
+
+def event_routes(outbox: Outbox, sender: Sender | None) -> Blueprint:
+    """The routes, for an app to mount; without a sender nothing can be posted again."""
+    routes = Blueprint("events", __name__)
+
+    @routes.get("/events", provide_automatic_options=False)
+    @needs("read")
+    async def events() -> Response:
+        state = one_of("state", request.args.get("state"), EVENT_STATES)
+        page = await outbox.events(state, request.args.get("cursor", ""), asked_limit())
+        return json_answer({"events": [_event(one) for one in page.events], "next": page.next})
+
+    @routes.post("/events/<event_id>/redrive", provide_automatic_options=False)
+    @needs("operate")
+    async def redrive(event_id: str) -> Response:
+        if sender is None:
+            raise Conflict(
+                "flowManagerConfiguration.serviceUrl says where events go; it is not set"
+            )
+        record = await sender.redrive(event_id)
+        if record is None:
+            raise NotFound
+        return json_answer(_event(record), 202)
+
+    return routes
+
+
+def _event(record: EventRecord) -> Document:
+    return {
+        "id": record.id,
+        "key": record.key,
+        "messageLabel": record.label,
+        "dispatchId": record.dispatch_id,
+        "state": record.state,
+        "attempts": record.attempts,
+        "error": record.error,
+        "createdAt": _time(record.created_at),
+        "dueAt": _time(record.due_at),
+        "endedAt": _time(record.ended_at),
+    }
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else moment(milliseconds / 1000)

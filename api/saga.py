@@ -1,0 +1,51 @@
+"""`/saga/send`: a Flow Manager's command in; an empty answer out, after its saga was told."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response, request
+
+from api.access import needs
+from api.body import json_body
+from api.errors import error_answer
+from api.send import REPLAYED
+from api.told import cut_short
+from messages.errors import CarillonError
+from messages.saga.story import Sagas, Work
+
+
+def saga_routes(sagas: Sagas | None) -> Blueprint:
+    """The route, for an app to mount; without sagas it answers 404."""
+    routes = Blueprint("saga", __name__)
+
+    @routes.route("/saga/send", methods=["POST", "PUT", "PATCH"], provide_automatic_options=False)
+    @needs("send", open_without_keys=True)
+    async def command() -> Response:
+        if sagas is None:
+            return error_answer(
+                404, f"Route {request.method}:{request.path} needs flowManagerConfiguration"
+            )
+        return _answer(await sagas.carry_out(await json_body(request)))
+
+    return routes
+
+
+def _answer(work: Work) -> Response:
+    if isinstance(work.error, CarillonError):
+        raise work.error
+    if work.error is not None:
+        return error_answer(500, "Something went wrong on our side; the log has the details")
+    if work.dispatch is not None and work.dispatch.crashed:
+        return cut_short(work.dispatch)
+    response = Response(b"", 200, _headers(work))
+    del response.headers["Content-Type"]
+    return response
+
+
+def _headers(work: Work) -> dict[str, str]:
+    headers = {} if work.dispatch_id is None else {"Dispatch-Id": work.dispatch_id}
+    if work.is_repeat:
+        headers[REPLAYED] = "true"
+    dispatch = work.dispatch
+    if dispatch is not None and (dispatch.suspended or not dispatch.ended.is_set()):
+        headers["Deliveries-Pending"] = str(dispatch.report().pending)
+    return headers

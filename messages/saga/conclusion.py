@@ -1,0 +1,64 @@
+"""The end of a saga's dispatch: its event is durable before the dispatch counts as ended.
+
+In this order a crash in between repeats the end and not the event, which has the dispatch's id.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from messages.backoff import jittered
+from messages.dispatch import Dispatch
+from messages.errors import JournalUnavailable
+from messages.saga.events import EventRules, SagaEvent, event_of, origin_of, refusal_of
+from messages.saga.sender import Sender
+
+
+class Conclusion:
+    """Tells sagas how their commands ended, this process's and those an earlier one left."""
+
+    def __init__(self, rules: EventRules, sender: Sender) -> None:
+        self.rules = rules
+        self.sender = sender
+        self._hurried = trio.Event()
+
+    def hurry(self) -> None:
+        """The service stops: wait no longer for an outbox that cannot be written."""
+        self._hurried.set()
+
+    def event(self, dispatch: Dispatch) -> SagaEvent | None:
+        """The event of a dispatch that has ended here, if a saga waits for one."""
+        origin = origin_of(dispatch.request.origin)
+        if origin is None or dispatch.suspended:
+            return None
+        if dispatch.crashed:
+            return refusal_of(self.rules, origin.key, RuntimeError(), dispatch.id)
+        return event_of(self.rules, origin, dispatch.report())
+
+    async def __call__(self, dispatch: Dispatch) -> bool:
+        """Make the event durable; False when it is not, and the end is for the next start."""
+        event = self.event(dispatch)
+        return event is None or await self._add(event)
+
+    async def refuse(self, key: str, error: Exception) -> trio.Event | None:
+        """Tell a saga that its command was refused; what is set once that was accepted."""
+        event = refusal_of(self.rules, key, error)
+        if event is None:
+            return None
+        told = self.sender.watch(event.id)
+        await self._add(event)
+        return told
+
+    async def _add(self, event: SagaEvent) -> bool:
+        attempt = 0
+        while True:
+            try:
+                await self.sender.add(event)
+            except JournalUnavailable:
+                attempt += 1
+                if self._hurried.is_set():
+                    return False
+                with trio.move_on_after(jittered(attempt, 0.1, 5.0)):
+                    await self._hurried.wait()
+            else:
+                return True

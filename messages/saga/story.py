@@ -1,0 +1,181 @@
+"""The story of a command: understood, sent, its saga told, and only then answered.
+
+A command goes on by itself, whoever still waits for it: a saga that is never told stalls for ever.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import trio
+
+from messages.dispatch import Dispatch
+from messages.errors import CarillonError
+from messages.events import DispatchCrashed, Observer
+from messages.journal import IdempotencyKey
+from messages.pipeline import Pipeline
+from messages.records import Records
+from messages.request import milliseconds
+from messages.saga.command import Metadata, MetadataSchema, SagaCommand, parse_command, saga_key
+from messages.saga.conclusion import Conclusion
+from messages.saga.events import Origin
+from messages.saga.functions import SagaFunctions
+
+_CALLER = "saga"
+_ROUTE = "/saga/send"
+
+
+@dataclass(frozen=True, slots=True)
+class SagaRules:
+    """What the configuration says of commands; durations are seconds.
+
+    Within `repeat_window` a command with the same key, label and payload is not sent again.
+    """
+
+    schema: MetadataSchema
+    functions: SagaFunctions
+    respond_within: float = 25.0
+    repeat_window: float | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """A command on its way: `decided` once it was accepted or refused.
+
+    `told` is set when the saga's event was accepted or parked, if there is to be one.
+    """
+
+    decided: trio.Event = field(default_factory=trio.Event)
+    error: Exception | None = None
+    dispatch_id: str | None = None
+    dispatch: Dispatch | None = None
+    told: trio.Event | None = None
+    is_repeat: bool = False
+
+
+class Sagas:
+    """Takes commands."""
+
+    def __init__(
+        self,
+        rules: SagaRules,
+        pipeline: Pipeline,
+        records: Records,
+        conclusion: Conclusion,
+        observe: Observer,
+        nursery: trio.Nursery,
+    ) -> None:
+        self._rules = rules
+        self._metadata = Metadata(rules.schema)
+        self._pipeline = pipeline
+        self._records = records
+        self._conclusion = conclusion
+        self._observe = observe
+        self._nursery = nursery
+        self._accepting: dict[str, trio.Event] = {}
+        self._patience = rules.respond_within
+        self._waiting: set[trio.CancelScope] = set()
+
+    def hurry(self) -> None:
+        """The service stops: let nobody wait any longer for events to be accepted."""
+        self._patience = 0.0
+        for scope in self._waiting:
+            scope.cancel()
+        self._conclusion.hurry()
+
+    async def carry_out(self, body: object) -> Work:
+        """See to a command, and wait until its saga was told or patience ends. Never raises."""
+        work = Work()
+        self._nursery.start_soon(self._see_to, body, work)
+        with trio.move_on_after(self._patience) as scope:
+            self._waiting.add(scope)
+            try:
+                await self._whole_way(work)
+            finally:
+                self._waiting.remove(scope)
+        if self._conclusion.rules.fail_label is None:
+            # Nobody else would tell that it was refused.
+            await work.decided.wait()
+        return work
+
+    async def _whole_way(self, work: Work) -> None:
+        await work.decided.wait()
+        if work.dispatch is not None:
+            await work.dispatch.ended.wait()
+            if self._conclusion.event(work.dispatch) is None:
+                return
+        if work.told is not None:
+            await work.told.wait()
+
+    async def _see_to(self, body: object, work: Work) -> None:
+        try:
+            await self._begin(parse_command(body), work)
+        except CarillonError as error:
+            await self._refuse(body, work, error)
+        except Exception as error:
+            self._observe(DispatchCrashed("", error))
+            await self._refuse(body, work, error)
+        work.decided.set()
+
+    async def _refuse(self, body: object, work: Work, error: Exception) -> None:
+        work.error = error
+        if (key := saga_key(body)) is not None:
+            work.told = await self._conclusion.refuse(key, error)
+
+    async def _begin(self, command: SagaCommand, work: Work) -> None:
+        window = self._rules.repeat_window
+        if window is None:
+            await self._accept(command, None, work)
+            return
+        name = _fingerprint(command)
+        key = IdempotencyKey(_CALLER, _ROUTE, name, name)
+        since = milliseconds() - round(window * 1000)
+        async with self._alone(name):
+            earlier = await self._records.remembered(_CALLER, _ROUTE, name, since)
+            if earlier is None:
+                await self._accept(command, key, work)
+            else:
+                await self._repeat(earlier.dispatch_id, work)
+
+    async def _accept(self, command: SagaCommand, key: IdempotencyKey | None, work: Work) -> None:
+        functions = self._rules.functions
+        template_id = await functions.template_id(command.whole)
+        data = await functions.data(command.whole)
+        send = self._metadata.send_command(command, template_id, data)
+        origin = Origin(command.key, command.label).document()
+        work.dispatch = await self._pipeline.accept(send, key, origin)
+        # Nothing was waited for since: the event cannot have been accepted before it is watched.
+        work.dispatch_id = work.dispatch.id
+        work.told = self._conclusion.sender.watch(work.dispatch.id)
+
+    async def _repeat(self, dispatch_id: str, work: Work) -> None:
+        """Answer and tell as the first time: what still goes on will do that by itself."""
+        work.is_repeat, work.dispatch_id = True, dispatch_id
+        told = self._conclusion.sender.watch(dispatch_id)
+        work.dispatch = self._pipeline.running(dispatch_id)
+        if work.dispatch is None or work.dispatch.ended.is_set():
+            is_known = await self._conclusion.sender.repeat(dispatch_id)
+            if not is_known and work.dispatch is None:
+                return  # no event was ever to be sent, or the dispatch is just being taken up
+        work.told = told
+
+    @asynccontextmanager
+    async def _alone(self, name: str) -> AsyncGenerator[None]:
+        """Let commands that are alike be looked up and accepted one after the other."""
+        while (other := self._accepting.get(name)) is not None:
+            await other.wait()
+        mine = self._accepting[name] = trio.Event()
+        try:
+            yield
+        finally:
+            del self._accepting[name]
+            mine.set()
+
+
+def _fingerprint(command: SagaCommand) -> str:
+    parts = [command.key, command.label, command.payload]
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
