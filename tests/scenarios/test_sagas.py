@@ -14,9 +14,10 @@ from messages.model import Document, JsonValue
 from tests.neighbours.flow_manager import FlowManager
 from tests.neighbours.http import Answer, Request
 from tests.neighbours.sms_service import SmsService
-from tests.running import running
+from tests.running import running, sandbox_configuration
 from tests.scenarios.neighbourhood import ADA_ID, ANGELO, ANGELO_ID
 from tests.scenarios.saga_desk import TEXT, carried_out, refused, saga_desk, told
+from tests.scenarios.test_access import READ, READ_KEY, SEND, SEND_KEY, bearer, with_keys
 
 SMS: Document = {"channels": "sms", "recipients": ADA_ID, **TEXT}
 
@@ -316,3 +317,44 @@ async def test_a_command_goes_on_when_its_caller_hangs_up(tmp_path: Path) -> Non
             await at.command("S-1", SMS)
         await at.until_told()
     assert told(at) == [("S-1", "done", {})]
+
+
+async def test_logs_name_events_and_neither_sagas_nor_users(tmp_path: Path) -> None:
+    async with saga_desk(tmp_path, flow={"eventPayload": "summary"}) as at:
+        carried_out(await at.command("SAGA-4711", {**SMS, "recipients": [ADA_ID, "nobody"]}))
+        refused(await at.command("SAGA-4711", {}), 400)
+        text = at.around.service.log.getvalue()
+        lines = [one for one in at.around.service.log_lines if one["msg"] == "saga event"]
+        metrics = (await at.around.service.client.get("/-/metrics")).text
+    assert [(line["result"], line["attempts"]) for line in lines] == [("accepted", 1)] * 2
+    assert 'carillon_saga_events_total{result="accepted"} 2.0' in metrics
+    for hidden in ("SAGA-4711", ADA_ID, "nobody", "Content"):
+        assert hidden not in text
+
+
+async def test_commands_need_a_key_that_may_send_and_events_one_that_may_read(
+    tmp_path: Path,
+) -> None:
+    flow: Document = {"metadataSchema": {"channels": "channels"}}
+    configuration = sandbox_configuration(flowManagerConfiguration=flow)
+    async with running(tmp_path, configuration, environ=with_keys(SEND_KEY, READ_KEY)) as service:
+        client = service.client
+        for method, path, token, status in (
+            ("POST", "/saga/send", None, 401),
+            ("POST", "/saga/send", READ, 403),
+            ("PATCH", "/saga/send", SEND, 400),
+            ("GET", "/events", SEND, 403),
+            ("GET", "/events", READ, 200),
+            ("POST", "/events/x/redrive", READ, 403),
+        ):
+            headers = {} if token is None else bearer(token)
+            answer = await client.request(method, path, json={}, headers=headers)
+            assert answer.status_code == status, (method, path)
+
+
+async def test_without_keys_events_are_for_this_machine(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        forwarded = {"X-Forwarded-For": "192.0.2.7"}
+        for method, path in (("GET", "/events"), ("POST", "/events/x/redrive")):
+            answer = await service.client.request(method, path, headers=forwarded)
+            assert answer.status_code == 403
