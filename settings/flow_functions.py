@@ -9,6 +9,7 @@ from types import ModuleType
 
 from messages.saga.functions import Function, SagaFunctions
 from settings.errors import ConfigurationError
+from settings.flow_javascript import NoEngine, Unusable, javascript
 from settings.model import FlowManagerSettings
 
 
@@ -41,11 +42,8 @@ def _loaded(key: str, path: Path | None, name: str, problems: list[str]) -> Func
 
 
 def _load(path: Path, name: str) -> Function:
-    if path.suffix in (".js", ".cjs", ".mjs"):
-        raise _Wrong(
-            f"{path} is JavaScript, which this version does not run; write it in Python, as a file "
-            f"that ends in .py and has a function {name}(event)"
-        )
+    if path.suffix in (".js", ".cjs"):
+        return _load_javascript(path, name)
     try:
         code = compile(path.read_bytes(), str(path), "exec")
     except OSError as error:
@@ -64,6 +62,20 @@ def _load(path: Path, name: str) -> Function:
         )
         raise _Wrong(f"{path}, line {line}: {type(error).__name__}: {error}") from None
     return _function(path, module, name)
+
+
+def _load_javascript(path: Path, name: str) -> Function:
+    try:
+        return javascript(path)
+    except NoEngine:
+        raise _Wrong(
+            f"{path} is JavaScript, and no engine is installed; install it with "
+            f'"pip install carillon[javascript]", or write a Python file with {name}(event)'
+        ) from None
+    except OSError as error:
+        raise _Wrong(f"{path} cannot be read: {error.strerror}") from None
+    except Unusable as error:
+        raise _Wrong(f"{path}{error}") from None
 
 
 def _function(path: Path, module: ModuleType, name: str) -> Function:

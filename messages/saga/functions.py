@@ -34,8 +34,12 @@ AT_ONCE: Final = 8
 """So many calls run side by side; those that hang and cannot be interrupted count."""
 
 
-class _TooLong(BaseException):
+class TooLong(BaseException):
     """Ends a function whose time is over, past its own `except Exception`."""
+
+
+class Failed(Exception):
+    """A function failed that is not of Python; the text is the kind of its error and where."""
 
 
 class SagaFunctions:
@@ -102,10 +106,11 @@ class _Call:
         """What the function returns, as plain JSON: nothing is shared with it afterwards."""
         try:
             returned = self._bounded()
-        except _TooLong:
+        except TooLong:
             raise self.too_slow() from None
         except BaseException as error:
-            raise BadCommand(f"{self.name} failed on this command: {_place(error)}") from None
+            where = str(error) if isinstance(error, Failed) else _place(error)
+            raise BadCommand(f"{self.name} failed on this command: {where}") from None
         try:
             value: JsonValue = from_json(to_json(returned), allow_inf_nan=False)
         except (ValueError, TypeError, RecursionError, PydanticSerializationError):
@@ -127,7 +132,7 @@ class _Call:
     def _watch(self, _frame: FrameType, _what: str, _argument: object) -> TraceFunction:
         """Called before each line of the function, wherever it loops."""
         if time.monotonic() > self.until:
-            raise _TooLong
+            raise TooLong
         return self._watch
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from messages.model import Document
 from tests.scenarios.saga_desk import carried_out, refused, saga_desk, told
@@ -62,6 +65,25 @@ def get_data(event):
     return {**payload, "amount": f"{payload['amount']:.2f}"}
 """
 
+GET_TEMPLATE_ID = "module.exports = e => e.value.messageLabel\n"
+GET_DATA = """module.exports = e => ({
+  ...e.value.messagePayload, amount: e.value.messagePayload.amount.toFixed(2)
+})
+"""
+
+
+def in_python(folder: Path) -> Document:
+    file = folder / "functions.py"
+    file.write_text(FUNCTIONS)
+    return {"getTemplateIdFilePath": str(file), "getDataFilePath": str(file)}
+
+
+def in_javascript(folder: Path) -> Document:
+    template_id, data = folder / "getTemplateId.js", folder / "getData.js"
+    template_id.write_text(GET_TEMPLATE_ID)
+    data.write_text(GET_DATA)
+    return {"getTemplateIdFilePath": str(template_id), "getDataFilePath": str(data)}
+
 
 async def test_example_a(tmp_path: Path) -> None:
     async with saga_desk(
@@ -94,17 +116,15 @@ async def test_example_a(tmp_path: Path) -> None:
     assert event.arrived > max(call.arrived for call in at.around.calls("sms"))
 
 
-async def test_example_b(tmp_path: Path) -> None:
-    functions = tmp_path / "functions.py"
-    functions.write_text(FUNCTIONS)
+@pytest.mark.parametrize("functions", [in_python, in_javascript])
+async def test_example_b(functions: Callable[[Path], Document], tmp_path: Path) -> None:
     async with saga_desk(
         tmp_path,
         paths=VISIT_PATHS,
         flow={
             "successEventLabel": "notificationSent",
             "failEventLabel": "notificationFailed",
-            "getTemplateIdFilePath": str(functions),
-            "getDataFilePath": str(functions),
+            **functions(tmp_path),
         },
     ) as at:
         answer = await at.post(VISIT)
@@ -116,9 +136,10 @@ async def test_example_b(tmp_path: Path) -> None:
     assert at.around.silent
 
 
-async def test_example_b_with_its_template(tmp_path: Path) -> None:
-    functions = tmp_path / "functions.py"
-    functions.write_text(FUNCTIONS)
+@pytest.mark.parametrize("functions", [in_python, in_javascript])
+async def test_example_b_with_its_template(
+    functions: Callable[[Path], Document], tmp_path: Path
+) -> None:
     people: list[Document] = [
         {"_id": name, "deviceToken": f"token-{name}", "clusters": cluster}
         for name, cluster in (("d1", ""), ("p1", ""), ("p2", ""), ("x", "w2"))
@@ -134,7 +155,7 @@ async def test_example_b_with_its_template(tmp_path: Path) -> None:
         users=people,
         templates=[template],
         string_ids=True,
-        flow={"getTemplateIdFilePath": str(functions), "getDataFilePath": str(functions)},
+        flow=functions(tmp_path),
     ) as at:
         carried_out(await at.post(VISIT))
         outcomes = at.around.outcomes()

@@ -17,8 +17,8 @@ def flow(template_id: Path | None = None, data: Path | None = None) -> FlowManag
     return FlowManagerSettings(schema, template_id_file=template_id, data_file=data)
 
 
-def written(folder: Path, text: str, name: str = "function.py") -> Path:
-    file = folder / name
+def written(folder: Path, text: str) -> Path:
+    file = folder / "function.py"
     file.write_text(text)
     return file
 
@@ -73,12 +73,6 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     file = tmp_path / "function.py"
     file.write_bytes(b"\x00\xff")
     assert problem(file)
-
-
-def test_javascript_is_told_what_to_do(tmp_path: Path) -> None:
-    said = problem(written(tmp_path, "module.exports = e => e", "getData.js"))
-    assert "JavaScript" in said
-    assert "get_data(event)" in said
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
