@@ -12,15 +12,16 @@ W = TypeVar("W", bound=str)
 
 def one_of(name: str, given: object, allowed: Sequence[W]) -> W | None:
     """The word, if one is given. Raises BadCommand."""
-    if given is None:
-        return None
-    for word in allowed:
-        if given == word:
-            return word
-    raise BadCommand(f"{name} must be one of {', '.join(allowed)}")
+    return None if given is None else _the_word(name, given, allowed)
 
 
 def some_of(name: str, given: Sequence[object], allowed: Sequence[W]) -> Sequence[W]:
     """Each of the words. Raises BadCommand."""
-    words = (one_of(name, word, allowed) for word in given)
-    return [word for word in words if word is not None]
+    return [_the_word(name, one, allowed) for one in given]
+
+
+def _the_word(name: str, given: object, allowed: Sequence[W]) -> W:
+    for word in allowed:
+        if given == word:
+            return word
+    raise BadCommand(f"{name} must be one of {', '.join(allowed)}")

@@ -44,8 +44,12 @@ def dispatch_change_routes(pipeline: Pipeline, records: Records, prefix: str) ->
     @needs("operate")
     async def redrive(dispatch_id: str) -> Response:
         wanted = _wanted(await json_body(request))
-        await known(dispatch_id)
-        number = await pipeline.redrive(dispatch_id, wanted)
+        record = await known(dispatch_id)
+        if record.ended_at is None:
+            raise Conflict("The dispatch is still running")
+        # What does not have to be sent again needs no texts.
+        matching = await records.deliveries(dispatch_id, wanted, "", 1)
+        number = await pipeline.redrive(dispatch_id, wanted) if matching.deliveries else 0
         address = f"{prefix}/dispatches/{dispatch_id}"
         return json_answer(
             {"id": dispatch_id, "redriven": number}, 202 if number else 200, {"Location": address}
@@ -77,5 +81,7 @@ def _wanted(body: object) -> RecordFilter:
 def _listed(body: dict[str, object], name: str) -> list[object]:
     value = body.get(name)
     if isinstance(value, list):
+        if not value:  # somebody's list came out empty: that must not mean everything
+            raise BadCommand(f"{name} must not be empty")
         return cast("list[object]", value)
     return [] if value is None else [value]

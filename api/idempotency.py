@@ -61,21 +61,23 @@ class Repeats:
 
 
 def idempotency_key(
-    shown: Sequence[str], caller: str, method: str, path: str, body: object
+    shown: Sequence[str], caller: str, method: str, route: str, body: object
 ) -> IdempotencyKey | None:
     """The key of a request, from the headers of that name; None without one.
+
+    `route` is the path as it is documented: a slash more is no other request.
 
     Raises:
         BadCommand: it is no key.
     """
     if not shown:
         return None
-    match = _KEY.fullmatch(shown[0].strip())
+    match = _KEY.fullmatch(shown[0].strip(" \t"))
     if match is None or len(shown) > 1:
         raise BadCommand(
             "Idempotency-Key must be one string of 1 to 255 printable ASCII characters, "
             'such as "8e03978e-40d5-43dd-bc93-6894a57f9324"'
         )
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    fingerprint = sha256(f"{method} {path}\0{text}".encode()).hexdigest()
-    return IdempotencyKey(caller, path, match[1] or match[2], fingerprint)
+    fingerprint = sha256(f"{method} {route}\0{text}".encode()).hexdigest()
+    return IdempotencyKey(caller, route, match[1] or match[2], fingerprint)

@@ -19,11 +19,10 @@ class Preferences:
         """How long the caller wants to wait, in seconds."""
         return 0.0 if self.respond_async and math.isinf(self.wait) else self.wait
 
-    @property
-    def applied(self) -> str:
-        """What `Preference-Applied` says once the wait is over."""
+    def applied(self, longest: float) -> str:
+        """What `Preference-Applied` says where nobody waits longer than so many seconds."""
         parts = ["respond-async"] if self.respond_async else []
-        parts += [] if math.isinf(self.wait) else [f"wait={self.wait:.0f}"]
+        parts += [f"wait={self.wait:.0f}"] if self.wait < longest else []
         return ", ".join(parts)
 
 

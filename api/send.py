@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from quart import Blueprint, Response, request
 
 from api.access import caller, needs
@@ -15,7 +17,8 @@ from messages.journal import IdempotencyKey
 from messages.pipeline import Pipeline
 from messages.records import Records
 
-REPLAYED = "Idempotency-Replayed"
+ROUTE: Final = "/send"
+REPLAYED: Final = "Idempotency-Replayed"
 
 
 def send_routes(
@@ -25,14 +28,14 @@ def send_routes(
     routes = Blueprint("send", __name__)
     archive = Archive(pipeline, records)
 
-    @routes.post("/send", provide_automatic_options=False)
+    @routes.post(ROUTE, provide_automatic_options=False)
     @needs("send", open_without_keys=True)
     async def send() -> Response:
         body = await json_body(request)
         preferred = preferences(request.headers.getlist("Prefer"))
         patience = min(waiting.respond_within, preferred.patience)
         shown = request.headers.getlist("Idempotency-Key")
-        key = idempotency_key(shown, caller(), request.method, request.path, body)
+        key = idempotency_key(shown, caller(), request.method, ROUTE, body)
         accepted = await _accept(pipeline, repeats, body, key)
         if isinstance(accepted, str):
             told = await archive.told(accepted, patience)

@@ -74,6 +74,8 @@ class Archive:
         with trio.move_on_after(seconds):
             is_over = await self._end_of(dispatch_id)
         record = await self._records.dispatch(dispatch_id)
+        # Who does not wait at all has not looked yet.
+        is_over = is_over or record is None or record.ended_at is not None
         counts = {} if record is None else record.counts
         wanted = RecordFilter(outcomes=sorted(FAILURES))
         most = self._pipeline.rules.most_failures
@@ -87,7 +89,7 @@ class Archive:
             dispatch = self._pipeline.running(dispatch_id)
             if dispatch is not None:
                 await dispatch.ended.wait()
-                return not dispatch.suspended
+                return not (dispatch.suspended or dispatch.crashed)
             record = await self._records.dispatch(dispatch_id)
             if record is None or record.ended_at is not None:
                 return True
@@ -100,11 +102,12 @@ def answer(
     """The answer to `POST /send`; 202 when the caller preferred to wait no longer."""
     address = f"{waiting.prefix}/dispatches/{told.dispatch_id}"
     headers = {"Dispatch-Id": told.dispatch_id, **_rest_of_failures(told, address), **(extra or {})}
-    is_early = not told.is_over and preferred.patience < waiting.respond_within
+    is_hurried = preferred.patience < waiting.respond_within
+    is_early = not told.is_over and (preferred.respond_async or is_hurried)
     if not told.is_over:
         headers |= {"Deliveries-Pending": str(told.pending), "Location": address}
     if is_early:
-        headers["Preference-Applied"] = preferred.applied
+        headers["Preference-Applied"] = preferred.applied(waiting.respond_within)
     failures = [
         {"userId": failure.user_id, "channel": failure.channel, "error": failure.error}
         for failure in told.failures

@@ -35,13 +35,20 @@ _dispatch = click.argument("dispatch_id", metavar="ID")
 def _filters(outcomes: Sequence[str]) -> Callable[[C], C]:
     def add(command: C) -> C:
         for option in (
-            click.option("--provider", help="Only those that ended at this provider."),
+            click.option("--provider", metavar="NAME", help="Only those that ended there."),
             click.option("--channel", type=click.Choice(CHANNELS), help="Only those over it."),
             click.option(
-                "--reason", multiple=True, type=click.Choice(REASONS), help="Only for this reason."
+                "--reason",
+                multiple=True,
+                type=click.Choice(REASONS),
+                metavar="REASON",
+                help=f"Only those that ended for it: {', '.join(REASONS)}; repeatable.",
             ),
             click.option(
-                "--outcome", multiple=True, type=click.Choice(outcomes), help="Only with this one."
+                "--outcome",
+                multiple=True,
+                type=click.Choice(outcomes),
+                help="Only those that ended so; repeatable.",
             ),
         ):
             command = option(command)
@@ -74,15 +81,18 @@ def list_dispatches(
 @dispatches.command(
     epilog=examples(
         "carillon dispatches show 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11",
+        "carillon dispatches show 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11 --user 42",
         "carillon dispatches show 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11 --outcome failed --json",
     )
 )
 @_dispatch
+@click.option("--user", metavar="ID", help="Only those to this user.")
 @_filters(OUTCOMES)
 @limit_option
 @_operates
 def show(
     dispatch_id: str,
+    user: str | None,
     outcome: tuple[str, ...],
     reason: tuple[str, ...],
     channel: str | None,
@@ -95,22 +105,30 @@ def show(
 ) -> None:
     """Show dispatch ID and what became of its deliveries.
 
-    Without a filter it shows those that ended without being sent.
+    Without a filter it shows those that failed, in whatever way.
     """
     from cli.dispatches_client import Wanted, dispatches_of
     from cli.dispatches_report import print_dispatch
 
-    wanted = Wanted(outcome, reason, channel, provider)
+    wanted = Wanted(outcome, reason, channel, provider, user)
     with dispatches_of(client(url, api_key)) as known:
         print_dispatch(known, dispatch_id, wanted, limit, as_json=as_json)
 
 
 @dispatches.command(
-    epilog=examples("carillon dispatches watch 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11")
+    epilog=examples(
+        "carillon dispatches watch 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11",
+        "carillon dispatches watch 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11 --json | jq -c .counts",
+    )
 )
 @_dispatch
 @click.option(
-    "--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds."
+    "--interval",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often to look.",
 )
 @_operates
 def watch(
@@ -118,7 +136,8 @@ def watch(
 ) -> None:
     """Follow dispatch ID until it has ended.
 
-    Where the output is no terminal it prints a line whenever something has changed.
+    It is a bar; in a pipe a line whenever something has changed, with --json one JSON object. A
+    service that goes away is asked again until it is back.
     """
     from cli.dispatches_watch import follow
 
@@ -146,7 +165,8 @@ def cancel(dispatch_id: str, url: str | None, api_key: str | None, *, as_json: b
     epilog=examples(
         "carillon dispatches redrive 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11",
         "carillon dispatches redrive 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11 --reason exhausted",
-        "carillon dispatches redrive 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11 --outcome in-doubt",
+        "carillon dispatches redrive 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11 --outcome in-doubt \\\n"
+        "      --channel sms --provider sms-service",
     )
 )
 @_dispatch
@@ -165,7 +185,8 @@ def redrive(
 ) -> None:
     """Send again what failed of dispatch ID, which must have ended.
 
-    Those in doubt only when they are named: they may arrive twice.
+    Of several options all must hold. Those in doubt are sent only when they are named: they may
+    arrive twice.
     """
     from cli.dispatches_client import Wanted, dispatches_of
     from cli.dispatches_report import print_redriven

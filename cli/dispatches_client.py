@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from cli.failure import BadInput
 from cli.providers_client import Told
 from cli.service_client import Connection
 from messages.model import Document, JsonValue
 from settings import ClientSettings
 
 _PAGE: Final = 500
+_PAGE_OF_DISPATCHES: Final = 50  # the service counts the deliveries of each
 
 
 class DispatchTold(Told):
@@ -73,15 +75,16 @@ class Wanted:
     reasons: Sequence[str] = ()
     channel: str | None = None
     provider: str | None = None
+    user_id: str | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.outcomes or self.reasons or self.channel or self.provider)
+        return bool(self.query)
 
     @property
     def query(self) -> Mapping[str, str | list[str]]:
         """As parameters of a URL."""
         found = {"outcome": [*self.outcomes], "reason": [*self.reasons]}
-        single = {"channel": self.channel, "provider": self.provider}
+        single = {"channel": self.channel, "provider": self.provider, "userId": self.user_id}
         given = {name: value for name, value in single.items() if value is not None}
         return {name: values for name, values in found.items() if values} | given
 
@@ -102,7 +105,7 @@ class Dispatches:
 
     def all(self, state: str | None = None) -> Iterator[DispatchTold]:
         """All of them, the newest first, page by page as they are asked for."""
-        query = {"limit": str(_PAGE), **({} if state is None else {"state": state})}
+        query = {"limit": str(_PAGE_OF_DISPATCHES), **({} if state is None else {"state": state})}
         cursor: str | None = ""
         while cursor is not None:
             page = self._connection.ask("/dispatches", DispatchesTold, {**query, "cursor": cursor})
@@ -144,4 +147,6 @@ def dispatches_of(service: ClientSettings) -> Iterator[Dispatches]:
 
 
 def _path(dispatch_id: str) -> str:
+    if not dispatch_id:  # perhaps a variable that is not set; the path would be that of the list
+        raise BadInput("The id of a dispatch must not be empty")
     return f"/dispatches/{quote(dispatch_id, safe='')}"

@@ -17,7 +17,7 @@ from cli.dispatches_client import (
 )
 from cli.options import ROWS
 from cli.providers_client import Told
-from cli.table import print_table
+from cli.table import print_table, printable
 from messages.model import FAILURES
 
 T = TypeVar("T", bound=Told)
@@ -73,10 +73,15 @@ def print_state(dispatch: DispatchTold, *, as_json: bool) -> None:
     """The dispatch in one sentence."""
     if as_json:
         click.echo(json.dumps(dispatch.document, ensure_ascii=False))
-        return
+    else:
+        click.echo(sentence(dispatch))
+
+
+def sentence(dispatch: DispatchTold) -> str:
+    """What there is to say of it."""
     ended = "" if dispatch.ended_at is None else f", ended {dispatch.ended_at}"
     about = f"{dispatch.state}, accepted {dispatch.created_at}{ended}"
-    click.echo(f"Dispatch {dispatch.id}: {about}; {counted(dispatch)}.")
+    return f"Dispatch {printable(dispatch.id)}: {about}; {counted(dispatch)}."
 
 
 def print_redriven(told: RedrivenTold, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`carillon dispatches watch`: a line that follows a dispatch, or one line for each change."""
+"""`carillon dispatches watch`: a bar that follows a dispatch, or a line for each change."""
 
 from __future__ import annotations
 
@@ -6,22 +6,32 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Final
 
 import click
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from cli.dispatches_client import Dispatches, DispatchTold, dispatches_of
-from cli.dispatches_report import counted
+from cli.dispatches_report import counted, sentence
 from cli.failure import BadInput, Failure
+from cli.table import one_line
 from settings import ClientSettings
+
+_BAR: Final = 40
+_LONGEST: Final = 300
+
+Look = DispatchTold | Failure
+"""What the service told, or why it did not."""
 
 
 def follow(service: ClientSettings, dispatch_id: str, interval: float, *, as_json: bool) -> None:
-    """Follow a dispatch to its end.
+    """Follow a dispatch to its end, looking again every so many seconds.
 
     Raises:
         BadInput: the service refuses, or knows no such dispatch.
@@ -31,40 +41,72 @@ def follow(service: ClientSettings, dispatch_id: str, interval: float, *, as_jso
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), dispatches_of(service) as known:
         seen = looks(known, dispatch_id, interval)
-        if as_json:
-            for one in seen:
-                click.echo(json.dumps(one.document, ensure_ascii=False))
-        elif sys.stdout.isatty():
-            _show(seen)
+        if as_json or not sys.stdout.isatty():
+            _print_changes(seen, json_line if as_json else line)
         else:
-            for one in seen:
-                click.echo(line(one))
+            _show(seen)
 
 
-def looks(known: Dispatches, dispatch_id: str, interval: float) -> Iterator[DispatchTold]:
-    """The dispatch now, and whenever it has changed, to its end."""
-    last = known.one(dispatch_id)
+def looks(known: Dispatches, dispatch_id: str, interval: float) -> Iterator[Look]:
+    """Look again and again until the dispatch has ended.
+
+    A service that goes away is asked until it is back: what was accepted goes on then.
+    """
+    last: Look = known.one(dispatch_id)
     yield last
-    while not last.is_over:
+    while isinstance(last, Failure) or not last.is_over:
         time.sleep(interval)
         try:
-            now = known.one(dispatch_id)
+            last = known.one(dispatch_id)
         except BadInput:
             raise
-        except Failure:
-            continue  # a restart, perhaps: it goes on after that
-        if now != last:
-            yield now
-        last = now
+        except Failure as failure:
+            last = failure
+        yield last
 
 
-def line(dispatch: DispatchTold) -> str:
+def line(look: Look) -> str:
     """How far it is, in one line."""
-    state = "ended" if dispatch.is_over and dispatch.state == "done" else dispatch.state
-    return f"{state}: {counted(dispatch)}"
+    if isinstance(look, Failure):
+        return one_line(str(look), _LONGEST)
+    state = "ended" if look.is_over and look.state == "done" else look.state
+    return f"{state}: {counted(look)}"
 
 
-def _show(seen: Iterator[DispatchTold]) -> None:
-    with Live(console=Console(), auto_refresh=False) as screen:
-        for one in seen:
-            screen.update(Text(line(one)), refresh=True)
+def json_line(look: Look) -> str:
+    """The dispatch, or what went wrong, as JSON."""
+    told = {"error": str(look)} if isinstance(look, Failure) else look.document
+    return json.dumps(told, ensure_ascii=False)
+
+
+def picture(dispatch: DispatchTold, look: Look) -> RenderableType:
+    """The dispatch as it was seen last, and what is to be said besides."""
+    known = sum(dispatch.counts.values())
+    ended = known - dispatch.counts.get("pending", 0)
+    # A bar of nothing would never be full.
+    bar = ProgressBar(total=known or 1, completed=ended if known else dispatch.is_over, width=_BAR)
+    row = Table.grid(padding=(0, 1))
+    row.add_row(bar, f"{ended:,} of {known:,} ended")
+    lines: list[RenderableType] = [Text(sentence(dispatch)), row]
+    if isinstance(look, Failure):
+        lines.append(Text(line(look), "red"))
+    elif not dispatch.is_over:
+        lines.append(Text("Ctrl-C ends this, and not the dispatch", "dim"))
+    return Group(*lines)
+
+
+def _print_changes(seen: Iterator[Look], worded: Callable[[Look], str]) -> None:
+    before = ""
+    for look in seen:
+        if (text := worded(look)) != before:
+            click.echo(text)
+        before = text
+
+
+def _show(seen: Iterator[Look]) -> None:
+    dispatch: DispatchTold | None = None
+    with Live(console=Console(highlight=False), auto_refresh=False) as screen:
+        for look in seen:
+            dispatch = look if isinstance(look, DispatchTold) else dispatch
+            if dispatch is not None:
+                screen.update(picture(dispatch, look), refresh=True)

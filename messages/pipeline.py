@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from messages.errors import BadCommand, Conflict, Stopping, TooManyDispatches, T
 from messages.events import DispatchAccepted, DispatchCrashed, DispatchResumed
 from messages.journal import IdempotencyKey, NewDispatch
 from messages.model import Channel, Document
+from messages.patience import insist
 from messages.preparation import Preparation, Rooms, Rules
 from messages.records import RecordFilter, Unfinished
 from messages.request import empty_request, milliseconds, parse_request
@@ -69,10 +71,7 @@ class Pipeline:
             BadCommand: it cannot be carried out; nothing was sent.
             TryLater: the service, or a neighbour it needs, is not up to it now; likewise.
         """
-        if self._closed:
-            raise Stopping("The service is stopping")
-        if self._open >= self.rules.open_dispatches:
-            raise TooManyDispatches("Too many dispatches are open")
+        self._check_room()
         self._open += 1
         self._unsettled += 1
         going = _Going()
@@ -89,7 +88,7 @@ class Pipeline:
     async def resume(self) -> None:
         """Take up every dispatch that an earlier process left. Raises JournalUnavailable."""
         for unfinished in await self._rooms.recovery.unfinished():
-            self._take_up(unfinished)
+            self._nursery.start_soon(self._go_on, unfinished, self._enter(unfinished.id))
 
     def running(self, dispatch_id: str) -> Dispatch | None:
         """The dispatch with this id while it goes on here."""
@@ -112,18 +111,24 @@ class Pipeline:
 
         Raises:
             Conflict: it still runs, or its request was erased when it ended.
-            TryLater: the journal cannot be written, or the service is stopping.
+            TryLater: the journal cannot be written, or the service is not up to it now.
         """
-        if self._closed:
-            raise Stopping("The service is stopping")
+        self._check_room()
         if dispatch_id in self._running:
             raise Conflict("The dispatch is still running")
-        if await self._rooms.recovery.request(dispatch_id) is None:
-            raise Conflict(_ERASED)
-        number = await self._rooms.journal.redrive(dispatch_id, wanted)
-        unfinished = await self._rooms.recovery.find_unfinished(dispatch_id) if number else None
+        going = self._enter(dispatch_id)  # at once: nobody else may take it up meanwhile
+        number, unfinished = 0, None
+        try:
+            # A caller who hangs up here must not leave deliveries that nobody takes up.
+            with trio.CancelScope(shield=True):
+                number = await self._make_pending(dispatch_id, wanted)
+                find = partial(self._rooms.recovery.find_unfinished, dispatch_id)
+                unfinished = await insist(find, going.stop) if number else None
+        finally:
+            if unfinished is None:
+                self._leave(dispatch_id)
         if unfinished is not None:
-            self._take_up(unfinished)
+            self._nursery.start_soon(self._go_on, unfinished, going)
         return number
 
     def close(self) -> None:
@@ -148,6 +153,29 @@ class Pipeline:
             going.scope.cancel()
             if going.dispatch is not None:
                 going.dispatch.suspend()
+
+    def _check_room(self) -> None:
+        if self._closed:
+            raise Stopping("The service is stopping")
+        if self._open >= self.rules.open_dispatches:
+            raise TooManyDispatches("Too many dispatches are open")
+
+    async def _make_pending(self, dispatch_id: str, wanted: RecordFilter) -> int:
+        if await self._rooms.recovery.request(dispatch_id) is None:
+            raise Conflict(_ERASED)
+        return await self._rooms.journal.redrive(dispatch_id, wanted)
+
+    def _enter(self, dispatch_id: str) -> _Going:
+        self._open += 1
+        self._unsettled += 1
+        going = _Going()
+        self._register(dispatch_id, going)
+        return going
+
+    def _leave(self, dispatch_id: str) -> None:
+        del self._running[dispatch_id]
+        self._open -= 1
+        self._settle()
 
     def _register(self, dispatch_id: str, going: _Going) -> None:
         self._running[dispatch_id] = going
@@ -191,13 +219,6 @@ class Pipeline:
         self._rooms.observe(DispatchAccepted(identity, command.channels))
         return dispatch
 
-    def _take_up(self, unfinished: Unfinished) -> None:
-        self._open += 1
-        self._unsettled += 1
-        going = _Going()
-        self._register(unfinished.id, going)
-        self._nursery.start_soon(self._go_on, unfinished, going)
-
     async def _go_on(self, unfinished: Unfinished, going: _Going) -> None:
         dispatch = None
         with going.scope:
@@ -209,9 +230,7 @@ class Pipeline:
             self._rooms.observe(DispatchResumed(dispatch.id, unfinished.channels))
             await self._see_through(dispatch, going)
         else:
-            del self._running[unfinished.id]
-            self._open -= 1
-            self._settle()
+            self._leave(unfinished.id)
 
     async def _resumed(self, unfinished: Unfinished, stop: trio.Event) -> Dispatch:
         preparation = self._preparation

@@ -1,14 +1,14 @@
 """What a dispatch needs in order to go on after a restart, as one JSON text.
 
 Rendered texts and addresses are not kept: users are read and messages rendered again. The request
-itself holds texts and data, so it is erased when its dispatch ends; what can still be sent again
-without them (a template that was given no data) goes on being known.
+itself holds texts, data and the addresses of copies, so it is erased when its dispatch ends; what
+can still be sent again without them (a template that was given no data) goes on being known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -18,7 +18,13 @@ from messages.commands import SendCommand, parse_send
 from messages.errors import BadCommand
 from messages.model import Channel, Document
 
-_PERSONAL: Final = ("data", "message_title", "message_content")
+_PERSONAL: Final = (
+    "data",
+    "message_title",
+    "message_content",
+    "email_carbon_copies",
+    "email_blind_carbon_copies",
+)
 _IN_ENDS: Final = {"expires_at", "time_to_live"}
 
 
@@ -37,22 +43,22 @@ class Request:
 
     def text(self) -> str:
         """All of it."""
-        return self._text(self.command)
+        command = self.command
+        body = command.model_dump_json(by_alias=True, exclude_none=True, exclude=_IN_ENDS)
+        rest = to_json({"template": self.template, "ends": self.ends, "origin": self.origin})
+        return f'{{"command":{body},{rest.decode()[1:]}'
 
     def kept(self, *, with_content: bool) -> str | None:
         """What is left of it once it has ended; None when that could not be rendered again.
 
-        Who it was for stands in its deliveries.
+        Who it was for stands in its deliveries, and its deadlines are over: whoever drives it
+        again wants it sent.
         """
         command = self.command
-        if not with_content and any(getattr(command, name) is not None for name in _PERSONAL):
+        if not with_content and any(getattr(command, name) for name in _PERSONAL):
             return None
-        return self._text(command.model_copy(update={"recipients": [], "clusters": None}))
-
-    def _text(self, command: SendCommand) -> str:
-        body = command.model_dump_json(by_alias=True, exclude_none=True, exclude=_IN_ENDS)
-        rest = to_json({"template": self.template, "ends": self.ends, "origin": self.origin})
-        return f'{{"command":{body},{rest.decode()[1:]}'
+        nobody = command.model_copy(update={"recipients": [], "clusters": None})
+        return replace(self, command=nobody, ends=None).text()
 
 
 def parse_request(text: str) -> Request:

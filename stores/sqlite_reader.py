@@ -64,8 +64,19 @@ def place_of(cursor: str, beginning: list[JsonValue]) -> list[JsonValue]:
         return beginning
     try:
         place = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, TypeError):
+    except (ValueError, RecursionError):
         place = None
-    if not isinstance(place, list) or list(map(type, place)) != list(map(type, beginning)):
+    if (
+        not isinstance(place, list)
+        or list(map(type, place)) != list(map(type, beginning))
+        or not all(map(_is_storable, place))
+    ):
         raise BadCommand("cursor must be the next of an earlier answer")
     return place
+
+
+def _is_storable(part: JsonValue) -> bool:
+    """Whether SQLite can compare with it: it takes neither half a letter nor more than 64 bits."""
+    if isinstance(part, str):
+        return part.encode(errors="ignore").decode() == part
+    return not isinstance(part, int) or -(2**63) <= part < 2**63

@@ -25,12 +25,16 @@ async def test_dispatches_are_listed_and_shown(tmp_path: Path) -> None:
         filtered = await run(
             service.url, "dispatches", "show", first, "--outcome", "sent", "--json"
         )
+        whose = await run(service.url, "dispatches", "show", first, "--user", "good")
+        nobody = await run(service.url, "dispatches", "show", first, "--user", "stranger")
     rows = listed.stdout.splitlines()
     assert [row.split()[0] for row in rows] == ["dispatch", second, first]
     assert "1 sent, 1 failed, 1 in-doubt" in rows[1]
     assert len(newest.stdout.splitlines()) == 3
     assert "--limit 0 shows all" in newest.stdout
     assert [one["id"] for one in documents(as_json) if isinstance(one, dict)] == [second, first]
+    assert whose.stdout.splitlines()[-1].split()[:4] == ["good", "email", "sent", "accepted"]
+    assert len(nobody.stdout.splitlines()) == 1
     about, _, *deliveries = shown.stdout.splitlines()
     assert about.startswith(f"Dispatch {first}: done, accepted ")
     assert sorted(row.split()[0] for row in deliveries) == ["lost", "refused"]
