@@ -24,13 +24,16 @@ _ADD: Final = (
     " due_at) VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, ?6, ?6, ?6) ON CONFLICT (id) DO NOTHING"
 )
 _DUE: Final = (
-    "SELECT id, saga, label, payload, dispatch, attempts, since FROM event AS one"
+    "SELECT id, saga, label, payload, dispatch, attempts, since"
+    " FROM event AS one INDEXED BY event_due"
     " WHERE state = 'pending' AND due_at <= ? AND NOT EXISTS (SELECT 1 FROM event AS earlier"
     "  WHERE earlier.state = 'pending' AND earlier.saga = one.saga"
     "  AND earlier.number < one.number)"
     " ORDER BY due_at LIMIT ?"
 )
-_NEXT: Final = "SELECT min(due_at) FROM event WHERE state = 'pending' AND due_at > ?"
+_NEXT: Final = (
+    "SELECT min(due_at) FROM event INDEXED BY event_due WHERE state = 'pending' AND due_at > ?"
+)
 _ACCEPTED: Final = (
     "UPDATE event SET state = 'accepted', attempts = attempts + 1, error = NULL, due_at = NULL,"
     " ended_at = ? WHERE id = ? AND state = 'pending'"

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import trio
 
-from messages.backoff import jittered
 from messages.dispatch import Dispatch
-from messages.errors import JournalUnavailable
+from messages.patience import insist
 from messages.saga.events import EventRules, SagaEvent, event_of, origin_of, refusal_of
 from messages.saga.sender import Sender
 
@@ -50,15 +49,8 @@ class Conclusion:
         return told
 
     async def _add(self, event: SagaEvent) -> bool:
-        attempt = 0
-        while True:
-            try:
-                await self.sender.add(event)
-            except JournalUnavailable:
-                attempt += 1
-                if self._hurried.is_set():
-                    return False
-                with trio.move_on_after(jittered(attempt, 0.1, 5.0)):
-                    await self._hurried.wait()
-            else:
-                return True
+        return await insist(lambda: self._added(event), self._hurried) is not None
+
+    async def _added(self, event: SagaEvent) -> bool:
+        await self.sender.add(event)
+        return True

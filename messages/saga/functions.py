@@ -7,13 +7,14 @@ without it.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -85,7 +86,8 @@ class SagaFunctions:
         raise FunctionFailed("getData must return an object")
 
     async def _call(self, name: str, function: Function, command: Document) -> JsonValue:
-        call = _Call(name, function, to_json(command), time.monotonic() + self._seconds)
+        until = time.monotonic() + self._seconds
+        call = _Call(name, function, to_json(command), until, _folder(function))
         with trio.move_on_after(self._seconds):
             return await trio.to_thread.run_sync(
                 call.run, abandon_on_cancel=True, limiter=self._limiter
@@ -101,6 +103,7 @@ class _Call:
     function: Function
     command: bytes
     until: float
+    folder: str
 
     def run(self) -> JsonValue:
         """What the function returns, as plain JSON: nothing is shared with it afterwards."""
@@ -129,11 +132,23 @@ class _Call:
         finally:
             sys.settrace(before)
 
-    def _watch(self, _frame: FrameType, _what: str, _argument: object) -> TraceFunction:
-        """Called before each line of the function, wherever it loops."""
+    def _watch(self, frame: FrameType, _what: str, _argument: object) -> TraceFunction | None:
+        """Called before each line of the function and of what stands in files beside its own.
+
+        Not of others: a finalizer that happens to run in this thread would swallow the exception,
+        and with it the watch would end.
+        """
+        if not frame.f_code.co_filename.startswith(self.folder):
+            return None
         if time.monotonic() > self.until:
             raise TooLong
         return self._watch
+
+
+def _folder(function: Function) -> str:
+    """Where the code of a function stands."""
+    code = getattr(function, "__code__", None)
+    return f"{Path(code.co_filename).parent}{os.sep}" if isinstance(code, CodeType) else "<none>"
 
 
 def _place(error: BaseException) -> str:

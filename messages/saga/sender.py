@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 from weakref import WeakValueDictionary
 
 import trio
@@ -19,6 +19,7 @@ from messages.backoff import ceiling, jittered
 from messages.errors import Conflict, JournalUnavailable
 from messages.events import Observer, SagaEventTried
 from messages.model import Accepted, Refused, Unavailable
+from messages.patience import insist
 from messages.request import milliseconds
 from messages.saga.events import SagaEvent
 from messages.saga.ports import DueEvent, EventRecord, FlowManager, Outbox, Verdict
@@ -31,8 +32,6 @@ LONGEST_REST: Final = 5.0
 """Seconds between two events while it is away."""
 BROKEN_REST: Final = 5.0
 """Seconds between two looks into an outbox that cannot be read."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ class Sender:
         match verdict:
             case Accepted():
                 self._failures = 0
-                await _durably(partial(self._outbox.accepted, identity, now))
+                await self._write(partial(self._outbox.accepted, identity, now))
                 self._ended(due, "accepted")
             case Refused(error):
                 self._failures = 0
@@ -158,7 +157,7 @@ class Sender:
                 if until - due.since > self._persistence.gives_up_after * 1000:
                     await self._park(due, error)
                     return
-                await _durably(partial(self._outbox.postponed, identity, until, error))
+                await self._write(partial(self._outbox.postponed, identity, until, error))
                 self._observe(SagaEventTried(identity, "postponed", due.attempts + 1))
 
     def _count_failure(self) -> None:
@@ -167,8 +166,12 @@ class Sender:
             rest = ceiling(self._failures - AWAY + 1, 0.5, LONGEST_REST)
             self._rests_until = trio.current_time() + rest
 
+    async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Insist, for ever: what was posted must not be posted again."""
+        await insist(write, trio.Event(), first_delay=0.1, max_delay=BROKEN_REST)
+
     async def _park(self, due: DueEvent, error: str) -> None:
-        await _durably(partial(self._outbox.parked, due.event.id, self._now(), error))
+        await self._write(partial(self._outbox.parked, due.event.id, self._now(), error))
         self._ended(due, "parked")
 
     def _ended(self, due: DueEvent, result: Literal["accepted", "parked"]) -> None:
@@ -176,14 +179,3 @@ class Sender:
         watched = self._watched.get(due.event.id)
         if watched is not None:
             watched.set()
-
-
-async def _durably(write: Callable[[], Awaitable[T]]) -> T:
-    """What `write` returns, tried until the outbox takes it: what was posted must not be again."""
-    attempt = 0
-    while True:
-        try:
-            return await write()
-        except JournalUnavailable:
-            attempt += 1
-            await trio.sleep(jittered(attempt, 0.1, 5.0))

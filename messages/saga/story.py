@@ -77,12 +77,12 @@ class Sagas:
         self._observe = observe
         self._nursery = nursery
         self._accepting: dict[str, trio.Event] = {}
-        self._patience = rules.respond_within
+        self._hurried = False
         self._waiting: set[trio.CancelScope] = set()
 
     def hurry(self) -> None:
         """The service stops: let nobody wait any longer for events to be accepted."""
-        self._patience = 0.0
+        self._hurried = True
         for scope in self._waiting:
             scope.cancel()
         self._conclusion.hurry()
@@ -91,14 +91,15 @@ class Sagas:
         """See to a command, and wait until its saga was told or patience ends. Never raises."""
         work = Work()
         self._nursery.start_soon(self._see_to, body, work)
-        with trio.move_on_after(self._patience) as scope:
+        patience = 0.0 if self._hurried else self._rules.respond_within
+        with trio.move_on_after(patience) as scope:
             self._waiting.add(scope)
             try:
                 await self._whole_way(work)
             finally:
                 self._waiting.remove(scope)
-        if self._conclusion.rules.fail_label is None:
-            # Nobody else would tell that it was refused.
+        if self._conclusion.rules.fail_label is None or self._hurried:
+            # No event would tell that it was refused, or not in this process.
             await work.decided.wait()
         return work
 

@@ -106,8 +106,29 @@ async def test_an_endless_loop_is_interrupted() -> None:
             token.run_sync_soon(ended.set)
 
     with pytest.raises(FunctionFailed, match="getData took too long"):
-        await data(loop, 0.5).data(COMMAND)  # a busy machine must come to the loop at all
-    with trio.fail_after(5):
+        await data(loop, 0.4).data(COMMAND)
+    with trio.fail_after(2):
+        await ended.wait()
+
+
+async def test_a_finalizer_in_the_thread_does_not_end_the_watch() -> None:
+    scope: dict[str, type[object]] = {}
+    text = "class Swallowing:\n  def __del__(self):\n    for _ in range(1000):\n      pass\n"
+    exec(compile(text, "/elsewhere/finalizer.py", "exec"), scope)
+    swallowing = scope["Swallowing"]
+    ended = trio.Event()
+    token = trio.lowlevel.current_trio_token()
+
+    def loop(_: Document) -> object:
+        try:
+            while True:
+                swallowing()
+        finally:
+            token.run_sync_soon(ended.set)
+
+    with pytest.raises(FunctionFailed, match="getData took too long"):
+        await data(loop, 0.4).data(COMMAND)
+    with trio.fail_after(2):
         await ended.wait()
 
 

@@ -1,0 +1,67 @@
+"""What docs/sagas.md shows works as it stands there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+from messages.model import Document
+from settings import FlowManagerSettings, MetadataSchema
+from settings.flow_functions import flow_functions
+from tests.scenarios.saga_desk import carried_out, saga_desk
+from tests.scenarios.test_saga_examples import BUYER, NOTE, VISIT
+
+PAGE: Final = (Path(__file__).parents[2] / "docs" / "sagas.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def shown(beginning: str) -> Document:
+    """The JSON block that begins like this; a bare key makes it a part of an object."""
+    (text,) = (block for block in blocks("json") if block.startswith(beginning))
+    whole = text if text.startswith("{") else f"{{{text}}}"
+    found: Document = json.loads(whole)
+    return found
+
+
+async def test_the_walk_through(tmp_path: Path) -> None:
+    flow = shown('"flowManagerConfiguration"')["flowManagerConfiguration"]
+    assert isinstance(flow, dict)
+    schema = flow.pop("metadataSchema")
+    assert isinstance(schema, dict)
+    del flow["serviceUrl"]
+    command = shown('{"key": "ORD-42", "value": {"messageLabel": "notifyBuyer"')
+    async with saga_desk(
+        tmp_path,
+        users=[BUYER],
+        templates=[NOTE],
+        paths=schema,
+        flow=flow,
+        userFields={"id": "fiscalCode", "emailAddress": "mail"},
+        activeChannels=["email", "sms"],
+        sender={"email": "shop@x.it", "sms": "Shop"},
+    ) as at:
+        carried_out(await at.post(command))
+        (event,) = at.server.requests
+    assert event.json() == shown('{"key": "ORD-42", "value": {"messageLabel": "notificationSent"')
+
+
+async def test_the_functions(tmp_path: Path) -> None:
+    (python,), (javascript,) = blocks("python"), blocks("js")
+    (tmp_path / "functions.py").write_text(python)
+    (tmp_path / "getData.js").write_text(javascript)
+    for file in ("functions.py", "getData.js"):
+        flow = FlowManagerSettings(
+            MetadataSchema(channels=("c",)),
+            template_id_file=tmp_path / "functions.py",
+            data_file=tmp_path / file,
+        )
+        functions = flow_functions(flow)
+        data = await functions.data(VISIT)
+        assert data is not None
+        assert data["amount"] == "7.00"
+        assert await functions.template_id(VISIT) == "visit-moved"
