@@ -51,14 +51,14 @@ class Request:
     def kept(self, *, with_content: bool) -> str | None:
         """What is left of it once it has ended; None when that could not be rendered again.
 
-        Who it was for stands in its deliveries, and its deadlines are over: whoever drives it
-        again wants it sent.
+        Who it was for stands in its deliveries. Its deadlines are over: whoever drives it again
+        wants it sent. Its origin was told how it ended, and is not told twice.
         """
         command = self.command
         if not with_content and any(getattr(command, name) for name in _PERSONAL):
             return None
         nobody = command.model_copy(update={"recipients": [], "clusters": None})
-        return replace(self, command=nobody, ends=None).text()
+        return replace(self, command=nobody, ends=None, origin=None).text()
 
 
 def parse_request(text: str) -> Request:

@@ -13,7 +13,11 @@ import pytest
 import trio
 
 from messages.model import Document, JsonValue
+from tests.neighbours.http import mia_error
+from tests.neighbours.sms_service import SmsService
 from tests.running import Running, running, sandbox_configuration
+from tests.scenarios.neighbourhood import ADA_ID
+from tests.scenarios.saga_desk import TEXT, saga_desk, told
 from tests.scenarios.test_asynchronous import (
     MIXED,
     TEMPLATE,
@@ -164,3 +168,19 @@ async def counts(service: Running, address: str) -> dict[str, int]:
     """The outcomes that there are."""
     found: dict[str, int] = (await service.client.get(address)).json()["counts"]
     return {outcome: number for outcome, number in found.items() if number}
+
+
+async def test_a_saga_is_told_once_however_often_it_is_driven_again(tmp_path: Path) -> None:
+    payload: Document = {"channels": "sms", "recipients": [ADA_ID, "nobody"], **TEXT}
+    keeping: Document = {"keepContent": True}
+    sms = SmsService(mia_error(400, "no"), mia_error(400, "no"))
+    async with saga_desk(tmp_path, sms=sms, journal=keeping) as at:  # type: ignore[arg-type]
+        answer = await at.command("S-1", payload)
+        service, address = at.around.service, f"/dispatches/{answer.headers['Dispatch-Id']}"
+        await ended(service, address)
+        for sent in (0, 1):
+            again = await redrive(service, address, {"reason": ["rejected"]})
+            assert again.json()["redriven"] == 1
+            assert (await ended(service, address))["counts"]["sent"] == sent
+        assert [one["state"] for one in await at.events()] == ["accepted"]
+    assert told(at) == [("S-1", "done", {})]

@@ -1,0 +1,85 @@
+"""What of a request is kept while its dispatch runs, and what after its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from messages.commands import parse_send
+from messages.errors import BadCommand
+from messages.model import Document
+from messages.request import Request, empty_request, parse_request
+
+TEMPLATE: Document = {"_id": "t", "smsMessage": "Dear {{user.name}}"}
+BODY: Document = {
+    "channels": ["sms"],
+    "recipients": ["ada"],
+    "clusters": ["staff"],
+    "templateId": "t",
+    "emailSender": "Shop <shop@example.com>",
+    "priority": "high",
+}
+
+
+def request(**more: object) -> Request:
+    command = parse_send({**BODY, **more})
+    return Request(command, TEMPLATE, {"sms": 1}, {"saga": {"key": "S-1", "label": "tell"}})
+
+
+def kept(one: Request, *, with_content: bool) -> Request:
+    text = one.kept(with_content=with_content)
+    assert text is not None
+    return parse_request(text)
+
+
+def test_all_of_it_is_kept_while_it_runs() -> None:
+    whole = request(data={"order": [1, None, "é\x00"]}, expiresAt="2030-01-01T00:00:00Z")
+    again = parse_request(whole.text())
+    assert again.command.expires_at is None  # its deadline stands among the ends
+    assert again.command.data == {"order": [1, None, "é\x00"]}
+    assert (again.template, again.ends, again.origin) == (TEMPLATE, {"sms": 1}, whole.origin)
+    assert (again.command.recipients, again.command.clusters) == (["ada"], ["staff"])
+
+
+@pytest.mark.parametrize(
+    "personal",
+    [
+        {"data": {"a": 1}},
+        {"messageTitle": "T"},
+        {"messageContent": "C"},
+        {"emailCarbonCopies": ["a@x.test"]},
+        {"emailBlindCarbonCopies": ["a@x.test"]},
+    ],
+    ids=str,
+)
+def test_what_is_personal_is_erased_at_the_end_unless_it_is_to_be_kept(personal: Document) -> None:
+    assert request(**personal).kept(with_content=False) is None
+    again = kept(request(**personal), with_content=True)
+    [(name, value)] = personal.items()
+    assert again.command.model_dump(by_alias=True)[name] == value
+
+
+@pytest.mark.parametrize("nothing", [{}, {"data": {}}, {"data": None}, {"emailCarbonCopies": []}])
+def test_a_template_without_data_can_be_sent_again(nothing: Document) -> None:
+    again = kept(request(**nothing), with_content=False)
+    assert again.template == TEMPLATE
+    assert (again.command.priority, again.command.channels) == ("high", ["sms"])
+
+
+@pytest.mark.parametrize("with_content", [False, True])
+def test_neither_its_audience_nor_its_deadline_nor_its_origin_outlive_it(
+    with_content: bool,  # noqa: FBT001
+) -> None:
+    again = kept(request(), with_content=with_content)
+    assert (again.command.recipients, again.command.clusters) == ([], None)
+    assert (again.ends, again.origin) == (None, None)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"command":{}}', '{"command":{"a":1}}'])
+def test_a_text_of_another_version_is_a_bad_command(text: str) -> None:
+    with pytest.raises(BadCommand):
+        parse_request(text)
+
+
+def test_an_empty_request_sends_nothing() -> None:
+    command = empty_request(["sms", "email"]).command
+    assert (command.channels, command.recipients, command.clusters) == (["sms", "email"], [], None)
