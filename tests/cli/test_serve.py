@@ -20,6 +20,8 @@ NOT_NEEDED = (
     "pygments",
     "babel",
     "pymongo",
+    "stores.mongodb",
+    "dns",
     "bson",
     "jwt",
     "cryptography",
