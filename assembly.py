@@ -6,9 +6,10 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import httpx
+import trio
 
 from actors.channel import ChannelSpec
 from actors.guard import Guard
@@ -30,6 +31,7 @@ from providers.sandbox import Rehearsal, Sandbox
 from providers.sms_service import SmsService
 from settings import (
     ConfigurationError,
+    DirectorySettings,
     FirebaseCredentials,
     KaleyraCredentials,
     KaleyraOptions,
@@ -40,8 +42,13 @@ from settings import (
 from settings.live import limits
 from stores.crud_service import CrudDirectory
 from stores.files import FilesDirectory, FileService, NoFiles
+from stores.ports import LiveSettings
 from stores.sqlite import open_store
 from stores.sqlite_directory import SqliteDirectory, index_users
+from stores.sqlite_settings import SqliteSettings
+
+if TYPE_CHECKING:
+    from stores.mongodb import MongoStore
 
 SandboxListener = Callable[[Delivery], None]
 
@@ -55,10 +62,16 @@ def rules(settings: Settings, times_to_live: Mapping[Channel, float]) -> Rules:
         escape_everywhere=settings.escape_everywhere,
         most_failures=settings.limits.failures,
         open_dispatches=settings.limits.open_dispatches,
-        patience=Patience(attempts=settings.directory.attempts),
+        patience=_patience(settings.directory),
         times_to_live=times_to_live,
         keeps_content=settings.journal.keep_content,
     )
+
+
+def _patience(chosen: DirectorySettings) -> Patience:
+    # What MongoDB does not answer is tried again beneath, as long as one read may take.
+    tries_itself = chosen.crud_url is None and chosen.mongodb is not None
+    return Patience(attempts=1 if tries_itself else chosen.attempts)
 
 
 def engine(settings: Settings) -> Engine:
@@ -80,9 +93,49 @@ def prepare_store(settings: Settings) -> Path:
     return path
 
 
-def directory(settings: Settings, client: httpx.AsyncClient, stack: AsyncExitStack) -> Directory:
+async def mongodb(settings: Settings, stack: AsyncExitStack) -> MongoStore | None:
+    """The MongoDB that STORE_URL names, ready to be used; None when it names a file.
+
+    Raises StoreError.
+    """
+    url = settings.directory.mongodb
+    if url is None:
+        return None
+    # pymongo takes long to import, and a service on a file needs none of it.
+    from stores.mongodb import MongoStore, connect, prepare  # noqa: PLC0415
+    from stores.mongodb_directory import directory_indexes  # noqa: PLC0415
+    from stores.mongodb_settings import SETTINGS_INDEXES  # noqa: PLC0415
+
+    client = await trio.to_thread.run_sync(connect, url)
+    stack.callback(client.close)
+    indexes = {**directory_indexes(settings.user_fields), **SETTINGS_INDEXES}
+    await trio.to_thread.run_sync(prepare, client, url, indexes, abandon_on_cancel=True)
+    return MongoStore(client, url.database)
+
+
+def live_settings(store: Path, mongodb: MongoStore | None, stack: AsyncExitStack) -> LiveSettings:
+    """Where operators' changes are kept."""
+    if mongodb is not None:
+        from stores.mongodb_settings import MongoSettings  # noqa: PLC0415
+
+        return MongoSettings(mongodb)
+    embedded = SqliteSettings(store)
+    stack.callback(embedded.close)
+    return embedded
+
+
+def directory(
+    settings: Settings,
+    client: httpx.AsyncClient,
+    mongodb: MongoStore | None,
+    stack: AsyncExitStack,
+) -> Directory:
     """Where users and templates are read from."""
     chosen = settings.directory
+    if chosen.crud_url is None and mongodb is not None:
+        from stores.mongodb_directory import MongoDirectory  # noqa: PLC0415
+
+        return MongoDirectory(mongodb, settings.user_fields, chosen.timeout)
     if chosen.crud_url is None:
         embedded = SqliteDirectory(chosen.store_path, settings.user_fields)
         stack.callback(embedded.close)

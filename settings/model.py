@@ -18,6 +18,7 @@ from api.keys import ApiKey
 from messages.model import Channel, UserFields
 from messages.templates import Limits as TemplateLimits
 from settings.secret import Secret
+from stores.mongodb_url import MongoUrl
 
 ProviderType = Literal[
     "mail-service", "sms-service", "kaleyra", "firebase", "kafka2firebase", "sandbox"
@@ -111,7 +112,10 @@ class ChannelSettings:
 
 @dataclass(frozen=True, slots=True)
 class DirectorySettings:
-    """Where users and templates are read: the CRUD Service when it has a URL, else the store."""
+    """Where users and templates are read: the CRUD Service when it has a URL, else the store.
+
+    The store is MongoDB when that has a URL, else the file.
+    """
 
     crud_url: str | None
     users_collection: str | None
@@ -119,6 +123,7 @@ class DirectorySettings:
     store_path: Path
     timeout: float = 10.0
     attempts: int = 3
+    mongodb: MongoUrl | None = None
 
 
 @dataclass(frozen=True, slots=True)

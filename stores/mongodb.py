@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Final, TypeAlias, TypeVar
 
@@ -19,6 +19,7 @@ from bson.errors import BSONError
 from pymongo import IndexModel, MongoClient
 from pymongo.errors import (
     ConnectionFailure,
+    DuplicateKeyError,
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
@@ -156,17 +157,28 @@ def prepare(
     """
     database: Database = client[url.database]
     with _explained(url, within), pymongo.timeout(within):
-        _check_schema(database, url)
+        _make_schema(database)
+        _refuse_newer(database, url)
     with _explained(url, INDEX_SECONDS), pymongo.timeout(INDEX_SECONDS):
         for collection, wanted in indexes.items():
             database[collection].create_indexes(list(wanted))
 
 
-def _check_schema(database: Database, url: MongoUrl) -> None:
-    about = database[ABOUT]
-    about.update_one({"_id": "schema"}, {"$setOnInsert": {"version": SCHEMA_VERSION}}, upsert=True)
-    found = about.find_one({"_id": "schema"}) or {}
-    version = found.get("version")
+def check_schema(client: MongoClient[Stored], url: MongoUrl) -> None:
+    """As `prepare`, without writing anything. Raises StoreError."""
+    with _explained(url, START_SECONDS), pymongo.timeout(START_SECONDS):
+        _refuse_newer(client[url.database], url)
+
+
+def _make_schema(database: Database) -> None:
+    version = {"$setOnInsert": {"version": SCHEMA_VERSION}}
+    with suppress(DuplicateKeyError):  # another service was as quick
+        database[ABOUT].update_one({"_id": "schema"}, version, upsert=True)
+
+
+def _refuse_newer(database: Database, url: MongoUrl) -> None:
+    found = database[ABOUT].find_one({"_id": "schema"}) or {}
+    version = found.get("version", SCHEMA_VERSION)
     if version != SCHEMA_VERSION:
         raise StoreError(
             f"The store {url} has schema {version}, made by a newer Carillon; this one knows "
