@@ -102,12 +102,12 @@ async def mongodb(settings: Settings, stack: AsyncExitStack) -> MongoStore | Non
     if url is None:
         return None
     # pymongo takes long to import, and a service on a file needs none of it.
-    from stores.mongodb import MongoStore, connect, prepare  # noqa: PLC0415
+    from stores.mongodb import MongoStore, connect, disconnect, prepare  # noqa: PLC0415
     from stores.mongodb_directory import directory_indexes  # noqa: PLC0415
     from stores.mongodb_settings import SETTINGS_INDEXES  # noqa: PLC0415
 
     client = await trio.to_thread.run_sync(connect, url)
-    stack.callback(client.close)
+    stack.callback(disconnect, client)
     indexes = {**directory_indexes(settings.user_fields), **SETTINGS_INDEXES}
     await trio.to_thread.run_sync(prepare, client, url, indexes, abandon_on_cancel=True)
     return MongoStore(client, url.database)

@@ -79,11 +79,11 @@ def _embedded(path: Path, collection: Collection) -> Iterator[Shelf]:
 def _mongodb(url: MongoUrl, collection: Collection, *, made: bool) -> Iterator[Shelf]:
     from pymongo.errors import PyMongoError
 
-    from stores.mongodb import check_schema, connect, prepare, reason
+    from stores.mongodb import check_schema, connected, prepare, reason
     from stores.mongodb_import import import_documents, list_documents
 
     try:
-        with connect(url) as client:
+        with connected(url) as client:
             if made:
                 prepare(client, url, {})
             else:

@@ -50,6 +50,9 @@ THREADS: Final = 16
 START_SECONDS: Final = 10.0
 INDEX_SECONDS: Final = 600.0
 """An index over users who are there already takes its time."""
+_SOCKET_SECONDS: Final = 60.0
+"""For what runs outside `pymongo.timeout`, which wins: a command that reads through a cursor."""
+_FAREWELL_SECONDS: Final = 1.0
 _GRACE: Final = 0.5
 """A call that does not end by itself is given up so many seconds after its time."""
 _FIRST_DELAY: Final = 0.05
@@ -65,15 +68,10 @@ class MongoStore:
     """A database, and as many calls at once as its client has connections for."""
 
     def __init__(self, client: MongoClient[Stored], database: str) -> None:
-        """`client` is one that `connect` made; `close` closes it."""
-        self._client = client
+        """`client` is one that `connect` made, and is closed by who asked for it."""
         self._database: Database = client[database]
         pool = client.options.pool_options.max_pool_size
         self._limiter = trio.CapacityLimiter(min(pool or THREADS, THREADS))
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._client.close()
 
     async def run(
         self, job: Callable[[Database], T], within: float, failure: type[TryLater], task: str
@@ -128,6 +126,22 @@ def connect(url: MongoUrl) -> MongoClient[Stored]:
         ) from None
 
 
+def disconnect(client: MongoClient[Stored]) -> None:
+    """Close every connection, also to a server that does not answer."""
+    with pymongo.timeout(_FAREWELL_SECONDS):
+        client.close()
+
+
+@contextmanager
+def connected(url: MongoUrl) -> Iterator[MongoClient[Stored]]:
+    """A client while the body runs. Raises StoreError."""
+    client = connect(url)
+    try:
+        yield client
+    finally:
+        disconnect(client)
+
+
 def _client(url: MongoUrl) -> MongoClient[Stored]:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # an option that is passed over is a mistake
@@ -140,8 +154,10 @@ def _client(url: MongoUrl) -> MongoClient[Stored]:
             uuidRepresentation="standard",
             w="majority",
             journal=True,
+            readPreference="primary",  # what was just written is read
             retryWrites=True,
             serverSelectionTimeoutMS=int(START_SECONDS * 1000),
+            socketTimeoutMS=int(_SOCKET_SECONDS * 1000),
         )
 
 

@@ -6,6 +6,7 @@ import math
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -19,6 +20,7 @@ Id: TypeAlias = str | ObjectId | int | float
 _OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
 _PLAIN_OBJECT_ID: Final = re.compile(r"[0-9a-f]{24}")
 _WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_MARKS: Final = frozenset("=#")
 _EXACT: Final = 2**53
 _LARGEST: Final = 2**63 - 1
 
@@ -87,22 +89,27 @@ def new_id(text: str) -> str | ObjectId:
 
 
 def place(value: object) -> str:
-    """A `_id` as a text from which `after` goes on."""
+    """A `_id` as a text from which `after` goes on: as a rule the text that it is known by.
+
+    So a walk that another directory began over the same users goes on here.
+    """
     if isinstance(value, ObjectId):
-        return f"o{value}"
-    return f"s{value}" if isinstance(value, str) else f"n{value}"
+        return str(value)
+    if not isinstance(value, str):
+        return f"#{value}"
+    return f"={value}" if value[:1] in _MARKS or _PLAIN_OBJECT_ID.fullmatch(value) else value
 
 
 def from_place(text: str) -> Id:
-    """The `_id` that `place` made a text of. Raises ValueError."""
-    kind, rest = text[:1], text[1:]
-    if kind == "o" and _OBJECT_ID.fullmatch(rest):
-        return ObjectId(rest)
-    if kind == "s":
-        return rest
-    if kind != "n":
-        raise ValueError("no place in this directory")
-    return int(rest) if _WHOLE.fullmatch(rest) else float(rest)
+    """The `_id` that `place` made a text of."""
+    if _PLAIN_OBJECT_ID.fullmatch(text):
+        return ObjectId(text)
+    if text.startswith("="):
+        return text[1:]
+    if text.startswith("#"):
+        with suppress(ValueError):
+            return int(text[1:]) if _WHOLE.fullmatch(text[1:]) else float(text[1:])
+    return text
 
 
 _LOWEST: Final[tuple[Id, ...]] = (-math.inf, "", ObjectId(b"\0" * 12))

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from messages.model import Document
-from stores.mongodb import ABOUT, SCHEMA_VERSION, connect
+from stores.mongodb import ABOUT, SCHEMA_VERSION, connected
 from stores.mongodb_url import MongoUrl
 from tests.cli.command_line import invoke
 from tests.stores.shelves import MongoShelf
@@ -65,13 +65,13 @@ def test_many_documents_go_in_and_come_out(mongodb: MongoUrl) -> None:
 
 def test_listing_makes_no_store(mongodb: MongoUrl) -> None:
     assert invoke("users", "list", STORE_URL=mongodb.text).stdout == "No users.\n"
-    with connect(mongodb) as client:
+    with connected(mongodb) as client:
         assert client[mongodb.database].list_collection_names() == []
 
 
 @pytest.mark.parametrize("words", [("list",), ("import", "-")])
 def test_a_newer_store_is_left_alone(mongodb: MongoUrl, words: tuple[str, ...]) -> None:
-    with connect(mongodb) as client:
+    with connected(mongodb) as client:
         newer = {"_id": "schema", "version": SCHEMA_VERSION + 1}
         client[mongodb.database][ABOUT].insert_one({**newer})
     result = invoke("users", *words, stdin="{}", STORE_URL=mongodb.text)

@@ -24,9 +24,7 @@ from time import monotonic, sleep
 from typing import Final, Self
 from uuid import uuid4
 
-from pymongo import MongoClient
-
-from stores.mongodb import Stored, connect
+from stores.mongodb import connected
 from stores.mongodb_url import MongoUrl, mongodb_url
 
 _ROOT: Final = Path(__file__).parent.parent.parent
@@ -107,9 +105,8 @@ class MongoServer:
         self._fail(command, times, {"errorCode": code})
 
     def _fail(self, command: str, times: int, how: dict[str, int]) -> None:
-        client: MongoClient[Stored] = connect(self.url("admin"))
         data = {"failCommands": [command], **how}
-        with client:
+        with connected(self.url("admin")) as client:
             client.admin.command(
                 "configureFailPoint", "failCommand", mode={"times": times}, data=data
             )
@@ -133,5 +130,5 @@ def new_database(server: str) -> Iterator[MongoUrl]:
     hosts = rest.partition("/")[0]
     url = mongodb_url(f"{scheme}://{hosts}/test_{uuid4().hex}{mark}{options}")
     yield url
-    with connect(url) as client:
+    with connected(url) as client:
         client.drop_database(url.database)

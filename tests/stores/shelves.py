@@ -12,7 +12,7 @@ import trio
 
 from messages.model import Document, UserFields
 from messages.ports import Directory
-from stores.mongodb import MongoStore, connect, prepare
+from stores.mongodb import MongoStore, connected, prepare
 from stores.mongodb_directory import MongoDirectory, directory_indexes
 from stores.mongodb_import import import_documents as import_into_mongodb
 from stores.mongodb_import import list_documents as list_mongodb
@@ -87,11 +87,11 @@ class MongoShelf(Shelf):
         self.url = url
 
     def add(self, collection: Collection, documents: Sequence[Document]) -> None:
-        with connect(self.url) as client:
+        with connected(self.url) as client:
             list(import_into_mongodb(client[self.url.database], collection, documents))
 
     def documents(self, collection: Collection) -> list[Document]:
-        with connect(self.url) as client:
+        with connected(self.url) as client:
             return list(list_mongodb(client[self.url.database], collection))
 
     @contextmanager
@@ -106,7 +106,7 @@ class MongoShelf(Shelf):
 
     @contextmanager
     def store(self, fields: UserFields | None = None) -> Iterator[MongoStore]:
-        with connect(self.url) as client:
+        with connected(self.url) as client:
             prepare(
                 client, self.url, {**directory_indexes(fields or UserFields()), **SETTINGS_INDEXES}
             )

@@ -11,7 +11,7 @@ from bson import Binary, Decimal128, Int64, ObjectId
 
 from messages.errors import TemplateNotFound
 from messages.model import Audience, Cursor, Document, UserFields
-from stores.mongodb import Stored, connect
+from stores.mongodb import Stored, connected
 from stores.mongodb_directory import LISTED, PAGE
 from tests.stores.shelves import MongoShelf, filled
 from tests.stores.test_directory import everybody
@@ -21,7 +21,7 @@ HEX = "65f0c0ffee65f0c0ffee65f0"
 
 
 def put(shelf: MongoShelf, collection: str, documents: Sequence[Stored]) -> None:
-    with connect(shelf.url) as client:
+    with connected(shelf.url) as client:
         public = [{"__STATE__": "PUBLIC", **document} for document in documents]
         client[shelf.url.database][collection].insert_many(public)
 
@@ -129,6 +129,6 @@ def test_an_import_keeps_the_kind_of_an_id(mongo_shelf: MongoShelf) -> None:
     other = HEX.replace("f", "a")
     put(mongo_shelf, "users", [{"_id": HEX}, {"_id": 7}])
     mongo_shelf.add("user", [{"_id": HEX, "n": 1}, {"_id": other, "n": 2}, {"_id": "7", "n": 3}])
-    with connect(mongo_shelf.url) as client:
+    with connected(mongo_shelf.url) as client:
         found = list(client[mongo_shelf.url.database]["users"].find().sort("n", 1))
     assert [one["_id"] for one in found] == [HEX, ObjectId(other), 7]

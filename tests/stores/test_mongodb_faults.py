@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 import pytest
 import trio
@@ -12,7 +13,7 @@ import trio
 from messages.errors import DirectoryUnavailable, JournalUnavailable, TryLater
 from messages.model import Audience, Cursor, UserFields
 from stores.errors import StoreError
-from stores.mongodb import ABOUT, Database, MongoStore, connect, prepare
+from stores.mongodb import ABOUT, Database, MongoStore, connected, prepare
 from stores.mongodb_directory import MongoDirectory
 from stores.mongodb_settings import MongoSettings
 from tests.neighbours.mongodb import MongoServer
@@ -73,12 +74,12 @@ async def test_kills_between_changes_lose_none(server: MongoServer, store: Mongo
     settings = MongoSettings(store)
     made = 0
     with trio.fail_after(60):
-        for _ in range(3):
+        for pause in (0.005, 0.02, 0.05):
             async with trio.open_nursery() as nursery:
                 for _ in range(20):
                     nursery.start_soon(change, settings, made)
                     made += 1
-                await trio.sleep(0.02)
+                await trio.sleep(pause)
                 server.kill()
                 await trio.to_thread.run_sync(server.start)
     assert await settings.overrides() == {f"p{number}": {"n": number} for number in range(made)}
@@ -121,6 +122,15 @@ async def expect_failure(it: MongoDirectory, seconds: float) -> None:
         await it.check()
 
 
+def test_a_server_that_says_nothing_does_not_hold_up_the_end(server: MongoServer) -> None:
+    with connected(server.url("shop")) as client:
+        client["shop"]["users"].find_one()
+        server.freeze()
+        began = monotonic()
+    assert monotonic() - began < 3
+    server.thaw()
+
+
 async def ended(it: MongoDirectory, seconds: float) -> None:
     with trio.fail_after(seconds), suppress(DirectoryUnavailable):
         await it.check()
@@ -147,7 +157,7 @@ async def test_one_connection_is_shared_and_nobody_waits_longer_than_its_time(
     server: MongoServer,
 ) -> None:
     url = server.url("shop", "?maxPoolSize=1")
-    with connect(url) as client:
+    with connected(url) as client:
         it = directory(MongoStore(client, url.database), 1)
         await it.check()
         server.slow("find", 5)
@@ -200,7 +210,7 @@ async def test_a_user_that_is_refused_stops_the_start(server: MongoServer) -> No
     for code, words in ((18, "user or the password"), (13, "may not read and write")):
         server.refuse("update", code, times=1)
         url = server.url("shop")
-        with connect(url) as client, pytest.raises(StoreError, match=words):
+        with connected(url) as client, pytest.raises(StoreError, match=words):
             prepare(client, url, {})
 
 
