@@ -5,9 +5,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import httpx
 import trio
@@ -18,18 +17,11 @@ from actors.route import Choice, Route
 from messages.events import Observer
 from messages.model import Channel, Delivery
 from messages.patience import Patience
-from messages.pipeline import Pipeline
 from messages.ports import Directory, Files
 from messages.preparation import Rules
-from messages.records import Records
-from messages.saga.conclusion import Conclusion
-from messages.saga.events import EventRules
-from messages.saga.sender import Sender
-from messages.saga.story import SagaRules, Sagas
 from messages.templates import Engine
 from providers.firebase import URL as FCM_URL
 from providers.firebase import Firebase
-from providers.flow_manager import FlowManager
 from providers.google_token import read_service_account
 from providers.http1_wire import Http1Wire
 from providers.kaleyra import Kaleyra
@@ -39,21 +31,24 @@ from providers.sandbox import Rehearsal, Sandbox
 from providers.sms_service import SmsService
 from settings import (
     ConfigurationError,
+    DirectorySettings,
     FirebaseCredentials,
-    FlowManagerSettings,
     KaleyraCredentials,
     KaleyraOptions,
     ProviderSettings,
     SandboxOptions,
     Settings,
 )
-from settings.flow_functions import flow_functions
 from settings.live import limits
 from stores.crud_service import CrudDirectory
 from stores.files import FilesDirectory, FileService, NoFiles
+from stores.ports import LiveSettings
 from stores.sqlite import open_store
 from stores.sqlite_directory import SqliteDirectory, index_users
-from stores.sqlite_outbox import SqliteOutbox
+from stores.sqlite_settings import SqliteSettings
+
+if TYPE_CHECKING:
+    from stores.mongodb import MongoStore
 
 SandboxListener = Callable[[Delivery], None]
 
@@ -67,10 +62,16 @@ def rules(settings: Settings, times_to_live: Mapping[Channel, float]) -> Rules:
         escape_everywhere=settings.escape_everywhere,
         most_failures=settings.limits.failures,
         open_dispatches=settings.limits.open_dispatches,
-        patience=Patience(attempts=settings.directory.attempts),
+        patience=_patience(settings.directory),
         times_to_live=times_to_live,
         keeps_content=settings.journal.keep_content,
     )
+
+
+def _patience(chosen: DirectorySettings) -> Patience:
+    # What MongoDB does not answer is tried again beneath, as long as one read may take.
+    tries_itself = chosen.crud_url is None and chosen.mongodb is not None
+    return Patience(attempts=1 if tries_itself else chosen.attempts)
 
 
 def engine(settings: Settings) -> Engine:
@@ -92,9 +93,49 @@ def prepare_store(settings: Settings) -> Path:
     return path
 
 
-def directory(settings: Settings, client: httpx.AsyncClient, stack: AsyncExitStack) -> Directory:
+async def mongodb(settings: Settings, stack: AsyncExitStack) -> MongoStore | None:
+    """The MongoDB that STORE_URL names, ready to be used; None when it names a file.
+
+    Raises StoreError.
+    """
+    url = settings.directory.mongodb
+    if url is None:
+        return None
+    # pymongo takes long to import, and a service on a file needs none of it.
+    from stores.mongodb import MongoStore, connect, disconnect, prepare  # noqa: PLC0415
+    from stores.mongodb_directory import directory_indexes  # noqa: PLC0415
+    from stores.mongodb_settings import SETTINGS_INDEXES  # noqa: PLC0415
+
+    client = await trio.to_thread.run_sync(connect, url)
+    stack.callback(disconnect, client)
+    indexes = {**directory_indexes(settings.user_fields), **SETTINGS_INDEXES}
+    await trio.to_thread.run_sync(prepare, client, url, indexes, abandon_on_cancel=True)
+    return MongoStore(client, url.database)
+
+
+def live_settings(store: Path, mongodb: MongoStore | None, stack: AsyncExitStack) -> LiveSettings:
+    """Where operators' changes are kept."""
+    if mongodb is not None:
+        from stores.mongodb_settings import MongoSettings  # noqa: PLC0415
+
+        return MongoSettings(mongodb)
+    embedded = SqliteSettings(store)
+    stack.callback(embedded.close)
+    return embedded
+
+
+def directory(
+    settings: Settings,
+    client: httpx.AsyncClient,
+    mongodb: MongoStore | None,
+    stack: AsyncExitStack,
+) -> Directory:
     """Where users and templates are read from."""
     chosen = settings.directory
+    if chosen.crud_url is None and mongodb is not None:
+        from stores.mongodb_directory import MongoDirectory  # noqa: PLC0415
+
+        return MongoDirectory(mongodb, settings.user_fields, chosen.timeout)
     if chosen.crud_url is None:
         embedded = SqliteDirectory(chosen.store_path, settings.user_fields)
         stack.callback(embedded.close)
@@ -142,64 +183,6 @@ def channels(settings: Settings, made: Mapping[str, Guard]) -> list[ChannelSpec]
 def _channel(name: Channel, settings: Settings, made: Mapping[str, Guard]) -> ChannelSpec:
     choices = settings.channels[name].providers
     return ChannelSpec(name, Route([Choice(made[one.name], one.weight) for one in choices]))
-
-
-@dataclass(frozen=True, slots=True)
-class SagaOffice:
-    """What serves sagas. Without a configuration there is only what an earlier one left to show.
-
-    `sender` is there when events have somewhere to go.
-    """
-
-    outbox: SqliteOutbox
-    rules: SagaRules | None = None
-    conclusion: Conclusion | None = None
-    sender: Sender | None = None
-
-    def sagas(
-        self, pipeline: Pipeline, records: Records, observe: Observer, nursery: trio.Nursery
-    ) -> Sagas | None:
-        """What takes commands, if they are configured."""
-        if self.rules is None or self.conclusion is None:
-            return None
-        return Sagas(self.rules, pipeline, records, self.conclusion, observe, nursery)
-
-
-def saga_office(
-    settings: Settings,
-    store: Path,
-    observe: Observer,
-    stack: AsyncExitStack,
-    tls: ssl.SSLContext,
-) -> SagaOffice:
-    """The parts that sagas need. Raises ConfigurationError."""
-    outbox = SqliteOutbox(store)
-    stack.callback(outbox.close)
-    flow = settings.flow_manager
-    if flow is None:
-        return SagaOffice(outbox)
-    flow_manager = FlowManager(flow.service_url or "", Http1Wire(tls))
-    stack.push_async_callback(flow_manager.aclose)
-    sender = Sender(outbox, flow_manager, observe)
-    return SagaOffice(
-        outbox,
-        SagaRules(
-            flow.metadata_schema, flow_functions(flow), flow.respond_within, flow.repeat_window
-        ),
-        Conclusion(_event_rules(flow), sender),
-        sender if flow.service_url else None,
-    )
-
-
-def _event_rules(flow: FlowManagerSettings) -> EventRules:
-    if flow.service_url is None:
-        return EventRules()
-    return EventRules(
-        flow.success_event_label,
-        flow.fail_event_label,
-        flow.success_policy,
-        summary=flow.event_payload == "summary",
-    )
 
 
 def _provider(

@@ -27,7 +27,7 @@ from api.logs import EventLog, make_logger
 from api.metrics import Gauges, Metrics
 from api.operations import Probes, Readiness, asking
 from api.told import Waiting
-from assembly import SagaOffice, SandboxListener
+from assembly import SandboxListener
 from messages.errors import JournalUnavailable
 from messages.events import DeliveryEnded, Event, Observer, tell_all
 from messages.pipeline import Pipeline
@@ -35,14 +35,15 @@ from messages.preparation import Rooms
 from messages.records import Records
 from messages.saga.story import Sagas
 from providers.httpx_transport import Http1Transport
+from sagas import SagaOffice, saga_office
 from settings import ConfigurationFile, Settings
+from stores.errors import StoreError
 from stores.ports import LiveSettings
-from stores.sqlite import StoreError, only_server
+from stores.sqlite import only_server
 from stores.sqlite_journal import SqliteJournal
 from stores.sqlite_reader import SqliteReader
 from stores.sqlite_records import SqliteRecords
 from stores.sqlite_recovery import SqliteRecovery
-from stores.sqlite_settings import SqliteSettings
 from supervisor import Supervisor
 from tuning import LiveTuning, Tuned, follow_file, on_hangup, reload
 from upkeep import remember_calls, retire_for_ever
@@ -91,6 +92,7 @@ async def run(
     async with AsyncExitStack() as stack:
         stack.enter_context(only_server(settings.directory.store_path))
         store = assembly.prepare_store(settings)
+        mongodb = await assembly.mongodb(settings, stack)
         journal = SqliteJournal(store, settings.journal.fsync)
         await stack.enter_async_context(journal.running())
         reader = SqliteReader(store, journal.flush)
@@ -105,9 +107,8 @@ async def run(
         guards = assembly.guards(settings, observe, stack, tls, extras.on_sandbox_message)
         specs = assembly.channels(settings, guards)
         supervisor = Supervisor(specs, observe, journal)
-        live_settings = SqliteSettings(store)
-        stack.callback(live_settings.close)
-        office = assembly.saga_office(settings, store, observe, stack, tls)
+        live_settings = assembly.live_settings(store, mongodb, stack)
+        office = saga_office(settings, store, observe, stack, tls)
         keys = KeyRing(settings.access.keys)
         tuned = Tuned(guards, {spec.name: spec.route for spec in specs}, supervisor, keys)
         tuning = LiveTuning(settings, tuned, live_settings, logger)
@@ -117,7 +118,7 @@ async def run(
         except JournalUnavailable as error:
             raise StoreError(f"The store {store} cannot be read: {error}") from None
         rooms = Rooms(
-            directory=assembly.directory(settings, client, stack),
+            directory=assembly.directory(settings, client, mongodb, stack),
             files=assembly.files(settings, client),
             journal=journal,
             recovery=recovery,

@@ -38,7 +38,7 @@ _ADDRESS_TROUBLE: Final = {
 def telling_of_the_service(address: str, chosen_by: str) -> Iterator[None]:
     """Turn what a service may raise at its start into a Failure; a bug keeps its traceback."""
     from settings import ConfigurationError
-    from stores.sqlite import StoreError
+    from stores.errors import StoreError
 
     try:
         yield

@@ -1,27 +1,26 @@
-"""From a file into the embedded store: all of it is checked before any is written."""
+"""From a file into the store: all of it is checked before any is written."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final
 
 import click
 
 from cli.documents import BadLine, Read
 from cli.failure import BadInput, Failure
 from cli.progress import bar
+from cli.shelf import Collection, Unusable, inspection, opened
 from messages.model import Document
-from stores.sqlite import StoreError, open_store
-from stores.sqlite_directory import import_documents
+from stores.mongodb_url import MongoUrl
 
 _EVERY: Final = 1000
 """Lines between two steps of the bar."""
@@ -31,12 +30,12 @@ _EVERY: Final = 1000
 class Import:
     """What is imported, and how; `inspect` raises ValueError for a document that is refused."""
 
-    collection: Literal["user", "template"]
+    collection: Collection
     read: Read
     inspect: Callable[[Document], None] = lambda _: None
 
 
-def import_file(job: Import, source: str, store: Path, *, as_json: bool) -> None:
+def import_file(job: Import, source: str, store: Path | MongoUrl, *, as_json: bool) -> None:
     """Import a file, or stdin for `-`, and say how many documents it were.
 
     Raises:
@@ -46,7 +45,7 @@ def import_file(job: Import, source: str, store: Path, *, as_json: bool) -> None
     with _opened(source) as file:
         try:
             start = file.tell()
-            total = _check(job, file)
+            total = _check(job, file, inspection(store))
             file.seek(start)
             _write(job, file, store, total)
         except BadLine as error:
@@ -78,7 +77,7 @@ def _name(source: str) -> str:
     return "stdin" if source == "-" else source
 
 
-def _check(job: Import, file: BinaryIO) -> int:
+def _check(job: Import, file: BinaryIO, inspect: Callable[[Document], None]) -> int:
     start = file.tell()
     size = file.seek(0, os.SEEK_END) - file.seek(start)
     found = 0
@@ -86,6 +85,7 @@ def _check(job: Import, file: BinaryIO) -> int:
         for found, (number, document) in enumerate(job.read(file), 1):
             try:
                 job.inspect(document)
+                inspect(document)
             except ValueError as error:
                 raise BadLine(number, str(error)) from None
             if found % _EVERY == 0:
@@ -93,16 +93,14 @@ def _check(job: Import, file: BinaryIO) -> int:
     return found
 
 
-def _write(job: Import, file: BinaryIO, store: Path, total: int) -> None:
+def _write(job: Import, file: BinaryIO, store: Path | MongoUrl, total: int) -> None:
     written = 0
     documents = (document for _, document in job.read(file))
     try:
-        with closing(open_store(store)) as connection, bar("Importing", total) as show:
-            for written in import_documents(connection, job.collection, documents):
+        with opened(store, job.collection, made=True) as shelf, bar("Importing", total) as show:
+            for written in shelf.write(documents):
                 show(written)
-    except StoreError as error:
-        raise Failure(str(error)) from None
-    except sqlite3.Error as error:
+    except Unusable as error:
         raise Failure(
             f"The store {store} cannot be written: {error}; {written:,} documents were imported"
         ) from None

@@ -1,23 +1,21 @@
-"""Documents of the embedded store on the screen: a table for people, JSON lines for scripts."""
+"""Documents of the store on the screen: a table for people, JSON lines for scripts."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import click
 
 from cli.failure import Failure
 from cli.options import ROWS
+from cli.shelf import Collection, Unusable, opened
 from cli.table import print_table
 from messages.model import Document, JsonValue
-from stores.sqlite import StoreError, open_store
-from stores.sqlite_directory import list_documents
+from stores.mongodb_url import MongoUrl
 
 _COLUMNS: Final = 8
 
@@ -25,8 +23,8 @@ Summary = Callable[[Document], Document]
 
 
 def list_collection(
-    collection: Literal["user", "template"],
-    store: Path,
+    collection: Collection,
+    store: Path | MongoUrl,
     limit: int | None,
     summary: Summary,
     *,
@@ -37,20 +35,16 @@ def list_collection(
     Raises:
         Failure: there is no store, or it cannot be read.
     """
-    if not store.exists():
-        raise Failure(f"There is no store at {store}; `carillon {collection}s import` makes one")
     most = (0 if as_json else ROWS) if limit is None else limit
     try:
-        with closing(open_store(store)) as connection:
-            documents = list_documents(connection, collection)
+        with opened(store, collection, made=False) as shelf:
+            documents = shelf.documents()
             if as_json:
                 for document in islice(documents, most or None):
                     click.echo(json.dumps(document, ensure_ascii=False))
                 return
             found = list(islice(documents, most + 1 if most else None))
-    except StoreError as error:
-        raise Failure(str(error)) from None
-    except sqlite3.Error as error:
+    except Unusable as error:
         raise Failure(f"The store {store} cannot be read: {error}") from None
     _show(collection, [summary(document) for document in found], most)
 

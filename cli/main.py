@@ -17,7 +17,7 @@ COMMANDS: Final = {
     "dispatches": ("cli.dispatches:dispatches", "Look at dispatches; cancel them, redrive them."),
     "providers": ("cli.providers:providers", "Look at the providers of a service; tune them."),
     "supervisor": ("cli.supervision:supervisor", "Look at its channels and workers; revive one."),
-    "users": ("cli.users:users", "Import and list the users of the embedded store."),
+    "users": ("cli.users:users", "Import and list the users of the store."),
     "templates": ("cli.templates:templates", "Import and list its templates; check some."),
     "render": ("cli.render:render", "Render a template with a context."),
     "config": ("cli.config:config", "Check the configuration, or print its JSON Schema."),

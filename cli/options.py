@@ -11,7 +11,8 @@ import click
 from cli.failure import BadInput
 from settings import ClientSettings, ConfigurationError
 from settings import client as client_settings
-from settings import store_path as settings_store_path
+from settings import store as settings_store
+from stores.mongodb_url import MongoUrl
 
 ROWS: Final = 50
 """How many documents a table shows unless it is told otherwise."""
@@ -41,16 +42,16 @@ def store_option(command: C) -> C:
         envvar="STORE_URL",
         show_envvar=True,
         metavar="URL",
-        help="The embedded store: its file, or sqlite:///FILE.  [default: carillon.db here]",
+        help="A file, sqlite:///FILE or mongodb://HOST/DATABASE.  [default: carillon.db here]",
     )(command)
 
 
-def store_path(store: str | None) -> Path:
-    """The file that `--store` or STORE_URL names."""
+def named_store(store: str | None) -> Path | MongoUrl:
+    """The file or the MongoDB that `--store` or STORE_URL names."""
     if store and "://" not in store:
         return Path(store)
     try:
-        return settings_store_path({"STORE_URL": store or ""})
+        return settings_store({"STORE_URL": store or ""})
     except ConfigurationError as error:
         raise BadInput(str(error)) from None
 

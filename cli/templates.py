@@ -1,4 +1,4 @@
-"""`carillon templates`: stored messages, in the embedded store."""
+"""`carillon templates`: stored messages, in the store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from cli.examples import examples
-from cli.options import json_option, limit_option, store_option, store_path
+from cli.options import json_option, limit_option, named_store, store_option
 from messages.model import Document, JsonValue
 
 _TEXTS: Final = (
@@ -29,7 +29,8 @@ _HTML: Final = "emailHtmlMessage"
 def templates() -> None:
     """Import, list and check templates.
 
-    The embedded store holds them when neither CRUD_SERVICE_NAME nor CRUD_SERVICE_URL is set.
+    The store, an SQLite file or MongoDB, holds them when neither CRUD_SERVICE_NAME nor
+    CRUD_SERVICE_URL is set.
     """
 
 
@@ -57,7 +58,7 @@ def import_templates(file: str, store: str | None, *, as_json: bool) -> None:
     from cli.documents import json_lines
     from cli.importing import Import, import_file
 
-    import_file(Import("template", json_lines, inspect), file, store_path(store), as_json=as_json)
+    import_file(Import("template", json_lines, inspect), file, named_store(store), as_json=as_json)
 
 
 @templates.command(
@@ -70,7 +71,7 @@ def list_templates(limit: int | None, store: str | None, *, as_json: bool) -> No
     """List templates by id: as a table, or with --json one document a line."""
     from cli.listing import list_collection
 
-    list_collection("template", store_path(store), limit, _summary, as_json=as_json)
+    list_collection("template", named_store(store), limit, _summary, as_json=as_json)
 
 
 @templates.command(

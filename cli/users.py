@@ -1,4 +1,4 @@
-"""`carillon users`: who can be reached, in the embedded store."""
+"""`carillon users`: who can be reached, in the store."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Literal
 import click
 
 from cli.examples import examples
-from cli.options import json_option, limit_option, store_option, store_path
+from cli.options import json_option, limit_option, named_store, store_option
 
 
 @click.group()
 def users() -> None:
-    """Import and list the users of the embedded store.
+    """Import and list the users of the store: an SQLite file or MongoDB.
 
     They are found there when neither CRUD_SERVICE_NAME nor CRUD_SERVICE_URL is set.
     """
@@ -53,7 +53,7 @@ def import_users(
 
     is_csv = form == "csv" or (form is None and file.lower().endswith(".csv"))
     job = Import("user", csv_rows if is_csv else json_lines)
-    import_file(job, file, store_path(store), as_json=as_json)
+    import_file(job, file, named_store(store), as_json=as_json)
 
 
 @users.command(
@@ -66,4 +66,4 @@ def list_users(limit: int | None, store: str | None, *, as_json: bool) -> None:
     """List users by id: as a table, or with --json one document a line, as `import` takes them."""
     from cli.listing import list_collection
 
-    list_collection("user", store_path(store), limit, dict, as_json=as_json)
+    list_collection("user", named_store(store), limit, dict, as_json=as_json)

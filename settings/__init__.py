@@ -26,7 +26,7 @@ from settings.model import (
 )
 from settings.schema import schema
 from settings.secret import Secret
-from settings.surroundings import ClientSettings, client, store_path
+from settings.surroundings import ClientSettings, client, store
 from settings.watching import ConfigurationFile
 
 __all__ = [
@@ -61,5 +61,5 @@ __all__ = [
     "parse_key_id",
     "parse_keys",
     "schema",
-    "store_path",
+    "store",
 ]

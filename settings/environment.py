@@ -44,7 +44,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "SERVICE_PREFIX": "what every path begins with",
         "WAIT_BEFORE_SERVER_CLOSE_SEC": "seconds of normal service after SIGTERM",
         "KUBERNETES_SERVICE_HOST": "set by Kubernetes: changes the defaults of the above",
-        "STORE_URL": "the embedded store",
+        "STORE_URL": "the embedded store or MongoDB",
         "API_KEYS": "the API keys of callers, as a JSON array of records",
         "API_KEYS_FILE": "a file with such an array; both may be set",
         "CARILLON_URL": "where the command line finds the service",

@@ -85,7 +85,7 @@ def shown(place: Place, value: object) -> str:
         return "the value (not shown)"
     if isinstance(value, (dict, list)):
         return "an object" if isinstance(value, dict) else "a list"
-    if isinstance(value, str) and "@" in value and "/" in value:
+    if isinstance(value, str) and (("@" in value and "/" in value) or value.startswith("mongodb")):
         return "the value (not shown, it may hold a password)"
     text = printable(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -19,6 +19,7 @@ from messages.model import Channel, UserFields
 from messages.saga.command import MetadataSchema
 from messages.templates import Limits as TemplateLimits
 from settings.secret import Secret
+from stores.mongodb_url import MongoUrl
 
 ProviderType = Literal[
     "mail-service", "sms-service", "kaleyra", "firebase", "kafka2firebase", "sandbox"
@@ -112,7 +113,10 @@ class ChannelSettings:
 
 @dataclass(frozen=True, slots=True)
 class DirectorySettings:
-    """Where users and templates are read: the CRUD Service when it has a URL, else the store."""
+    """Where users and templates are read: the CRUD Service when it has a URL, else the store.
+
+    The store is MongoDB when that has a URL, else the file.
+    """
 
     crud_url: str | None
     users_collection: str | None
@@ -120,6 +124,7 @@ class DirectorySettings:
     store_path: Path
     timeout: float = 10.0
     attempts: int = 3
+    mongodb: MongoUrl | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from settings.errors import Problems
 from settings.keys import DirectoryKeys
 from settings.model import DirectorySettings, FilesSettings, LogLevel, ServerSettings
 from settings.secret import Secret
-from settings.urls import base_url, host_name, service_url, sqlite_path
+from settings.urls import base_url, host_name, service_url, store_url
+from stores.mongodb_url import MongoUrl
 
 _HIGHEST_PORT: Final = 65_535
 _LONGEST_WAIT: Final = 3600
@@ -60,13 +61,22 @@ def directory(env: Environment, keys: DirectoryKeys) -> DirectorySettings:
     users = env.maybe("USERS_CRUD_NAME", _matching(_COLLECTION, "the name of a collection"))
     if env.has("CRUD_SERVICE_NAME", "CRUD_SERVICE_URL") and not env.has("USERS_CRUD_NAME"):
         env.problems.add(("USERS_CRUD_NAME",), "is missing; the CRUD Service needs it")
+    named = env.maybe("STORE_URL", store_url) or _DEFAULT_STORE
+    mongodb = named if isinstance(named, MongoUrl) else None
+    if mongodb is not None:
+        env.problems.add(
+            ("STORE_URL",),
+            "MongoDB can hold users and templates, but not yet the journal, so in this version no "
+            'service runs on it; it must be a file, such as "sqlite:///carillon.db"',
+        )
     return DirectorySettings(
         crud_url=neighbour(env, "CRUD_SERVICE"),
         users_collection=users,
         templates_collection=env.maybe(
             "TEMPLATES_CRUD_NAME", _matching(_COLLECTION, "the name of a collection")
         ),
-        store_path=env.read("STORE_URL", sqlite_path, _DEFAULT_STORE),
+        store_path=_DEFAULT_STORE if isinstance(named, MongoUrl) else named,
+        mongodb=mongodb,
         timeout=keys.timeout,
         attempts=keys.attempts,
     )
@@ -84,17 +94,17 @@ def locale(env: Environment) -> str:
     return env.read("DEFAULT_LOCALE", known, "en-US")
 
 
-def store_path(environ: Mapping[str, str]) -> Path:
-    """The embedded store, for commands that need nothing else.
+def store(environ: Mapping[str, str]) -> Path | MongoUrl:
+    """The embedded store's file or the MongoDB, for commands that need nothing else.
 
     Raises:
         ConfigurationError: If `STORE_URL` is none.
     """
     problems = Problems()
-    path = Environment(environ, problems).read("STORE_URL", sqlite_path, _DEFAULT_STORE)
+    named = Environment(environ, problems).maybe("STORE_URL", store_url) or _DEFAULT_STORE
     if problems:
         raise problems.error()
-    return path
+    return named
 
 
 def client(environ: Mapping[str, str]) -> ClientSettings:

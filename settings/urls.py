@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from stores.mongodb_url import MongoUrl, mongodb_url
+
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?\.?")
 _CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/\[\]?#-]*")
 _LONGEST: Final = 2048
@@ -64,6 +66,15 @@ def host_name(text: str) -> str:
     return text
 
 
+def store_url(url: str) -> Path | MongoUrl:
+    """The embedded store's file, or where a MongoDB is.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    return mongodb_url(url) if url.startswith("mongodb") else sqlite_path(url)
+
+
 def sqlite_path(url: str) -> Path:
     """The file of `sqlite:///relative.db` or `sqlite:////absolute.db`.
 
@@ -71,11 +82,9 @@ def sqlite_path(url: str) -> Path:
         ValueError: With what is allowed.
     """
     scheme, _, rest = url.partition("://")
-    if scheme.startswith("mongodb"):
-        raise ValueError("sqlite:///…; MongoDB is not available in this version")
     path = rest.removeprefix("/")
     if scheme != "sqlite" or path == rest or path.endswith("/") or not path:
-        raise ValueError('"sqlite:///relative.db" or "sqlite:////absolute/path.db"')
+        raise ValueError('"sqlite:///relative.db", "sqlite:////absolute.db" or "mongodb://host/db"')
     if path == ":memory:" or any(c in path for c in "?#") or not path.isprintable():
         raise ValueError('a file: "sqlite:///relative.db" or "sqlite:////absolute/path.db"')
     return Path(path)

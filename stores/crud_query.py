@@ -24,7 +24,6 @@ KEYSET_BYTES: Final = 300  # kept free for `{"$and":[…,{"_id":{"$gt":"…"}}]}
 PROJECTION_BYTES: Final = 1_000
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
-_OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,41 +109,6 @@ def projection(fields: frozenset[str] | None) -> Sequence[str]:
     names = sorted(fields or ())
     fits = sum(map(len, names)) <= PROJECTION_BYTES and all(map(_NAME.fullmatch, names))
     return names if fits else ()
-
-
-def is_object_id(value: str) -> bool:
-    """Whether the CRUD Service can cast it to an ObjectId."""
-    return _OBJECT_ID.fullmatch(value) is not None
-
-
-class Asked:
-    """Listed ids, and which of them a document answers."""
-
-    def __init__(self, ids: Sequence[str]) -> None:
-        self._ids = ids
-        self._folded: dict[str, list[str]] = {}
-        for asked in ids:
-            self._folded.setdefault(asked.casefold(), []).append(asked)
-
-    def spellings(self, document: Document, field: str) -> list[str]:
-        """The ids, as they were asked for, that this document answers.
-
-        ObjectIds come back in lower case, whatever was asked, and so may anything where the
-        collection's collation ignores case. `$in` looks into arrays, so this does too.
-        """
-        value = document.get(field)
-        found: list[str] = []
-        for held in value if isinstance(value, list) else [value]:
-            text = str(held)
-            folded = self._folded.get(text.casefold(), [])
-            exact = text in folded and not is_object_id(text)
-            found += [text] if exact else folded
-        return found
-
-    def without(self, documents: Sequence[Document], field: str) -> list[str]:
-        """The ids that none of the documents answers."""
-        found = {asked for document in documents for asked in self.spellings(document, field)}
-        return [asked for asked in self._ids if asked not in found]
 
 
 def _json(value: JsonValue) -> str:

@@ -9,8 +9,9 @@ import httpx
 
 from messages.errors import TemplateNotFound
 from messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
+from stores.asked import Asked, is_object_id
 from stores.crud_client import CrudClient, InvalidObjectId, NoSuchDocument
-from stores.crud_query import PAGE, Asked, Collection, is_object_id, matching, projection
+from stores.crud_query import PAGE, Collection, matching, projection
 
 _NAME_LENGTH: Final = 100
 # Ids that would reach another route of the collection, or climb out of it.

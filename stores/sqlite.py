@@ -15,6 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from stores.errors import StoreError
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "StoreError",
+    "connect",
+    "only_server",
+    "open_store",
+    "transaction",
+]
+
 BUSY_SECONDS: Final = 10.0
 
 _USERS_AND_JOURNAL: Final = """
@@ -107,10 +118,6 @@ _MIGRATIONS: Final = (_USERS_AND_JOURNAL, _LIVE_SETTINGS, _DURABILITY, _OUTBOX)
 """The n-th brings a store from schema n to n + 1; what was released is never edited."""
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
-
-
-class StoreError(Exception):
-    """The embedded store cannot be used; the text says why and what to do."""
 
 
 def open_store(path: Path) -> sqlite3.Connection:

@@ -10,13 +10,13 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.errors import BadCommand, JournalUnavailable
+from messages.errors import JournalUnavailable
 from messages.model import Document
 from stores.ports import AuditEntry, AuditPage
+from stores.settings_audit import audit_place
 from stores.sqlite import connect, transaction
 
 T = TypeVar("T")
-_LONGEST_CURSOR: Final = 18
 _KEEP: Final = (
     "INSERT INTO provider_override VALUES (?, ?)"
     " ON CONFLICT DO UPDATE SET settings = excluded.settings"
@@ -51,7 +51,7 @@ class SqliteSettings:
 
     async def audit(self, provider: str | None, cursor: str, limit: int) -> AuditPage:
         """See the port."""
-        before = _place(cursor)
+        before = audit_place(cursor)
         return await self._do(lambda c: _audit(c, provider, before, limit), "read")
 
     async def _do(self, run: Callable[[sqlite3.Connection], T], what: str) -> T:
@@ -109,11 +109,3 @@ def _entry(
     at: int, who: str, action: str, provider: str | None, before: str, after: str
 ) -> AuditEntry:
     return AuditEntry(at, who, action, provider, json.loads(before), json.loads(after))
-
-
-def _place(cursor: str) -> int | None:
-    if not cursor:
-        return None
-    if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > _LONGEST_CURSOR:
-        raise BadCommand("cursor must be the next of an earlier answer")
-    return int(cursor)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from stores.mongodb_url import MongoUrl
+from tests.neighbours.mongodb import named_or_started, new_database
 
 ROOMS_WITH_SERVERS = ("scenarios", "cli", "bench", "api", "test_packaging.py")
 HERE = Path(__file__).parent
@@ -15,3 +19,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(HERE).parts[0] in ROOMS_WITH_SERVERS:
             item.add_marker(pytest.mark.servers)
+
+
+@pytest.fixture(scope="session")
+def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A MongoDB for all tests that do it no harm."""
+    with named_or_started(tmp_path_factory.mktemp("mongodb")) as url:
+        yield url
+
+
+@pytest.fixture
+def mongodb(mongodb_server: str) -> Iterator[MongoUrl]:
+    """A database of one test."""
+    with new_database(mongodb_server) as url:
+        yield url

@@ -58,7 +58,10 @@ def test_the_wheel_works_elsewhere(tmp_path: Path) -> None:
     assert "carillon" in ran.stdout.lower()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+LOCKS = ("requirements.lock", "requirements-dev.lock", "tests/neighbours/mongodb.lock")
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_pins_with_hashes_and_names_no_host(name: str) -> None:
     lines = (ROOT / name).read_text().splitlines()
     pinned = [line for line in lines if "==" in line and not line.startswith(" ")]

@@ -20,6 +20,8 @@ NOT_NEEDED = (
     "pygments",
     "babel",
     "pymongo",
+    "stores.mongodb",
+    "dns",
     "bson",
     "jwt",
     "cryptography",
@@ -90,6 +92,18 @@ async def test_a_store_in_use_is_told_of(tmp_path: Path, configuration: dict[str
     assert ran.returncode == 1
     assert b"is in use by another running Carillon" in ran.stderr
     assert ran.stderr.count(b"\n") == 1
+
+
+async def test_no_service_runs_on_a_store_without_a_journal(
+    tmp_path: Path, configuration: dict[str, str]
+) -> None:
+    environ = {**configuration, "STORE_URL": "mongodb://ada:hunter2@localhost/shop"}
+    for words in (("serve",), ("config", "check")):
+        ran = await script(tmp_path, *words, environ=environ)
+        assert (ran.returncode, ran.stdout) == (2, b"")
+        assert b"not yet the journal" in ran.stderr
+        assert b"hunter2" not in ran.stderr
+        assert ran.stderr.count(b"\n") == 1
 
 
 async def test_a_store_in_no_folder_is_told_of(

@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_a_store_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    wrong = invoke("users", "import", "-", "--store", "mongodb://x", stdin="{}")
+    wrong = invoke("users", "import", "-", "--store", "mongodb://x/a.b", stdin="{}")
     assert (wrong.exit_code, "STORE_URL" in wrong.stderr) == (2, True)
     (tmp_path / "text").write_text("no database, but a text of some length, so that it is read")
     broken = invoke("users", "import", "-", "--store", str(tmp_path / "text"), stdin="{}")

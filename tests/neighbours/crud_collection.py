@@ -61,7 +61,8 @@ class Collection:
             self._fields["_id"] = "string"
         self._maximum = maximum
         self._numbers = count(1)
-        self._documents = mongomock.MongoClient().db[name]
+        client: mongomock.MongoClient[Document] = mongomock.MongoClient()
+        self._documents = client.db[name]
 
     def add(self, document: Document, state: str = "PUBLIC") -> str:
         """Store a document; without `_id` it gets the next ObjectId. Returns the `_id`."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from settings import ClientSettings, ConfigurationError, Secret, client, store_path
+from settings import ClientSettings, ConfigurationError, Secret, client, store
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
 
 CLUSTER = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
@@ -63,7 +63,8 @@ def test_server_variables(environ: dict[str, str], field: str, value: object) ->
         ("WAIT_BEFORE_SERVER_CLOSE_SEC", "soon"),
         ("WAIT_BEFORE_SERVER_CLOSE_SEC", "nan"),
         ("DEFAULT_LOCALE", "en US"),
-        ("STORE_URL", "mongodb://user:hunter2@host/db"),
+        ("STORE_URL", "mongodb://user:hunter2@host/d.b"),
+        ("STORE_URL", "mongodb://user:hunter2/db"),
         ("STORE_URL", "mongodb+srv://host/db"),
         ("STORE_URL", "sqlite://"),
         ("STORE_URL", "sqlite:///"),
@@ -91,7 +92,7 @@ def test_a_wrong_variable_is_named_and_never_shows_a_password(name: str, value: 
 def test_mongodb_is_refused_plainly() -> None:
     (found,) = problems(sms(), SMS_ENVIRONMENT | {"STORE_URL": "mongodb://host/db"})
 
-    assert "MongoDB is not available in this version" in found
+    assert "MongoDB can hold users and templates, but not yet the journal" in found
 
 
 @pytest.mark.parametrize(
@@ -184,13 +185,21 @@ def test_the_file_service_goes_before_the_folder(tmp_path: Path) -> None:
     ],
 )
 def test_three_slashes_are_relative_and_four_absolute(url: str, path: str) -> None:
-    assert store_path({"STORE_URL": url}) == Path(path)
+    assert store({"STORE_URL": url}) == Path(path)
 
 
 def test_commands_that_need_only_the_store_get_its_path() -> None:
-    assert store_path({}) == Path("carillon.db")
+    assert store({}) == Path("carillon.db")
     with pytest.raises(ConfigurationError, match="STORE_URL"):
-        store_path({"STORE_URL": "x"})
+        store({"STORE_URL": "x"})
+
+
+def test_commands_that_need_only_the_store_may_be_given_a_mongodb() -> None:
+    found = store({"STORE_URL": "mongodb://ada:hunter2@host/shop"})
+    assert str(found) == "mongodb://host/shop"
+    with pytest.raises(ConfigurationError, match="may hold a password") as raised:
+        store({"STORE_URL": "mongodb://ada:hunter2host"})
+    assert "hunter2" not in str(raised.value)
 
 
 def test_the_command_line_finds_the_service() -> None:

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import trio
 
-from messages.errors import BadCommand, JournalUnavailable
-from messages.model import Document
+from messages.errors import JournalUnavailable
 from stores.ports import AuditEntry
 from stores.sqlite import SCHEMA_VERSION, open_store
 from stores.sqlite_settings import SqliteSettings
+from tests.stores.shelves import entry
 
 FIRST_SCHEMA = """
 CREATE TABLE user (
@@ -57,37 +56,6 @@ def store(path: Path) -> Iterator[SqliteSettings]:
     opened.close()
 
 
-def entry(number: int = 0, provider: str | None = "sms-service", **after: int) -> AuditEntry:
-    before: Document = dict.fromkeys(after, None)
-    return AuditEntry(1_700_000_000_000 + number, "key-1", "change", provider, before, {**after})
-
-
-async def test_an_override_survives_a_restart(store: SqliteSettings, path: Path) -> None:
-    override: Document = {"concurrency": 5, "rate": [{"limit": 1, "per": "1s"}], "paused": True}
-    await store.change("sms-service", override, entry(concurrency=5))
-
-    again = SqliteSettings(path)
-    assert await again.overrides() == {"sms-service": override}
-    assert (await again.audit(None, "", 10)).entries == [entry(concurrency=5)]
-    again.close()
-
-
-async def test_the_last_change_of_a_provider_holds_and_others_stay(store: SqliteSettings) -> None:
-    await store.change("a", {"concurrency": 1}, entry())
-    await store.change("b", {"concurrency": 2}, entry())
-    await store.change("a", {"timeout": "1s"}, entry())
-
-    assert await store.overrides() == {"a": {"timeout": "1s"}, "b": {"concurrency": 2}}
-
-
-async def test_an_empty_override_is_none(store: SqliteSettings) -> None:
-    await store.change("a", {"concurrency": 1}, entry(1))
-    await store.change("a", {}, entry(2))
-
-    assert await store.overrides() == {}
-    assert len((await store.audit(None, "", 10)).entries) == 2
-
-
 async def test_what_cannot_be_audited_is_not_changed(store: SqliteSettings, path: Path) -> None:
     await store.change("a", {"concurrency": 1}, entry(1))
     with sqlite3.connect(path) as other:
@@ -111,49 +79,6 @@ async def test_entries_without_an_override_are_written_all_or_none(store: Sqlite
 
     assert [one.at % 100 for one in (await store.audit(None, "", 10)).entries] == [4, 2, 1]
     assert await store.overrides() == {}
-
-
-async def test_the_audit_is_newest_first_a_page_at_a_time(store: SqliteSettings) -> None:
-    for number in range(5):
-        await store.change(
-            "a" if number % 2 else "b", {}, entry(number, "a" if number % 2 else "b")
-        )
-
-    seen: list[int] = []
-    cursor: str | None = ""
-    while cursor is not None:
-        page = await store.audit(None, cursor, 2)
-        seen += [one.at % 100 for one in page.entries]
-        cursor = page.next
-    assert seen == [4, 3, 2, 1, 0]
-    assert [one.at % 100 for one in (await store.audit("b", "", 2)).entries] == [4, 2]
-    assert (await store.audit("nobody", "", 2)).entries == []
-
-
-async def test_a_page_stays_what_it_was_while_changes_come(store: SqliteSettings) -> None:
-    for number in range(3):
-        await store.record([entry(number)])
-    first = await store.audit(None, "", 2)
-    await store.record([entry(9)])
-
-    assert first.next
-    assert [one.at % 100 for one in (await store.audit(None, first.next, 2)).entries] == [0]
-
-
-@pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "9" * 40, "\u0661"])
-async def test_a_cursor_of_somebody_else_is_refused(store: SqliteSettings, cursor: str) -> None:
-    with pytest.raises(BadCommand, match="cursor"):
-        await store.audit(None, cursor, 10)
-
-
-async def test_changes_at_once_are_all_kept(store: SqliteSettings) -> None:
-    async with trio.open_nursery() as nursery:
-        for number in range(20):
-            override: Document = {"concurrency": number + 1}
-            nursery.start_soon(store.change, f"p{number}", override, entry())
-
-    assert len(await store.overrides()) == 20
-    assert len((await store.audit(None, "", 100)).entries) == 20
 
 
 async def test_a_store_of_the_first_version_keeps_what_it_has(tmp_path: Path) -> None:
