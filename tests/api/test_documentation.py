@@ -178,7 +178,7 @@ async def test_answers_to_sagas_are_as_documented(tmp_path: Path) -> None:
         "serviceUrl": "http://127.0.0.1:9",
         "failEventLabel": "failed",
         "metadataSchema": {"channels": "c", "recipients": "r", "templateId": "t"},
-        "respondWithin": "50ms",
+        "respondWithin": "500ms",
         "repeatWindow": "1m",
     }
     configuration = sandbox_configuration(flowManagerConfiguration=flow)

@@ -100,7 +100,7 @@ async def test_a_repeat_while_the_event_waits_is_told_once_it_was_accepted(
 ) -> None:
     async with saga_desk(
         tmp_path,
-        flow={**WINDOW, "respondWithin": "100ms"},
+        flow={**WINDOW, "respondWithin": "500ms"},
         flow_manager=FlowManager(is_down=True),
     ) as at:
         first = await at.command("S-1", SMS)

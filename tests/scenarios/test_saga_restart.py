@@ -30,7 +30,7 @@ def configuration(url: str) -> Document:
             "successEventLabel": "done",
             "failEventLabel": "failed",
             "metadataSchema": PATHS,
-            "respondWithin": "200ms",
+            "respondWithin": "1s",
         },
     )
     providers = whole["providers"]

@@ -215,10 +215,10 @@ async def test_a_function_that_fails_is_told_and_answered(
 
 
 async def test_patience_with_slow_sends_ends_and_the_event_follows(tmp_path: Path) -> None:
-    sms = SmsService(Answer(200, delay=0.6))
+    sms = SmsService(Answer(200, delay=1.5))
     async with saga_desk(
         tmp_path,
-        flow={"respondWithin": "100ms"},
+        flow={"respondWithin": "500ms"},
     ) as at:
         at.around.sms.answers.extend(sms.answers)
         answer = await at.command("S-1", SMS)
@@ -233,7 +233,7 @@ async def test_patience_with_a_slow_flow_manager_ends_and_nothing_is_pending(
     tmp_path: Path,
 ) -> None:
     async with saga_desk(
-        tmp_path, flow={"respondWithin": "100ms"}, flow_manager=FlowManager(delay=0.5)
+        tmp_path, flow={"respondWithin": "500ms"}, flow_manager=FlowManager(delay=1.5)
     ) as at:
         answer = await at.command("S-1", SMS)
         carried_out(answer)
@@ -301,7 +301,7 @@ async def test_events_of_one_saga_arrive_in_order_though_the_first_is_delayed(
     tmp_path: Path,
 ) -> None:
     async with saga_desk(
-        tmp_path, flow={"respondWithin": "50ms"}, flow_manager=FlowManager(is_down=True)
+        tmp_path, flow={"respondWithin": "500ms"}, flow_manager=FlowManager(is_down=True)
     ) as at:
         carried_out(await at.command("S-1", SMS))
         refused(await at.command("S-1", {}), 400)
