@@ -55,10 +55,7 @@ class MongoServer:
     def start(self) -> None:
         """Start it, and return once it listens."""
         if not _PROGRAM.exists():
-            raise FileNotFoundError(
-                f"{_PROGRAM} is missing: ./dev test puts it there; or TEST_MONGODB_URI names a "
-                "MongoDB to test against"
-            )
+            raise FileNotFoundError(f"{_PROGRAM} is missing: ./dev test puts it there")
         words = [str(_PROGRAM), "--port", str(self._port)]
         words += ["--storage-path", str(self._folder / "data")]
         # As mongod with j:true; and small enough to start again in no time.
