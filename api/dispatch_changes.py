@@ -50,10 +50,10 @@ def dispatch_change_routes(pipeline: Pipeline, records: Records, prefix: str) ->
         # What does not have to be sent again needs no texts.
         matching = await records.deliveries(dispatch_id, wanted, "", 1)
         number = await pipeline.redrive(dispatch_id, wanted) if matching.deliveries else 0
-        address = f"{prefix}/dispatches/{dispatch_id}"
-        return json_answer(
-            {"id": dispatch_id, "redriven": number}, 202 if number else 200, {"Location": address}
-        )
+        told = {"id": dispatch_id, "redriven": number}
+        if not number:
+            return json_answer(told)
+        return json_answer(told, 202, {"Location": f"{prefix}/dispatches/{dispatch_id}"})
 
     return routes
 

@@ -1,0 +1,71 @@
+"""Real answers about dispatches have the statuses, headers and bodies that are documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from api.openapi import openapi_document
+from tests.api.test_documentation import check
+from tests.running import Running, running
+from tests.scenarios.test_asynchronous import MIXED, TEMPLATE, begin, ended, failed_once, redrive
+from tests.scenarios.test_waiting import USERS, slow
+
+ONE = "/dispatches/{dispatchId}"
+
+
+def documented(answer: httpx.Response, status: int, path: str, method: str = "get") -> None:
+    assert answer.status_code == status, answer.text
+    check(openapi_document("1", ""), path, answer, method)
+
+
+async def test_lists_and_redrives(tmp_path: Path) -> None:
+    async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
+        address = await failed_once(service)
+        erased = await failed_once(service, data={"a": 1})
+        for query, status in (("", 200), ("?state=done&limit=1", 200), ("?state=x", 400)):
+            documented(await service.client.get(f"/dispatches{query}"), status, "/dispatches")
+        query = "?reason=rejected&provider=email-sandbox&outcome=failed&outcome=in-doubt"
+        shown = await service.client.get(f"{address}/deliveries{query}")
+        documented(shown, 200, f"{ONE}/deliveries")
+        for where, body, status in (
+            (address, {}, 202),
+            (address, {"outcome": "skipped"}, 200),
+            (address, {"outcome": "sent"}, 400),
+            (erased, {}, 409),
+            ("/dispatches/nobody", {}, 404),
+        ):
+            await ended(service, address)
+            answer = await redrive(service, where, body)
+            documented(answer, status, f"{ONE}/redrive", "post")
+        wrong = await service.client.post(f"{address}/redrive", content=b"x")
+        documented(wrong, 415, f"{ONE}/redrive", "post")
+
+
+async def test_cancelling(tmp_path: Path) -> None:
+    async with running(tmp_path, slow(), users=USERS) as service:
+        address = (await begin(service)).headers["Location"]
+        for _ in range(2):
+            documented(await service.client.delete(address), 200, ONE, "delete")
+        none = (await begin(service, "", recipients=[])).headers["Dispatch-Id"]
+        await ended(service, f"/dispatches/{none}")
+        documented(await service.client.delete(f"/dispatches/{none}"), 409, ONE, "delete")
+        documented(await service.client.delete("/dispatches/nobody"), 404, ONE, "delete")
+
+
+async def keyed(service: Running, prefer: str = "", **body: object) -> httpx.Response:
+    whole = {"channels": ["email"], "recipients": ["u1"], "messageTitle": "T", **body}
+    headers = {"Idempotency-Key": "k", "Prefer": prefer}
+    whole = {"messageContent": "C", **whole}
+    return await service.client.post("/send", json=whole, headers=headers)
+
+
+async def test_repeats(tmp_path: Path) -> None:
+    async with running(tmp_path, slow(), users=USERS) as service:
+        documented(await keyed(service, "respond-async"), 202, "/send", "post")
+        again = await keyed(service, "respond-async, wait=0")
+        documented(again, 202, "/send", "post")
+        assert again.headers["Idempotency-Replayed"] == "true"
+        documented(await keyed(service), 200, "/send", "post")
+        documented(await keyed(service, messageContent="another"), 422, "/send", "post")
