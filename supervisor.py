@@ -17,7 +17,7 @@ import trio
 from actors.aftermath import interrupt, rescue
 from actors.channel import ChannelSpec, ChannelState, ChannelStatus, Waiting, WorkerStatus
 from actors.crashes import Crashes
-from actors.inbox import Inbox
+from actors.inbox import SHARE, Inbox
 from actors.mailbox import Mailbox
 from actors.scheduler import Scheduler
 from actors.timekeeper import Timekeeper
@@ -251,7 +251,13 @@ class Supervisor:
             channel.abandon()
 
     async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
-        """Wait until a channel has room for more of a dispatch: for how many deliveries."""
+        """Wait until a channel has room for more of a dispatch: for how many deliveries.
+
+        One that is active no more has: nothing of it can be sent, which is soon told.
+        """
+        if channel not in self._channels:
+            await trio.lowlevel.checkpoint()
+            return SHARE
         return await self._channels[channel].inbox.room(dispatch_id, until)
 
     def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from messages.addresses import is_email, phone_number
@@ -28,17 +28,23 @@ LISTED: Final = "listed/"
 
 @dataclass(frozen=True, slots=True)
 class Composer:
-    """What all deliveries of one dispatch have in common."""
+    """What all deliveries of one dispatch have in common.
+
+    `refusals` say why nothing can be rendered for a channel any more: then all of it fails.
+    """
 
     dispatch_id: str
     texts: Texts
     senders: Mapping[Channel, str]
     user_fields: UserFields
     mail: MailExtras
+    refusals: Mapping[Channel, str] = field(default_factory=dict)
 
     def compose(self, channel: Channel, recipient: Recipient) -> Delivery | Receipt:
         """The rendered delivery, or how it ended before it could be one."""
         key = f"{USER}{recipient.key}"
+        if (why := self.refusals.get(channel)) is not None:
+            return self._failure(channel, key, recipient.user_id, "not-renderable", why)
         value = recipient.document.get(self.user_fields.address_of(channel))
         if value is None or value == "":
             return self._receipt(channel, key, recipient.user_id, "skipped", "no-address")
@@ -84,10 +90,6 @@ class Composer:
     def gone(self, channel: Channel, key: str, user_id: str) -> Receipt:
         """The failure of an enrolled delivery whose user nobody has any more."""
         return self._failure(channel, key, user_id, "user-not-found", "User not found")
-
-    def lost(self, channel: Channel, key: str, user_id: str, error: str) -> Receipt:
-        """The failure of an enrolled delivery that cannot be rendered any more."""
-        return self._failure(channel, key, user_id, "not-renderable", error)
 
     def _failure(
         self, channel: Channel, key: str, user_id: str, reason: Reason, error: str

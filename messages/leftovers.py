@@ -29,9 +29,8 @@ class Leftover:
 class Leftovers:
     """Reads what is pending, in the order of its keys, and composes it anew.
 
-    Users are read again by their `_id`; one that nobody has any more is a failure. `refusal` says
-    why nothing of this channel can be composed. Neighbours that are away are asked again until
-    they answer or `stop` is set.
+    Users are read again by their `_id`; one that nobody has any more is a failure. Neighbours that
+    are away are asked again until they answer or `stop` is set.
     """
 
     def __init__(
@@ -42,7 +41,6 @@ class Leftovers:
         directory: Directory,
         observe: Observer,
         stop: trio.Event,
-        refusal: str | None = None,
     ) -> None:
         self.channel = channel
         self._composer = composer
@@ -50,7 +48,6 @@ class Leftovers:
         self._directory = directory
         self._observe = observe
         self._stop = stop
-        self._refusal = refusal
         self._after = ""
 
     async def next(self, most: int) -> Sequence[Leftover]:
@@ -86,15 +83,13 @@ class Leftovers:
 
     async def _users(self, found: Sequence[Pending]) -> dict[str, Recipient]:
         keys = [one.key.removeprefix(USER) for one in found if one.key.startswith(USER)]
-        if not keys or self._refusal is not None:
+        if not keys:
             return {}
         recipients = await self._directory.users(keys)
         return {f"{USER}{recipient.key}": recipient for recipient in recipients}
 
     def _item(self, one: Pending, users: dict[str, Recipient]) -> Item:
         composer, channel = self._composer, self.channel
-        if self._refusal is not None:
-            return composer.lost(channel, one.key, one.user_id, self._refusal)
         recipient = users.get(one.key)
         if recipient is None or one.key.startswith(LISTED):
             return composer.gone(channel, one.key, one.user_id)

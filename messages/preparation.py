@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 import trio
@@ -116,25 +116,27 @@ class Preparation:
         """
         command = request.command
         texts, source = self._texts(request)
-        mail, mail_refusal = MailExtras(), refusal
+        mail, refusals = MailExtras(), self._refusals(unfinished.channels, refusal)
         try:
             found = await insist(lambda: self._mail(command, source), stop)
             mail = found or await trio.sleep_forever()  # it has to stop: this is not for now
         except BadCommand as error:
-            mail_refusal = str(error)
-        composer = self._composer(unfinished.id, command, texts, mail)
+            refusals = {"email": str(error), **refusals}
+        composer = replace(self._composer(unfinished.id, command, texts, mail), refusals=refusals)
         pages = self._pages(command, texts)
         ways: list[Way] = []
         for name in unfinished.channels:
-            why = mail_refusal if name == "email" else refusal
-            if name not in self._rules.active_channels:
-                why = f"The {name} channel is not active any more"
-            left = self._left(name, composer, stop, why)
             begin = unfinished.progress.get(name)
             feed = self._feed(name, composer, pages, _expiry(request, name), stop, begin)
-            feed.is_over = why is not None
-            ways.append(Way(feed, left))
+            ways.append(Way(feed, self._left(name, composer, stop)))
         return ways
+
+    def _refusals(self, channels: Sequence[Channel], refusal: str | None) -> Mapping[Channel, str]:
+        found = dict.fromkeys(channels, refusal) if refusal is not None else {}
+        for name in channels:
+            if name not in self._rules.active_channels:
+                found[name] = f"The {name} channel is not active any more"
+        return found
 
     def _feed(
         self,
@@ -147,13 +149,9 @@ class Preparation:
     ) -> Feed:
         return Feed(name, composer, pages, self._rooms.observe, stop, expires_at, begin)
 
-    def _left(
-        self, name: Channel, composer: Composer, stop: trio.Event, refusal: str | None
-    ) -> Leftovers:
+    def _left(self, name: Channel, composer: Composer, stop: trio.Event) -> Leftovers:
         rooms = self._rooms
-        return Leftovers(
-            name, composer, rooms.recovery, rooms.directory, rooms.observe, stop, refusal
-        )
+        return Leftovers(name, composer, rooms.recovery, rooms.directory, rooms.observe, stop)
 
     def _check_channels(self, command: SendCommand) -> None:
         active = self._rules.active_channels

@@ -29,7 +29,9 @@ class World:
         self.events: list[Event] = []
         self.stop = trio.Event()
         texts = Texts(Engine(), plain_source("T", "C"), [channel], None)
-        composer = Composer("d", texts, {}, UserFields(email_address="_id"), MailExtras())
+        refusals = {} if refusal is None else {channel: refusal}
+        fields = UserFields(email_address="_id")
+        composer = Composer("d", texts, {}, fields, MailExtras(), refusals)
         self.left = Leftovers(
             channel,
             composer,
@@ -37,7 +39,6 @@ class World:
             self.directory,
             self.events.append,
             self.stop,
-            refusal,
         )
 
     async def all(self, most: int = 100) -> Sequence[Leftover]:
@@ -78,10 +79,8 @@ async def test_a_user_who_is_gone_and_one_who_never_was_are_told() -> None:
     assert sorted(told(found)) == [("nobody", "user-not-found"), ("xx", "user-not-found")]
 
 
-async def test_with_a_refusal_everything_is_told_and_nobody_read() -> None:
-    world = World(user("a@x"), refusal="The file is gone")
-    world.directory.failures = 100
-    [one] = await world.all()
+async def test_with_a_refusal_everything_is_told() -> None:
+    [one] = await World(user("a@x"), refusal="The file is gone").all()
     assert isinstance(one.item, Receipt)
     assert (one.item.reason, one.item.error) == ("not-renderable", "The file is gone")
 

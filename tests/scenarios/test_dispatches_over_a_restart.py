@@ -5,10 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from messages.model import Document
-from tests.running import Running, running
+from tests.running import Running, running, sandbox_configuration
 from tests.scenarios.test_asynchronous import MIXED, TEMPLATE, begin, ended, failed_once, redrive
 from tests.scenarios.test_waiting import USERS, slow
 
+CROWD: list[Document] = [
+    {
+        "_id": f"u{number:04}",
+        "emailAddress": f"u{number}@x.test",
+        "phoneNumber": f"+39333{number:06}1",
+        "clusters": ["all"],
+    }
+    for number in range(900)
+]
 PEOPLE: list[Document] = [{**user, "clusters": ["all"]} for user in USERS]
 
 
@@ -84,3 +93,48 @@ async def test_a_key_goes_with_a_paused_dispatch(tmp_path: Path) -> None:
         assert len(service.sent) == 30
     ids = {one.headers["Dispatch-Id"] for one in (first, again, patient)}
     assert len(ids) == 1
+
+
+async def test_a_channel_that_is_active_no_more_is_told_to_everybody(tmp_path: Path) -> None:
+    """Also to those who had not been read when the service stopped."""
+    async with running(tmp_path, sandbox_configuration(drain="1ms"), users=CROWD) as service:
+        for name in ("email", "sms"):
+            await service.client.patch(f"/providers/{name}-sandbox", json={"paused": True})
+        answer = await begin(service, channels=["email", "sms"], recipients=[], clusters=["all"])
+    narrowed = sandbox_configuration(activeChannels=["email"])
+    narrowed["channels"] = {"email": {"providers": ["email-sandbox"]}}
+    async with running(tmp_path, narrowed) as service:
+        await service.client.delete("/providers/email-sandbox/override")
+        done = await ended(service, answer.headers["Location"])
+        assert len(service.sent) == len(CROWD)
+        told = await service.client.get(
+            f"{answer.headers['Location']}/deliveries?outcome=failed&limit=1"
+        )
+    assert (done["counts"]["sent"], done["counts"]["failed"]) == (len(CROWD), len(CROWD))
+    [failure] = told.json()["deliveries"]
+    assert failure["error"] == "The sms channel is not active any more"
+
+
+async def test_a_file_that_is_gone_is_told_to_everybody_and_only_for_mails(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "offer.txt").write_text("an offer")
+    environ = {"FILES_DIRECTORY": str(files)}
+    configuration = sandbox_configuration(drain="1ms", journal={"keepContent": False})
+    async with running(tmp_path, configuration, users=CROWD, environ=environ) as service:
+        for name in ("email", "sms"):
+            await service.client.patch(f"/providers/{name}-sandbox", json={"paused": True})
+        answer = await begin(
+            service,
+            channels=["email", "sms"],
+            recipients=[],
+            clusters=["all"],
+            emailAttachments=["offer.txt"],
+        )
+    (files / "offer.txt").unlink()
+    async with running(tmp_path, configuration, environ=environ) as service:
+        for name in ("email", "sms"):
+            await service.client.delete(f"/providers/{name}-sandbox/override")
+        done = await ended(service, answer.headers["Location"])
+        assert {one.channel for one in service.sent} == {"sms"}
+    assert (done["counts"]["sent"], done["counts"]["failed"]) == (len(CROWD), len(CROWD))
