@@ -1,7 +1,6 @@
 """A daily quota: at most N calls from one reset to the next, at a time of day in a time zone.
 
-Counted since the process started, with a quota in force or not: what an earlier process used up is
-not known to it.
+Counted with a quota in force or not, and over a restart: see `RateLimit.remember`.
 """
 
 from __future__ import annotations
@@ -85,6 +84,10 @@ class DailyQuota:
             last, self._ends = self._resets(now)
             reset = trio.current_time() - (now - last).total_seconds()
             self._before = self._starts.count - self._starts.since(reset)
+
+    def recount(self) -> None:
+        """Calls have become known that were made before: count those of today anew."""
+        self._ends = datetime.min.replace(tzinfo=UTC)
 
     def change(self, quota: Quota) -> None:
         """Put another quota in force; what has been used stays used until its next reset."""

@@ -185,6 +185,8 @@ class RateLimit:
             self.starts.promised += 1
             self.starts.add(at)
         self._windows = [self._window(rate) for rate in self.rates]
+        if self.quota is not None:
+            self.quota.recount()
 
     def apply(self, rates: Sequence[Rate], quota: Quota | None) -> None:
         """Put other limits in force, from the next promise on.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 
 import pytest
@@ -65,6 +66,20 @@ async def test_a_quota_goes_on_where_it_was(autojump_clock: MockClock) -> None:
     [(span, most)] = past.asked
     assert span > 24 * 3600
     assert most == 2500
+
+
+async def test_calls_before_the_reset_of_a_quota_do_not_count_however_early_it_was_asked(
+    autojump_clock: MockClock,
+) -> None:
+    def ten_past_midnight() -> datetime:
+        return datetime(2026, 1, 2, 0, 10, tzinfo=UTC) + timedelta(seconds=trio.current_time())
+
+    limits = Limits(5, quota=Quota(10, time_of_day(0), "UTC"))
+    it = Guard("p", Script(), limits, ignore, wall=ten_past_midnight)
+    it.apply(limits)  # as an override that is restored before
+    assert it.statistics().quota_left == 10
+    await remember_calls([it], Past(1800.0, 1200.0, 300.0))
+    assert it.statistics().quota_left == 9
 
 
 async def test_old_rows_go_part_by_part_and_a_broken_journal_is_no_end(
