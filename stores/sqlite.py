@@ -17,15 +17,6 @@ from typing import Final
 
 from stores.errors import StoreError
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "StoreError",
-    "connect",
-    "only_server",
-    "open_store",
-    "transaction",
-]
-
 BUSY_SECONDS: Final = 10.0
 
 _USERS_AND_JOURNAL: Final = """

@@ -6,6 +6,7 @@ that follow go into the tables by the hundred.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,8 +19,9 @@ from messages.errors import JournalUnavailable
 from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
 from messages.model import Outcome, Receipt
 from messages.records import RecordFilter
+from stores.errors import StoreError
 from stores.redo_log import RedoLog
-from stores.sqlite import StoreError, connect
+from stores.sqlite import connect
 from stores.sqlite_group import Opening, read_group
 from stores.sqlite_ledger import (
     Cancelling,
@@ -56,7 +58,7 @@ class SqliteJournal:
         """Run the writers around the body. What was handed over is written before it ends.
 
         Raises:
-            StoreError: the redo log cannot be used.
+            StoreError: what an earlier process left in the redo log cannot be taken up.
         """
         token = trio.lowlevel.current_trio_token()
         connection = connect(self._path)
@@ -91,9 +93,9 @@ class SqliteJournal:
             first = ledger.applied + 1
             bodies = enumerate(log.begin(ledger.applied), first)
             ledger.commit([read_group(body, number) for number, body in bodies], ())
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
             raise StoreError(
-                f"The redo log beside {self._path} cannot be used: {error.strerror}"
+                f"What the redo log beside {self._path} holds cannot be taken up: {error}"
             ) from None
         return log
 
