@@ -28,6 +28,10 @@ class Repeats:
         self._expiry = expiry
         self._claimed: set[tuple[str, str, str]] = set()
 
+    def is_claimed(self, key: IdempotencyKey) -> bool:
+        """Whether somebody uses the key at this moment."""
+        return _name(key) in self._claimed
+
     @contextmanager
     def claimed(self, key: IdempotencyKey) -> Iterator[None]:
         """Nobody else uses the key meanwhile.
@@ -35,9 +39,9 @@ class Repeats:
         Raises:
             Conflict: somebody does: the first request with it is not durable yet.
         """
-        name = key.caller, key.route, key.key
-        if name in self._claimed:
+        if self.is_claimed(key):
             raise Conflict("A request with this Idempotency-Key is just being accepted")
+        name = _name(key)
         self._claimed.add(name)
         try:
             yield
@@ -58,6 +62,10 @@ class Repeats:
         if found.fingerprint != key.fingerprint:
             raise KeyReused("This Idempotency-Key came with another request before")
         return found.dispatch_id
+
+
+def _name(key: IdempotencyKey) -> tuple[str, str, str]:
+    return key.caller, key.route, key.key
 
 
 def idempotency_key(

@@ -57,10 +57,9 @@ async def _accept(
     """The dispatch that this request began, or the id of the one that an earlier one did."""
     if key is None:
         return await pipeline.accept(parse_send(body))
-    if (earlier := await repeats.earlier(key)) is not None:
-        return earlier
+    if repeats.is_claimed(key) and (earlier := await repeats.earlier(key)) is not None:
+        return earlier  # the claim may be that of another repeat
     with repeats.claimed(key):
-        # Another one may have been accepted since.
         if (earlier := await repeats.earlier(key)) is not None:
             return earlier
         return await pipeline.accept(parse_send(body), key)
