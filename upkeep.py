@@ -11,7 +11,7 @@ import trio
 from actors.guard import Guard
 from actors.limits import Limits
 from messages.errors import JournalUnavailable
-from messages.records import Recovery
+from messages.records import PastCalls
 
 _A_DAY: Final = 25 * 3600.0  # of a clock that may be set back in autumn
 _RECENT: Final = 60.0
@@ -24,7 +24,7 @@ BREATH: Final = 0.02
 """Seconds between two parts of what is erased."""
 
 
-async def remember_calls(guards: Iterable[Guard], recovery: Recovery) -> None:
+async def remember_calls(guards: Iterable[Guard], calls: PastCalls) -> None:
     """Let the windows and quotas count what an earlier process has sent.
 
     Raises:
@@ -33,7 +33,7 @@ async def remember_calls(guards: Iterable[Guard], recovery: Recovery) -> None:
     for guard in guards:
         now, wall = trio.current_time(), time.time()
         span, most = _memory(guard.limits)
-        starts = await recovery.starts(guard.name, round((wall - span) * 1000), most)
+        starts = await calls.starts(guard.name, round((wall - span) * 1000), most)
         guard.remember([min(now, now - (wall - at / 1000)) for at in starts])
 
 

@@ -11,6 +11,7 @@ CarillonError
     ├── DirectoryUnavailable
     ├── FilesUnavailable
     ├── JournalUnavailable
+    │   └── Superseded         another process goes on with it
     ├── TooManyDispatches
     └── Stopping
 """
@@ -65,6 +66,17 @@ class FilesUnavailable(TryLater):
 
 class JournalUnavailable(TryLater):
     """The journal cannot be written, so nothing may start."""
+
+
+class Superseded(JournalUnavailable):
+    """Another process was to go on with this one's deliveries: this call may not be made.
+
+    `in_doubt` when the delivery is ours again and the other one may have made the call.
+    """
+
+    def __init__(self, message: str, *, in_doubt: bool = False) -> None:
+        super().__init__(message)
+        self.in_doubt = in_doubt
 
 
 class TooManyDispatches(TryLater):

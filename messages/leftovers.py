@@ -72,7 +72,7 @@ class Leftovers:
 
     def _checked(self, item: Item, one: Pending) -> Item:
         """The item, unless it cannot be sent any more and may have been."""
-        if not (isinstance(item, Receipt) and one.attempts):
+        if not (isinstance(item, Receipt) and one.attempts) or one.ended is not None:
             return item
         last = one.attempts[-1]
         told = replace(item, provider=last.provider, attempts=last.number)
@@ -89,6 +89,8 @@ class Leftovers:
         return {f"{USER}{recipient.key}": recipient for recipient in recipients}
 
     def _item(self, one: Pending, users: dict[str, Recipient]) -> Item:
+        if one.ended is not None:
+            return one.ended
         composer, channel = self._composer, self.channel
         recipient = users.get(one.key)
         if recipient is None or one.key.startswith(LISTED):

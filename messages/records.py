@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from messages.model import Channel, Cursor, Outcome, Reason
+from messages.model import Channel, Cursor, Outcome, Reason, Receipt
 
 DispatchState = Literal["running", "done", "cancelled"]
 DISPATCH_STATES: Final[tuple[DispatchState, ...]] = ("running", "done", "cancelled")
@@ -145,19 +145,24 @@ class Pending:
     """A delivery without an outcome, and what was tried for it, in order.
 
     `starts` is the number of its last attempt, whether that counts or not; 0 when there was none.
+    `ended` is how it ended after all, where another process was still to tell.
     """
 
     key: str
     user_id: str
     attempts: Sequence[PastAttempt]
     starts: int = 0
+    ended: Receipt | None = None
 
 
 class Recovery(Protocol):
     """What the journal tells a process that takes up what an earlier one left."""
 
     async def unfinished(self) -> Sequence[Unfinished]:
-        """Every dispatch that has not ended, the oldest first. Raises JournalUnavailable."""
+        """Every dispatch that has not ended and is nobody else's, the oldest first.
+
+        From now on they are ours. Raises JournalUnavailable.
+        """
         ...
 
     async def request(self, dispatch_id: str) -> str | None:
@@ -176,6 +181,10 @@ class Recovery(Protocol):
         Raises JournalUnavailable.
         """
         ...
+
+
+class PastCalls(Protocol):
+    """What the journal tells of calls that an earlier process made."""
 
     async def starts(self, provider: str, since: int, most: int) -> Sequence[int]:
         """The last `most` calls to a provider since a time: when each was last known to be open.

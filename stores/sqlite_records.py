@@ -15,8 +15,9 @@ from messages.records import (
     RecordPage,
     Remembered,
 )
+from stores.cursors import cursor_of, place_of
 from stores.sqlite_filter import conditions
-from stores.sqlite_reader import SqliteReader, cursor_of, place_of
+from stores.sqlite_reader import SqliteReader
 
 _NEWEST: Final = 2**63 - 1
 _DISPATCH: Final = "SELECT number, id, state, channels, created_at, ended_at FROM dispatch"

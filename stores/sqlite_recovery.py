@@ -18,7 +18,7 @@ _UNFINISHED: Final = (
 
 
 class SqliteRecovery:
-    """Implements `messages.records.Recovery`."""
+    """Implements `messages.records.Recovery` and `PastCalls`."""
 
     def __init__(self, reader: SqliteReader) -> None:
         self._reader = reader

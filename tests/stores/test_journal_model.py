@@ -1,33 +1,31 @@
 """The journal under chance: whatever is done to it, it says what a simple model says, over crashes.
 
-A crash is what `kill -9` leaves: the files as they are at that moment, and a new process on them.
-What was awaited must be there; what was only handed over may be, in the order in which it was.
+What was awaited must be there after a crash; what was only handed over may be, in the order in
+which it was.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
+from messages.journal import AttemptEnd, AttemptStart, Enrolment, Journal, NewDispatch, Progress
 from messages.model import FAILURES, Cursor, Outcome, Receipt, delivery_id
 from messages.records import PastAttempt, RecordFilter, Result
-from stores.sqlite import open_store
-from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_reader import SqliteReader
-from stores.sqlite_records import SqliteRecords
-from stores.sqlite_recovery import SqliteRecovery
+from stores.mongodb import connected, prepare
+from stores.mongodb_rows import JOURNAL_INDEXES
+from tests.neighbours.mongodb import new_database
+from tests.stores.journal_bench import Bench, End, MongoBench, SeverableStore, SqliteBench
 
 DISPATCHES = ("d0", "d0", "d0", "d1")
 KEYS = ("user/a", "user/b", "listed/c")
@@ -71,35 +69,32 @@ Change = Callable[[Model], None]
 class World:
     """A journal, the model, and what was handed over and may be lost."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, bench: Bench) -> None:
         self.model = Model()
-        self._folder = folder
-        self._number = 0
-        self._soft: list[Change] = []
-        self._stack = AsyncExitStack()
-        open_store(self._path).close()
-
-    @property
-    def _path(self) -> Path:
-        return self._folder / f"{self._number}.db"
+        self._bench = bench
+        self._soft: list[tuple[End, Change]] = []
 
     async def open(self) -> None:
-        self._journal = SqliteJournal(self._path)
-        await self._stack.enter_async_context(self._journal.running())
-        reader = SqliteReader(self._path, self._journal.flush)
-        self._stack.callback(reader.close)
-        self._records, self._recovery = SqliteRecords(reader), SqliteRecovery(reader)
+        await self._bench.open()
 
     async def close(self) -> None:
-        await self._stack.aclose()
+        await self._bench.close()
 
-    def _durable(self) -> None:
-        for change in self._soft:
-            change(self.model)
-        self._soft.clear()
+    @property
+    def _journal(self) -> Journal:
+        return self._bench.journal
 
-    def _hand_over(self, end: AttemptEnd | Receipt, change: Change) -> None:
-        self._soft.append(change)
+    def _durable(self, *, front: bool = False) -> None:
+        left: list[tuple[End, Change]] = []
+        for end, change in self._soft:
+            if front and not self._bench.goes_first(end):
+                left.append((end, change))
+            else:
+                change(self.model)
+        self._soft = left
+
+    def _hand_over(self, end: End, change: Change) -> None:
+        self._soft.append((end, change))
         if isinstance(end, Receipt):
             self._journal.record(end)
         else:
@@ -110,12 +105,12 @@ class World:
             return
         new = NewDispatch(dispatch, ["sms"], f'"{dispatch}"')
         told = await self._journal.open(new, [_enrolment(key) for key in keys])
-        self._durable()
+        self._durable(front=True)
         self._enrolled(dispatch, keys, told)
         self.model.kept[dispatch] = new.request
 
     async def enrol(self, dispatch: str, keys: Sequence[str]) -> None:
-        if dispatch in self.model.rows:
+        if dispatch in self.model.rows and dispatch not in self.model.ended:
             rows = [_enrolment(key) for key in keys]
             progress = Progress("sms", Cursor(len(keys), "k"))
             self._enrolled(dispatch, keys, await self._journal.enrol(dispatch, rows, progress))
@@ -134,12 +129,12 @@ class World:
             return
         number = len(row.attempts) + 1
         await self._journal.start(AttemptStart(dispatch, "sms", key, number, "p"))
-        self._durable()
+        self._durable(front=True)
         row.attempts.append(PastAttempt(number, "p", None))
 
     def _is_answered(self, dispatch: str, key: str) -> bool:
         after = deepcopy(self.model)
-        for change in self._soft:
+        for _, change in self._soft:
             change(after)
         return after.rows[dispatch][key].outcome != "pending"
 
@@ -196,23 +191,18 @@ class World:
             self.model.cancelled.discard(dispatch)
 
     async def crash(self) -> None:
-        """Go on with the files as they are now."""
-        old = self._path
-        self._number += 1
-        for file in old.parent.glob(f"{old.name}*"):
-            name = file.name.replace(old.name, self._path.name, 1)
-            shutil.copy(file, self._folder / name)
-        await self.close()
-        self._stack = AsyncExitStack()
-        await self.open()
-        possible = [deepcopy(self.model)]
-        for change in self._soft:
-            model = deepcopy(possible[-1])
-            change(model)
+        """Go on with what is durable now."""
+        await self._bench.crash()
+        await self._bench.open()
+        possible: list[Model] = []
+        for kept in self._bench.possible([end for end, _ in self._soft]):
+            model = deepcopy(self.model)
+            for place in kept:
+                self._soft[place][1](model)
             possible.append(model)
         self._soft.clear()
         told = await self._told()
-        [self.model, *_] = [model for model in possible if _expected(model) == told]
+        self.model = next(model for model in possible if _expected(model) == told)
 
     async def check(self) -> None:
         """Reading makes durable what was handed over."""
@@ -221,16 +211,16 @@ class World:
         assert told == _expected(self.model)
 
     async def _told(self) -> dict[str, Any]:
-        unfinished = {one.id: one for one in await self._recovery.unfinished()}
-        told: dict[str, Any] = {}
-        page = await self._records.dispatches(None, "", 100)
+        recovery, told = self._bench.recovery, dict[str, Any]()
+        await recovery.unfinished()
+        page = await self._bench.records.dispatches(None, "", 100)
         for record in page.dispatches:
-            pending = await self._recovery.pending(record.id, "sms", "", 100)
-            left = unfinished.get(record.id)
+            left = await recovery.find_unfinished(record.id)
+            pending = await recovery.pending(record.id, "sms", "", 100)
             told[record.id] = (
                 record.state,
                 dict(record.counts),
-                await self._recovery.request(record.id),
+                await recovery.request(record.id),
                 {one.key: (list(one.attempts), one.starts) for one in pending},
                 None if left is None else dict(left.counts),
             )
@@ -282,24 +272,43 @@ operations = st.one_of(
 )
 
 
-@given(story=st.lists(operations, min_size=5, max_size=40))
+stories = st.lists(operations, min_size=5, max_size=40)
+Story = Sequence[tuple[Any, ...]]
+
+
+async def _live_through(story: Story, bench: Bench) -> None:
+    world = World(bench)
+    await world.open()
+    try:
+        await world.begin("d0", KEYS)
+        for operation, *arguments in story:
+            await getattr(world, operation)(*arguments)
+        await world.check()
+    finally:
+        await world.close()
+
+
+@given(story=stories)
 @settings(
     max_examples=150,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-def test_it_says_what_a_simple_model_says_over_crashes(story: Sequence[tuple[Any, ...]]) -> None:
-    async def main() -> None:
-        with TemporaryDirectory() as name:
-            world = World(Path(name))
-            await world.open()
-            try:
-                await world.begin("d0", KEYS)
-                for operation, *arguments in story:
-                    await getattr(world, operation)(*arguments)
-                await world.check()
-            finally:
-                await world.close()
+def test_it_says_what_a_simple_model_says_over_crashes(story: Story) -> None:
+    with TemporaryDirectory() as name:
+        trio.run(_live_through, story, SqliteBench(Path(name)))
 
-    trio.run(main)
+
+@pytest.mark.servers
+@given(story=stories)
+@settings(
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+def test_mongodb_says_so_too(mongodb_server: str, story: Story) -> None:
+    with new_database(mongodb_server) as url, connected(url) as client:
+        prepare(client, url, JOURNAL_INDEXES)
+        trio.run(_live_through, story, MongoBench(lambda: SeverableStore(client, url.database)))

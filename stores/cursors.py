@@ -1,0 +1,42 @@
+"""Places in lists as opaque texts, whatever the store."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+from messages.errors import BadCommand
+from messages.model import JsonValue
+
+
+def cursor_of(*place: str | int) -> str:
+    """A place in a list as an opaque text."""
+    return urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str, beginning: list[JsonValue]) -> list[JsonValue]:
+    """The place in such a text; "" is the beginning, whose types it must have.
+
+    Raises:
+        BadCommand: it is no cursor.
+    """
+    if not cursor:
+        return beginning
+    try:
+        place = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError):
+        place = None
+    if (
+        not isinstance(place, list)
+        or list(map(type, place)) != list(map(type, beginning))
+        or not all(map(_is_storable, place))
+    ):
+        raise BadCommand("cursor must be the next of an earlier answer")
+    return place
+
+
+def _is_storable(part: JsonValue) -> bool:
+    """Whether a store can compare with it: none takes half a letter or more than 64 bits."""
+    if isinstance(part, str):
+        return part.encode(errors="ignore").decode() == part
+    return not isinstance(part, int) or -(2**63) <= part < 2**63

@@ -1,0 +1,207 @@
+"""What the journal in MongoDB writes at once: one insert or update for all of a kind.
+
+Each of these may be done twice, as `MongoStore.run` does when an answer is lost.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
+from messages.model import Receipt
+from stores.mongodb import Database, Stored
+from stores.mongodb_rows import (
+    ATTEMPTS,
+    DELIVERIES,
+    DISPATCHES,
+    ENDINGS,
+    attempt_id,
+    ending_id,
+    insert_own,
+    parts,
+    row_id,
+    storable,
+    text_or_none,
+)
+from stores.mongodb_states import advance, new_dispatch, open_dispatches
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Deliveries that are about to exist; `by` names this write, and no other."""
+
+    dispatch_id: str
+    rows: Sequence[Enrolment]
+    by: str
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The `_id` of each, in order."""
+        return [row_id(self.dispatch_id, one.channel, one.key) for one in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What somebody waits for before something starts; `owner` is the replica that writes.
+
+    Idempotency keys from before `keys_since`, in milliseconds since 1970, make way.
+    """
+
+    owner: str
+    now: int
+    keys_since: int
+    openings: Sequence[NewDispatch]
+    rows: Sequence[Rows]
+    reached: Sequence[tuple[str, Progress]]
+    ends: Sequence[AttemptEnd]
+    starts: Sequence[AttemptStart]
+
+
+@dataclass(slots=True)
+class Written:
+    """What came of it, in `_id`s.
+
+    Deliveries that are new by the name of their write; dispatches and attempts that are there;
+    dispatches that are another replica's.
+    """
+
+    new: dict[str, set[object]] = field(default_factory=dict)
+    opened: set[object] = field(default_factory=set)
+    started: set[object] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+
+
+def write_front(database: Database, front: Front) -> Written:
+    """Write deliveries before their dispatches, which make them count, and calls before bytes."""
+    written = Written()
+    _end_attempts(database, front.ends, front.now)
+    if front.rows:
+        written.new = _enrol(database, front.rows, front.now)
+    if front.openings:
+        documents = [new_dispatch(one, front.owner, front.now) for one in front.openings]
+        written.opened = open_dispatches(database, documents, front.keys_since)
+    written.lost = advance(database, front.owner, front.reached)
+    if front.starts:
+        written.started = _start(database, front)
+    return written
+
+
+def _enrol(database: Database, several: Sequence[Rows], now: int) -> dict[str, set[object]]:
+    documents: dict[str, Stored] = {}
+    for rows in several:
+        for row, one in zip(rows.ids, rows.rows, strict=True):
+            documents.setdefault(
+                row,
+                {
+                    "_id": row,
+                    "by": rows.by,
+                    "dispatch": rows.dispatch_id,
+                    "channel": one.channel,
+                    "userId": storable(one.user_id),
+                    "outcome": "pending",
+                    "createdAt": now,
+                },
+            )
+    new: dict[str, set[object]] = defaultdict(set)
+    for found in insert_own(database[DELIVERIES], list(documents.values())):
+        new[str(documents[str(found)]["by"])].add(found)
+    return new
+
+
+def _start(database: Database, front: Front) -> set[object]:
+    documents: list[Stored] = []
+    for one in front.starts:
+        row = row_id(one.dispatch_id, one.channel, one.key)
+        documents.append(
+            {
+                "_id": attempt_id(row, one.number),
+                "by": front.owner,
+                "delivery": row,
+                "number": one.number,
+                "provider": one.provider,
+                "startedAt": front.now,
+            }
+        )
+    return insert_own(database[ATTEMPTS], documents)
+
+
+def _end_attempts(database: Database, ends: Sequence[AttemptEnd], now: int) -> None:
+    alike: dict[str, list[str]] = defaultdict(list)
+    for one in ends:
+        row = row_id(one.dispatch_id, one.channel, one.key)
+        alike[one.result].append(attempt_id(row, one.number))
+    for result, ids in alike.items():
+        for part in parts(ids):
+            database[ATTEMPTS].update_many(
+                {"_id": {"$in": part}}, {"$set": {"result": result, "endedAt": now}}
+            )
+
+
+def write_endings(
+    database: Database, receipts: Sequence[tuple[int, Receipt]], owner: str, now: int
+) -> None:
+    """Write outcomes, each with the round of its dispatch. Of a delivery the first one counts."""
+    documents: dict[str, Stored] = {}
+    for round_, one in receipts:
+        ending = ending_document(one, round_, owner, now)
+        documents.setdefault(str(ending["_id"]), ending)
+    ours = insert_own(database[ENDINGS], list(documents.values()))
+    apply_endings(database, [one for one in documents.values() if one["_id"] in ours])
+
+
+def ending_document(receipt: Receipt, round_: int, owner: str, now: int) -> Stored:
+    """How a delivery ended, as it is stored."""
+    row = row_id(receipt.dispatch_id, receipt.channel, receipt.key)
+    return {
+        "_id": ending_id(row, round_),
+        "by": owner,
+        "delivery": row,
+        "round": round_,
+        "outcome": receipt.outcome,
+        "reason": receipt.reason,
+        "error": storable(receipt.error),
+        "provider": receipt.provider,
+        "providerMessageId": _storable_or_none(receipt.provider_message_id),
+        "attempts": receipt.attempts,
+        "endedAt": now,
+    }
+
+
+def _storable_or_none(text: str | None) -> str | None:
+    return None if text is None else storable(text)
+
+
+def apply_endings(database: Database, endings: Sequence[Stored]) -> None:
+    """Give deliveries their outcomes, those that ended alike at once. A row not there stays out."""
+    alike: dict[tuple[object, ...], list[object]] = defaultdict(list)
+    for one in endings:
+        values = tuple(one[name] for name in _ALIKE)
+        alike[values].append(one["delivery"])
+    for values, ids in alike.items():
+        update: Stored = {"$set": dict(zip(_ALIKE, values, strict=True))}
+        for part in parts(ids):
+            database[DELIVERIES].update_many({"_id": {"$in": part}}, update)
+
+
+_ALIKE = ("outcome", "reason", "provider", "attempts", "endedAt", "round")
+
+
+def find_endings(database: Database, ids: Sequence[str]) -> dict[str, Stored]:
+    """Endings by their `_id`, of those that are there."""
+    found: dict[str, Stored] = {}
+    for part in parts(ids):
+        for one in database[ENDINGS].find({"_id": {"$in": part}}):
+            found[str(one["_id"])] = one
+    return found
+
+
+def owners(database: Database, dispatch_ids: Sequence[str]) -> dict[str, str | None]:
+    """Whose each dispatch is; None for one that has ended, nothing for one that is not there."""
+    found: dict[str, str | None] = {}
+    for part in parts(dispatch_ids):
+        query: Stored = {"_id": {"$in": part}}
+        for one in database[DISPATCHES].find(query, {"owner": 1}):
+            found[str(one["_id"])] = text_or_none(one.get("owner"))
+    return found

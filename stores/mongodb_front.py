@@ -1,0 +1,176 @@
+"""The journal's writes in MongoDB that somebody waits for before something starts.
+
+What is asked for while a batch is written goes into the next one together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from math import inf
+from typing import Final, TypeVar
+
+import trio
+
+from messages.errors import Conflict, JournalUnavailable, Superseded
+from messages.journal import AttemptEnd, AttemptStart, NewDispatch, Progress
+from stores.mongodb import Database, MongoStore
+from stores.mongodb_batch import Front, Rows, Written, owners, write_front
+from stores.mongodb_rows import attempt_id, row_id
+
+T = TypeVar("T")
+
+MOST_AT_ONCE: Final = 500
+WRITE_SECONDS: Final = 5.0
+"""After which a write is given up, and its caller told so."""
+PROBE_SECONDS: Final = 0.5
+"""How often a store that failed is asked whether it is back."""
+_SUPERSEDED: Final = "Another replica goes on with this dispatch"
+
+
+@dataclass(eq=False, slots=True)
+class Asked:
+    """Something to be written, and somebody who waits for it."""
+
+    opening: NewDispatch | None = None
+    rows: Rows | None = None
+    reached: Progress | None = None
+    start: AttemptStart | None = None
+    new: frozenset[object] = frozenset()
+    failure: Exception | None = None
+    done: trio.Event = field(default_factory=trio.Event)
+
+
+class FrontWriter:
+    """Writes what is asked for, batch by batch; `broken` says why the last one failed.
+
+    `owner` is the replica this is; `may_write` whether it still holds its lease. `key_expiry` is
+    in seconds.
+    """
+
+    def __init__(
+        self,
+        store: MongoStore,
+        owner: Callable[[], str],
+        may_write: Callable[[], bool],
+        key_expiry: float,
+    ) -> None:
+        self.broken: str | None = None
+        self._store = store
+        self._owner = owner
+        self._may_write = may_write
+        self._key_expiry = key_expiry
+        self._asked: list[Asked] = []
+        self._ends: list[AttemptEnd] = []
+        self._news = trio.Event()
+
+    async def write(self, asked: Asked) -> None:
+        """Return when it is durable.
+
+        Raises:
+            JournalUnavailable: it may not be.
+            Conflict: another dispatch has its idempotency key.
+            Superseded: it is another replica's.
+        """
+        self._asked.append(asked)
+        self._news.set()
+        await asked.done.wait()
+        if asked.failure is not None:
+            raise asked.failure
+
+    def end(self, attempt: AttemptEnd) -> None:
+        """Write it with the next batch."""
+        self._ends.append(attempt)
+
+    async def run(self) -> None:
+        """Write for ever."""
+        while True:
+            with trio.move_on_after(inf if self.broken is None else PROBE_SECONDS):
+                await self._news.wait()
+            self._news = trio.Event()
+            while self._asked:
+                asked, self._asked = self._asked[:MOST_AT_ONCE], self._asked[MOST_AT_ONCE:]
+                await self._write(asked)
+            if self.broken is not None:
+                await self._probe()
+
+    async def flush(self) -> None:
+        """Write the ends of attempts that wait for company. Raises JournalUnavailable."""
+        if self._ends:
+            await self.write(Asked())
+
+    async def _write(self, asked: Sequence[Asked]) -> None:
+        ends, self._ends = self._ends, []
+        try:
+            self._check_lease()
+            front = self._front(asked, ends)
+            written = await self._do(partial(write_front, front=front), WRITE_SECONDS)
+            await self._tell(asked, written, front.owner)
+        except JournalUnavailable as error:
+            self._ends = [*ends, *self._ends]
+            self.broken = str(error)
+            for one in asked:
+                one.failure = JournalUnavailable(str(error))
+        else:
+            self.broken = None
+        for one in asked:
+            one.done.set()
+
+    def _check_lease(self) -> None:
+        if not self._may_write():
+            raise JournalUnavailable("This replica has no lease on its work")
+
+    def _front(self, asked: Sequence[Asked], ends: Sequence[AttemptEnd]) -> Front:
+        now = time.time_ns() // 1_000_000
+        return Front(
+            owner=self._owner(),
+            now=now,
+            keys_since=now - round(self._key_expiry * 1000),
+            openings=[one.opening for one in asked if one.opening is not None],
+            rows=[one.rows for one in asked if one.rows is not None and one.rows.rows],
+            reached=[
+                (one.rows.dispatch_id, one.reached)
+                for one in asked
+                if one.rows is not None and one.reached is not None
+            ],
+            ends=ends,
+            starts=[one.start for one in asked if one.start is not None],
+        )
+
+    async def _tell(self, asked: Sequence[Asked], written: Written, owner: str) -> None:
+        refused = [one for one in asked if one.start is not None and not _began(one.start, written)]
+        whose = await self._owners(refused) if refused else {}
+        for one in asked:
+            if one.opening is not None and one.opening.id not in written.opened:
+                text = "A request with this Idempotency-Key is just being accepted"
+                one.failure = Conflict(text)
+            if one.rows is not None:
+                one.new = frozenset(written.new.get(one.rows.by, ()))
+                if one.reached is not None and one.rows.dispatch_id in written.lost:
+                    one.failure = Superseded(_SUPERSEDED)
+        for one in refused:
+            if one.start is not None:
+                is_ours = whose.get(one.start.dispatch_id) == owner
+                one.failure = Superseded(_SUPERSEDED, in_doubt=is_ours)
+
+    async def _owners(self, refused: Sequence[Asked]) -> dict[str, str | None]:
+        ids = sorted({one.start.dispatch_id for one in refused if one.start is not None})
+        return await self._do(lambda database: owners(database, ids), WRITE_SECONDS)
+
+    async def _probe(self) -> None:
+        try:
+            await self._do(lambda database: database.command("ping"), PROBE_SECONDS)
+        except JournalUnavailable:
+            return
+        if self._may_write():
+            self.broken = None
+
+    async def _do(self, job: Callable[[Database], T], within: float) -> T:
+        return await self._store.run(job, within, JournalUnavailable, "write the journal")
+
+
+def _began(start: AttemptStart, written: Written) -> bool:
+    row = row_id(start.dispatch_id, start.channel, start.key)
+    return attempt_id(row, start.number) in written.started

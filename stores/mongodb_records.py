@@ -1,0 +1,187 @@
+"""What the journal in MongoDB tells of dispatches and deliveries, whichever replica wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, TypeVar, cast
+
+from messages.errors import JournalUnavailable
+from messages.model import CHANNELS, Channel, Outcome, Reason, delivery_id
+from messages.records import (
+    DeliveryRecord,
+    DispatchPage,
+    DispatchRecord,
+    DispatchState,
+    RecordFilter,
+    RecordPage,
+    Remembered,
+)
+from stores.cursors import cursor_of, place_of
+from stores.mongodb import Database, MongoStore, Stored
+from stores.mongodb_batch import find_endings
+from stores.mongodb_rows import (
+    DELIVERIES,
+    DISPATCHES,
+    all_rows,
+    ending_id,
+    key_of,
+    rows_after,
+    text_or_none,
+    whole,
+)
+from stores.mongodb_states import conditions, key_name
+
+T = TypeVar("T")
+READ_SECONDS: Final = 10.0
+_NEWEST: Final = 2**63 - 1
+
+
+class MongoReader:
+    """Reads in threads; `flush` makes durable first what was handed over here."""
+
+    def __init__(self, store: MongoStore, flush: Callable[[], Awaitable[None]]) -> None:
+        self._store = store
+        self._flush = flush
+
+    async def read(self, job: Callable[[Database], T], *, newest: bool = True) -> T:
+        """What `job` returns; it may be done twice. Raises JournalUnavailable."""
+        if newest:
+            with suppress(JournalUnavailable):  # what was durable before can still be told
+                await self._flush()
+        return await self._store.run(job, READ_SECONDS, JournalUnavailable, "read the journal")
+
+
+class MongoRecords:
+    """Implements `messages.records.Records`."""
+
+    def __init__(self, reader: MongoReader) -> None:
+        self._reader = reader
+
+    async def dispatch(self, dispatch_id: str) -> DispatchRecord | None:
+        """See the port."""
+        return await self._reader.read(lambda database: _dispatch(database, dispatch_id))
+
+    async def dispatches(
+        self, state: DispatchState | None, cursor: str, limit: int
+    ) -> DispatchPage:
+        """See the port."""
+        at, identity = place_of(cursor, [_NEWEST, ""])
+        before = int(str(at)), str(identity)
+        return await self._reader.read(lambda database: _dispatches(database, state, before, limit))
+
+    async def deliveries(
+        self, dispatch_id: str, wanted: RecordFilter, cursor: str, limit: int
+    ) -> RecordPage:
+        """See the port."""
+        channel, key = map(str, place_of(cursor, ["", ""]))
+        return await self._reader.read(
+            lambda database: _deliveries(database, dispatch_id, wanted, (channel, key), limit)
+        )
+
+    async def remembered(self, caller: str, route: str, key: str, since: int) -> Remembered | None:
+        """See the port."""
+        query: Stored = {"key": key_name(caller, route, key), "keyAt": {"$gte": since}}
+        found = await self._reader.read(
+            lambda database: database[DISPATCHES].find_one(query, {"fingerprint": 1}),
+            newest=False,
+        )
+        if found is None:
+            return None
+        return Remembered(str(found["_id"]), str(found["fingerprint"]))
+
+
+def _dispatch(database: Database, dispatch_id: str) -> DispatchRecord | None:
+    query: Stored = {"_id": dispatch_id, "state": {"$exists": True}}
+    found = database[DISPATCHES].find_one(query, _SHOWN)
+    return None if found is None else _record(database, found)
+
+
+_SHOWN: Final = {"request": 0, "progress": 0}
+
+
+def _dispatches(
+    database: Database, state: DispatchState | None, before: tuple[int, str], limit: int
+) -> DispatchPage:
+    query: Stored = {"state": {"$exists": True} if state is None else state}
+    at, identity = before
+    if at < _NEWEST:
+        same: Stored = {"createdAt": at, "_id": {"$lt": identity}}
+        query["$or"] = [{"createdAt": {"$lt": at}}, same]
+    order = [("createdAt", -1), ("_id", -1)]
+    found = list(database[DISPATCHES].find(query, _SHOWN).sort(order).limit(limit))
+    following = None
+    if len(found) == limit:
+        following = cursor_of(whole(found[-1]["createdAt"]), str(found[-1]["_id"]))
+    return DispatchPage([_record(database, one) for one in found], following)
+
+
+def _record(database: Database, stored: Stored) -> DispatchRecord:
+    dispatch_id = str(stored["_id"])
+    ended, counts = stored.get("endedAt"), counts_of(database, dispatch_id)
+    return DispatchRecord(
+        dispatch_id,
+        cast("DispatchState", str(stored["state"])),
+        channels_of(stored),
+        {str(outcome): number for outcome, number in counts.items()},
+        whole(stored["createdAt"]),
+        None if ended is None else whole(ended),
+    )
+
+
+def channels_of(stored: Stored) -> Sequence[Channel]:
+    """The channels of a dispatch."""
+    names = stored["channels"]
+    return [name for name in CHANNELS if isinstance(names, list) and name in names]
+
+
+def counts_of(database: Database, dispatch_id: str) -> Mapping[Outcome, int]:
+    """How many deliveries of a dispatch have which outcome."""
+    grouped = database[DELIVERIES].aggregate(
+        [
+            {"$match": {"dispatch": dispatch_id}},
+            {"$group": {"_id": "$outcome", "number": {"$sum": 1}}},
+        ]
+    )
+    return {cast("Outcome", str(one["_id"])): whole(one["number"]) for one in grouped}
+
+
+def _deliveries(
+    database: Database,
+    dispatch_id: str,
+    wanted: RecordFilter,
+    after: tuple[str, str],
+    limit: int,
+) -> RecordPage:
+    channel, key = after
+    beyond = {**all_rows(dispatch_id)}
+    if channel:
+        beyond["$gt"] = rows_after(dispatch_id, channel, key)["$gt"]
+    query: Stored = {"_id": beyond, **conditions(wanted)}
+    found = list(database[DELIVERIES].find(query).sort("_id", 1).limit(limit))
+    ids = [ending_id(str(one["_id"]), whole(one["round"])) for one in found if "round" in one]
+    endings = find_endings(database, ids)
+    following = None
+    if len(found) == limit:
+        following = cursor_of(str(found[-1]["channel"]), key_of(str(found[-1]["_id"])))
+    return RecordPage([_delivery(dispatch_id, one, endings) for one in found], following)
+
+
+def _delivery(dispatch_id: str, row: Stored, endings: Mapping[str, Stored]) -> DeliveryRecord:
+    identity = str(row["_id"])
+    channel, key = cast("Channel", str(row["channel"])), key_of(identity)
+    ending = endings.get(ending_id(identity, whole(row.get("round"))), {}) if "round" in row else {}
+    ended = row.get("endedAt")
+    return DeliveryRecord(
+        delivery_id(dispatch_id, channel, key),
+        channel,
+        str(row["userId"]),
+        cast("Outcome", str(row["outcome"])),
+        cast("Reason | None", text_or_none(row.get("reason"))),
+        text_or_none(ending.get("error")) or None,
+        text_or_none(row.get("provider")),
+        text_or_none(ending.get("providerMessageId")),
+        whole(row.get("attempts")),
+        whole(row["createdAt"]),
+        None if ended is None else whole(ended),
+    )
