@@ -5,15 +5,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 import httpx
-import trio
 
 from actors.channel import ChannelSpec
 from actors.guard import Guard
 from actors.route import Choice, Route
+from bookkeeping import Company
 from messages.events import Observer
 from messages.model import Channel, Delivery
 from messages.patience import Patience
@@ -42,13 +41,7 @@ from settings import (
 from settings.live import limits
 from stores.crud_service import CrudDirectory
 from stores.files import FilesDirectory, FileService, NoFiles
-from stores.ports import LiveSettings
-from stores.sqlite import open_store
-from stores.sqlite_directory import SqliteDirectory, index_users
-from stores.sqlite_settings import SqliteSettings
-
-if TYPE_CHECKING:
-    from stores.mongodb import MongoStore
+from stores.sqlite_directory import SqliteDirectory
 
 SandboxListener = Callable[[Delivery], None]
 
@@ -79,63 +72,16 @@ def engine(settings: Settings) -> Engine:
     return Engine(locale=settings.default_locale, limits=settings.template_limits)
 
 
-def prepare_store(settings: Settings) -> Path:
-    """The embedded store's file, at its newest schema and ready to be read by our fields.
-
-    Raises StoreError.
-    """
-    path = settings.directory.store_path
-    connection = open_store(path)
-    try:
-        index_users(connection, settings.user_fields)
-    finally:
-        connection.close()
-    return path
-
-
-async def mongodb(settings: Settings, stack: AsyncExitStack) -> MongoStore | None:
-    """The MongoDB that STORE_URL names, ready to be used; None when it names a file.
-
-    Raises StoreError.
-    """
-    url = settings.directory.mongodb
-    if url is None:
-        return None
-    # pymongo takes long to import, and a service on a file needs none of it.
-    from stores.mongodb import MongoStore, connect, disconnect, prepare  # noqa: PLC0415
-    from stores.mongodb_directory import directory_indexes  # noqa: PLC0415
-    from stores.mongodb_settings import SETTINGS_INDEXES  # noqa: PLC0415
-
-    client = await trio.to_thread.run_sync(connect, url)
-    stack.callback(disconnect, client)
-    indexes = {**directory_indexes(settings.user_fields), **SETTINGS_INDEXES}
-    await trio.to_thread.run_sync(prepare, client, url, indexes, abandon_on_cancel=True)
-    return MongoStore(client, url.database)
-
-
-def live_settings(store: Path, mongodb: MongoStore | None, stack: AsyncExitStack) -> LiveSettings:
-    """Where operators' changes are kept."""
-    if mongodb is not None:
-        from stores.mongodb_settings import MongoSettings  # noqa: PLC0415
-
-        return MongoSettings(mongodb)
-    embedded = SqliteSettings(store)
-    stack.callback(embedded.close)
-    return embedded
-
-
 def directory(
     settings: Settings,
     client: httpx.AsyncClient,
-    mongodb: MongoStore | None,
+    company: Company | None,
     stack: AsyncExitStack,
 ) -> Directory:
     """Where users and templates are read from."""
     chosen = settings.directory
-    if chosen.crud_url is None and mongodb is not None:
-        from stores.mongodb_directory import MongoDirectory  # noqa: PLC0415
-
-        return MongoDirectory(mongodb, settings.user_fields, chosen.timeout)
+    if chosen.crud_url is None and company is not None:
+        return company.directory(settings)
     if chosen.crud_url is None:
         embedded = SqliteDirectory(chosen.store_path, settings.user_fields)
         stack.callback(embedded.close)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import trio
 
@@ -14,13 +13,13 @@ from messages.pipeline import Pipeline
 from messages.records import Records
 from messages.saga.conclusion import Conclusion
 from messages.saga.events import EventRules
+from messages.saga.ports import Outbox
 from messages.saga.sender import Sender
 from messages.saga.story import SagaRules, Sagas
 from providers.flow_manager import FlowManager
 from providers.http1_wire import Http1Wire
 from settings import FlowManagerSettings, Settings
 from settings.flow_functions import flow_functions
-from stores.sqlite_outbox import SqliteOutbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class SagaOffice:
     `sender` is there when events have somewhere to go.
     """
 
-    outbox: SqliteOutbox
+    outbox: Outbox
     rules: SagaRules | None = None
     conclusion: Conclusion | None = None
     sender: Sender | None = None
@@ -46,14 +45,12 @@ class SagaOffice:
 
 def saga_office(
     settings: Settings,
-    store: Path,
+    outbox: Outbox,
     observe: Observer,
     stack: AsyncExitStack,
     tls: ssl.SSLContext,
 ) -> SagaOffice:
     """The parts that sagas need. Raises ConfigurationError."""
-    outbox = SqliteOutbox(store)
-    stack.callback(outbox.close)
     flow = settings.flow_manager
     if flow is None:
         return SagaOffice(outbox)

@@ -28,22 +28,17 @@ from api.metrics import Gauges, Metrics
 from api.operations import Probes, Readiness, asking
 from api.told import Waiting
 from assembly import SandboxListener
+from bookkeeping import Books, open_books
 from messages.errors import JournalUnavailable
 from messages.events import DeliveryEnded, Event, Observer, tell_all
+from messages.journal import Journal
 from messages.pipeline import Pipeline
 from messages.preparation import Rooms
-from messages.records import Records
 from messages.saga.story import Sagas
 from providers.httpx_transport import Http1Transport
 from sagas import SagaOffice, saga_office
 from settings import ConfigurationFile, Settings
 from stores.errors import StoreError
-from stores.ports import LiveSettings
-from stores.sqlite import only_server
-from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_reader import SqliteReader
-from stores.sqlite_records import SqliteRecords
-from stores.sqlite_recovery import SqliteRecovery
 from supervisor import Supervisor
 from tuning import LiveTuning, Tuned, follow_file, on_hangup, reload
 from upkeep import remember_calls, retire_for_ever
@@ -90,14 +85,8 @@ async def run(
         OSError: the address cannot be listened on.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(only_server(settings.directory.store_path))
-        store = assembly.prepare_store(settings)
-        mongodb = await assembly.mongodb(settings, stack)
-        journal = SqliteJournal(store, settings.journal.fsync)
-        await stack.enter_async_context(journal.running())
-        reader = SqliteReader(store, journal.flush)
-        stack.callback(reader.close)
-        recovery = SqliteRecovery(reader)
+        books = await open_books(settings, stack)
+        journal, company = books.journal, books.company
         tls = httpx.create_ssl_context()  # shared: to make one takes time and memory
         # Each read is bounded by its caller.
         client = httpx.AsyncClient(timeout=None, transport=Http1Transport(tls))  # noqa: S113
@@ -107,21 +96,21 @@ async def run(
         guards = assembly.guards(settings, observe, stack, tls, extras.on_sandbox_message)
         specs = assembly.channels(settings, guards)
         supervisor = Supervisor(specs, observe, journal)
-        live_settings = assembly.live_settings(store, mongodb, stack)
-        office = saga_office(settings, store, observe, stack, tls)
+        office = saga_office(settings, books.outbox, observe, stack, tls)
         keys = KeyRing(settings.access.keys)
         tuned = Tuned(guards, {spec.name: spec.route for spec in specs}, supervisor, keys)
-        tuning = LiveTuning(settings, tuned, live_settings, logger)
+        tuning = LiveTuning(settings, tuned, books.live_settings, logger)
         try:
             await tuning.restore()
-            await remember_calls(guards.values(), recovery)
+            if books.calls is not None:
+                await remember_calls(guards.values(), books.calls)
         except JournalUnavailable as error:
-            raise StoreError(f"The store {store} cannot be read: {error}") from None
+            raise StoreError(f"The store {books.name} cannot be read: {error}") from None
         rooms = Rooms(
-            directory=assembly.directory(settings, client, mongodb, stack),
+            directory=assembly.directory(settings, client, company, stack),
             files=assembly.files(settings, client),
             journal=journal,
-            recovery=recovery,
+            recovery=books.recovery,
             post=supervisor,
             engine=assembly.engine(settings),
             observe=observe,
@@ -131,12 +120,10 @@ async def run(
             stop,
             logger,
             supervisor,
-            journal,
-            SqliteRecords(reader),
+            books,
             metrics,
             guards,
             tuning,
-            live_settings,
             keys,
             office,
         )
@@ -155,7 +142,7 @@ async def run(
             nursery.cancel_scope.cancel()
 
 
-def _journalling(journal: SqliteJournal) -> Observer:
+def _journalling(journal: Journal) -> Observer:
     def observe(event: Event) -> None:
         if isinstance(event, DeliveryEnded):
             journal.record(event.receipt)
@@ -171,44 +158,56 @@ class _Service:
     stop: Stop
     logger: logging.Logger
     supervisor: Supervisor
-    journal: SqliteJournal
-    records: Records
+    books: Books
     metrics: Metrics
     guards: Mapping[str, Guard]
     tuning: LiveTuning
-    live_settings: LiveSettings
     keys: KeyRing
     office: SagaOffice
 
     async def run(self, rooms: Rooms, task_status: trio.TaskStatus[str]) -> None:
         self.metrics.registry.register(Gauges(self.supervisor, list(self.guards.values())))
         # The supervisor encloses the server: when it dies, the server must die with it.
-        async with self.supervisor.running(grace=0), trio.open_nursery() as dispatches:
-            rules = assembly.rules(self.settings, self.tuning.times_to_live)
-            pipeline = Pipeline(rooms, rules, dispatches, self.office.conclusion)
-            await pipeline.resume()
-            sagas = self.office.sagas(pipeline, self.records, rooms.observe, dispatches)
-            parts = Parts(
-                pipeline,
-                self.records,
-                self._probes(rooms),
-                self.metrics,
-                self.logger,
-                self.tuning,
-                self.live_settings,
-                self.supervisor,
-                self.office.outbox,
-                sagas,
-                self.office.sender,
-            )
-            app = create_app(parts, self._edge())
-            async with trio.open_nursery() as nursery:
-                addresses: list[str] = await nursery.start(
-                    self._serve, app, lambda: self._drain(pipeline, sagas)
-                )
-                self.logger.info("listening on %s", addresses[0])
-                task_status.started(addresses[0])
+        async with self.supervisor.running(grace=0), trio.open_nursery() as company:
+            async with trio.open_nursery() as dispatches:
+                rules = assembly.rules(self.settings, self.tuning.times_to_live)
+                pipeline = Pipeline(rooms, rules, dispatches, self.office.conclusion)
+                await pipeline.resume()
+                if self.books.company is not None:
+                    company.start_soon(self.books.company.attend, pipeline, self.logger)
+                await self._open(pipeline, rooms, dispatches, task_status)
+            company.cancel_scope.cancel()
         self.logger.info("drained and down")
+
+    async def _open(
+        self,
+        pipeline: Pipeline,
+        rooms: Rooms,
+        dispatches: trio.Nursery,
+        task_status: trio.TaskStatus[str],
+    ) -> None:
+        """Serve HTTP until the service is asked to stop and has drained."""
+        sagas = self.office.sagas(pipeline, self.books.records, rooms.observe, dispatches)
+        parts = Parts(
+            pipeline,
+            self.books.records,
+            self._probes(rooms),
+            self.metrics,
+            self.logger,
+            self.tuning,
+            self.books.live_settings,
+            self.supervisor,
+            self.office.outbox,
+            sagas,
+            self.office.sender,
+        )
+        app = create_app(parts, self._edge())
+        async with trio.open_nursery() as nursery:
+            addresses: list[str] = await nursery.start(
+                self._serve, app, lambda: self._drain(pipeline, sagas)
+            )
+            self.logger.info("listening on %s", addresses[0])
+            task_status.started(addresses[0])
 
     async def _serve(
         self,
@@ -271,7 +270,7 @@ class _Service:
         reason = None
         if self.stop.asked.is_set():
             reason = "The service is stopping"
-        elif not self.journal.is_working:
+        elif not self.books.journal.is_working:
             reason = "The journal cannot be written"
         elif set(channels.values()) == {"quarantined"}:
             reason = "Every channel is quarantined"

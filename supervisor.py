@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.aftermath import interrupt, rescue
+from actors.aftermath import forsake, interrupt, rescue, withdraw
 from actors.channel import ChannelSpec, ChannelState, ChannelStatus, Waiting, WorkerStatus
 from actors.crashes import Crashes
 from actors.inbox import SHARE, Inbox
@@ -83,11 +83,11 @@ class SupervisedChannel:
 
     def withdraw(self, dispatch_id: str) -> None:
         """Cancel what waits of a dispatch; what a call is open for makes no further attempt."""
-        for mailbox in self._mailboxes.values():
-            if mailbox.job is not None and mailbox.envelope.delivery.dispatch_id == dispatch_id:
-                mailbox.envelope.cancelled = True
-        for envelope in self.inbox.withdraw(dispatch_id):
-            envelope.cancel()
+        withdraw(self._mailboxes.values(), self.inbox, dispatch_id)
+
+    def forsake(self, dispatch_id: str) -> None:
+        """Do nothing more for a dispatch, and say nothing of it."""
+        forsake(self._mailboxes.values(), self.inbox, dispatch_id)
 
     async def run(self) -> None:
         """Keep the workers alive until the inbox is closed and empty."""
@@ -251,10 +251,7 @@ class Supervisor:
             channel.abandon()
 
     async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
-        """Wait until a channel has room for more of a dispatch: for how many deliveries.
-
-        One that is active no more has: nothing of it can be sent, which is soon told.
-        """
+        """See the port. A channel that is active no more has room: its failures are soon told."""
         if channel not in self._channels:
             await trio.lowlevel.checkpoint()
             return SHARE
@@ -268,6 +265,11 @@ class Supervisor:
         """Cancel every delivery of a dispatch that no call is open for."""
         for channel in self._channels.values():
             channel.withdraw(dispatch_id)
+
+    def forsake(self, dispatch_id: str) -> None:
+        """Do nothing more for a dispatch: another process goes on with it."""
+        for channel in self._channels.values():
+            channel.forsake(dispatch_id)
 
     def revive(self, channel: Channel) -> None:
         """Let a quarantined channel work again. Raises KeyError for one that is not there."""

@@ -1,4 +1,4 @@
-"""What becomes of a message whose worker crashed, was stuck or was stopped."""
+"""What becomes of messages whose worker crashed or was stopped, or whose dispatch is given up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from messages.journal import AttemptEnd
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from actors.inbox import Inbox
     from actors.mailbox import Mailbox
     from messages.envelope import Envelope
     from messages.journal import AttemptLog
@@ -50,3 +53,21 @@ def _unstarted(envelope: Envelope) -> AttemptEnd:
 
 def _leave_in_doubt(envelope: Envelope, why: str) -> None:
     envelope.end("in-doubt", "unknown-outcome", f"Outcome unknown: {why}", envelope.open_attempt)
+
+
+def withdraw(mailboxes: Iterable[Mailbox], inbox: Inbox, dispatch_id: str) -> None:
+    """Cancel what waits of a dispatch; what a call is open for makes no further attempt."""
+    for mailbox in mailboxes:
+        if mailbox.job is not None and mailbox.envelope.delivery.dispatch_id == dispatch_id:
+            mailbox.envelope.cancelled = True
+    for envelope in inbox.withdraw(dispatch_id):
+        envelope.cancel()
+
+
+def forsake(mailboxes: Iterable[Mailbox], inbox: Inbox, dispatch_id: str) -> None:
+    """Forget what waits of a dispatch, and what becomes of its open calls: nobody is answered."""
+    for mailbox in mailboxes:
+        if mailbox.job is not None and mailbox.envelope.delivery.dispatch_id == dispatch_id:
+            mailbox.envelope.answered = True
+    for envelope in inbox.withdraw(dispatch_id):
+        envelope.answered = True

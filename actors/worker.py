@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from actors.guard import Ended, Exhausted, Later
-from messages.errors import JournalUnavailable
+from messages.errors import JournalUnavailable, Superseded
 from messages.journal import AttemptStart
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ async def _until_overdue(mailbox: Mailbox, desk: Desk, scope: trio.CancelScope) 
             continue
         guard = permit.guard
         if not await _is_on_record(mailbox, desk, permit):
-            await mailbox.rest(JOURNAL_PAUSE)
+            await _wait_or_drop(mailbox)
             continue
         attempt, call = await _call(mailbox, guard, permit, desk.timekeeper, scope)
         if mailbox.job is job:  # else it took too long, and somebody else goes on with it
@@ -95,11 +95,31 @@ async def _is_on_record(mailbox: Mailbox, desk: Desk, permit: Permit) -> bool:
     except BaseException as error:
         guard.unused()
         mailbox.give_permit_back(permit)
+        if isinstance(error, Superseded):
+            _yield_to_another(envelope, error)
         if isinstance(error, JournalUnavailable):
             return False
         raise
+    if envelope.answered:  # another process goes on with it since a moment ago
+        guard.unused()
+        mailbox.give_permit_back(permit)
+        return False
     mailbox.expect(guard.limits.timeout)
     return True
+
+
+def _yield_to_another(envelope: Envelope, error: Superseded) -> None:
+    """Make no call that another process may have made, and leave the outcome to it if it lives."""
+    if error.in_doubt:
+        envelope.end("in-doubt", "unknown-outcome", str(error), envelope.at)
+    envelope.answered = True
+
+
+async def _wait_or_drop(mailbox: Mailbox) -> None:
+    if mailbox.envelope.answered:
+        mailbox.acknowledge()
+    else:
+        await mailbox.rest(JOURNAL_PAUSE)
 
 
 async def _call(

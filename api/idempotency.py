@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
@@ -47,6 +48,10 @@ class Repeats:
             yield
         finally:
             self._claimed.remove(name)
+
+    def dated(self, key: IdempotencyKey) -> IdempotencyKey:
+        """The key with the time after which it stands for nothing any more."""
+        return replace(key, expiry=self._expiry)
 
     async def earlier(self, key: IdempotencyKey) -> str | None:
         """The id of the dispatch that the key stands for.

@@ -62,4 +62,4 @@ async def _accept(
     with repeats.claimed(key):
         if (earlier := await repeats.earlier(key)) is not None:
             return earlier
-        return await pipeline.accept(parse_send(body), key)
+        return await pipeline.accept(parse_send(body), repeats.dated(key))

@@ -133,9 +133,14 @@ class Dispatch:
     async def cancel(self) -> None:
         """Start nothing more of it; what is under way ends by itself. Raises JournalUnavailable."""
         await self._means.journal.cancel(self.id)
-        self.cancelled = True
-        self._stop.set()
-        self._means.post.withdraw(self.id)
+        self.withdraw()
+
+    def withdraw(self) -> None:
+        """Start nothing more of it, now that it is on record as cancelled."""
+        if not self.cancelled:
+            self.cancelled = True
+            self._stop.set()
+            self._means.post.withdraw(self.id)
 
     def suspend(self) -> None:
         """Leave what has not ended to the next start."""

@@ -74,7 +74,9 @@ class Superseded(JournalUnavailable):
     `in_doubt` when the delivery is ours again and the other one may have made the call.
     """
 
-    def __init__(self, message: str, *, in_doubt: bool = False) -> None:
+    def __init__(
+        self, message: str = "Another process goes on with this", *, in_doubt: bool = False
+    ) -> None:
         super().__init__(message)
         self.in_doubt = in_doubt
 

@@ -25,12 +25,16 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """What a caller names a request by, and the fingerprint that tells it from another one."""
+    """What a caller names a request by, and the fingerprint that tells it from another one.
+
+    Others may use the name after `expiry` seconds.
+    """
 
     caller: str
     route: str
     key: str
     fingerprint: str
+    expiry: float = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,11 @@ class Journal(AttemptLog, Protocol):
     Writes keep their order: when an awaited one returns, all that were handed over before it are
     durable too.
     """
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the last writes went through."""
+        ...
 
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """Make a dispatch durable, and its first deliveries as pending, in one write.

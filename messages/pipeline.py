@@ -13,7 +13,14 @@ import trio
 
 from messages.commands import SendCommand
 from messages.dispatch import Begun, Dispatch, Means
-from messages.errors import BadCommand, Conflict, Stopping, TooManyDispatches, TryLater
+from messages.errors import (
+    BadCommand,
+    Conflict,
+    JournalUnavailable,
+    Stopping,
+    TooManyDispatches,
+    TryLater,
+)
 from messages.events import DispatchAccepted, DispatchCrashed, DispatchResumed
 from messages.journal import IdempotencyKey, NewDispatch
 from messages.model import Channel, Document
@@ -86,9 +93,10 @@ class Pipeline:
         return dispatch
 
     async def resume(self) -> None:
-        """Take up every dispatch that an earlier process left. Raises JournalUnavailable."""
-        for unfinished in await self._rooms.recovery.unfinished():
-            self._nursery.start_soon(self._go_on, unfinished, self._enter(unfinished.id))
+        """Take up every dispatch that another process left. Raises JournalUnavailable."""
+        for unfinished in await self._rooms.recovery.unfinished(list(self._running)):
+            if unfinished.id not in self._running:
+                self._nursery.start_soon(self._go_on, unfinished, self._enter(unfinished.id))
 
     def running(self, dispatch_id: str) -> Dispatch | None:
         """The dispatch with this id while it goes on here."""
@@ -98,13 +106,24 @@ class Pipeline:
     async def cancel(self, dispatch_id: str) -> None:
         """Start nothing more of a running dispatch; what is under way ends by itself.
 
+        One that runs in another process is put on record as cancelled, which that one will see.
+
         Raises:
             TryLater: the journal cannot be written, or the dispatch is just being taken up.
         """
         dispatch = self.running(dispatch_id)
-        if dispatch is None:
+        if dispatch is not None:
+            await dispatch.cancel()
+        elif dispatch_id in self._running:
             raise TryLater("The dispatch is just being taken up")
-        await dispatch.cancel()
+        else:
+            await self._rooms.journal.cancel(dispatch_id)
+
+    def cancelled_elsewhere(self, dispatch_id: str) -> None:
+        """Start nothing more of a dispatch that another replica put on record as cancelled."""
+        dispatch = self.running(dispatch_id)
+        if dispatch is not None:
+            dispatch.withdraw()
 
     async def redrive(self, dispatch_id: str, wanted: RecordFilter) -> int:
         """Send ended deliveries of an ended dispatch again; how many there are.
@@ -154,11 +173,21 @@ class Pipeline:
             if going.dispatch is not None:
                 going.dispatch.suspend()
 
+    def forsake(self) -> None:
+        """Do nothing more of what is running here: other replicas go on with it."""
+        for dispatch_id, going in self._running.items():
+            self._rooms.post.forsake(dispatch_id)
+            going.scope.cancel()
+            if going.dispatch is not None:
+                going.dispatch.suspend()
+
     def _check_room(self) -> None:
         if self._closed:
             raise Stopping("The service is stopping")
         if self._open >= self.rules.open_dispatches:
             raise TooManyDispatches("Too many dispatches are open")
+        if not self._rooms.journal.is_working:  # before users are read, which may take as long
+            raise JournalUnavailable("The journal cannot be written")
 
     async def _make_pending(self, dispatch_id: str, wanted: RecordFilter) -> int:
         if await self._rooms.recovery.request(dispatch_id) is None:

@@ -88,3 +88,7 @@ class Post(Protocol):
     def withdraw(self, dispatch_id: str) -> None:
         """Cancel every delivery of a dispatch that no call is open for."""
         ...
+
+    def forsake(self, dispatch_id: str) -> None:
+        """Do nothing more for a dispatch and say nothing of it: another process goes on with it."""
+        ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -158,10 +158,12 @@ class Pending:
 class Recovery(Protocol):
     """What the journal tells a process that takes up what an earlier one left."""
 
-    async def unfinished(self) -> Sequence[Unfinished]:
-        """Every dispatch that has not ended and is nobody else's, the oldest first.
+    async def unfinished(self, running: Collection[str] = ()) -> Sequence[Unfinished]:
+        """Every dispatch that has not ended and that nobody sees through, the oldest first.
 
-        From now on they are ours. Raises JournalUnavailable.
+        Those that are `running` here are left out. The others are ours from now on.
+
+        Raises JournalUnavailable.
         """
         ...
 

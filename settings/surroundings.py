@@ -63,12 +63,6 @@ def directory(env: Environment, keys: DirectoryKeys) -> DirectorySettings:
         env.problems.add(("USERS_CRUD_NAME",), "is missing; the CRUD Service needs it")
     named = env.maybe("STORE_URL", store_url) or _DEFAULT_STORE
     mongodb = named if isinstance(named, MongoUrl) else None
-    if mongodb is not None:
-        env.problems.add(
-            ("STORE_URL",),
-            "MongoDB can hold users and templates, but not yet the journal, so in this version no "
-            'service runs on it; it must be a file, such as "sqlite:///carillon.db"',
-        )
     return DirectorySettings(
         crud_url=neighbour(env, "CRUD_SERVICE"),
         users_collection=users,

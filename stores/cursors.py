@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
 
 from messages.errors import BadCommand
 from messages.model import JsonValue
+
+_MOST_DIGITS: Final = 18
 
 
 def cursor_of(*place: str | int) -> str:
@@ -40,3 +43,18 @@ def _is_storable(part: JsonValue) -> bool:
     if isinstance(part, str):
         return part.encode(errors="ignore").decode() == part
     return not isinstance(part, int) or -(2**63) <= part < 2**63
+
+
+def number_in(cursor: str) -> int | None:
+    """The number below which a page begins, in a list whose cursors are numbers.
+
+    None is the newest entry.
+
+    Raises:
+        BadCommand: it is no cursor that an answer held.
+    """
+    if not cursor:
+        return None
+    if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > _MOST_DIGITS:
+        raise BadCommand("cursor must be the next of an earlier answer")
+    return int(cursor)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
 from messages.model import Receipt
 from stores.mongodb import Database, Stored
+from stores.mongodb_keys import take_keys
 from stores.mongodb_rows import (
     ATTEMPTS,
     DELIVERIES,
@@ -25,7 +26,7 @@ from stores.mongodb_rows import (
     storable,
     text_or_none,
 )
-from stores.mongodb_states import advance, new_dispatch, open_dispatches
+from stores.mongodb_states import advance, new_dispatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """What somebody waits for before something starts; `owner` is the replica that writes.
-
-    Idempotency keys from before `keys_since`, in milliseconds since 1970, make way.
-    """
+    """What somebody waits for before something starts; `owner` is the replica that writes."""
 
     owner: str
     now: int
-    keys_since: int
     openings: Sequence[NewDispatch]
     rows: Sequence[Rows]
     reached: Sequence[tuple[str, Progress]]
@@ -80,8 +77,10 @@ def write_front(database: Database, front: Front) -> Written:
     if front.rows:
         written.new = _enrol(database, front.rows, front.now)
     if front.openings:
-        documents = [new_dispatch(one, front.owner, front.now) for one in front.openings]
-        written.opened = open_dispatches(database, documents, front.keys_since)
+        refused = take_keys(database, front.openings, front.now)
+        openings = [one for one in front.openings if one.id not in refused]
+        documents = [new_dispatch(one, front.owner, front.now) for one in openings]
+        written.opened = insert_own(database[DISPATCHES], documents)
     written.lost = advance(database, front.owner, front.reached)
     if front.starts:
         written.started = _start(database, front)

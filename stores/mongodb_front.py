@@ -46,8 +46,7 @@ class Asked:
 class FrontWriter:
     """Writes what is asked for, batch by batch; `broken` says why the last one failed.
 
-    `owner` is the replica this is; `may_write` whether it still holds its lease. `key_expiry` is
-    in seconds.
+    `owner` is the replica this is; `may_write` whether it still holds its lease.
     """
 
     def __init__(
@@ -55,13 +54,11 @@ class FrontWriter:
         store: MongoStore,
         owner: Callable[[], str],
         may_write: Callable[[], bool],
-        key_expiry: float,
     ) -> None:
         self.broken: str | None = None
         self._store = store
         self._owner = owner
         self._may_write = may_write
-        self._key_expiry = key_expiry
         self._asked: list[Asked] = []
         self._ends: list[AttemptEnd] = []
         self._news = trio.Event()
@@ -108,6 +105,7 @@ class FrontWriter:
             front = self._front(asked, ends)
             written = await self._do(partial(write_front, front=front), WRITE_SECONDS)
             await self._tell(asked, written, front.owner)
+            self._check_lease()  # a process may have been stopped meanwhile, and taken for dead
         except JournalUnavailable as error:
             self._ends = [*ends, *self._ends]
             self.broken = str(error)
@@ -127,7 +125,6 @@ class FrontWriter:
         return Front(
             owner=self._owner(),
             now=now,
-            keys_since=now - round(self._key_expiry * 1000),
             openings=[one.opening for one in asked if one.opening is not None],
             rows=[one.rows for one in asked if one.rows is not None and one.rows.rows],
             reached=[

@@ -6,7 +6,7 @@ follows goes to the rear. So a start waits for one write, whatever else there is
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
@@ -32,8 +32,7 @@ _BROKEN: Final = "The journal cannot be written"
 class MongoJournal:
     """Implements `messages.journal.Journal` while it is `running`, for one replica of several.
 
-    `owner` names the replica; `may_write` tells whether it still holds its lease. Idempotency keys
-    are known for `key_expiry` seconds.
+    `owner` names the replica; `may_write` tells whether it still holds its lease.
 
     When the store is lost in the middle of a write, JournalUnavailable may be raised for one that
     was done. A dispatch that was refused so is made void as soon as the store is back, and an
@@ -45,12 +44,12 @@ class MongoJournal:
         store: MongoStore,
         owner: Callable[[], str],
         may_write: Callable[[], bool],
-        key_expiry: float,
     ) -> None:
         self.rounds: dict[str, int] = {}
         self.strays: set[str] = set()
         self._owner = owner
-        self._front = FrontWriter(store, owner, may_write, key_expiry)
+        self._may_write = may_write
+        self._front = FrontWriter(store, owner, may_write)
         self._rear = RearWriter(store, owner, self.rounds)
         self._unsure: dict[tuple[str, Channel], str] = {}
         self._nursery: trio.Nursery
@@ -58,21 +57,25 @@ class MongoJournal:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Run the writers around the body. What was handed over is written before it ends."""
+        # Whatever is cancelled, the writers go on until the last outcomes are written.
+        writing = [trio.CancelScope(shield=True), trio.CancelScope(shield=True)]
         async with trio.open_nursery() as self._nursery:
-            self._nursery.start_soon(self._front.run)
-            self._nursery.start_soon(self._rear.run)
+            self._nursery.start_soon(_within, writing[0], self._front.run)
+            self._nursery.start_soon(_within, writing[1], self._rear.run)
             try:
                 yield
             finally:
                 with trio.move_on_after(FAREWELL_SECONDS, shield=True):
                     with suppress(JournalUnavailable):
                         await self.flush()
+                for scope in writing:
+                    scope.cancel()
                 self._nursery.cancel_scope.cancel()
 
     @property
     def is_working(self) -> bool:
-        """Whether the last writes went through."""
-        return self._front.broken is None and self._rear.broken is None
+        """Whether the last writes went through, and more may follow."""
+        return self._front.broken is None and self._rear.broken is None and self._may_write()
 
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """See the port. Raises Conflict when another dispatch has just got its idempotency key."""
@@ -175,6 +178,11 @@ class MongoJournal:
             with suppress(JournalUnavailable):
                 await self._rear.do(partial(_make_void, dispatch_id))
                 return
+
+
+async def _within(scope: trio.CancelScope, run: Callable[[], Awaitable[None]]) -> None:
+    with scope:
+        await run()
 
 
 def _make_void(dispatch_id: str, database: Database, now: int) -> int:

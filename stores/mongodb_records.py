@@ -20,6 +20,7 @@ from messages.records import (
 from stores.cursors import cursor_of, place_of
 from stores.mongodb import Database, MongoStore, Stored
 from stores.mongodb_batch import find_endings
+from stores.mongodb_keys import key_name, remembered
 from stores.mongodb_rows import (
     DELIVERIES,
     DISPATCHES,
@@ -30,7 +31,7 @@ from stores.mongodb_rows import (
     text_or_none,
     whole,
 )
-from stores.mongodb_states import conditions, key_name
+from stores.mongodb_states import conditions
 
 T = TypeVar("T")
 READ_SECONDS: Final = 10.0
@@ -81,14 +82,10 @@ class MongoRecords:
 
     async def remembered(self, caller: str, route: str, key: str, since: int) -> Remembered | None:
         """See the port."""
-        query: Stored = {"key": key_name(caller, route, key), "keyAt": {"$gte": since}}
-        found = await self._reader.read(
-            lambda database: database[DISPATCHES].find_one(query, {"fingerprint": 1}),
-            newest=False,
+        name = key_name(caller, route, key)
+        return await self._reader.read(
+            lambda database: remembered(database, name, since), newest=False
         )
-        if found is None:
-            return None
-        return Remembered(str(found["_id"]), str(found["fingerprint"]))
 
 
 def _dispatch(database: Database, dispatch_id: str) -> DispatchRecord | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -48,15 +48,13 @@ class MongoRecovery:
         self._journal = journal
         self._owner = owner
         self._living = living
-        self._taken: set[str] = set()
 
-    async def unfinished(self) -> Sequence[Unfinished]:
+    async def unfinished(self, running: Collection[str] = ()) -> Sequence[Unfinished]:
         """See the port."""
         look = _Look(
-            self._owner(), self._living(), frozenset(self._journal.strays), frozenset(self._taken)
+            self._owner(), self._living(), frozenset(self._journal.strays), frozenset(running)
         )
         found = await self._reader.read(lambda database: _take_over(database, look), newest=False)
-        self._taken.update(one.id for one, _ in found)
         return [self._known(one) for one in found]
 
     async def request(self, dispatch_id: str) -> str | None:
@@ -105,21 +103,21 @@ _ID: Final = {"_id": 1}
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Who looks, who lives, and which dispatches are to be given once more or no more."""
+    """Who looks, who lives, and which dispatches run here, or nowhere though they are ours."""
 
     owner: str
     living: frozenset[str]
     strays: frozenset[str]
-    taken: frozenset[str]
+    running: frozenset[str]
 
     def finds(self, stored: Stored) -> bool:
         """Whether nobody sees a dispatch through."""
+        if stored["_id"] in self.running:
+            return False
         if stored["owner"] != self.owner:
             return stored["owner"] not in self.living
-        if stored["_id"] in self.strays:
-            return True
-        # Taken before an answer was lost.
-        return "takenFrom" in stored and stored["_id"] not in self.taken
+        # What it took before an answer was lost is its own, too.
+        return stored["_id"] in self.strays or "takenFrom" in stored
 
 
 def _take_over(database: Database, look: _Look) -> list[tuple[Unfinished, int]]:

@@ -34,7 +34,6 @@ JOURNAL_INDEXES: Final[Indexes] = {
         IndexModel([("createdAt", -1), ("_id", -1)]),
         IndexModel([("owner", 1)], sparse=True),
         IndexModel([("endedAt", 1)], sparse=True),
-        IndexModel([("key", 1)], unique=True, partialFilterExpression={"key": {"$exists": True}}),
     ],
     DELIVERIES: [IndexModel([("dispatch", 1), ("outcome", 1), ("_id", 1)])],
     ATTEMPTS: [IndexModel([("delivery", 1)])],

@@ -12,9 +12,9 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from messages.errors import JournalUnavailable
 from messages.model import Document
+from stores.cursors import number_in
 from stores.mongodb import ABOUT, Database, Indexes, MongoStore, Stored
 from stores.ports import AuditEntry, AuditPage
-from stores.settings_audit import audit_place
 
 T = TypeVar("T")
 OVERRIDES: Final = "overrides"
@@ -69,7 +69,7 @@ class MongoSettings:
 
     async def audit(self, provider: str | None, cursor: str, limit: int) -> AuditPage:
         """See the port."""
-        before = audit_place(cursor)
+        before = number_in(cursor)
         return await self._do(lambda database: _audit(database, provider, before, limit), "read")
 
     async def _settle(self) -> None:

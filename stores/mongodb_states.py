@@ -21,13 +21,13 @@ from messages.journal import NewDispatch, Progress
 from messages.model import OUTCOMES, Outcome
 from messages.records import RecordFilter
 from stores.mongodb import Database, Stored
+from stores.mongodb_keys import give_keys_back
 from stores.mongodb_rows import (
     ATTEMPTS,
     DELIVERIES,
     DISPATCHES,
     ENDINGS,
     all_rows,
-    insert_own,
     packed,
     parts,
     storable,
@@ -38,14 +38,9 @@ MOST_RETIRED: Final = 500
 """Deliveries erased at once."""
 
 
-def key_name(caller: str, route: str, key: str) -> str:
-    """An idempotency key and who uses it where, as one text."""
-    return storable(json.dumps([caller, route, key]))
-
-
 def new_dispatch(dispatch: NewDispatch, owner: str, now: int) -> Stored:
     """The document of a dispatch that begins."""
-    document: Stored = {
+    return {
         "_id": dispatch.id,
         "by": owner,
         "owner": owner,
@@ -55,40 +50,14 @@ def new_dispatch(dispatch: NewDispatch, owner: str, now: int) -> Stored:
         "createdAt": now,
         "round": 0,
     }
-    if dispatch.key is not None:
-        key = dispatch.key
-        document |= {
-            "key": key_name(key.caller, key.route, key.key),
-            "keyAt": now,
-            "fingerprint": key.fingerprint,
-        }
-    return document
-
-
-def open_dispatches(
-    database: Database, documents: Sequence[Stored], keys_since: int
-) -> set[object]:
-    """Insert dispatches; the ids of those that are there. Keys older than a time make way.
-
-    Whoever is missing was refused: another dispatch has its key.
-    """
-    there = insert_own(database[DISPATCHES], documents)
-    refused = [one for one in documents if one["_id"] not in there and "key" in one]
-    if not refused:
-        return there
-    expired: Stored = {
-        "key": {"$in": [one["key"] for one in refused]},
-        "keyAt": {"$lt": keys_since},
-    }
-    database[DISPATCHES].update_many(expired, {"$unset": {"key": ""}})
-    return there | insert_own(database[DISPATCHES], refused)
 
 
 def void(database: Database, dispatch_id: str, now: int) -> None:
     """See that a dispatch that was refused is not there, and does not come late either."""
     gone: Stored = {"$set": {"endedAt": now, "by": ""}, "$unset": dict.fromkeys(_ALL_BUT_ID, "")}
     database[DISPATCHES].update_one({"_id": dispatch_id}, gone, upsert=True)
-    database[DELIVERIES].delete_many({"dispatch": dispatch_id})
+    give_keys_back(database, dispatch_id)
+    database[DELIVERIES].delete_many({"_id": all_rows(dispatch_id)})
 
 
 _ALL_BUT_ID: Final = (
@@ -98,9 +67,6 @@ _ALL_BUT_ID: Final = (
     "request",
     "createdAt",
     "round",
-    "key",
-    "keyAt",
-    "fingerprint",
 )
 
 
@@ -255,7 +221,7 @@ def retire(database: Database, before: int) -> bool:
         return False
     dispatch_id = str(oldest["_id"])
     # Without a state nobody can drive it again.
-    dispatches.update_one({**ended, "_id": dispatch_id}, {"$unset": {"state": "", "key": ""}})
+    dispatches.update_one({**ended, "_id": dispatch_id}, {"$unset": {"state": ""}})
     for collection in (ATTEMPTS, ENDINGS, DELIVERIES):
         of_it: Stored = {"_id": all_rows(dispatch_id)}
         found = database[collection].find(of_it, {"_id": 1}).limit(MOST_RETIRED)

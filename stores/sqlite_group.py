@@ -104,7 +104,7 @@ def _read_opening(
     key: list[str] | None,
     rows: list[list[str]],
 ) -> Opening:
-    named = None if key is None else IdempotencyKey(*key)
+    named = None if key is None else IdempotencyKey(key[0], key[1], key[2], key[3])
     enrolments = [Enrolment(*row) for row in rows]  # type: ignore[arg-type]
     return Opening(NewDispatch(identity, channels, request, named), enrolments)
 

@@ -10,13 +10,13 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.errors import BadCommand, JournalUnavailable
+from messages.errors import JournalUnavailable
 from messages.saga.events import SagaEvent
 from messages.saga.ports import Due, DueEvent, EventPage, EventRecord, EventState
+from stores.cursors import number_in
 from stores.sqlite import connect, transaction
 
 T = TypeVar("T")
-_LONGEST_CURSOR: Final = 18
 RETIRED_AT_ONCE: Final = 500
 
 _ADD: Final = (
@@ -96,7 +96,7 @@ class SqliteOutbox:
 
     async def events(self, state: EventState | None, cursor: str, limit: int) -> EventPage:
         """See the port."""
-        before = _place(cursor)
+        before = number_in(cursor)
         return await self._do(lambda c: _events(c, state, before, limit), "read")
 
     async def again(self, event_id: str, now: int) -> bool:
@@ -164,11 +164,3 @@ def _events(
     ).fetchall()
     following = str(rows[-1][0]) if len(rows) == limit else None
     return EventPage([EventRecord(*row[1:]) for row in rows], following)
-
-
-def _place(cursor: str) -> int | None:
-    if not cursor:
-        return None
-    if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > _LONGEST_CURSOR:
-        raise BadCommand("cursor must be the next of an earlier answer")
-    return int(cursor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from messages.model import CHANNELS, Channel, Cursor
@@ -23,11 +23,12 @@ class SqliteRecovery:
     def __init__(self, reader: SqliteReader) -> None:
         self._reader = reader
 
-    async def unfinished(self) -> Sequence[Unfinished]:
+    async def unfinished(self, running: Collection[str] = ()) -> Sequence[Unfinished]:
         """See the port."""
-        return await self._reader.read(
+        found = await self._reader.read(
             lambda c: [_unfinished(c, *row) for row in c.execute(f"{_UNFINISHED} ORDER BY number")]
         )
+        return [one for one in found if one.id not in running]
 
     async def request(self, dispatch_id: str) -> str | None:
         """See the port."""

@@ -12,8 +12,8 @@ import trio
 
 from messages.errors import JournalUnavailable
 from messages.model import Document
+from stores.cursors import number_in
 from stores.ports import AuditEntry, AuditPage
-from stores.settings_audit import audit_place
 from stores.sqlite import connect, transaction
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class SqliteSettings:
 
     async def audit(self, provider: str | None, cursor: str, limit: int) -> AuditPage:
         """See the port."""
-        before = audit_place(cursor)
+        before = number_in(cursor)
         return await self._do(lambda c: _audit(c, provider, before, limit), "read")
 
     async def _do(self, run: Callable[[sqlite3.Connection], T], what: str) -> T:

@@ -26,7 +26,8 @@ async def process(
     file = folder / "configuration.json"
     file.write_text(json.dumps(document))
     store = folder / "carillon.db"
-    fill_store(store, users)
+    if "STORE_URL" not in environ:
+        fill_store(store, users)
     surroundings = {
         "PATH": os.environ["PATH"],
         "CONFIGURATION_PATH": str(file),

@@ -133,7 +133,7 @@ class Sagas:
             await self._accept(command, None, work)
             return
         name = _fingerprint(command)
-        key = IdempotencyKey(_CALLER, _ROUTE, name, name)
+        key = IdempotencyKey(_CALLER, _ROUTE, name, name, window)
         since = milliseconds() - round(window * 1000)
         async with self._alone(name):
             earlier = await self._records.remembered(_CALLER, _ROUTE, name, since)

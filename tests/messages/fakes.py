@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import trio
 
@@ -54,6 +54,8 @@ class FakeDirectory:
 
 class FakeJournal:
     """Remembers what was written, write by write; `broken` makes it refuse."""
+
+    is_working = True
 
     def __init__(self) -> None:
         self.broken = False
@@ -120,7 +122,7 @@ class FakeRecovery:
         self.left: dict[Channel, list[Pending]] = {}
         self.dispatches: list[Unfinished] = []
 
-    async def unfinished(self) -> Sequence[Unfinished]:
+    async def unfinished(self, running: Collection[str] = ()) -> Sequence[Unfinished]:
         await trio.lowlevel.checkpoint()
         return self.dispatches
 
@@ -151,6 +153,7 @@ class FakePost:
         self.space = 100
         self.full = False
         self.withdrawn: list[str] = []
+        self.forsaken: list[str] = []
         self.holds = False
         self.envelopes: list[Envelope] = []
         self.slices: list[tuple[Channel, int]] = []
@@ -177,3 +180,6 @@ class FakePost:
         self.withdrawn.append(dispatch_id)
         for envelope in self.envelopes:
             envelope.cancel()
+
+    def forsake(self, dispatch_id: str) -> None:
+        self.forsaken.append(dispatch_id)

@@ -65,7 +65,7 @@ def test_server_variables(environ: dict[str, str], field: str, value: object) ->
         ("DEFAULT_LOCALE", "en US"),
         ("STORE_URL", "mongodb://user:hunter2@host/d.b"),
         ("STORE_URL", "mongodb://user:hunter2/db"),
-        ("STORE_URL", "mongodb+srv://host/db"),
+        ("STORE_URL", "mongodb+srv://host:1/db"),
         ("STORE_URL", "sqlite://"),
         ("STORE_URL", "sqlite:///"),
         ("STORE_URL", "sqlite:///:memory:"),
@@ -89,10 +89,11 @@ def test_a_wrong_variable_is_named_and_never_shows_a_password(name: str, value: 
     assert max(map(len, found)) < 400
 
 
-def test_mongodb_is_refused_plainly() -> None:
-    (found,) = problems(sms(), SMS_ENVIRONMENT | {"STORE_URL": "mongodb://host/db"})
-
-    assert "MongoDB can hold users and templates, but not yet the journal" in found
+def test_a_mongodb_is_named_and_its_password_is_not_shown() -> None:
+    found = settings(sms(), SMS_ENVIRONMENT | {"STORE_URL": "mongodb://a:hunter2@host/db"})
+    assert found.directory.mongodb is not None
+    assert found.directory.mongodb.database == "db"
+    assert "hunter2" not in repr(found)
 
 
 @pytest.mark.parametrize(

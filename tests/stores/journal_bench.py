@@ -108,10 +108,19 @@ class SeverableStore(MongoStore):
 
 
 class MongoBench(Bench):
-    """MongoDB. A crash is a replica that nobody hears of any more, and another one after it."""
+    """MongoDB. A crash is a replica that nobody hears of any more, and another one after it.
 
-    def __init__(self, connect: Callable[[], SeverableStore]) -> None:
+    Such a replica lives alone unless `living` says who else does, and holds its lease while
+    `may_write`.
+    """
+
+    journal: MongoJournal
+
+    def __init__(self, connect: Callable[[], SeverableStore], name: str = "replica") -> None:
+        self.living: frozenset[str] | None = None
+        self.may_write = True
         self._connect = connect
+        self._name = name
         self._number = 0
         self._stack = AsyncExitStack()
 
@@ -119,12 +128,14 @@ class MongoBench(Bench):
         self._number += 1
         self._stack = AsyncExitStack()
         self._store = self._connect()
-        owner = f"replica {self._number}"
-        self.journal = journal = MongoJournal(self._store, lambda: owner, lambda: True, 86_400)
-        await self._stack.enter_async_context(journal.running())
-        reader = MongoReader(self._store, journal.flush)
+        owner = self._name if self._number == 1 else f"{self._name} {self._number}"
+        self.journal = MongoJournal(self._store, lambda: owner, lambda: self.may_write)
+        await self._stack.enter_async_context(self.journal.running())
+        reader = MongoReader(self._store, self.journal.flush)
         self.records = MongoRecords(reader)
-        self.recovery = MongoRecovery(reader, journal, lambda: owner, lambda: frozenset({owner}))
+        self.recovery = MongoRecovery(
+            reader, self.journal, lambda: owner, lambda: self.living or frozenset({owner})
+        )
 
     async def crash(self) -> None:
         self._store.severed = True

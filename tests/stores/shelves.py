@@ -12,10 +12,12 @@ import trio
 
 from messages.model import Document, UserFields
 from messages.ports import Directory
+from messages.saga.ports import Outbox
 from stores.mongodb import MongoStore, connected, prepare
 from stores.mongodb_directory import MongoDirectory, directory_indexes
 from stores.mongodb_import import import_documents as import_into_mongodb
 from stores.mongodb_import import list_documents as list_mongodb
+from stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
 from stores.mongodb_settings import SETTINGS_INDEXES, MongoSettings
 from stores.mongodb_url import MongoUrl
 from stores.ports import AuditEntry, LiveSettings
@@ -26,6 +28,7 @@ from stores.sqlite_directory import (
     index_users,
     list_documents,
 )
+from stores.sqlite_outbox import SqliteOutbox
 from stores.sqlite_settings import SqliteSettings
 
 Collection = Literal["user", "template"]
@@ -46,6 +49,10 @@ class Shelf(Protocol):
     @abstractmethod
     def directory(self, fields: UserFields) -> AbstractContextManager[Directory]:
         """Its users and templates, as a service reads them."""
+
+    @abstractmethod
+    def outbox(self) -> AbstractContextManager[Outbox]:
+        """Its events on their way."""
 
     @abstractmethod
     def settings(self) -> AbstractContextManager[LiveSettings]:
@@ -79,6 +86,11 @@ class SqliteShelf(Shelf):
         with closing(SqliteSettings(self.path)) as it:
             yield it
 
+    @contextmanager
+    def outbox(self) -> Iterator[Outbox]:
+        with closing(SqliteOutbox(self.path)) as it:
+            yield it
+
 
 class MongoShelf(Shelf):
     """A database of MongoDB."""
@@ -105,11 +117,15 @@ class MongoShelf(Shelf):
             yield MongoSettings(store)
 
     @contextmanager
+    def outbox(self) -> Iterator[Outbox]:
+        with self.store() as store:
+            yield MongoOutbox(store, lambda: "replica", lambda: frozenset({"replica"}))
+
+    @contextmanager
     def store(self, fields: UserFields | None = None) -> Iterator[MongoStore]:
         with connected(self.url) as client:
-            prepare(
-                client, self.url, {**directory_indexes(fields or UserFields()), **SETTINGS_INDEXES}
-            )
+            indexes = directory_indexes(fields or UserFields())
+            prepare(client, self.url, {**indexes, **SETTINGS_INDEXES, **OUTBOX_INDEXES})
             yield MongoStore(client, self.url.database)
 
 

@@ -1,19 +1,17 @@
-"""Events on their way in the embedded store: durable, in order for each saga, found again."""
+"""What is the embedded outbox's own: how much it erases at once, and a store that is broken."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from messages.errors import BadCommand, JournalUnavailable
-from messages.saga.events import SagaEvent
-from messages.saga.ports import DueEvent
+from messages.errors import JournalUnavailable
 from stores.sqlite import open_store
 from stores.sqlite_outbox import RETIRED_AT_ONCE, SqliteOutbox
+from tests.stores.test_outbox import event
 
 
 @pytest.fixture
@@ -28,125 +26,6 @@ def outbox(path: Path) -> Iterator[SqliteOutbox]:
     opened = SqliteOutbox(path)
     yield opened
     opened.close()
-
-
-def event(name: str, saga: str = "S-1") -> SagaEvent:
-    return SagaEvent(name, saga, "done", {"carillon": {"n": 1}, "text": "\x00ü"}, f"d-{name}")
-
-
-async def due(outbox: SqliteOutbox, now: int = 100) -> list[str]:
-    return [one.event.id for one in (await outbox.due(now, 10)).events]
-
-
-async def test_an_event_survives_a_restart(outbox: SqliteOutbox, path: Path) -> None:
-    assert await outbox.add(event("a"), 5)
-    again = SqliteOutbox(path)
-    assert (await again.due(5, 10)).events == [DueEvent(event("a"), 0, 5)]
-    again.close()
-
-
-async def test_an_event_with_a_known_id_is_not_added(outbox: SqliteOutbox) -> None:
-    assert await outbox.add(event("a"), 5)
-    assert not await outbox.add(replace(event("a"), label="other"), 6)
-    (found,) = (await outbox.due(9, 10)).events
-    assert found.event.label == "done"
-
-
-async def test_events_of_one_saga_are_due_one_after_the_other(outbox: SqliteOutbox) -> None:
-    for name, saga in (("a", "S-1"), ("b", "S-1"), ("c", "S-2"), ("d", "S-1")):
-        await outbox.add(event(name, saga), 5)
-    assert await due(outbox) == ["a", "c"]
-    await outbox.postponed("a", 200, "away")
-    assert await due(outbox) == ["c"]
-    await outbox.parked("a", 10, "refused")
-    assert await due(outbox) == ["b", "c"]
-    await outbox.accepted("b", 11)
-    assert await due(outbox) == ["c", "d"]
-
-
-async def test_it_says_when_to_look_again(outbox: SqliteOutbox) -> None:
-    assert (await outbox.due(100, 10)).next is None
-    await outbox.add(event("a"), 5)
-    await outbox.postponed("a", 250, "away")
-    await outbox.add(event("b", "S-2"), 6)
-    await outbox.postponed("b", 300, "away")
-    found = await outbox.due(100, 10)
-    assert (found.events, found.next) == ([], 250)
-    assert (await outbox.due(250, 10)).events == [DueEvent(event("a"), 1, 5)]
-
-
-async def test_those_that_waited_longest_come_first(outbox: SqliteOutbox) -> None:
-    for number, name in enumerate("abcd"):
-        await outbox.add(event(name, name), 10 - number)
-    found = await outbox.due(100, 2)
-    assert [one.event.id for one in found.events] == ["d", "c"]
-
-
-async def test_what_became_of_an_event_can_be_asked(outbox: SqliteOutbox) -> None:
-    for name in "abc":
-        await outbox.add(event(name, name), 5)
-    await outbox.postponed("a", 50, "away")
-    await outbox.parked("b", 60, "Flow Manager answered 400")
-    await outbox.accepted("c", 70)
-    states = {}
-    for name in "abc":
-        found = await outbox.find(name)
-        assert found is not None
-        states[name] = (found.state, found.attempts, found.error, found.due_at, found.ended_at)
-    assert states == {
-        "a": ("pending", 1, "away", 50, None),
-        "b": ("parked", 1, "Flow Manager answered 400", None, 60),
-        "c": ("accepted", 1, None, None, 70),
-    }
-    assert await outbox.find("x") is None
-
-
-async def test_the_newest_are_listed_first_a_page_at_a_time(outbox: SqliteOutbox) -> None:
-    for name in "abcde":
-        await outbox.add(event(name), 5)
-    await outbox.parked("b", 6, "no")
-    seen: list[str] = []
-    cursor: str | None = ""
-    while cursor is not None:
-        page = await outbox.events(None, cursor, 2)
-        seen += [one.id for one in page.events]
-        cursor = page.next
-    assert seen == ["e", "d", "c", "b", "a"]
-    assert [one.id for one in (await outbox.events("parked", "", 9)).events] == ["b"]
-    with pytest.raises(BadCommand, match="cursor"):
-        await outbox.events(None, "x", 2)
-
-
-async def test_an_event_is_driven_again_with_a_new_effort(outbox: SqliteOutbox) -> None:
-    await outbox.add(event("a"), 5)
-    await outbox.add(event("b"), 6)
-    await outbox.parked("a", 60, "no")
-    assert await outbox.again("a", 70)
-    assert not await outbox.again("x", 70)
-    assert (await outbox.due(70, 10)).events == [DueEvent(event("a"), 0, 70)]
-    found = await outbox.find("a")
-    assert found is not None
-    assert (found.state, found.error, found.ended_at) == ("pending", "no", None)
-
-
-async def test_an_end_counts_only_while_the_event_is_pending(outbox: SqliteOutbox) -> None:
-    await outbox.add(event("a"), 5)
-    await outbox.accepted("a", 6)
-    await outbox.parked("a", 7, "late")
-    await outbox.postponed("a", 8, "late")
-    found = await outbox.find("a")
-    assert found is not None
-    assert (found.state, found.attempts, found.ended_at) == ("accepted", 1, 6)
-
-
-async def test_only_what_was_accepted_long_ago_is_erased(outbox: SqliteOutbox) -> None:
-    for name in "abc":
-        await outbox.add(event(name, name), 5)
-    await outbox.accepted("a", 10)
-    await outbox.accepted("b", 30)
-    await outbox.parked("c", 10, "no")
-    assert not await outbox.retire(20)
-    assert [one.id for one in (await outbox.events(None, "", 9)).events] == ["c", "b"]
 
 
 async def test_it_is_erased_a_part_at_a_time(outbox: SqliteOutbox, path: Path) -> None:

@@ -1,0 +1,104 @@
+"""Settings in, out comes what is durable: the journal, what reads it, live settings, the outbox.
+
+A file holds it for one process, a MongoDB for several replicas.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Protocol
+
+from messages.journal import Journal
+from messages.pipeline import Pipeline
+from messages.ports import Directory
+from messages.records import PastCalls, Records, Recovery
+from messages.saga.ports import Outbox
+from settings import Settings
+from stores.ports import LiveSettings
+from stores.sqlite import only_server, open_store
+from stores.sqlite_directory import index_users
+from stores.sqlite_journal import SqliteJournal
+from stores.sqlite_outbox import SqliteOutbox
+from stores.sqlite_reader import SqliteReader
+from stores.sqlite_records import SqliteRecords
+from stores.sqlite_recovery import SqliteRecovery
+from stores.sqlite_settings import SqliteSettings
+
+
+class ServiceJournal(Journal, Protocol):
+    """A journal as a service needs it."""
+
+    async def retire(self, before: int) -> bool:
+        """Erase a part of what ended before a time, in milliseconds since 1970; whether more is.
+
+        Raises JournalUnavailable.
+        """
+        ...
+
+
+class Company(Protocol):
+    """What a service does as one of several replicas."""
+
+    def directory(self, settings: Settings) -> Directory:
+        """Where users and templates are read from when there is no CRUD Service."""
+        ...
+
+    async def attend(self, pipeline: Pipeline, logger: logging.Logger) -> None:
+        """Show for ever that this replica lives, and take up what those that died have left."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Everything durable behind its ports; `calls` are those of the process before this one.
+
+    With a `company` there are other replicas.
+    """
+
+    name: str
+    journal: ServiceJournal
+    records: Records
+    recovery: Recovery
+    live_settings: LiveSettings
+    outbox: Outbox
+    calls: PastCalls | None = None
+    company: Company | None = None
+
+
+async def open_books(settings: Settings, stack: AsyncExitStack) -> Books:
+    """What is durable, until the stack is closed.
+
+    Raises:
+        StoreError: the store cannot be used, or another service uses it.
+    """
+    if settings.directory.mongodb is None:
+        return await _in_a_file(settings, stack)
+    # pymongo takes long to import, and a service on a file needs none of it.
+    from replicas import books_in_mongodb  # noqa: PLC0415
+
+    return await books_in_mongodb(settings.directory.mongodb, settings, stack)
+
+
+async def _in_a_file(settings: Settings, stack: AsyncExitStack) -> Books:
+    path = settings.directory.store_path
+    stack.enter_context(only_server(path))
+    connection = open_store(path)
+    try:
+        index_users(connection, settings.user_fields)
+    finally:
+        connection.close()
+    journal = SqliteJournal(path, settings.journal.fsync)
+    await stack.enter_async_context(journal.running())
+    reader = SqliteReader(path, journal.flush)
+    recovery, live_settings, outbox = (
+        SqliteRecovery(reader),
+        SqliteSettings(path),
+        SqliteOutbox(path),
+    )
+    for one in (reader, live_settings, outbox):
+        stack.callback(one.close)
+    return Books(
+        str(path), journal, SqliteRecords(reader), recovery, live_settings, outbox, recovery
+    )

@@ -1,0 +1,112 @@
+"""One of several replicas on a MongoDB: its books, its heartbeat, and what it takes over."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack, suppress
+from typing import Final
+
+import trio
+
+from bookkeeping import Books
+from messages.errors import JournalUnavailable
+from messages.pipeline import Pipeline
+from messages.ports import Directory
+from settings import Settings
+from stores.errors import StoreError
+from stores.mongodb import MongoStore, connect, disconnect, prepare
+from stores.mongodb_directory import MongoDirectory, directory_indexes
+from stores.mongodb_journal import MongoJournal
+from stores.mongodb_keys import KEY_INDEXES
+from stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
+from stores.mongodb_records import MongoReader, MongoRecords
+from stores.mongodb_recovery import MongoRecovery
+from stores.mongodb_replicas import BEAT, MongoReplicas
+from stores.mongodb_rows import JOURNAL_INDEXES
+from stores.mongodb_settings import SETTINGS_INDEXES, MongoSettings
+from stores.mongodb_url import MongoUrl
+
+LOOK: Final = 1.0
+"""Seconds between two looks for work that nobody does, and for what was cancelled elsewhere."""
+
+
+async def books_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitStack) -> Books:
+    """What is durable, until the stack is closed.
+
+    Raises:
+        StoreError: it cannot be reached, refuses us, or is newer than this version.
+    """
+    client = await trio.to_thread.run_sync(connect, url)
+    stack.callback(disconnect, client)
+    indexes = {
+        **directory_indexes(settings.user_fields),
+        **SETTINGS_INDEXES,
+        **JOURNAL_INDEXES,
+        **KEY_INDEXES,
+        **OUTBOX_INDEXES,
+    }
+    await trio.to_thread.run_sync(prepare, client, url, indexes, abandon_on_cancel=True)
+
+    def store() -> MongoStore:  # each with as many threads as it likes: none waits for another
+        return MongoStore(client, url.database)
+
+    replicas = MongoReplicas(store())
+    try:
+        await replicas.join()
+    except JournalUnavailable as error:
+        raise StoreError(f"The store {url} cannot be used: {error}") from None
+    stack.push_async_callback(_leave, replicas)
+    journal = MongoJournal(store(), lambda: replicas.id, lambda: replicas.holds_lease)
+    await stack.enter_async_context(journal.running())
+    reader = MongoReader(store(), journal.flush)
+    recovery = MongoRecovery(reader, journal, lambda: replicas.id, lambda: replicas.living)
+    return Books(
+        name=str(url),
+        journal=journal,
+        records=MongoRecords(reader),
+        recovery=recovery,
+        live_settings=MongoSettings(store()),
+        outbox=MongoOutbox(store(), lambda: replicas.id, lambda: replicas.living),
+        company=ReplicaCompany(store(), replicas, recovery),
+    )
+
+
+async def _leave(replicas: MongoReplicas) -> None:
+    with trio.CancelScope(shield=True), suppress(JournalUnavailable):
+        await replicas.leave()
+
+
+class ReplicaCompany:
+    """Implements `bookkeeping.Company`."""
+
+    def __init__(self, store: MongoStore, replicas: MongoReplicas, recovery: MongoRecovery) -> None:
+        self._store = store
+        self._replicas = replicas
+        self._recovery = recovery
+
+    def directory(self, settings: Settings) -> Directory:
+        """See the port."""
+        return MongoDirectory(self._store, settings.user_fields, settings.directory.timeout)
+
+    async def attend(self, pipeline: Pipeline, logger: logging.Logger) -> None:
+        """See the port."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._beat, pipeline, logger)
+            nursery.start_soon(self._look, pipeline)
+
+    async def _beat(self, pipeline: Pipeline, logger: logging.Logger) -> None:
+        while True:
+            await trio.sleep(BEAT)
+            with suppress(JournalUnavailable):  # the journal says so, and louder
+                if not await self._replicas.beat():
+                    logger.warning("taken for dead by another replica; starting anew")
+                    pipeline.forsake()
+                    await self._replicas.join()
+
+    async def _look(self, pipeline: Pipeline) -> None:
+        while True:
+            await trio.sleep(LOOK)
+            with suppress(JournalUnavailable):
+                await pipeline.resume()
+                for dispatch_id in await self._recovery.cancelled():
+                    pipeline.cancelled_elsewhere(dispatch_id)
