@@ -33,13 +33,17 @@ def provider(url: str, concurrency: int, **more: object) -> Keys:
 
 @dataclass(frozen=True, slots=True)
 class Carillon:
-    """How the service is run: `providers` is that section of its configuration, `more` others."""
+    """How the service is run: `providers` is that section of its configuration, `more` others.
+
+    `store` is a URL; without it there is a file in the folder.
+    """
 
     folder: Path
     providers: Mapping[str, Keys]
     channels: Sequence[str] = ("sms",)
     command: Sequence[str] = SERVE
     more: Keys = field(default_factory=dict)
+    store: str | None = None
 
     @contextmanager
     def running(self, filled: Path) -> Iterator[Server]:
@@ -55,6 +59,10 @@ class Carillon:
         for old in self.folder.glob("carillon.db*"):
             old.unlink()
         shutil.copy(filled, self._store)
+        self.configure()
+
+    def configure(self) -> None:
+        """Put the configuration where it is looked for."""
         (self.folder / "configuration.json").write_text(json.dumps(self._configuration()))
 
     @contextmanager
@@ -63,7 +71,7 @@ class Carillon:
         environ = {
             **os.environ,
             "CONFIGURATION_PATH": str(self.folder / "configuration.json"),
-            "STORE_URL": f"sqlite:///{self._store}",
+            "STORE_URL": self.store or f"sqlite:///{self._store}",
             "HTTP_HOST": "127.0.0.1",
             "HTTP_PORT": "0",
         }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,10 +42,22 @@ def deliveries(url: str, dispatch_id: str, outcome: str) -> Iterator[str]:
         cursor = page["next"]
 
 
-def roll(url: str) -> tuple[Counter[str], int]:
-    """How often each receiver got a message, and how many calls were open at most."""
+@dataclass(frozen=True, slots=True)
+class ProviderLog:
+    """How often each receiver got a message, how many calls were open, and when each came.
+
+    Times are in seconds since 1970.
+    """
+
+    counts: Counter[str]
+    most_open: int
+    arrivals: Sequence[float]
+
+
+def provider_log(url: str) -> ProviderLog:
+    """What `bench.slow_provider` has seen."""
     _, answer, _ = _exchange(url, "GET", "/")
-    return Counter(answer["counts"]), answer["most_open"]
+    return ProviderLog(Counter(answer["counts"]), answer["most_open"], answer["arrivals"])
 
 
 def _exchange(

@@ -18,7 +18,7 @@ import trio
 
 from bench.carillon import Carillon, provider
 from bench.children import ChildError, Server, module, server
-from bench.keyed import begin, deliveries, dispatch_counts, roll
+from bench.keyed import begin, deliveries, dispatch_counts, provider_log
 from bench.progress import Say
 from bench.results import Kill, Killed
 from bench.store import fill_store
@@ -187,7 +187,8 @@ def _until_ended(service: Server, dispatch_id: str) -> Counter[str]:
 def _ended(service: Server, receiver: Server, dispatch_id: str, users: int) -> Killed:
     """What a dispatch came to, held against what its provider saw."""
     counts = _until_ended(service, dispatch_id)
-    got, most_open = roll(receiver.url)
+    log = provider_log(receiver.url)
+    got, most_open = log.counts, log.most_open
     doubtful = set(deliveries(service.url, dispatch_id, "in-doubt"))
     sent = set(deliveries(service.url, dispatch_id, "sent"))
     lost = sum(_is_lost(index, sent, doubtful, got) for index in range(users))

@@ -26,6 +26,8 @@ class Options(argparse.Namespace):
     kills: int
     points: int
     seed: int
+    rate: int
+    replicas: int
     no_node: bool
     part: str | None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import profiling, report, report_promises
+from bench import profiling, report, report_promises, report_replicas
 from bench.durability import DurabilityPlan, measure_durability
 from bench.fan_out import FanOutPlan, measure_fan_out
 from bench.isolation import IsolationPlan, measure_isolation
@@ -18,6 +18,7 @@ from bench.million import MillionPlan, measure_million
 from bench.node import Node, NoNodeError, find_node
 from bench.options import Options, amount, number, numbers
 from bench.progress import Say
+from bench.replicas import ReplicasPlan, measure_replicas
 from bench.section import Section
 from bench.small_requests import SmallPlan, measure_small
 
@@ -143,6 +144,18 @@ def _kill(options: Options, folder: Path, say: Say) -> Section:
     return report_promises.kill(list(measure_kill(plan, folder, say)))
 
 
+def _replicas_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=number, default=10_000, help="users of all dispatches")
+    parser.add_argument("--rate", type=number, default=500, help="calls a second in all")
+    parser.add_argument("--replicas", type=number, default=3, help="processes on one store")
+    parser.set_defaults(concurrency=30)
+
+
+def _replicas(options: Options, folder: Path, say: Say) -> Section:
+    plan = ReplicasPlan(options.users, options.rate, options.concurrency, options.replicas)
+    return report_replicas.replicas(list(measure_replicas(plan, folder, say)))
+
+
 def _profile_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=number, default=50_000, help="users of the one dispatch")
     parser.add_argument(
@@ -177,5 +190,6 @@ PARTS: Final = (
     Part("live", "a rate that is changed during a dispatch", _live_options, _live),
     Part("durability", "what the journal costs", _durability_options, _durability),
     Part("kill", "a process killed in the middle of a dispatch", _kill_options, _kill),
+    Part("replicas", "several replicas, one killed and one stopped", _replicas_options, _replicas),
     Part("profile", "where the CPU of one message goes", _profile_options, _profile),
 )

@@ -170,3 +170,25 @@ class Killed:
             points=self.points + 1,
             worst=max(self.worst, found.doubled, found.in_doubt),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Replicated:
+    """Dispatches of several replicas that share the limits of one provider.
+
+    `used` is the share of the rate that was used; `longest_silence` and `taken_over` are in
+    seconds, the latter until more of a dead replica's dispatch was under way.
+    """
+
+    title: str
+    users: int
+    rate: int
+    concurrency: int
+    most_in_a_window: int
+    most_open: int
+    used: float
+    longest_silence: float
+    lost: int
+    doubled: int
+    in_doubt: int
+    taken_over: float | None = None
