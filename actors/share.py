@@ -84,10 +84,14 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class QuotaUse:
-    """The quota as a guard uses it: `used` of it today, promised calls included."""
+    """The quota as a guard uses it: `used` of it today, promised calls included.
+
+    `allowed` of it may be, for all that is known here.
+    """
 
     ends: datetime
     total: int
+    allowed: int
     used: int
 
 
@@ -171,7 +175,7 @@ class Share:
         quota = rate.quota
         return Usage(
             pools,
-            None if quota is None else QuotaUse(quota.ends, quota.total, quota.used),
+            None if quota is None else QuotaUse(quota.ends, quota.total, quota.allowed, quota.used),
             hungry=now - self._asked_at < HUNGER,
             begun=begun,
         )
