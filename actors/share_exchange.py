@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 
 TURN: Final = 4.0
 """Seconds for which those who have nothing wait for the next turn."""
+LONGEST_TURN: Final = 16.0
+"""The same while whose turn it is has not got it yet: the store is slow, or a call is open."""
 HEADROOM: Final = 1.1
 """How much more than it has used lately a replica wants that is not short of anything."""
 _FULL: Final = 0.9  # of a limit: then it is what holds a replica up
 _STEP: Final = 0.01  # of a quota: what is allowed ahead of use
 _LARGEST_STEP: Final = 100
-_AHEAD: Final = 2.0  # seconds of the present use
+_AHEAD: Final = 1.0  # seconds of the present use
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,29 @@ class _Moment:
     begun: int
     used: Mapping[str, int]
     short: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """A tidied sheet, the entries of the others, and those that are to be reckoned with."""
+
+    sheet: Sheet
+    others: Mapping[str, Entry]
+    alive: Mapping[str, Entry]
+
+    def total(self, pool: str, mine: int) -> int:
+        """While a change of the pool spreads, the smallest counts that anybody knows of."""
+        others = (one.pools[pool].total for one in self.alive.values() if pool in one.pools)
+        return min([mine, *others])
+
+    def free(self, pool: str, mine: int) -> int:
+        """What nobody else holds; less than nothing after the pool was made smaller."""
+        return self.total(pool, mine) - sum(one.held(pool) for one in self.others.values())
+
+    def for_the_living(self, pool: str, mine: int) -> int:
+        """What there is to divide."""
+        lost = (one.held(pool) for name, one in self.others.items() if name not in self.alive)
+        return self.total(pool, mine) - sum(lost)
 
 
 class Exchange:
@@ -85,39 +110,27 @@ class Exchange:
 
     def propose(self, sheet: Sheet, usage: Usage, now: float, wall: datetime) -> Proposal:
         """What to write in place of a sheet, which the watch has seen. `usage` has been noted."""
-        if self._was_in and self._me not in sheet.entries and usage.quota is not None:
-            self._rejoin(sheet, usage.quota)
-        sheet = self.watch.tidied(sheet, now, wall)
-        others = self.watch.others(sheet)
-        alive = {name: one for name, one in others.items() if self.watch.lives(name, one, now)}
-        pools: dict[str, Held] = {}
-        parts: dict[str, Part] = {}
-        is_somebody_starved = False
+        scene = self._scene(sheet, usage, now, wall)
+        sheet, pools, parts, turn = scene.sheet, dict[str, Held](), dict[str, Part](), 0.0
         for name, use in usage.pools.items():
-            total = min([use.total, *(_totals(alive, name))])
-            lost = sum(one.held(name) for key, one in others.items() if key not in alive)
-            wants = {key: one.wants(name) for key, one in alive.items()}
+            wants = {key: one.wants(name) for key, one in scene.alive.items()}
             wants[self._me] = self._wants(name, use, usage)
-            fair = divide(total - lost, wants, sheet.turn)
-            is_somebody_starved |= any(wants[key] and not fair[key] for key in wants)
-            free = total - sum(one.held(name) for one in others.values())
-            limit = max(0, min(fair[self._me], free))
-            parts[name] = Part(limit, total)
+            fair = divide(scene.for_the_living(name, use.total), wants, sheet.turn)
+            limit = max(0, min(fair[self._me], scene.free(name, use.total)))
+            parts[name] = Part(limit, scene.total(name, use.total))
             pools[name] = Held(use.total, max(limit, use.used), wants[self._me], use.rest)
-        held, allowance = self._quota(usage.quota, sheet, alive, wall)
+            turn = max(turn, _turn(name, fair, wants, sheet))
+        held, allowance = self._quota(usage.quota, scene, wall)
+        is_over = 0 < turn <= self.watch.turn_lasts(now)
         entry = self._entry(sheet, pools, held, wall)
+        entries = {**sheet.entries, self._me: entry}
         return Proposal(
-            replace(
-                sheet,
-                entries={**sheet.entries, self._me: entry},
-                turn=sheet.turn + (is_somebody_starved and self.watch.turn_lasts(now) >= TURN),
-            ),
-            Grant(parts, allowance),
+            replace(sheet, entries=entries, turn=sheet.turn + is_over), Grant(parts, allowance)
         )
 
     def farewell(self, sheet: Sheet, usage: Usage, now: float, wall: datetime) -> Sheet:
         """What to write when the replica leaves, its lease ended: it holds what still counts."""
-        sheet = self.watch.tidied(sheet, now, wall)
+        sheet = self._scene(sheet, usage, now, wall).sheet
         pools = {name: Held(use.total, use.used, 0, use.rest) for name, use in usage.pools.items()}
         quota = usage.quota
         used = None
@@ -132,6 +145,14 @@ class Exchange:
     def written(self) -> None:
         """What was proposed is on the board."""
         self._was_in = True
+
+    def _scene(self, sheet: Sheet, usage: Usage, now: float, wall: datetime) -> _Scene:
+        if self._was_in and self._me not in sheet.entries and usage.quota is not None:
+            self._rejoin(sheet, usage.quota)
+        sheet = self.watch.tidied(sheet, now, wall)
+        others = self.watch.others(sheet)
+        alive = {name: one for name, one in others.items() if self.watch.lives(name, one, now)}
+        return _Scene(sheet, others, alive)
 
     def _entry(
         self, sheet: Sheet, pools: Mapping[str, Held], quota: HeldQuota | None, wall: datetime
@@ -153,7 +174,7 @@ class Exchange:
         return min(use.total, wants)
 
     def _quota(
-        self, use: QuotaUse | None, sheet: Sheet, alive: Mapping[str, Entry], wall: datetime
+        self, use: QuotaUse | None, scene: _Scene, wall: datetime
     ) -> tuple[HeldQuota | None, Allowance]:
         """A few calls ahead of what is used, since what a dead replica holds is lost for the day.
 
@@ -164,13 +185,13 @@ class Exchange:
             return None, NOTHING_ALLOWED
         gone = self._accounted_for(use)
         mine = use.used - gone
-        held = [one.quota for one in self.watch.others(sheet).values() if one.quota is not None]
+        held = [one.quota for one in scene.others.values() if one.quota is not None]
         others = sum(one.held for one in held if one.ends > wall)
-        others += sum(one.number for one in sheet.spent if one.ends > wall)
-        totals = [one.quota.total for one in alive.values() if one.quota is not None]
+        others += sum(one.number for one in scene.sheet.spent if one.ends > wall)
+        totals = [one.quota.total for one in scene.alive.values() if one.quota is not None]
         total = min([use.total, *totals])
         free = max(0, total - others - mine)
-        step = min(free, max(1, min(self._step(total), free // (2 * len(alive) + 2))))
+        step = min(free, max(1, min(self._step(total), free // (2 * len(scene.alive) + 2))))
         allowance = Allowance(use.ends, gone + mine + step, gone + mine + free, total)
         return HeldQuota(use.ends, use.total, mine + step), allowance
 
@@ -189,6 +210,9 @@ class Exchange:
         self._was_in = False
 
 
-def _totals(entries: Mapping[str, Entry], pool: str) -> list[int]:
-    """What the others believe a pool to be: while a change spreads, the smallest counts."""
-    return [one.pools[pool].total for one in entries.values() if pool in one.pools]
+def _turn(name: str, fair: Mapping[str, int], wants: Mapping[str, int], sheet: Sheet) -> float:
+    """How long the turn lasts, so that who gets nothing now gets some later; 0 for ever."""
+    if all(fair[key] or not wants[key] for key in fair):
+        return 0.0
+    has_begun = all(one.held(name) for key, one in sheet.entries.items() if fair.get(key))
+    return TURN if has_begun else LONGEST_TURN

@@ -142,9 +142,11 @@ class _Keeper:
     async def _until_written(self, attempt: Callable[[], Awaitable[bool]]) -> bool:
         """Try again at once when another replica was quicker, but not for ever."""
         for _ in range(_TRIES):
+            begun_at = trio.current_time()
             if await attempt():
                 return True
-            await trio.sleep(AT_ONCE * self._draw())
+            took = trio.current_time() - begun_at
+            await trio.sleep(max(AT_ONCE, took) * self._draw())
         return False
 
     async def _propose(self) -> bool:
