@@ -6,10 +6,12 @@ A file holds it for one process, a MongoDB for several replicas.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
+from actors.guard import Guard
 from messages.journal import Journal
 from messages.pipeline import Pipeline
 from messages.ports import Directory
@@ -43,6 +45,10 @@ class Company(Protocol):
 
     def directory(self, settings: Settings) -> Directory:
         """Where users and templates are read from when there is no CRUD Service."""
+        ...
+
+    def share(self, guards: Mapping[str, Guard]) -> None:
+        """Let the guards start nothing but on a share of their limits."""
         ...
 
     async def attend(self, pipeline: Pipeline, logger: logging.Logger) -> None:

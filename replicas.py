@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Final
+from uuid import uuid4
 
 import trio
 
+from actors.guard import Guard
+from actors.share_keeper import ShareKeeper
 from bookkeeping import Books
 from messages.errors import JournalUnavailable
 from messages.pipeline import Pipeline
@@ -24,6 +28,7 @@ from stores.mongodb_recovery import MongoRecovery
 from stores.mongodb_replicas import BEAT, MongoReplicas
 from stores.mongodb_rows import JOURNAL_INDEXES
 from stores.mongodb_settings import SETTINGS_INDEXES, MongoSettings
+from stores.mongodb_shares import MongoShares
 from stores.mongodb_url import MongoUrl
 
 LOOK: Final = 1.0
@@ -67,7 +72,7 @@ async def books_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitSt
         recovery=recovery,
         live_settings=MongoSettings(store()),
         outbox=MongoOutbox(store(), lambda: replicas.id, lambda: replicas.living),
-        company=ReplicaCompany(store(), replicas, recovery),
+        company=ReplicaCompany(store, replicas, recovery),
     )
 
 
@@ -77,22 +82,34 @@ async def _leave(replicas: MongoReplicas) -> None:
 
 
 class ReplicaCompany:
-    """Implements `bookkeeping.Company`."""
+    """Implements `bookkeeping.Company`; `store` gives access with threads of its own."""
 
-    def __init__(self, store: MongoStore, replicas: MongoReplicas, recovery: MongoRecovery) -> None:
+    def __init__(
+        self, store: Callable[[], MongoStore], replicas: MongoReplicas, recovery: MongoRecovery
+    ) -> None:
         self._store = store
         self._replicas = replicas
         self._recovery = recovery
+        self._keeper: ShareKeeper
 
     def directory(self, settings: Settings) -> Directory:
         """See the port."""
-        return MongoDirectory(self._store, settings.user_fields, settings.directory.timeout)
+        return MongoDirectory(self._store(), settings.user_fields, settings.directory.timeout)
+
+    def share(self, guards: Mapping[str, Guard]) -> None:
+        """See the port."""
+        self._keeper = ShareKeeper(MongoShares(self._store()), uuid4().hex, guards)
 
     async def attend(self, pipeline: Pipeline, logger: logging.Logger) -> None:
         """See the port."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._beat, pipeline, logger)
-            nursery.start_soon(self._look, pipeline)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keeper.run)
+                nursery.start_soon(self._beat, pipeline, logger)
+                nursery.start_soon(self._look, pipeline)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._keeper.leave()
 
     async def _beat(self, pipeline: Pipeline, logger: logging.Logger) -> None:
         while True:

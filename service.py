@@ -94,6 +94,8 @@ async def run(
         metrics = Metrics(CollectorRegistry())
         observe = tell_all([_journalling(journal), metrics, EventLog(logger), *extras.observers])
         guards = assembly.guards(settings, observe, stack, tls, extras.on_sandbox_message)
+        if company is not None:
+            company.share(guards)
         specs = assembly.channels(settings, guards)
         supervisor = Supervisor(specs, observe, journal)
         office = saga_office(settings, books.outbox, observe, stack, tls)

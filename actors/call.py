@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.lease import ShareEnded
 from messages.events import AttemptEnded, AttemptResult
 from messages.journal import AttemptEnd
 from messages.model import Accepted, Attempt, Refused, Unanswered, Unavailable
@@ -22,14 +23,18 @@ class Call:
 
     `timeout` is in seconds, the connection included. Until the first byte has left `deadline` is
     also the moment at which the delivery expires. `repeatable` says that a provider recognises a
-    repeat: see `Envelope.open_attempt`. `tries` counts the calls to this provider for the delivery.
+    repeat: see `Envelope.open_attempt`. `tries` counts the calls to this provider for the delivery,
+    which `came_from` the one that tried it before. It `is_prevented` when the share it was promised
+    on had ended before its first byte could leave.
     """
 
     __slots__ = (
         "_latest",
         "_slot",
+        "came_from",
         "deadline",
         "envelope",
+        "is_prevented",
         "provider_name",
         "repeatable",
         "started_at",
@@ -45,6 +50,7 @@ class Call:
         timeout: float,
         tries: int,
         *,
+        came_from: str | None,
         repeatable: bool,
     ) -> None:
         self.provider_name = provider_name
@@ -52,14 +58,23 @@ class Call:
         self.timeout = timeout
         self.tries = tries
         self.repeatable = repeatable
+        self.came_from = came_from
+        self.is_prevented = False
         self.started_at: float | None = None
         self._slot = slot
         self._latest = trio.current_time() + timeout
         self.deadline = min(self._latest, envelope.expires_at)
 
-    async def run(self, provider: Provider) -> Attempt:
-        """Make the call. Whoever runs it cancels it at its deadline."""
-        return await provider.send(self.envelope.delivery, self._start)
+    async def run(self, provider: Provider) -> Attempt | None:
+        """Make the call. Whoever runs it cancels it at its deadline.
+
+        None when it was prevented: no byte has left.
+        """
+        try:
+            return await provider.send(self.envelope.delivery, self._start)
+        except ShareEnded:
+            self.is_prevented = True
+            return None
 
     def overdue(self) -> Attempt | None:
         """What came of a call that was cancelled; None when its delivery expired unsent."""
@@ -71,21 +86,21 @@ class Call:
 
     def _start(self) -> float:
         if self.started_at is None:
+            self._slot.start()  # nothing is awaited from here to the first byte
             self.started_at = trio.current_time()
             self.deadline = self._latest  # it has left in time: the answer may take longer
-            self._slot.start()
             envelope = self.envelope
             envelope.open_attempt = self.provider_name
             envelope.repeatable = self.repeatable
         return self._latest
 
-    def ended(self, attempt: Attempt) -> AttemptEnd:
+    def ended(self, attempt: Attempt | None) -> AttemptEnd:
         """What the journal is told when the delivery goes on after this call."""
         envelope = self.envelope
         delivery = envelope.delivery
-        result: Result = kind(attempt)
-        if self.started_at is None:
-            result = "unstarted"
+        result: Result = "unstarted"
+        if attempt is not None and self.started_at is not None:
+            result = kind(attempt)
         return AttemptEnd(
             delivery.dispatch_id, delivery.channel, delivery.key, envelope.starts, result
         )

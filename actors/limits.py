@@ -12,8 +12,10 @@ from actors.quota import Quota
 from actors.rate import Rate, WindowUse
 from messages.events import AttemptResult
 
-Hold = Literal["paused", "draining", "throttled", "breaker", "quota", "rate", "concurrency"]
-"""Why a call must wait."""
+Hold = Literal[
+    "paused", "draining", "throttled", "breaker", "share", "quota", "rate", "concurrency"
+]
+"""Why a call must wait: `share` when the one that this replica had of the limits has ended."""
 
 
 @dataclass(frozen=True, slots=True)

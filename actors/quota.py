@@ -28,6 +28,23 @@ class Quota:
     zone: str
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a share allows of a quota of `total` calls, on the day that `ends` then.
+
+    `number` calls may be promised here, those included that count already; with what nobody has
+    been allowed yet it could become `most`.
+    """
+
+    ends: datetime
+    number: int
+    most: int
+    total: int
+
+
+NOTHING_ALLOWED: Final = Allowance(datetime.min.replace(tzinfo=UTC), 0, 0, 0)
+
+
 def utc_now() -> datetime:
     """The wall clock."""
     return datetime.now(UTC)
@@ -42,11 +59,24 @@ class DailyQuota:
         self._wall = wall
         self._before = 0  # calls that started before the last reset
         self._ends = datetime.min.replace(tzinfo=UTC)
+        self.allowance: Allowance | None = None
+        """Where the quota is shared: one for another day allows nothing."""
 
     @property
     def limit(self) -> int:
-        """How many calls may start from one reset to the next."""
-        return self._quota.limit
+        """How many calls may start from one reset to the next, as far as is known here."""
+        allowed = self.allowance
+        if allowed is None or allowed.ends != self.ends:
+            return self._quota.limit
+        return _cut(allowed.most, allowed.total - self._quota.limit)
+
+    @property
+    def allowed(self) -> int:
+        """How many of them may be promised here for now."""
+        allowed = self.allowance
+        if allowed is None:
+            return self._quota.limit
+        return min(allowed.number, self.limit) if allowed.ends == self.ends else 0
 
     @property
     def used(self) -> int:
@@ -71,11 +101,16 @@ class DailyQuota:
 
     def opens_at(self) -> float:
         """The trio time at which the next call may be promised; see `RateLimit.opens_at`."""
-        if self.left:
+        if self.used < self.allowed:
             return -inf
         if self._started < self.limit:
             return inf
         return trio.current_time() + (self._ends - self._wall()).total_seconds()
+
+    @property
+    def total(self) -> int:
+        """How many calls a day the quota is for, all replicas together."""
+        return self._quota.limit
 
     def _turn_over(self) -> None:
         """Count anew if the reset has passed."""
@@ -106,3 +141,7 @@ class DailyQuota:
 
     def _reset(self, day: date, zone: ZoneInfo) -> datetime:
         return datetime.combine(day, self._quota.reset_at, zone).astimezone(UTC)
+
+
+def _cut(number: int, by: int) -> int:
+    return max(0, number - max(0, by))

@@ -20,12 +20,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.quota import DailyQuota, Quota, utc_now
+from actors.quota import Allowance, DailyQuota, Quota, utc_now
 from actors.starts import SETTLE_MOST, Starts
+
+if TYPE_CHECKING:
+    from actors.lease import Lease
 
 SETTLE_SHARE: Final = 0.04  # of the window
 
@@ -35,7 +38,7 @@ _OVER: Final = -2  # as a number, older than any call that is known: its answer 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `limit` calls in any `per` seconds."""
+    """At most `limit` calls in any `per` seconds; none at all where a share of it is 0."""
 
     limit: int
     per: float
@@ -95,20 +98,37 @@ class Window:
         used = late + starts.count - surely + starts.promised
         return WindowUse(self._limit, self.per, used)
 
+    def most_used(self, now: float) -> int:
+        """How full it is at most: every call counts that may be outside but was forgotten.
+
+        It grows by a promise only, and a promise leaves it at the limit or below: what a promise
+        does not look at any more are the calls before the last `limit` ones.
+        """
+        starts, used = self._starts, self.use(now).used
+        is_known = starts.until(now, self.per + self._settle) > starts.first
+        return used if is_known else used + starts.first
+
 
 class Slot:
     """One call's place in every window of a provider, until it is ended."""
 
-    __slots__ = ("_limit", "_number")
+    __slots__ = ("_lease", "_limit", "_number")
 
     def __init__(self, limit: RateLimit) -> None:
         self._limit = limit
+        self._lease = limit.lease
         self._number = _PROMISED
 
     def start(self) -> None:
-        """Stamp it: the first byte leaves now. Never waits; at most once, and before `end`."""
+        """Stamp it: the first byte leaves now. Never waits; at most once, and before `end`.
+
+        Raises:
+            ShareEnded: no byte may leave.
+        """
         if self._number != _PROMISED:
             raise RuntimeError("a slot starts once")
+        if self._lease is not None:
+            self._lease.check()
         limit = self._limit
         self._number = limit.starts.add(trio.current_time())
         if limit.binds:
@@ -136,7 +156,8 @@ class RateLimit:
     """All windows of one provider, and its quota. Nothing waits here: waiting is the caller's.
 
     `changed` is called whenever somebody may be able to start earlier than `opens_at` said. `wall`
-    is the clock that the quota's day is read from.
+    is the clock that the quota's day is read from. What is promised while there is a `lease` starts
+    only as long as that one lasts.
     """
 
     def __init__(
@@ -148,6 +169,7 @@ class RateLimit:
     ) -> None:
         self.starts = Starts()
         self.changed = changed
+        self.lease: Lease | None = None
         self._wall = wall
         self._windows: list[Window] = []
         self.quota: DailyQuota | None = None
@@ -197,10 +219,21 @@ class RateLimit:
         self._set(rates, quota)
         self.changed()
 
+    def allow(self, allowance: Allowance) -> None:
+        """Of the quota, promise no more than a share allows."""
+        if self.quota is not None:
+            self.quota.allowance = allowance
+            self.changed()
+
     def use(self) -> Sequence[WindowUse]:
         """How full each window is now, in the order of the rates."""
         now = trio.current_time()
         return [window.use(now) for window in self._windows]
+
+    def most_used(self) -> Sequence[int]:
+        """How many calls count in each window at most, in the order of the rates."""
+        now = trio.current_time()
+        return [window.most_used(now) for window in self._windows]
 
     def _set(self, rates: Sequence[Rate], quota: Quota | None) -> None:
         self.rates = tuple(rates)

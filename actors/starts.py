@@ -110,7 +110,12 @@ class Starts:
         return latest
 
     def begin_of_doubt(self, number: int, settle: float) -> int:
-        """The first call that may arrive later than this one; 0 when it may be a forgotten one."""
+        """The first call that may arrive later than this one; 0 when it may be a forgotten one.
+
+        That is the next one to start when this one has not started either.
+        """
+        if number >= self.count:
+            return self.count
         if number < self.first:
             return 0
         begin = self.until(self._started[self._place(number)], settle)

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.guard import Ended, Exhausted, Later
+from actors.verdict import Ended, Exhausted, Later
 from messages.errors import JournalUnavailable, Superseded
 from messages.journal import AttemptStart
 
 if TYPE_CHECKING:
     from actors.call import Call
-    from actors.guard import Guard, Permit, Verdict
+    from actors.guard import Guard, Permit
     from actors.mailbox import Mailbox
     from actors.route import Route
     from actors.timekeeper import Timekeeper
+    from actors.verdict import Verdict
     from messages.envelope import Envelope
     from messages.journal import AttemptLog
     from messages.model import Attempt
@@ -128,7 +129,7 @@ async def _call(
     permit: Permit,
     timekeeper: Timekeeper,
     scope: trio.CancelScope,
-) -> tuple[Attempt, Call]:
+) -> tuple[Attempt | None, Call]:
     call = guard.call(mailbox.envelope, permit)
     mailbox.open_call = guard, call
     timekeeper.open(call, scope)
@@ -162,13 +163,14 @@ async def _settle(
         envelope.cancel()
     elif isinstance(verdict, Exhausted):
         _give_up(envelope, desk.route, guard, verdict.error)
-    elif trio.current_time() + verdict.seconds >= envelope.expires_at:
+    elif isinstance(verdict, Later) and (
+        trio.current_time() + verdict.seconds >= envelope.expires_at
+    ):
         envelope.expire()
     if envelope.answered:
         mailbox.acknowledge()
         return
-    if attempt is not None:
-        desk.log.end(call.ended(attempt))
+    desk.log.end(call.ended(attempt))
     if isinstance(verdict, Later):
         await mailbox.rest(verdict.seconds)
     else:

@@ -68,3 +68,25 @@ class LiveSettings(Protocol):
             JournalUnavailable: they cannot be read.
         """
         ...
+
+
+class ShareBoard(Protocol):
+    """One text for each provider, which replicas change by compare-and-set."""
+
+    async def read(self, provider: str) -> tuple[str, str]:
+        """The version and the text; both are empty when nothing was written yet.
+
+        Raises:
+            JournalUnavailable: it cannot be read.
+        """
+        ...
+
+    async def swap(self, provider: str, version: str, text: str) -> bool:
+        """Write a text in place of exactly this version; False when that is not there any more.
+
+        It is False, too, when this was written, its answer got lost, and others wrote after it.
+
+        Raises:
+            JournalUnavailable: it may have been written, or be written later.
+        """
+        ...

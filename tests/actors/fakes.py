@@ -9,8 +9,9 @@ from math import inf
 
 import trio
 
-from actors.guard import Ended, Exhausted, Guard, Later, Permit, Verdict
+from actors.guard import Guard, Permit
 from actors.timekeeper import Timekeeper
+from actors.verdict import Anew, Ended, Exhausted, Later, Verdict
 from messages.envelope import Envelope
 from messages.errors import JournalUnavailable
 from messages.journal import AttemptEnd, AttemptStart
@@ -221,8 +222,8 @@ class Caller:
 
     async def deliver(self, envelope: Envelope) -> Ended | Exhausted:
         """Attempt after attempt, until there is nothing left to do here."""
-        while isinstance(verdict := await self.attempt(envelope), Later):
-            await trio.sleep(verdict.seconds)
+        while isinstance(verdict := await self.attempt(envelope), Later | Anew):
+            await trio.sleep(verdict.seconds if isinstance(verdict, Later) else 0)
         return verdict
 
 

@@ -12,10 +12,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.breaker import BreakerSettings
-from actors.guard import Ended, Exhausted, Guard, Later
+from actors.guard import Guard
 from actors.limits import Limits, ProviderError, Retry
 from actors.quota import Quota
 from actors.rate import Rate, WindowUse
+from actors.verdict import Ended, Exhausted, Later
 from messages.events import AttemptEnded, BreakerMoved, Event
 from messages.model import Attempt, Refused, Unanswered, Unavailable
 from tests.actors.fakes import Answers, Caller, Connects, Script, envelope, ignore

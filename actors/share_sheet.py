@@ -1,0 +1,102 @@
+"""What stands on the board of one provider: which replica holds how much of each limit.
+
+The rule that everything rests on: of each pool the entries hold no more than its total together,
+and no replica uses more than its entry holds. It is broken only by an operator who makes a pool
+smaller; then nobody may have more until it is kept again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from messages.errors import JournalUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a replica holds of one pool: it may use it, or calls that it made still count.
+
+    `total` is the pool as the replica knows it, `wants` what it would use. What is held is free
+    `rest` seconds after the replica's last call.
+    """
+
+    total: int
+    held: int
+    wants: int
+    rest: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldQuota:
+    """What a replica may use of a quota of `total` calls until it `ends`, or has used."""
+
+    ends: datetime
+    total: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one replica says of itself.
+
+    `beat` changes with each exchange, which was `at` so many seconds since 1970. One that `left`
+    has ended its lease before it said so; `quota` is None where there is none.
+    """
+
+    beat: int
+    at: float
+    pools: Mapping[str, Held]
+    quota: HeldQuota | None = None
+    left: bool = False
+
+    def held(self, pool: str) -> int:
+        """How much it holds of a pool."""
+        return self.pools[pool].held if pool in self.pools else 0
+
+    def wants(self, pool: str) -> int:
+        """How much it would use of a pool."""
+        return self.pools[pool].wants if pool in self.pools else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """`number` calls of the quota that `ends` then, by replicas that are gone."""
+
+    ends: datetime
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The entries of one provider by their replica, and the `turn` of those who get none."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    turn: int = 0
+    spent: tuple[Spent, ...] = ()
+
+
+_SHEET: Final = TypeAdapter(Sheet)
+
+
+def parse_sheet(text: str) -> Sheet:
+    """What a board holds; "" when nobody has written on it yet.
+
+    Raises:
+        JournalUnavailable: it is none of ours, so nobody knows what is free.
+    """
+    if not text:
+        return Sheet()
+    try:
+        return _SHEET.validate_json(text)
+    except ValidationError:
+        raise JournalUnavailable("The board of shares holds what is none of ours") from None
+
+
+def sheet_text(sheet: Sheet) -> str:
+    """The sheet as a board keeps it."""
+    return _SHEET.dump_json(sheet).decode()

@@ -1,0 +1,117 @@
+"""Who of the others is alive, as one replica sees it, and what the dead and gone have set free.
+
+No clock is compared with another machine's, but for what is long over (`SKEW`). A replica sees a
+beat for the first time at t. If it later writes, in place of exactly the version it has read, a
+sheet that takes something from an entry with that beat, then no exchange of the entry's owner
+succeeded in between, and the last one that did began before t: so its lease ended by t + LEASE,
+nothing of it started later, and what is held counts until t + LEASE + `rest` at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from actors.share import DRIFT
+from actors.share_sheet import Entry, Sheet, Spent
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LEASE: Final = 3.0
+"""Seconds for which a share is good, from the beginning of the exchange that brought it."""
+DEAD: Final = 4.0
+"""Seconds after which a replica whose beat has not changed is taken to be dead."""
+GAP: Final = 2.0
+"""Seconds without a look at the board after which nobody is dead: the store may have been away."""
+SKEW: Final = 60.0
+"""Seconds by which the wall clocks of two replicas may differ.
+
+They are asked only about the dead and gone, so that a window of a day need not be watched for a day
+after each restart.
+"""
+SPENT_FOR: Final = timedelta(hours=1)
+"""How long after its end a quota is remembered; wall clocks differ by less."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    beat: int
+    since: float  # of the beat
+    lives_since: float  # that, or the end of the last gap
+
+
+class Watch:
+    """What one replica has seen of the others on one board."""
+
+    def __init__(self, me: str) -> None:
+        self._me = me
+        self._seen: dict[str, _Seen] = {}
+        self._looked = 0.0
+        self._turn = -1
+        self._turn_since = 0.0
+
+    def look(self, sheet: Sheet, now: float) -> None:
+        """The sheet has been read, and the answer came `now`."""
+        looked, self._looked = self._looked, now
+        if sheet.turn != self._turn:
+            self._turn, self._turn_since = sheet.turn, now
+        before, self._seen = self._seen, {}
+        for name, entry in sheet.entries.items():
+            seen = before.get(name)
+            if seen is None or seen.beat != entry.beat:
+                seen = _Seen(entry.beat, now, now)
+            elif now - looked > GAP and looked - seen.lives_since < DEAD:
+                seen.lives_since = now
+            self._seen[name] = seen
+
+    def turn_lasts(self, now: float) -> float:
+        """For how many seconds the turn has been the same."""
+        return now - self._turn_since
+
+    def others(self, sheet: Sheet) -> Mapping[str, Entry]:
+        """The entries of the others."""
+        return {name: entry for name, entry in sheet.entries.items() if name != self._me}
+
+    def lives(self, name: str, entry: Entry, now: float) -> bool:
+        """Whether a replica is to be reckoned with. Only what it writes itself tells, no clock."""
+        return not entry.left and now - self._seen[name].lives_since < DEAD
+
+    def tidied(self, sheet: Sheet, now: float, wall: datetime) -> Sheet:
+        """The sheet without what the dead and those who left do not hold any more."""
+        entries = dict(sheet.entries)
+        spent = [one for one in sheet.spent if one.ends > wall - SPENT_FOR]
+        for name, entry in self.others(sheet).items():
+            if self.lives(name, entry, now):
+                continue
+            entries[name] = rested = self._rested(name, entry, now, wall)
+            if not any(pool.held for pool in rested.pools.values()):
+                del entries[name]
+                spent += spent_by(entry)
+        return replace(sheet, entries=entries, spent=summed(spent))
+
+    def _rested(self, name: str, entry: Entry, now: float, wall: datetime) -> Entry:
+        lease = 0.0 if entry.left else LEASE
+        seen, said = now - self._seen[name].since, wall.timestamp() - entry.at
+        pools = {
+            pool: replace(held, held=0)
+            if seen > (lease + held.rest) * (1 + DRIFT) or said > lease + held.rest + SKEW
+            else held
+            for pool, held in entry.pools.items()
+        }
+        return replace(entry, pools=pools)
+
+
+def spent_by(entry: Entry) -> list[Spent]:
+    """What is gone of a quota with a replica: whatever it was allowed."""
+    return [] if entry.quota is None else [Spent(entry.quota.ends, entry.quota.held)]
+
+
+def summed(spent: list[Spent]) -> tuple[Spent, ...]:
+    """One number for each day."""
+    days: dict[datetime, int] = {}
+    for one in spent:
+        days[one.ends] = days.get(one.ends, 0) + one.number
+    return tuple(Spent(ends, number) for ends, number in sorted(days.items()) if number)
