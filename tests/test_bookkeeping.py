@@ -12,7 +12,7 @@ from bookkeeping import open_books
 from messages.journal import NewDispatch
 from settings import DirectorySettings
 from stores.errors import StoreError
-from stores.mongodb_url import MongoUrl, mongodb_url
+from stores.mongodb_url import MongoUrl
 from tests.running import sandbox_configuration, settings_for
 from tests.stores.shelves import entry
 
@@ -41,12 +41,3 @@ async def test_a_mongodb_is_shared(tmp_path: Path, mongodb: MongoUrl) -> None:
         assert await others.live_settings.overrides() == {"a": {"n": 1}}
         assert await others.recovery.unfinished() == []
     assert not (tmp_path / "none.db").exists()
-
-
-async def test_a_mongodb_that_is_not_there_is_told(tmp_path: Path) -> None:
-    made = settings_for(tmp_path, sandbox_configuration())
-    url = mongodb_url("mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=200")
-    settings = replace(made, directory=DirectorySettings(None, None, None, tmp_path, mongodb=url))
-    async with AsyncExitStack() as stack:
-        with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/x cannot be used"):
-            await open_books(settings, stack)

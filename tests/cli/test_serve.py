@@ -94,6 +94,7 @@ async def test_a_store_in_use_is_told_of(tmp_path: Path, configuration: dict[str
     assert ran.stderr.count(b"\n") == 1
 
 
+@pytest.mark.servers
 async def test_a_mongodb_that_is_not_there_is_told_of(
     tmp_path: Path, configuration: dict[str, str]
 ) -> None:
