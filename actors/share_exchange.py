@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TURN: Final = 4.0
 """Seconds for which those who have nothing wait for the next turn."""
-LONGEST_TURN: Final = 16.0
+LONGEST_TURN: Final = 8.0
 """The same while whose turn it is has not got it yet: the store is slow, or a call is open."""
 HEADROOM: Final = 1.1
 """How much more than it has used lately a replica wants that is not short of anything."""
