@@ -46,6 +46,7 @@ from stores.ports import LiveSettings
 from stores.sqlite import open_store
 from stores.sqlite_directory import SqliteDirectory, index_users
 from stores.sqlite_settings import SqliteSettings
+from streams import push_topic
 
 if TYPE_CHECKING:
     from stores.mongodb import MongoStore
@@ -203,7 +204,7 @@ def _provider(
         case "sandbox":
             return Sandbox(_rehearsal(section.options), on_message)
         case "kafka2firebase":
-            raise ConfigurationError([f"providers.{section.name}: not in this version"])
+            return push_topic(settings, section.timeout)
     assert_never(section.type)
 
 

@@ -203,6 +203,7 @@ class _Service:
             )
             app = create_app(parts, self._edge())
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.office.read_commands, sagas, self.stop.asked)
                 addresses: list[str] = await nursery.start(
                     self._serve, app, lambda: self._drain(pipeline, sagas)
                 )
@@ -260,6 +261,7 @@ class _Service:
             neighbours={
                 "directory": asking(rooms.directory.check),
                 "files": asking(rooms.files.check),
+                **self.office.neighbours,
             },
             registry=self.metrics.registry,
         )
@@ -268,7 +270,7 @@ class _Service:
         channels: dict[str, str] = {
             name: status.state for name, status in self.supervisor.status().items()
         }
-        reason = None
+        reason = self.office.not_ready
         if self.stop.asked.is_set():
             reason = "The service is stopping"
         elif not self.journal.is_working:

@@ -21,6 +21,7 @@ from messages.events import (
     DispatchAccepted,
     DispatchEnded,
     Event,
+    SagaCommandRead,
     SagaEventTried,
     WorkerCrashed,
     WorkerStuck,
@@ -76,6 +77,11 @@ class Metrics:
             "Attempts to post a saga's event.",
             ["result"],
         )
+        self._saga_commands = Count(
+            "carillon_saga_commands",
+            "Records of a stream of commands that were decided.",
+            ["result", "reason"],
+        )
         self._requests = Spread(
             "http_request_duration_seconds",
             "HTTP requests answered.",
@@ -91,6 +97,7 @@ class Metrics:
             self._restarts,
             self._quarantines,
             self._saga_events,
+            self._saga_commands,
             self._requests,
         ):
             registry.register(metric)
@@ -114,6 +121,8 @@ class Metrics:
                 self._quarantines.add((channel,))
             case SagaEventTried(result=result):
                 self._saga_events.add((result,))
+            case SagaCommandRead(result=result, reason=reason):
+                self._saga_commands.add((result, reason or "none"))
             case _:
                 pass
 

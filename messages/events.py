@@ -120,6 +120,26 @@ class SagaEventTried:
     attempts: int
 
 
+CommandResult = Literal["accepted", "repeated", "refused", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class SagaCommandRead:
+    """A record of a stream of commands was decided; `reason` says why it was skipped."""
+
+    place: str
+    result: CommandResult
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMoved:
+    """A stream of commands has partitions, was robbed of them, or something keeps it waiting."""
+
+    state: Literal["joined", "lost", "troubled"]
+    detail: str
+
+
 Event = (
     DispatchAccepted
     | DispatchResumed
@@ -133,6 +153,8 @@ Event = (
     | WorkerStuck
     | ChannelQuarantined
     | SagaEventTried
+    | SagaCommandRead
+    | StreamMoved
 )
 Observer = Callable[[Event], None]
 

@@ -16,7 +16,7 @@ RANKS = (
     ("supervisor",),
     ("api",),
     ("settings",),
-    ("assembly", "sagas", "tuning", "upkeep", "service", "cli"),
+    ("assembly", "sagas", "streams", "tuning", "upkeep", "service", "cli"),
 )
 RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 FILES = sorted(

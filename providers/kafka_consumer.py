@@ -1,0 +1,243 @@
+"""A consumer of librdkafka for one task of trio: each call runs in a thread, and is short.
+
+Rebalances are told from within a call: the thread waits until its holder has given up what is
+revoked, and only then lets go of it. Needs the extra `kafka`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, TypeVar
+
+import trio
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE as NO_TIME
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from messages.saga.stream_ports import Holder, Part, Record
+from providers.kafka_connection import KafkaConnection
+
+T = TypeVar("T")
+StartAt = Literal["latest", "earliest"]
+Raw: TypeAlias = "Message[bytes, bytes]"
+
+_ASKING: Final = 10.0
+"""Seconds for where reading begins, which brokers are asked when partitions are granted."""
+_LEAVING: Final = 5.0
+"""Seconds for the last commit and for leaving the group, when the service stops."""
+_MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of one answer of a broker, and at most what is fetched ahead of being read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A topic, the group that reads it, and where a group that never did begins.
+
+    A member that is silent for `session_timeout` seconds has its partitions taken away.
+    """
+
+    topic: str
+    group: str
+    start_at: StartAt = "latest"
+    session_timeout: float = 30.0
+
+
+class KafkaSource:
+    """Implements `messages.saga.stream_ports.Source`."""
+
+    def __init__(
+        self, connection: KafkaConnection, subscription: Subscription, holder: Holder
+    ) -> None:
+        self._subscription = subscription
+        self._holder = holder
+        self._limiter = trio.CapacityLimiter(1)
+        self._consumer = Consumer(_settings(connection, subscription, self._reported))
+        self._is_subscribed = False
+        self._held = False
+        self._assigned: set[Part] = set()
+        self._paused: set[Part] = set()
+        self._due: dict[Part, int] = {}
+        self._batch: list[Raw] = []
+
+    async def poll(self, most: int, seconds: float) -> Sequence[Record]:
+        """See the port."""
+        return await self._in_thread(lambda: self._poll(most, seconds))
+
+    async def hold(self, held: bool) -> None:  # noqa: FBT001 - as in the port
+        """See the port."""
+        self._held = held
+        if self._paused != (self._assigned if held else set()):
+            await self._in_thread(self._pause_or_resume)
+
+    async def commit(self, offsets: Mapping[Part, int], *, wait: bool = False) -> None:
+        """See the port."""
+        self._due.update(offsets)
+        if not self._due:
+            return
+        with trio.move_on_after(_LEAVING if wait else float("inf")):
+            await self._in_thread(lambda: self._commit(wait=wait), abandon=wait)
+
+    async def close(self) -> None:
+        """See the port."""
+        with trio.move_on_after(_LEAVING):
+            await self._in_thread(self._consumer.close, abandon=True)
+
+    async def _in_thread(self, run: Callable[[], T], *, abandon: bool = False) -> T:
+        """Shielded, for a rebalance that is told from within must not be cut short."""
+        found: list[T] = []
+        with trio.CancelScope(shield=not abandon):
+            found.append(
+                await trio.to_thread.run_sync(run, limiter=self._limiter, abandon_on_cancel=abandon)
+            )
+        return found[0]
+
+    def _poll(self, most: int, seconds: float) -> list[Record]:
+        if not self._is_subscribed:
+            self._consumer.subscribe(
+                [self._subscription.topic],
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_lost,
+            )
+            self._is_subscribed = True
+        self._batch = []
+        # The first as soon as it is there; asked for several, librdkafka waits for all of them.
+        first = self._consumer.poll(seconds)
+        if first is not None:
+            self._batch.append(first)
+            if most > 1:
+                more = self._consumer.consume(most - 1, 0)
+                self._batch.extend(more)
+        records = [self._record(message) for message in self._batch]
+        return [record for record in records if record is not None]
+
+    def _record(self, message: Raw) -> Record | None:
+        error = message.error()
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        if error is not None:
+            if error.code() != KafkaError._PARTITION_EOF:
+                self._reported(error)
+            return None
+        if topic is None or partition is None or offset is None:
+            return None
+        kind, at = message.timestamp()
+        moment = None if kind == NO_TIME else at
+        return Record(topic, partition, offset, message.key(), message.value(), moment)
+
+    def _pause_or_resume(self) -> None:
+        try:
+            if self._held:
+                self._consumer.pause(_places(dict.fromkeys(self._assigned - self._paused, 0)))
+                self._paused = set(self._assigned)
+            else:
+                self._consumer.resume(_places(dict.fromkeys(self._paused & self._assigned, 0)))
+                self._paused = set()
+        except KafkaException as error:
+            self._reported(_error(error))
+
+    def _commit(self, *, wait: bool) -> None:
+        ours = {part: offset for part, offset in self._due.items() if part in self._assigned}
+        self._due = {}
+        if not ours:
+            return
+        try:
+            if wait:
+                self._consumer.commit(offsets=_places(ours), asynchronous=False)
+            else:
+                self._consumer.commit(offsets=_places(ours), asynchronous=True)
+        except KafkaException as error:
+            self._due = ours
+            self._reported(_error(error))
+
+    def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        places = given
+        if given:
+            try:
+                places = self._begin(consumer, given)
+            except KafkaException as error:
+                self._reported(_error(error))
+                places = [_unknown(place, self._subscription.start_at) for place in given]
+        consumer.assign(places)
+        self._assigned = {(place.topic, place.partition) for place in given}
+        self._paused = set()
+        trio.from_thread.run_sync(self._holder.granted, set(self._assigned))
+
+    def _begin(self, consumer: Consumer, given: list[TopicPartition]) -> list[TopicPartition]:
+        """Where reading goes on. Where it never began that is settled now, for good.
+
+        Otherwise commands that come between a first start and its first commit could be skipped.
+        """
+        found = consumer.committed(given, timeout=_ASKING)
+        new = [place for place in found if place.offset < 0]
+        for place in new:
+            bare = TopicPartition(place.topic, place.partition)
+            low, high = consumer.get_watermark_offsets(bare, timeout=_ASKING)
+            place.offset = low if self._subscription.start_at == "earliest" else high
+        if new:
+            consumer.commit(offsets=new, asynchronous=False)
+        return found
+
+    def _on_revoke(self, consumer: Consumer, taken: list[TopicPartition]) -> None:
+        parts = self._without(taken)
+        offsets = trio.from_thread.run(self._holder.revoked, parts)
+        if offsets:
+            try:
+                consumer.commit(offsets=_places(offsets), asynchronous=False)
+            except KafkaException as error:
+                self._reported(_error(error))
+        consumer.unassign()
+        self._assigned -= parts
+        self._paused -= parts
+
+    def _on_lost(self, consumer: Consumer, taken: list[TopicPartition]) -> None:
+        parts = self._without(taken)
+        trio.from_thread.run(self._holder.lost, parts)
+        consumer.unassign()
+        self._assigned -= parts
+        self._paused -= parts
+
+    def _without(self, taken: list[TopicPartition]) -> set[Part]:
+        """What is taken away; nothing of it stays in the batch that is just being read."""
+        parts = {(place.topic, place.partition) for place in taken}
+        self._batch = [one for one in self._batch if (one.topic(), one.partition()) not in parts]
+        for part in parts:
+            self._due.pop(part, None)
+        return parts
+
+    def _reported(self, error: KafkaError) -> None:
+        """Called in a thread of this consumer, by librdkafka too."""
+        trio.from_thread.run_sync(self._holder.troubled, f"{error.name()}: {error.str()}")
+
+
+def _settings(
+    connection: KafkaConnection, subscription: Subscription, troubled: Callable[[KafkaError], None]
+) -> dict[str, object]:
+    session = round(subscription.session_timeout * 1000)
+    return {
+        **connection.settings(),
+        "group.id": subscription.group,
+        "session.timeout.ms": session,
+        "heartbeat.interval.ms": max(1, min(3000, session // 3)),
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        # Where a group begins is settled when partitions are granted. This is for offsets that the
+        # topic does not have any more: of what is left there, nothing is skipped.
+        "auto.offset.reset": "earliest",
+        "allow.auto.create.topics": False,
+        "fetch.message.max.bytes": 4 * 1024 * 1024,
+        "queued.max.messages.kbytes": _MOST_BYTES // 1024,
+        "error_cb": troubled,
+    }
+
+
+def _places(offsets: Mapping[Part, int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, part, offset) for (topic, part), offset in offsets.items()]
+
+
+def _unknown(place: TopicPartition, start_at: StartAt) -> TopicPartition:
+    return TopicPartition(place.topic, place.partition, -2 if start_at == "earliest" else -1)
+
+
+def _error(exception: KafkaException) -> KafkaError:
+    error = exception.args[0]
+    return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
