@@ -54,6 +54,11 @@ class SagaOffice:
         if self.commands is not None and sagas is not None:
             await self.commands.run(sagas, stop)
 
+    async def commands_read(self) -> None:
+        """Return when no more commands come from a topic: those that have begun are accepted."""
+        if self.commands is not None:
+            await self.commands.left.wait()
+
     def sagas(
         self, pipeline: Pipeline, records: Records, observe: Observer, nursery: trio.Nursery
     ) -> Sagas | None:

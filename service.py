@@ -233,6 +233,7 @@ class _Service:
         self.logger.info("stopping")
         with trio.move_on_after(self.settings.server.wait_before_close):
             await self.stop.at_once.wait()
+        await self.office.commands_read()
         pipeline.close()
         with trio.move_on_after(self.settings.drain):
             await pipeline.idle()

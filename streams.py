@@ -6,7 +6,7 @@ the service need not know whether there is one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -34,9 +34,17 @@ class CommandOffice:
     stream: CommandStream
     brokers: KafkaSettings
     topics: StreamSettings
+    left: trio.Event = field(default_factory=trio.Event)
+    """Set when the group is left: nothing more is taken."""
 
     async def run(self, sagas: Sagas, stop: trio.Event) -> None:
         """Take commands until it is to stop."""
+        try:
+            await self._run(sagas, stop)
+        finally:
+            self.left.set()
+
+    async def _run(self, sagas: Sagas, stop: trio.Event) -> None:
         from providers.kafka_consumer import KafkaSource, Subscription  # noqa: PLC0415
 
         topics = self.topics

@@ -15,7 +15,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE as NO_TIME
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from messages.saga.stream_ports import Holder, Part, Record
-from providers.kafka_connection import KafkaConnection
+from providers.kafka_connection import KafkaConnection, Settings
 
 T = TypeVar("T")
 StartAt = Literal["latest", "earliest"]
@@ -51,16 +51,21 @@ class KafkaSource:
         self._subscription = subscription
         self._holder = holder
         self._limiter = trio.CapacityLimiter(1)
-        self._consumer = Consumer(_settings(connection, subscription, self._reported))
+        settings = _settings(connection, subscription)
+        self._consumer = Consumer(
+            {**settings, "error_cb": self._reported, "on_commit": self._committed}
+        )
         self._is_subscribed = False
         self._held = False
         self._assigned: set[Part] = set()
         self._paused: set[Part] = set()
         self._due: dict[Part, int] = {}
         self._batch: list[Raw] = []
+        self._given: list[TopicPartition] | None = None
 
     async def poll(self, most: int, seconds: float) -> Sequence[Record]:
         """See the port."""
+        await trio.lowlevel.checkpoint()  # here it may be cancelled
         return await self._in_thread(lambda: self._poll(most, seconds))
 
     async def hold(self, held: bool) -> None:  # noqa: FBT001 - as in the port
@@ -69,13 +74,11 @@ class KafkaSource:
         if self._paused != (self._assigned if held else set()):
             await self._in_thread(self._pause_or_resume)
 
-    async def commit(self, offsets: Mapping[Part, int], *, wait: bool = False) -> None:
+    async def commit(self, offsets: Mapping[Part, int]) -> None:
         """See the port."""
         self._due.update(offsets)
-        if not self._due:
-            return
-        with trio.move_on_after(_LEAVING if wait else float("inf")):
-            await self._in_thread(lambda: self._commit(wait=wait), abandon=wait)
+        if self._due:
+            await self._in_thread(self._commit)
 
     async def close(self) -> None:
         """See the port."""
@@ -100,12 +103,13 @@ class KafkaSource:
                 on_lost=self._on_lost,
             )
             self._is_subscribed = True
+        self._take_over()
         self._batch = []
         # The first as soon as it is there; asked for several, librdkafka waits for all of them.
         first = self._consumer.poll(seconds)
         if first is not None:
             self._batch.append(first)
-            if most > 1:
+            if most > 1:  # a rebalance may be told from within: look at the batch only then
                 more = self._consumer.consume(most - 1, 0)
                 self._batch.extend(more)
         records = [self._record(message) for message in self._batch]
@@ -135,56 +139,73 @@ class KafkaSource:
         except KafkaException as error:
             self._reported(_error(error))
 
-    def _commit(self, *, wait: bool) -> None:
+    def _commit(self) -> None:
+        """Never waits: without a broker that would be for ever. What is sent keeps its order.
+
+        So a commit arrives before this member leaves, or takes part in sharing the group anew.
+        """
         ours = {part: offset for part, offset in self._due.items() if part in self._assigned}
         self._due = {}
         if not ours:
             return
         try:
-            if wait:
-                self._consumer.commit(offsets=_places(ours), asynchronous=False)
-            else:
-                self._consumer.commit(offsets=_places(ours), asynchronous=True)
+            self._consumer.commit(offsets=_places(ours), asynchronous=True)
         except KafkaException as error:
             self._due = ours
             self._reported(_error(error))
 
+    def _committed(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        """What was not committed is tried again, unless more was decided meanwhile."""
+        for place in places:
+            wrong = error or place.error
+            if wrong is not None and wrong.code() != KafkaError._NO_OFFSET:
+                if (part := (place.topic, place.partition)) in self._assigned:
+                    self._due.setdefault(part, place.offset)
+                self._reported(wrong)
+
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
-        places = given
-        if given:
-            try:
-                places = self._begin(consumer, given)
-            except KafkaException as error:
-                self._reported(_error(error))
-                places = [_unknown(place, self._subscription.start_at) for place in given]
-        consumer.assign(places)
+        consumer.assign([])
+        self._given = given
+        self._take_over()
+
+    def _take_over(self) -> None:
+        """Begin with what was granted; when brokers do not say where, the next poll asks again."""
+        given = self._given
+        if given is None:
+            return
+        try:
+            places = self._beginnings(given) if given else []
+        except KafkaException as error:
+            self._reported(_error(error))
+            return
+        self._given = None
+        self._consumer.assign(places)
         self._assigned = {(place.topic, place.partition) for place in given}
         self._paused = set()
         trio.from_thread.run_sync(self._holder.granted, set(self._assigned))
 
-    def _begin(self, consumer: Consumer, given: list[TopicPartition]) -> list[TopicPartition]:
+    def _beginnings(self, given: list[TopicPartition]) -> list[TopicPartition]:
         """Where reading goes on. Where it never began that is settled now, for good.
 
         Otherwise commands that come between a first start and its first commit could be skipped.
         """
-        found = consumer.committed(given, timeout=_ASKING)
+        found = self._consumer.committed(given, timeout=_ASKING)
+        for place in found:
+            if place.error is not None:
+                raise KafkaException(place.error)
         new = [place for place in found if place.offset < 0]
         for place in new:
             bare = TopicPartition(place.topic, place.partition)
-            low, high = consumer.get_watermark_offsets(bare, timeout=_ASKING)
+            low, high = self._consumer.get_watermark_offsets(bare, timeout=_ASKING)
             place.offset = low if self._subscription.start_at == "earliest" else high
         if new:
-            consumer.commit(offsets=new, asynchronous=False)
+            self._consumer.commit(offsets=new, asynchronous=True)
         return found
 
     def _on_revoke(self, consumer: Consumer, taken: list[TopicPartition]) -> None:
         parts = self._without(taken)
-        offsets = trio.from_thread.run(self._holder.revoked, parts)
-        if offsets:
-            try:
-                consumer.commit(offsets=_places(offsets), asynchronous=False)
-            except KafkaException as error:
-                self._reported(_error(error))
+        self._due.update(trio.from_thread.run(self._holder.revoked, parts))
+        self._commit()
         consumer.unassign()
         self._assigned -= parts
         self._paused -= parts
@@ -198,6 +219,7 @@ class KafkaSource:
 
     def _without(self, taken: list[TopicPartition]) -> set[Part]:
         """What is taken away; nothing of it stays in the batch that is just being read."""
+        self._given = None
         parts = {(place.topic, place.partition) for place in taken}
         self._batch = [one for one in self._batch if (one.topic(), one.partition()) not in parts]
         for part in parts:
@@ -209,9 +231,7 @@ class KafkaSource:
         trio.from_thread.run_sync(self._holder.troubled, f"{error.name()}: {error.str()}")
 
 
-def _settings(
-    connection: KafkaConnection, subscription: Subscription, troubled: Callable[[KafkaError], None]
-) -> dict[str, object]:
+def _settings(connection: KafkaConnection, subscription: Subscription) -> Settings:
     session = round(subscription.session_timeout * 1000)
     return {
         **connection.settings(),
@@ -221,21 +241,16 @@ def _settings(
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         # Where a group begins is settled when partitions are granted. This is for offsets that the
-        # topic does not have any more: of what is left there, nothing is skipped.
+        # topic does not have any more: of what is left there nothing is skipped.
         "auto.offset.reset": "earliest",
         "allow.auto.create.topics": False,
         "fetch.message.max.bytes": 4 * 1024 * 1024,
         "queued.max.messages.kbytes": _MOST_BYTES // 1024,
-        "error_cb": troubled,
     }
 
 
 def _places(offsets: Mapping[Part, int]) -> list[TopicPartition]:
     return [TopicPartition(topic, part, offset) for (topic, part), offset in offsets.items()]
-
-
-def _unknown(place: TopicPartition, start_at: StartAt) -> TopicPartition:
-    return TopicPartition(place.topic, place.partition, -2 if start_at == "earliest" else -1)
 
 
 def _error(exception: KafkaException) -> KafkaError:

@@ -22,7 +22,7 @@ from messages.saga.stream_records import RecordReader, StreamCommand
 
 IN_HAND: Final = 64
 """So many commands are being decided at once."""
-TURN: Final = 0.25
+TURN: Final = 0.1
 """Seconds between two looks at the source when there is nothing to read."""
 GRACE: Final = 10.0
 """Seconds for what has begun to be decided when its partition is to be given up."""
@@ -86,12 +86,14 @@ class CommandStream:
 
     async def run(self, source: Source, take: Take, stop: trio.Event) -> None:
         """Read until it is to stop, then end what has begun, commit it, and leave the group."""
-        async with trio.open_nursery() as nursery:
-            while not stop.is_set():
-                await self._turn(source, take, nursery)
-            await source.commit(await self.revoked(list(self._readings)), wait=True)
-            await source.close()
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                while not stop.is_set():
+                    await self._turn(source, take, nursery)
+                await source.commit(await self.revoked(list(self._readings)))
+        finally:
+            with trio.CancelScope(shield=True):  # who leaves without a word is waited for
+                await source.close()
 
     def granted(self, parts: Collection[Part]) -> None:
         """See the port."""
@@ -207,11 +209,18 @@ class CommandStream:
             self._waiting -= 1
 
     async def _give_up(self, parts: Collection[Part], grace: float) -> None:
-        """Begin nothing more of these, let what has begun end, and cancel it after a while."""
-        hands = [hand for part in parts if part in self._readings for hand in self._hands(part)]
-        for hand in hands:
-            if not hand.is_begun:
+        """Begin nothing new of these, let what has begun end, and cancel it after a while.
+
+        An offset says that all before it is decided: so what stands before something that has
+        begun is decided too, or that would be done again by whoever reads the partition next.
+        """
+        hands: list[_Hand] = []
+        for reading in (self._readings[part] for part in parts if part in self._readings):
+            for hand in reversed(reading.hands.values()):
+                if hand.is_begun or hand.is_decided:
+                    break
                 hand.scope.cancel()
+            hands.extend(reading.hands.values())
         with trio.move_on_after(grace):
             for hand in hands:
                 await hand.ended.wait()
@@ -223,9 +232,6 @@ class CommandStream:
         for part in parts:
             if part in self._readings:
                 self._readings[part].settle()
-
-    def _hands(self, part: Part) -> list[_Hand]:
-        return list(self._readings[part].hands.values())
 
 
 def _result(work: Work) -> CommandResult:

@@ -69,10 +69,10 @@ class Source(Protocol):
         """Fetch nothing more of what is ours and becomes ours, or go on fetching."""
         ...
 
-    async def commit(self, offsets: Mapping[Part, int], *, wait: bool = False) -> None:
-        """Let reading go on at these offsets after a restart; without `wait` it happens later.
+    async def commit(self, offsets: Mapping[Part, int]) -> None:
+        """Let reading go on at these offsets after a restart.
 
-        What fails is tried again by the next call.
+        It happens soon, and before `close` returns; what fails is tried again by the next call.
         """
         ...
 

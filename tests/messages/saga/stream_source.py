@@ -59,7 +59,7 @@ class FakeSource:
             self.holds.append(held)
         self.held = held
 
-    async def commit(self, offsets: Mapping[Part, int], *, wait: bool = False) -> None:
+    async def commit(self, offsets: Mapping[Part, int]) -> None:
         await trio.lowlevel.checkpoint()
         for part, offset in offsets.items():
             self.commits.setdefault(part, []).append(offset)

@@ -133,14 +133,15 @@ async def test_an_empty_record_is_skipped(autojump_clock: MockClock) -> None:
 async def test_a_partition_is_given_up_when_what_has_begun_is_decided(
     autojump_clock: MockClock,
 ) -> None:
-    async with reading(record(0, "A"), record(1, "A"), record(2, "B")) as desk:
+    async with reading(*(record(n, key) for n, key in enumerate("AABB"))) as desk:
         desk.take.seconds = 2.0
         await trio.sleep(1)
         offsets = await desk.stream.revoked([HERE])
-        assert trio.current_time() == pytest.approx(2.0, abs=0.3)
+        assert trio.current_time() == pytest.approx(4.0, abs=0.3)
         await trio.sleep(60)
-    assert sorted(desk.take.decided) == [0, 2]  # the second one of saga A waited: it is not begun
-    assert offsets == {HERE: 1}
+    # The second of saga A stands before one that has begun, the second of saga B does not.
+    assert sorted(desk.take.decided) == [0, 1, 2]
+    assert offsets == {HERE: 3}
 
 
 async def test_what_takes_too_long_is_cancelled_when_its_partition_goes(
@@ -198,6 +199,16 @@ async def test_at_the_end_what_has_begun_is_decided_and_committed(
     assert sorted(desk.take.decided) == [0, 1]
     assert desk.source.committed() == 2
     assert desk.source.is_closed
+
+
+async def test_one_that_is_cancelled_leaves_its_group(autojump_clock: MockClock) -> None:
+    stream = CommandStream(RecordReader(), lambda _: None)
+    source, take = FakeSource(stream, record(0)), Taker()
+    take.seconds = 100.0
+    with trio.move_on_after(2):
+        await stream.run(source, take, trio.Event())
+    assert source.is_closed
+    assert (take.begun, take.decided) == ([0], [])
 
 
 async def test_it_is_joined_once_it_was_granted_something_and_stays_so() -> None:
