@@ -92,6 +92,8 @@ class KafkaProducer:
             "enable.idempotence": True,
             "acks": "all",
             "linger.ms": 2,
+            # As Java's: what others write with the same key goes to the same partition.
+            "partitioner": "murmur2_random",
             "message.timeout.ms": max(1, round(timeout * 1000)),
         }
         self._probe_timeout = connection.setup_timeout
