@@ -204,7 +204,7 @@ def _provider(
         case "sandbox":
             return Sandbox(_rehearsal(section.options), on_message)
         case "kafka2firebase":
-            return push_topic(settings, section.timeout)
+            return push_topic(settings, section)
     assert_never(section.type)
 
 

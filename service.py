@@ -44,6 +44,7 @@ from stores.sqlite_journal import SqliteJournal
 from stores.sqlite_reader import SqliteReader
 from stores.sqlite_records import SqliteRecords
 from stores.sqlite_recovery import SqliteRecovery
+from streams import confirmations, retire_handovers
 from supervisor import Supervisor
 from tuning import LiveTuning, Tuned, follow_file, on_hangup, reload
 from upkeep import remember_calls, retire_for_ever
@@ -149,6 +150,7 @@ async def run(
             kept = max(settings.journal.retention, settings.idempotency_expiry)
             nursery.start_soon(retire_for_ever, journal.retire, kept)
             nursery.start_soon(retire_for_ever, office.outbox.retire, kept)
+            nursery.start_soon(retire_handovers, settings, kept)
             if office.sender is not None:
                 nursery.start_soon(office.sender.run)
             await service.run(rooms, task_status)
@@ -200,6 +202,7 @@ class _Service:
                 self.office.outbox,
                 sagas,
                 self.office.sender,
+                confirmations(self.settings, self.records, self.journal, rooms.observe),
             )
             app = create_app(parts, self._edge())
             async with trio.open_nursery() as nursery:

@@ -11,13 +11,24 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from messages.confirmations import Confirmations, Handovers
 from messages.errors import TryLater
 from messages.events import Observer
+from messages.journal import Journal
+from messages.records import Records
 from messages.saga.ports import FlowManager
 from messages.saga.story import Sagas
 from messages.saga.stream import CommandStream
 from messages.saga.stream_records import RecordReader
-from settings import ConfigurationError, KafkaSettings, Settings, StreamSettings
+from settings import (
+    ConfigurationError,
+    KafkaSettings,
+    ProviderSettings,
+    Settings,
+    StreamSettings,
+)
+from stores.sqlite_handovers import SqliteHandovers
+from upkeep import retire_for_ever
 
 if TYPE_CHECKING:
     from providers.kafka_producer import KafkaProducer
@@ -89,16 +100,38 @@ def event_topic(settings: Settings) -> FlowManager | None:
     return KafkaEvents(_producer(brokers, EVENT_TIMEOUT), topic)
 
 
-def push_topic(settings: Settings, timeout: float) -> Provider:
-    """The topic that carries push; a call may take so many seconds. Raises ConfigurationError."""
+def push_topic(settings: Settings, section: ProviderSettings) -> Provider:
+    """The topic that carries push. Raises ConfigurationError."""
     brokers = settings.kafka
     if brokers is None or not brokers.push_topics:
         raise ConfigurationError(["KAFKA_BROKERS and KAFKA_TOPICS are missing"])
     from providers.kafka2firebase import Kafka2Firebase  # noqa: PLC0415
 
     return Kafka2Firebase(
-        _producer(brokers, timeout), brokers.push_topics[0], settings.android_intent_action
+        _producer(brokers, section.timeout),
+        brokers.push_topics[0],
+        _handovers(settings),
+        section.name,
+        settings.android_intent_action,
     )
+
+
+def confirmations(
+    settings: Settings, records: Records, journal: Journal, observe: Observer
+) -> Confirmations | None:
+    """What hooks tell; None where nothing is handed to anybody who has some."""
+    if settings.kafka is None or not settings.kafka.push_topics:
+        return None
+    return Confirmations(_handovers(settings), records, journal, observe)
+
+
+async def retire_handovers(settings: Settings, seconds: float) -> None:
+    """Erase what was handed over longer ago, for ever."""
+    await retire_for_ever(_handovers(settings).retire, seconds)
+
+
+def _handovers(settings: Settings) -> Handovers:
+    return SqliteHandovers(settings.directory.store_path)
 
 
 def _producer(brokers: KafkaSettings, timeout: float) -> KafkaProducer:

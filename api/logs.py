@@ -19,6 +19,7 @@ from messages.events import (
     AttemptEnded,
     BreakerMoved,
     ChannelQuarantined,
+    DeliveryConfirmed,
     DeliveryEnded,
     DirectoryFailed,
     DispatchAccepted,
@@ -209,6 +210,14 @@ class EventLog:
             case SagaEventTried(event_id, result, attempts):
                 level = _SAGA_LEVELS[result]
                 self._log(level, "saga event", eventId=event_id, result=result, attempts=attempts)
+            case DeliveryConfirmed(delivery_id, dispatch_id, verdict):
+                self._log(
+                    logging.INFO,
+                    "delivery confirmed",
+                    dispatchId=dispatch_id,
+                    deliveryId=delivery_id,
+                    verdict=verdict,
+                )
             case SagaCommandRead(place, result, reason):
                 skipped = result == "skipped" and reason != "other-label"
                 level = logging.WARNING if skipped else logging.DEBUG

@@ -17,6 +17,7 @@ from api.tallies import Count, Spread
 from messages.events import (
     AttemptEnded,
     ChannelQuarantined,
+    DeliveryConfirmed,
     DeliveryEnded,
     DispatchAccepted,
     DispatchEnded,
@@ -82,6 +83,11 @@ class Metrics:
             "Records of a stream of commands that were decided.",
             ["result", "reason"],
         )
+        self._confirmations = Count(
+            "carillon_confirmations",
+            "Deliveries whose outcome a provider's hook told.",
+            ["verdict"],
+        )
         self._requests = Spread(
             "http_request_duration_seconds",
             "HTTP requests answered.",
@@ -98,6 +104,7 @@ class Metrics:
             self._quarantines,
             self._saga_events,
             self._saga_commands,
+            self._confirmations,
             self._requests,
         ):
             registry.register(metric)
@@ -121,6 +128,8 @@ class Metrics:
                 self._quarantines.add((channel,))
             case SagaEventTried(result=result):
                 self._saga_events.add((result,))
+            case DeliveryConfirmed(verdict=verdict):
+                self._confirmations.add((verdict,))
             case SagaCommandRead(result=result, reason=reason):
                 self._saga_commands.add((result, reason or "none"))
             case _:

@@ -120,6 +120,15 @@ class SagaEventTried:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryConfirmed:
+    """A provider's hook told what became of a message after it was taken."""
+
+    delivery_id: str
+    dispatch_id: str
+    verdict: Literal["ok", "ko"]
+
+
 CommandResult = Literal["accepted", "repeated", "refused", "skipped"]
 
 
@@ -153,6 +162,7 @@ Event = (
     | WorkerStuck
     | ChannelQuarantined
     | SagaEventTried
+    | DeliveryConfirmed
     | SagaCommandRead
     | StreamMoved
 )

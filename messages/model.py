@@ -22,6 +22,7 @@ FAILURES: Final[frozenset[Outcome]] = frozenset({"failed", "in-doubt", "expired"
 
 Reason = Literal[
     "accepted",
+    "confirmed",
     "no-address",
     "user-not-found",
     "invalid-address",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from messages.confirmations import Handover, Handovers
+from messages.errors import JournalUnavailable
 from messages.model import (
     Accepted,
     Attempt,
@@ -29,12 +31,22 @@ SERVICE: Final = "kafka2firebase"
 class Kafka2Firebase:
     """Produces one record a notification.
 
+    What is handed over is kept first under this provider's `name`, so that hooks find it.
     `click_action` is the reference's `androidIntentAction`; empty, it is left out.
     """
 
-    def __init__(self, producer: KafkaProducer, topic: str, click_action: str = "") -> None:
+    def __init__(
+        self,
+        producer: KafkaProducer,
+        topic: str,
+        handovers: Handovers,
+        name: str = SERVICE,
+        click_action: str = "",
+    ) -> None:
         self._producer = producer
         self._topic = topic
+        self._handovers = handovers
+        self._name = name
         self._click_action = click_action
 
     async def send(self, delivery: Delivery, started: Started) -> Attempt:
@@ -45,6 +57,10 @@ class Kafka2Firebase:
         problem = await self._producer.problem(self._topic)
         if problem is not None:
             return Unavailable(f"{SERVICE}: {problem}")
+        try:
+            await self._handovers.add(_handover(delivery, self._name))
+        except JournalUnavailable as broken:
+            return Unavailable(f"{SERVICE}: {broken}")
         body = json_body(push_message(delivery, content, self._click_action))
         started()
         report = await self._producer.produce(self._topic, delivery.user_id, body)
@@ -62,6 +78,17 @@ class Kafka2Firebase:
     async def aclose(self) -> None:
         """End the producer."""
         await self._producer.aclose()
+
+
+def _handover(delivery: Delivery, name: str) -> Handover:
+    return Handover(
+        delivery.id,
+        delivery.dispatch_id,
+        delivery.channel,
+        name,
+        delivery.key,
+        delivery.user_id,
+    )
 
 
 def push_message(delivery: Delivery, content: PushContent, click_action: str = "") -> Document:

@@ -10,6 +10,8 @@ from dataclasses import replace
 import pytest
 import trio
 
+from messages.confirmations import Handover
+from messages.errors import JournalUnavailable
 from messages.model import (
     Accepted,
     Document,
@@ -39,12 +41,32 @@ def brokers() -> Iterator[Cluster]:
         yield made
 
 
+class FakeHandovers:
+    """Keeps what was handed over, unless it is broken."""
+
+    def __init__(self) -> None:
+        self.kept: list[Handover] = []
+        self.is_broken = False
+
+    async def add(self, handover: Handover) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.is_broken:
+            raise JournalUnavailable("no disk")
+        self.kept.append(handover)
+
+    async def find(self, delivery_id: str) -> Handover | None:
+        return next((one for one in self.kept if one.delivery_id == delivery_id), None)
+
+    async def retire(self, before: int) -> bool:
+        return False
+
+
 @asynccontextmanager
 async def provider(
-    bootstrap: str, topic: str = TOPIC, timeout: float = 10.0
+    bootstrap: str, timeout: float = 10.0, handovers: FakeHandovers | None = None
 ) -> AsyncGenerator[Kafka2Firebase]:
     connection = KafkaConnection(tuple(bootstrap.split(",")), setup_timeout=1.0)
-    made = Kafka2Firebase(KafkaProducer(connection, timeout), topic)
+    made = Kafka2Firebase(KafkaProducer(connection, timeout), TOPIC, handovers or FakeHandovers())
     try:
         yield made
     finally:
@@ -112,6 +134,17 @@ async def test_a_report_of_the_cluster_is_the_acceptance(brokers: Cluster) -> No
     assert starts.number == 1
     assert record.key() == one.user_id.encode()
     assert json.loads(record.value() or b"") == push_message(one, CONTENT)
+
+
+async def test_what_is_handed_over_is_kept_first(brokers: Cluster) -> None:
+    one, handovers = delivery("push", CONTENT), FakeHandovers()
+    async with provider(brokers.bootstrap, handovers=handovers) as kafka:
+        assert isinstance(await kafka.send(one, Starts()), Accepted)
+        handovers.is_broken, starts = True, Starts()
+        assert isinstance(await kafka.send(one, starts), Unavailable)
+    (kept,) = handovers.kept
+    assert (kept.delivery_id, kept.provider, kept.key) == (one.id, "kafka2firebase", one.key)
+    assert starts.number == 0
 
 
 async def test_while_no_broker_is_there_nothing_has_started() -> None:
