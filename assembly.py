@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import assert_never
 
 import httpx
@@ -13,6 +14,7 @@ from actors.channel import ChannelSpec
 from actors.guard import Guard
 from actors.route import Choice, Route
 from bookkeeping import Company
+from messages.confirmations import Handovers
 from messages.events import Observer
 from messages.model import Channel, Delivery
 from messages.patience import Patience
@@ -42,6 +44,7 @@ from settings.live import limits
 from stores.crud_service import CrudDirectory
 from stores.files import FilesDirectory, FileService, NoFiles
 from stores.sqlite_directory import SqliteDirectory
+from streams import push_topic
 
 SandboxListener = Callable[[Delivery], None]
 
@@ -105,17 +108,25 @@ def files(settings: Settings, client: httpx.AsyncClient) -> Files:
     return NoFiles()
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What some providers need: who keeps what was handed over, and who hears the sandbox."""
+
+    handovers: Handovers
+    on_sandbox_message: SandboxListener | None = None
+
+
 def guards(
     settings: Settings,
     observe: Observer,
     stack: AsyncExitStack,
     tls: ssl.SSLContext,
-    on_sandbox_message: SandboxListener | None,
+    beside: Beside,
 ) -> Mapping[str, Guard]:
     """One guard a provider that an active channel uses."""
     made: dict[str, Guard] = {}
     for name, section in settings.providers.items():
-        provider = _provider(section, settings, Http1Wire(tls), on_sandbox_message)
+        provider = _provider(section, settings, Http1Wire(tls), beside)
         stack.push_async_callback(provider.aclose)
         made[name] = Guard(name, provider, limits(section, {}), observe)
     return made
@@ -135,7 +146,7 @@ def _provider(
     section: ProviderSettings,
     settings: Settings,
     wire: Wire,
-    on_message: SandboxListener | None,
+    beside: Beside,
 ) -> Provider:
     match section.type:
         case "mail-service":
@@ -147,9 +158,9 @@ def _provider(
         case "firebase":
             return _firebase(section, settings.android_intent_action, wire)
         case "sandbox":
-            return Sandbox(_rehearsal(section.options), on_message)
+            return Sandbox(_rehearsal(section.options), beside.on_sandbox_message)
         case "kafka2firebase":
-            raise ConfigurationError([f"providers.{section.name}: not in this version"])
+            return push_topic(settings, section, beside.handovers)
     assert_never(section.type)
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from actors.guard import Guard
+from messages.confirmations import Handovers
+from messages.events import DeliveryEnded, Event, Observer
 from messages.journal import Journal
 from messages.pipeline import Pipeline
 from messages.ports import Directory
@@ -21,6 +23,7 @@ from settings import Settings
 from stores.ports import LiveSettings
 from stores.sqlite import only_server, open_store
 from stores.sqlite_directory import index_users
+from stores.sqlite_handovers import SqliteHandovers
 from stores.sqlite_journal import SqliteJournal
 from stores.sqlite_outbox import SqliteOutbox
 from stores.sqlite_reader import SqliteReader
@@ -69,6 +72,7 @@ class Books:
     recovery: Recovery
     live_settings: LiveSettings
     outbox: Outbox
+    handovers: Handovers
     calls: PastCalls | None = None
     company: Company | None = None
 
@@ -106,5 +110,22 @@ async def _in_a_file(settings: Settings, stack: AsyncExitStack) -> Books:
     for one in (reader, live_settings, outbox):
         stack.callback(one.close)
     return Books(
-        str(path), journal, SqliteRecords(reader), recovery, live_settings, outbox, recovery
+        name=str(path),
+        journal=journal,
+        records=SqliteRecords(reader),
+        recovery=recovery,
+        live_settings=live_settings,
+        outbox=outbox,
+        handovers=SqliteHandovers(path),
+        calls=recovery,
     )
+
+
+def journalling(journal: Journal) -> Observer:
+    """What puts every outcome on record."""
+
+    def observe(event: Event) -> None:
+        if isinstance(event, DeliveryEnded):
+            journal.record(event.receipt)
+
+    return observe

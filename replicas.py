@@ -20,6 +20,7 @@ from settings import Settings
 from stores.errors import StoreError
 from stores.mongodb import MongoStore, connect, disconnect, prepare
 from stores.mongodb_directory import MongoDirectory, directory_indexes
+from stores.mongodb_handovers import HANDOVER_INDEXES, MongoHandovers
 from stores.mongodb_journal import MongoJournal
 from stores.mongodb_keys import KEY_INDEXES
 from stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
@@ -49,6 +50,7 @@ async def books_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitSt
         **JOURNAL_INDEXES,
         **KEY_INDEXES,
         **OUTBOX_INDEXES,
+        **HANDOVER_INDEXES,
     }
     await trio.to_thread.run_sync(prepare, client, url, indexes, abandon_on_cancel=True)
 
@@ -71,6 +73,7 @@ async def books_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitSt
         records=MongoRecords(reader),
         recovery=recovery,
         live_settings=MongoSettings(store()),
+        handovers=MongoHandovers(store()),
         outbox=MongoOutbox(store(), lambda: replicas.id, lambda: replicas.living),
         company=ReplicaCompany(store, replicas, recovery),
     )

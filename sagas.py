@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import trio
 
+from api.operations import Check, asking
 from messages.events import Observer
 from messages.pipeline import Pipeline
 from messages.records import Records
@@ -20,6 +22,7 @@ from providers.flow_manager import FlowManager
 from providers.http1_wire import Http1Wire
 from settings import FlowManagerSettings, Settings
 from settings.flow_functions import flow_functions
+from streams import CommandOffice, command_office, event_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,27 @@ class SagaOffice:
     rules: SagaRules | None = None
     conclusion: Conclusion | None = None
     sender: Sender | None = None
+    commands: CommandOffice | None = None
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why commands cannot be taken yet, if some are to be read from a topic."""
+        return None if self.commands is None else self.commands.not_ready
+
+    @property
+    def neighbours(self) -> Mapping[str, Check]:
+        """What the check-up asks."""
+        return {} if self.commands is None else {"kafka": asking(self.commands.check)}
+
+    async def read_commands(self, sagas: Sagas | None, stop: trio.Event) -> None:
+        """Take the commands of a topic until it is to stop, if one is configured."""
+        if self.commands is not None and sagas is not None:
+            await self.commands.run(sagas, stop)
+
+    async def commands_read(self) -> None:
+        """Return when no more commands come from a topic: those that have begun are accepted."""
+        if self.commands is not None:
+            await self.commands.left.wait()
 
     def sagas(
         self, pipeline: Pipeline, records: Records, observe: Observer, nursery: trio.Nursery
@@ -54,7 +78,7 @@ def saga_office(
     flow = settings.flow_manager
     if flow is None:
         return SagaOffice(outbox)
-    flow_manager = FlowManager(flow.service_url or "", Http1Wire(tls))
+    flow_manager = event_topic(settings) or FlowManager(flow.service_url or "", Http1Wire(tls))
     stack.push_async_callback(flow_manager.aclose)
     sender = Sender(outbox, flow_manager, observe)
     return SagaOffice(
@@ -63,12 +87,13 @@ def saga_office(
             flow.metadata_schema, flow_functions(flow), flow.respond_within, flow.repeat_window
         ),
         Conclusion(_event_rules(flow), sender),
-        sender if flow.service_url else None,
+        sender if flow.tells else None,
+        command_office(settings, observe),
     )
 
 
 def _event_rules(flow: FlowManagerSettings) -> EventRules:
-    if flow.service_url is None:
+    if not flow.tells:
         return EventRules()
     return EventRules(
         flow.success_event_label,

@@ -28,10 +28,9 @@ from api.metrics import Gauges, Metrics
 from api.operations import Probes, Readiness, asking
 from api.told import Waiting
 from assembly import SandboxListener
-from bookkeeping import Books, open_books
+from bookkeeping import Books, journalling, open_books
 from messages.errors import JournalUnavailable
-from messages.events import DeliveryEnded, Event, Observer, tell_all
-from messages.journal import Journal
+from messages.events import Observer, tell_all
 from messages.pipeline import Pipeline
 from messages.preparation import Rooms
 from messages.saga.story import Sagas
@@ -39,6 +38,7 @@ from providers.httpx_transport import Http1Transport
 from sagas import SagaOffice, saga_office
 from settings import ConfigurationFile, Settings
 from stores.errors import StoreError
+from streams import confirmations
 from supervisor import Supervisor
 from tuning import LiveTuning, Tuned, follow_file, on_hangup, reload
 from upkeep import remember_calls, retire_for_ever
@@ -92,8 +92,9 @@ async def run(
         client = httpx.AsyncClient(timeout=None, transport=Http1Transport(tls))  # noqa: S113
         await stack.enter_async_context(client)
         metrics = Metrics(CollectorRegistry())
-        observe = tell_all([_journalling(journal), metrics, EventLog(logger), *extras.observers])
-        guards = assembly.guards(settings, observe, stack, tls, extras.on_sandbox_message)
+        observe = tell_all([journalling(journal), metrics, EventLog(logger), *extras.observers])
+        beside = assembly.Beside(books.handovers, extras.on_sandbox_message)
+        guards = assembly.guards(settings, observe, stack, tls, beside)
         if company is not None:
             company.share(guards)
         specs = assembly.channels(settings, guards)
@@ -138,18 +139,11 @@ async def run(
             kept = max(settings.journal.retention, settings.idempotency_expiry)
             nursery.start_soon(retire_for_ever, journal.retire, kept)
             nursery.start_soon(retire_for_ever, office.outbox.retire, kept)
+            nursery.start_soon(retire_for_ever, books.handovers.retire, kept)
             if office.sender is not None:
                 nursery.start_soon(office.sender.run)
             await service.run(rooms, task_status)
             nursery.cancel_scope.cancel()
-
-
-def _journalling(journal: Journal) -> Observer:
-    def observe(event: Event) -> None:
-        if isinstance(event, DeliveryEnded):
-            journal.record(event.receipt)
-
-    return observe
 
 
 @dataclass(slots=True)
@@ -202,9 +196,11 @@ class _Service:
             self.office.outbox,
             sagas,
             self.office.sender,
+            confirmations(self.settings, self.books, rooms.observe),
         )
         app = create_app(parts, self._edge())
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.office.read_commands, sagas, self.stop.asked)
             addresses: list[str] = await nursery.start(
                 self._serve, app, lambda: self._drain(pipeline, sagas)
             )
@@ -233,6 +229,7 @@ class _Service:
         self.logger.info("stopping")
         with trio.move_on_after(self.settings.server.wait_before_close):
             await self.stop.at_once.wait()
+        await self.office.commands_read()
         pipeline.close()
         with trio.move_on_after(self.settings.drain):
             await pipeline.idle()
@@ -261,6 +258,7 @@ class _Service:
             neighbours={
                 "directory": asking(rooms.directory.check),
                 "files": asking(rooms.files.check),
+                **self.office.neighbours,
             },
             registry=self.metrics.registry,
         )
@@ -269,7 +267,7 @@ class _Service:
         channels: dict[str, str] = {
             name: status.state for name, status in self.supervisor.status().items()
         }
-        reason = None
+        reason = self.office.not_ready
         if self.stop.asked.is_set():
             reason = "The service is stopping"
         elif not self.books.journal.is_working:

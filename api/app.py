@@ -19,6 +19,7 @@ from api.dispatch_changes import dispatch_change_routes
 from api.dispatches import dispatch_routes
 from api.documentation import documentation_routes
 from api.events import event_routes
+from api.hooks import hook_routes
 from api.idempotency import Repeats
 from api.logs import TRACE
 from api.metrics import Metrics
@@ -28,6 +29,7 @@ from api.saga import saga_routes
 from api.send import send_routes
 from api.supervision import supervision_routes
 from api.told import Waiting
+from messages.confirmations import Confirmations
 from messages.pipeline import Pipeline
 from messages.records import Records
 from messages.saga.ports import Outbox
@@ -62,6 +64,7 @@ class Parts:
     outbox: Outbox
     sagas: Sagas | None = None
     sender: Sender | None = None
+    confirmations: Confirmations | None = None
 
 
 def create_app(parts: Parts, edge: Edge) -> QuartTrio:
@@ -87,6 +90,8 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
         event_routes(parts.outbox, parts.sender),
     ):
         app.register_blueprint(routes, url_prefix=edge.waiting.prefix)
+    hooks = hook_routes(parts.confirmations)
+    app.register_blueprint(hooks, url_prefix=f"{edge.waiting.prefix}{hooks.url_prefix}")
     app.register_blueprint(operation_routes(parts.probes))
     app.register_blueprint(documentation_routes(parts.probes.version, edge.waiting.prefix))
     _observe_requests(app, parts.metrics, parts.logger)

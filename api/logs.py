@@ -19,6 +19,7 @@ from messages.events import (
     AttemptEnded,
     BreakerMoved,
     ChannelQuarantined,
+    DeliveryConfirmed,
     DeliveryEnded,
     DirectoryFailed,
     DispatchAccepted,
@@ -26,7 +27,9 @@ from messages.events import (
     DispatchEnded,
     DispatchResumed,
     Event,
+    SagaCommandRead,
     SagaEventTried,
+    StreamMoved,
     WorkerCrashed,
     WorkerStuck,
 )
@@ -207,6 +210,21 @@ class EventLog:
             case SagaEventTried(event_id, result, attempts):
                 level = _SAGA_LEVELS[result]
                 self._log(level, "saga event", eventId=event_id, result=result, attempts=attempts)
+            case DeliveryConfirmed(delivery_id, dispatch_id, verdict):
+                self._log(
+                    logging.INFO,
+                    "delivery confirmed",
+                    dispatchId=dispatch_id,
+                    deliveryId=delivery_id,
+                    verdict=verdict,
+                )
+            case SagaCommandRead(place, result, reason):
+                skipped = result == "skipped" and reason != "other-label"
+                level = logging.WARNING if skipped else logging.DEBUG
+                self._log(level, "saga command", place=place, result=result, reason=reason)
+            case StreamMoved(state, detail):
+                level = logging.INFO if state == "joined" else logging.WARNING
+                self._log(level, "command stream", state=state, detail=detail)
             case DispatchCrashed(dispatch_id, error):
                 self._log(
                     logging.ERROR,

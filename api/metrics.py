@@ -17,10 +17,12 @@ from api.tallies import Count, Spread
 from messages.events import (
     AttemptEnded,
     ChannelQuarantined,
+    DeliveryConfirmed,
     DeliveryEnded,
     DispatchAccepted,
     DispatchEnded,
     Event,
+    SagaCommandRead,
     SagaEventTried,
     WorkerCrashed,
     WorkerStuck,
@@ -76,6 +78,16 @@ class Metrics:
             "Attempts to post a saga's event.",
             ["result"],
         )
+        self._saga_commands = Count(
+            "carillon_saga_commands",
+            "Records of a stream of commands that were decided.",
+            ["result", "reason"],
+        )
+        self._confirmations = Count(
+            "carillon_confirmations",
+            "Deliveries whose outcome a provider's hook told.",
+            ["verdict"],
+        )
         self._requests = Spread(
             "http_request_duration_seconds",
             "HTTP requests answered.",
@@ -91,6 +103,8 @@ class Metrics:
             self._restarts,
             self._quarantines,
             self._saga_events,
+            self._saga_commands,
+            self._confirmations,
             self._requests,
         ):
             registry.register(metric)
@@ -114,6 +128,10 @@ class Metrics:
                 self._quarantines.add((channel,))
             case SagaEventTried(result=result):
                 self._saga_events.add((result,))
+            case DeliveryConfirmed(verdict=verdict):
+                self._confirmations.add((verdict,))
+            case SagaCommandRead(result=result, reason=reason):
+                self._saga_commands.add((result, reason or "none"))
             case _:
                 pass
 

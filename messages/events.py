@@ -120,6 +120,35 @@ class SagaEventTried:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryConfirmed:
+    """A provider's hook told what became of a message after it was taken."""
+
+    delivery_id: str
+    dispatch_id: str
+    verdict: Literal["ok", "ko"]
+
+
+CommandResult = Literal["accepted", "repeated", "refused", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class SagaCommandRead:
+    """A record of a stream of commands was decided; `reason` says why it was skipped."""
+
+    place: str
+    result: CommandResult
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMoved:
+    """A stream of commands has partitions, was robbed of them, or something keeps it waiting."""
+
+    state: Literal["joined", "lost", "troubled"]
+    detail: str
+
+
 Event = (
     DispatchAccepted
     | DispatchResumed
@@ -133,6 +162,9 @@ Event = (
     | WorkerStuck
     | ChannelQuarantined
     | SagaEventTried
+    | DeliveryConfirmed
+    | SagaCommandRead
+    | StreamMoved
 )
 Observer = Callable[[Event], None]
 

@@ -22,6 +22,7 @@ FAILURES: Final[frozenset[Outcome]] = frozenset({"failed", "in-doubt", "expired"
 
 Reason = Literal[
     "accepted",
+    "confirmed",
     "no-address",
     "user-not-found",
     "invalid-address",
@@ -198,7 +199,10 @@ def delivery_id(dispatch_id: str, channel: Channel, key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How a delivery ended. `error` is text for people and holds no address and no text sent."""
+    """How a delivery ended. `error` is text for people and holds no address and no text sent.
+
+    What is told `late` takes the place of how it ended before.
+    """
 
     delivery_id: str
     dispatch_id: str
@@ -211,6 +215,7 @@ class Receipt:
     provider: str | None = None
     attempts: int = 0
     provider_message_id: str | None = None
+    late: bool = False
 
     @property
     def is_failure(self) -> bool:

@@ -14,6 +14,7 @@ from settings.model import (
     FirebaseCredentials,
     FlowManagerSettings,
     JournalSettings,
+    KafkaSettings,
     KaleyraCredentials,
     KaleyraOptions,
     Limits,
@@ -23,6 +24,7 @@ from settings.model import (
     SandboxOptions,
     ServerSettings,
     Settings,
+    StreamSettings,
 )
 from settings.schema import schema
 from settings.secret import Secret
@@ -41,6 +43,7 @@ __all__ = [
     "FirebaseCredentials",
     "FlowManagerSettings",
     "JournalSettings",
+    "KafkaSettings",
     "KaleyraCredentials",
     "KaleyraOptions",
     "Limits",
@@ -52,6 +55,7 @@ __all__ = [
     "Secret",
     "ServerSettings",
     "Settings",
+    "StreamSettings",
     "advice",
     "client",
     "from_document",

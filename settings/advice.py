@@ -71,7 +71,7 @@ def _events(settings: Settings) -> Iterator[str]:
     flow = settings.flow_manager
     if flow is None:
         return
-    if flow.service_url is None:
+    if not flow.tells:
         yield "flowManagerConfiguration.serviceUrl is not set: sagas get no events, only answers"
         return
     for key, label in (

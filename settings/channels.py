@@ -24,7 +24,6 @@ def channels(keys: FileKeys, env: Environment) -> Mapping[Channel, ChannelSettin
                 env.problems.add(("channels", channel, "providers"), _nobody(channel))
         else:
             names = _named(channel, section.providers, keys.providers, env.problems)
-        _check_available(channel, names, keys.providers, env.problems)
         chosen[channel] = ChannelSettings(names, section.time_to_live)
     return chosen
 
@@ -35,19 +34,6 @@ def type_of(name: str, sections: Mapping[str, ProviderKeys]) -> ProviderType | N
     if section is not None and section.type is not None:
         return section.type
     return next((known for known in KINDS if known == name), None)
-
-
-def _check_available(
-    channel: Channel,
-    names: Sequence[ProviderChoice],
-    sections: Mapping[str, ProviderKeys],
-    problems: Problems,
-) -> None:
-    place = ("channels", channel, "providers")
-    for choice in names:
-        kind = type_of(choice.name, sections)
-        if kind is not None and not KINDS[kind].is_available:
-            problems.add(place, f"{kind} is not available in this version; name another provider")
 
 
 def _configured(
@@ -111,7 +97,7 @@ def _nobody(channel: Channel) -> str:
 
 
 def _way(name: ProviderType, kind: Kind) -> str:
-    if not kind.is_available or not kind.variables:
+    if not kind.variables:
         return ""
     joint = " and " if name == "kaleyra" else " or "
     return joint.join(variable for variable in kind.variables if variable != "KALEYRA_API_SID")

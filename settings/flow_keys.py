@@ -6,9 +6,17 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from settings.model import EventPayload
+from settings.model import EventPayload, StartAt
 from settings.urls import service_url
-from settings.values import Duration, OpenSection, Paths, PositiveDuration, Text, lasting
+from settings.values import (
+    Duration,
+    OpenSection,
+    Paths,
+    PositiveDuration,
+    Section,
+    Text,
+    lasting,
+)
 
 Policy: TypeAlias = Literal["started", "all", "any"] | float
 
@@ -36,6 +44,7 @@ SuccessPolicy: TypeAlias = Annotated[
         }
     ),
 ]
+Topic: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Service: TypeAlias = Annotated[str, BeforeValidator(_service)]
 
 
@@ -52,6 +61,23 @@ class MetadataKeys(OpenSection):
     message_content: Text | None = Field(default=None, description="The text.")
     template_id: Text | None = Field(default=None, description="The template.")
     email_sender: Text | None = Field(default=None, description="The sender of mails.")
+
+
+class StreamKeys(Section):
+    """Commands and events over Kafka; the environment says where its brokers are."""
+
+    commands_topic: Topic | None = Field(default=None, description="Where commands are read.")
+    events_topic: Topic | None = Field(default=None, description="Where events are produced.")
+    group_id: Text = Field(default="carillon", description="The consumer group.")
+    labels: Annotated[list[Text], Field(min_length=1, max_length=1000)] | None = Field(
+        default=None, description="The commands that are for this service. Default: all."
+    )
+    start_at: StartAt = Field(
+        default="latest", description="Where a group begins that never read the topic."
+    )
+    session_timeout: PositiveDuration = lasting(
+        "30s", "After this silence the group takes a member for dead."
+    )
 
 
 class FlowKeys(OpenSection):
@@ -81,3 +107,4 @@ class FlowKeys(OpenSection):
     repeat_window: PositiveDuration | None = Field(
         default=None, description="How long a repeated command is recognised."
     )
+    kafka: StreamKeys | None = Field(default=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from messages.durations import unbounded
 from messages.saga.command import MetadataSchema
 from settings.flow_keys import FlowKeys, MetadataKeys
+from settings.kafka import stream
 from settings.model import FlowManagerSettings
 
 
@@ -25,6 +26,7 @@ def flow_manager(keys: FlowKeys | None) -> FlowManagerSettings | None:
         success_policy=keys.success_policy,
         event_payload=keys.event_payload,
         repeat_window=keys.repeat_window,
+        stream=stream(keys.kafka),
     )
 
 

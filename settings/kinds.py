@@ -27,7 +27,6 @@ class Kind:
     credentials: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     on_unknown_outcome: OnUnknownOutcome = "hold"
-    is_available: bool = True
 
 
 _KALEYRA: Final = ("KALEYRA_API_KEY", "KALEYRA_SID", "KALEYRA_API_SID", "KALEYRA_API_BASE_URL")
@@ -54,9 +53,8 @@ KINDS: Final[Mapping[ProviderType, Kind]] = MappingProxyType(
         ),
         "kafka2firebase": Kind(
             channels=("push",),
-            variables=("KAFKA_2_FIREBASE_SERVICE_NAME", "KAFKA_BROKERS"),
+            variables=("KAFKA_2_FIREBASE_SERVICE_NAME", "KAFKA_TOPICS"),
             on_unknown_outcome="retry",
-            is_available=False,
         ),
         "firebase": Kind(
             channels=("push",),

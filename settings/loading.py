@@ -18,6 +18,7 @@ from settings.effect import unused_providers
 from settings.environment import Environment
 from settings.errors import Problems
 from settings.flow_manager import flow_manager
+from settings.kafka import kafka, kafka_warnings
 from settings.keys import DirectoryKeys, FileKeys, UserFieldsKeys
 from settings.model import JournalSettings, Limits, Settings
 from settings.providers import check_sections, providers
@@ -85,11 +86,14 @@ def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings
     check_sections(keys.providers, env)
     chosen = channels(keys, env)
     in_use = [choice.name for channel in chosen.values() for choice in channel.providers]
+    used = providers(in_use, keys.providers, env)
+    carries_push = any(one.type == "kafka2firebase" for one in used.values())
+    brokers = kafka(env, keys.flow_manager_configuration, carries_push=carries_push)
     return Settings(
         active_channels=tuple(chosen),
         senders=_senders(keys, env),
         user_fields=_user_fields(keys.user_fields),
-        providers=providers(in_use, keys.providers, env),
+        providers=used,
         channels=chosen,
         directory=surroundings.directory(env, keys.directory),
         files=surroundings.files(env),
@@ -105,7 +109,8 @@ def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings
         android_intent_action=keys.android_intent_action,
         default_locale=surroundings.locale(env),
         flow_manager=flow_manager(keys.flow_manager_configuration),
-        warnings=(*warnings, *unused_providers(keys, in_use)),
+        warnings=(*warnings, *unused_providers(keys, in_use), *kafka_warnings(brokers)),
+        kafka=brokers,
     )
 
 

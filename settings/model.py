@@ -18,6 +18,7 @@ from api.keys import ApiKey
 from messages.model import Channel, UserFields
 from messages.saga.command import MetadataSchema
 from messages.templates import Limits as TemplateLimits
+from providers.kafka_connection import KafkaConnection
 from settings.secret import Secret
 from stores.mongodb_url import MongoUrl
 
@@ -28,6 +29,7 @@ OnUnknownOutcome = Literal["hold", "retry"]
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal", "silent"]
 Fsync = Literal["commit", "process"]
 EventPayload = Literal["empty", "summary"]
+StartAt = Literal["latest", "earliest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,26 @@ class JournalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """The brokers; `push_topics` is empty where Kafka carries no push."""
+
+    connection: KafkaConnection
+    push_topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """The topics of a Flow Manager; without `labels` every command is for this service."""
+
+    commands_topic: str | None = None
+    events_topic: str | None = None
+    group_id: str = "carillon"
+    labels: tuple[str, ...] | None = None
+    start_at: StartAt = "latest"
+    session_timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class FlowManagerSettings:
     """How sagas are understood and answered.
 
@@ -192,6 +214,13 @@ class FlowManagerSettings:
     success_policy: Literal["started", "all", "any"] | float = "started"
     event_payload: EventPayload = "empty"
     repeat_window: float | None = None
+    stream: StreamSettings | None = None
+
+    @property
+    def tells(self) -> bool:
+        """Whether events have somewhere to go."""
+        topic = None if self.stream is None else self.stream.events_topic
+        return self.service_url is not None or topic is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,3 +250,4 @@ class Settings:
     default_locale: str
     flow_manager: FlowManagerSettings | None
     warnings: tuple[str, ...]
+    kafka: KafkaSettings | None = None

@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
+_WITHOUT_ADDRESS: Final[Mapping[str, str]] = {
+    "sandbox": "a sandbox has no address",
+    "kafka2firebase": "KAFKA_BROKERS says where Kafka is",
+}
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -62,8 +66,8 @@ def check_sections(sections: Mapping[str, ProviderKeys], env: Environment) -> No
             (*place, "credentials"), kind, section.credentials, KINDS[kind].credentials, env
         )
         _check_keys((*place, "options"), kind, section.options, KINDS[kind].options, env)
-        if kind == "sandbox" and section.url is not None:
-            env.problems.add((*place, "url"), "a sandbox has no address")
+        if section.url is not None and kind in _WITHOUT_ADDRESS:
+            env.problems.add((*place, "url"), _WITHOUT_ADDRESS[kind])
 
 
 def providers(
@@ -73,7 +77,7 @@ def providers(
     found: dict[str, ProviderSettings] = {}
     for name in dict.fromkeys(names):
         kind = type_of(name, sections)
-        if kind is not None and KINDS[kind].is_available:
+        if kind is not None:
             section = sections.get(name, ProviderKeys())
             found[name] = _provider(name, kind, section, env)
     return found

@@ -139,25 +139,28 @@ def _end_attempts(database: Database, ends: Sequence[AttemptEnd], now: int) -> N
 
 
 def write_endings(
-    database: Database, receipts: Sequence[tuple[int, Receipt]], owner: str, now: int
+    database: Database, receipts: Sequence[tuple[str, Receipt]], owner: str, now: int
 ) -> None:
-    """Write outcomes, each with the round of its dispatch. Of a delivery the first one counts."""
+    """Write outcomes, each with its place: the round of its dispatch, or a name if it is late.
+
+    Of a delivery the first one of a round counts.
+    """
     documents: dict[str, Stored] = {}
-    for round_, one in receipts:
-        ending = ending_document(one, round_, owner, now)
+    for place, one in receipts:
+        ending = ending_document(one, place, owner, now)
         documents.setdefault(str(ending["_id"]), ending)
     ours = insert_own(database[ENDINGS], list(documents.values()))
     apply_endings(database, [one for one in documents.values() if one["_id"] in ours])
 
 
-def ending_document(receipt: Receipt, round_: int, owner: str, now: int) -> Stored:
+def ending_document(receipt: Receipt, place: str, owner: str, now: int) -> Stored:
     """How a delivery ended, as it is stored."""
     row = row_id(receipt.dispatch_id, receipt.channel, receipt.key)
     return {
-        "_id": ending_id(row, round_),
+        "_id": ending_id(row, place),
         "by": owner,
         "delivery": row,
-        "round": round_,
+        "ending": place,
         "outcome": receipt.outcome,
         "reason": receipt.reason,
         "error": storable(receipt.error),
@@ -184,7 +187,7 @@ def apply_endings(database: Database, endings: Sequence[Stored]) -> None:
             database[DELIVERIES].update_many({"_id": {"$in": part}}, update)
 
 
-_ALIKE = ("outcome", "reason", "provider", "attempts", "endedAt", "round")
+_ALIKE = ("outcome", "reason", "provider", "attempts", "endedAt", "ending")
 
 
 def find_endings(database: Database, ids: Sequence[str]) -> dict[str, Stored]:

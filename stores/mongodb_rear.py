@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
+from uuid import uuid4
 
 import trio
 
@@ -52,14 +53,15 @@ class RearWriter:
         self._store = store
         self._owner = owner
         self._rounds = rounds
-        self._receipts: list[tuple[int, Receipt]] = []
+        self._receipts: list[tuple[str, Receipt]] = []
         self._ordered: list[Ordered] = []
         self._news = trio.Event()
         self._urgent = trio.Event()
 
     def record(self, receipt: Receipt) -> None:
         """Write an outcome soon."""
-        self._receipts.append((self._rounds.get(receipt.dispatch_id, 0), receipt))
+        place = uuid4().hex if receipt.late else str(self._rounds.get(receipt.dispatch_id, 0))
+        self._receipts.append((place, receipt))
         self._news.set()
 
     async def do(self, job: Job) -> int:

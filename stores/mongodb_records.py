@@ -156,7 +156,7 @@ def _deliveries(
         beyond["$gt"] = rows_after(dispatch_id, channel, key)["$gt"]
     query: Stored = {"_id": beyond, **conditions(wanted)}
     found = list(database[DELIVERIES].find(query).sort("_id", 1).limit(limit))
-    ids = [ending_id(str(one["_id"]), whole(one["round"])) for one in found if "round" in one]
+    ids = [ending_id(str(one["_id"]), str(one["ending"])) for one in found if "ending" in one]
     endings = find_endings(database, ids)
     following = None
     if len(found) == limit:
@@ -167,7 +167,7 @@ def _deliveries(
 def _delivery(dispatch_id: str, row: Stored, endings: Mapping[str, Stored]) -> DeliveryRecord:
     identity = str(row["_id"])
     channel, key = cast("Channel", str(row["channel"])), key_of(identity)
-    ending = endings.get(ending_id(identity, whole(row.get("round"))), {}) if "round" in row else {}
+    ending = endings.get(ending_id(identity, str(row.get("ending"))), {})
     ended = row.get("endedAt")
     return DeliveryRecord(
         delivery_id(dispatch_id, channel, key),

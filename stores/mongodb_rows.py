@@ -70,9 +70,12 @@ def attempt_id(row: str, number: int) -> str:
     return f"{row}#{number}"
 
 
-def ending_id(row: str, round_: int) -> str:
-    """The `_id` of how a delivery ended; it may be driven again, and end once each round."""
-    return f"{row}#{round_}"
+def ending_id(row: str, ending: str | int) -> str:
+    """The `_id` of how a delivery ended; it may be driven again, and end once each round.
+
+    `ending` is the number of the round, or the name of what was told late.
+    """
+    return f"{row}#{ending}"
 
 
 def storable(text: str) -> str:

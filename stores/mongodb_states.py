@@ -169,7 +169,7 @@ def _again(database: Database, dispatch_id: str, wanted: RecordFilter) -> bool:
     ids = [one["_id"] for one in found]
     for last, alike in _by_last_attempt(database, ids).items():
         pending: Stored = {"outcome": "pending", "triesFrom": last}
-        gone = dict.fromkeys(("reason", "provider", "attempts", "endedAt", "round"), "")
+        gone = dict.fromkeys(("reason", "provider", "attempts", "endedAt", "ending"), "")
         for part in parts(alike):
             rows.update_many({"_id": {"$in": part}}, {"$set": pending, "$unset": gone})
     return bool(ids)

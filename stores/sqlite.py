@@ -105,7 +105,16 @@ CREATE INDEX event_by_state ON event (state, number);
 CREATE INDEX event_by_end ON event (ended_at) WHERE state = 'accepted';
 """
 
-_MIGRATIONS: Final = (_USERS_AND_JOURNAL, _LIVE_SETTINGS, _DURABILITY, _OUTBOX)
+_HANDOVERS: Final = """
+-- What was handed to a provider whose hooks will name the delivery by its id, and nothing else.
+CREATE TABLE handover (
+    delivery TEXT PRIMARY KEY, dispatch TEXT NOT NULL, channel TEXT NOT NULL,
+    provider TEXT NOT NULL, key TEXT NOT NULL, user_id TEXT NOT NULL, at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX handover_by_time ON handover (at);
+"""
+
+_MIGRATIONS: Final = (_USERS_AND_JOURNAL, _LIVE_SETTINGS, _DURABILITY, _OUTBOX, _HANDOVERS)
 """The n-th brings a store from schema n to n + 1; what was released is never edited."""
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

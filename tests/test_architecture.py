@@ -16,7 +16,17 @@ RANKS = (
     ("supervisor",),
     ("api",),
     ("settings",),
-    ("assembly", "bookkeeping", "replicas", "sagas", "tuning", "upkeep", "service", "cli"),
+    (
+        "assembly",
+        "bookkeeping",
+        "replicas",
+        "sagas",
+        "streams",
+        "tuning",
+        "upkeep",
+        "service",
+        "cli",
+    ),
 )
 RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 FILES = sorted(

@@ -39,14 +39,23 @@ class Conclusion:
         event = self.event(dispatch)
         return event is None or await self._add(event)
 
-    async def refuse(self, key: str, error: Exception) -> trio.Event | None:
-        """Tell a saga that its command was refused; what is set once that was accepted."""
-        event = refusal_of(self.rules, key, error)
+    async def refuse(
+        self, key: str, error: Exception, identity: str | None = None
+    ) -> trio.Event | None:
+        """Tell a saga that its command was refused; what is set once that was accepted.
+
+        With an `identity` of the event it is told once, however often the command comes.
+        """
+        event = refusal_of(self.rules, key, error, identity=identity)
         if event is None:
             return None
         told = self.sender.watch(event.id)
         await self._add(event)
         return told
+
+    async def has_told(self, identity: str) -> bool:
+        """Whether an event with this id is durable. Raises JournalUnavailable."""
+        return await self.sender.knows(identity)
 
     async def _add(self, event: SagaEvent) -> bool:
         return await insist(lambda: self._added(event), self._hurried) is not None

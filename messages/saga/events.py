@@ -76,16 +76,25 @@ def event_of(rules: EventRules, origin: Origin, report: Report) -> SagaEvent | N
 
 
 def refusal_of(
-    rules: EventRules, key: str, error: Exception, dispatch_id: str | None = None
+    rules: EventRules,
+    key: str,
+    error: Exception,
+    dispatch_id: str | None = None,
+    *,
+    identity: str | None = None,
 ) -> SagaEvent | None:
-    """The fail event of a command that was not carried out, or of a dispatch that a bug ended."""
+    """The fail event of a command that was not carried out, or of a dispatch that a bug ended.
+
+    Its id is that of the dispatch, else `identity`, else a new one.
+    """
     if rules.fail_label is None:
         return None
     status = 400 if isinstance(error, BadCommand) else 503 if isinstance(error, TryLater) else 500
     message = str(error) if isinstance(error, CarillonError) else "Internal error"
     told: JsonValue = {"statusCode": str(status), "message": message}
     payload: Document = {OWN_KEY: {"error": told}} if rules.summary else {}
-    return SagaEvent(dispatch_id or str(uuid4()), key, rules.fail_label, payload, dispatch_id)
+    event_id = dispatch_id or identity or str(uuid4())
+    return SagaEvent(event_id, key, rules.fail_label, payload, dispatch_id)
 
 
 def has_succeeded(policy: Policy, counts: Mapping[Outcome, int]) -> bool:

@@ -10,11 +10,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from uuid import NAMESPACE_OID, uuid5
 
 import trio
 
 from messages.dispatch import Dispatch
-from messages.errors import CarillonError
+from messages.errors import CarillonError, TryLater
 from messages.events import DispatchCrashed, Observer
 from messages.journal import IdempotencyKey
 from messages.pipeline import Pipeline
@@ -24,9 +25,12 @@ from messages.saga.command import Metadata, MetadataSchema, SagaCommand, parse_c
 from messages.saga.conclusion import Conclusion
 from messages.saga.events import Origin
 from messages.saga.functions import SagaFunctions
+from messages.saga.stream_records import StreamCommand
 
 _CALLER = "saga"
 _ROUTE = "/saga/send"
+_LONG = 30 * 86_400.0
+"""Seconds for which a record of a topic is known that is delivered again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,30 @@ class Sagas:
             await work.decided.wait()
         return work
 
+    async def take(self, command: StreamCommand, at: int | None) -> Work:
+        """Decide a command of a stream, written at a time in milliseconds since 1970.
+
+        One that comes again is found under its name: it sends and tells nothing more. When this is
+        cancelled nothing was decided.
+
+        Raises:
+            TryLater: it cannot be decided now; nothing was begun, and nobody was told.
+        """
+        work, identity = Work(), str(uuid5(NAMESPACE_OID, command.name))
+        if await self._conclusion.has_told(identity):
+            work.is_repeat = True
+            return work
+        try:
+            await self._begin(parse_command(command.body), work, command.name, at)
+        except TryLater:
+            raise
+        except CarillonError as error:
+            await self._refuse(command.body, work, error, identity)
+        except Exception as error:
+            self._observe(DispatchCrashed("", error))
+            await self._refuse(command.body, work, error, identity)
+        return work
+
     async def _whole_way(self, work: Work) -> None:
         await work.decided.wait()
         if work.dispatch is not None:
@@ -122,23 +150,32 @@ class Sagas:
             await self._refuse(body, work, error)
         work.decided.set()
 
-    async def _refuse(self, body: object, work: Work, error: Exception) -> None:
+    async def _refuse(
+        self, body: object, work: Work, error: Exception, identity: str | None = None
+    ) -> None:
         work.error = error
         if (key := saga_key(body)) is not None:
-            work.told = await self._conclusion.refuse(key, error)
+            work.told = await self._conclusion.refuse(key, error, identity)
 
-    async def _begin(self, command: SagaCommand, work: Work) -> None:
+    async def _begin(
+        self, command: SagaCommand, work: Work, name: str = "", at: int | None = None
+    ) -> None:
+        """Begin with a command, or with what its repeat is due; `name` is that of a stream's."""
         window = self._rules.repeat_window
-        if window is None:
+        if window is None and not name:
             await self._accept(command, None, work)
             return
-        name = _fingerprint(command)
-        key = IdempotencyKey(_CALLER, _ROUTE, name, name, window)
-        since = milliseconds() - round(window * 1000)
-        async with self._alone(name):
-            earlier = await self._records.remembered(_CALLER, _ROUTE, name, since)
+        same = name if window is None else _fingerprint(command)
+        # A stream may have waited: its command repeats those before it was written.
+        now = milliseconds()
+        since = 0 if window is None else min(at or now, now) - round(window * 1000)
+        async with self._alone(same):
+            earlier = await self._records.remembered(_CALLER, _ROUTE, same, since)
             if earlier is None:
+                key = IdempotencyKey(_CALLER, _ROUTE, same, name or same, window or _LONG)
                 await self._accept(command, key, work)
+            elif name and earlier.fingerprint == name:  # it is the first one, delivered again
+                work.is_repeat, work.dispatch_id = True, earlier.dispatch_id
             else:
                 await self._repeat(earlier.dispatch_id, work)
 

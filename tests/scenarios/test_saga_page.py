@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from messages.model import Document
-from settings import FlowManagerSettings, MetadataSchema
+from settings import (
+    FlowManagerSettings,
+    MetadataSchema,
+    StreamSettings,
+    advice,
+    from_document,
+)
 from settings.flow_functions import flow_functions
 from tests.scenarios.saga_desk import carried_out, saga_desk
 from tests.scenarios.test_saga_examples import BUYER, NOTE, VISIT
@@ -65,3 +71,19 @@ async def test_the_functions(tmp_path: Path) -> None:
         assert data is not None
         assert data["amount"] == "7.00"
         assert await functions.template_id(VISIT) == "visit-moved"
+
+
+def test_the_chapter_on_kafka() -> None:
+    (shell,) = (block for block in blocks("sh") if block.startswith("KAFKA_BROKERS"))
+    environ = dict(line.split("=", 1) for line in shell.splitlines())
+    neighbours = {"MAIL_SERVICE_NAME": "mail", "SMS_SERVICE_NAME": "sms"}
+    found = from_document(shown('{"activeChannels": ["email", "sms"]'), {**environ, **neighbours})
+
+    assert found.warnings == ()
+    assert found.kafka is not None
+    assert found.kafka.connection.brokers == ("kafka-1:9092", "kafka-2:9092")
+    assert found.flow_manager is not None
+    assert found.flow_manager.stream == StreamSettings(
+        "saga-commands", "saga-events", "messaging", ("notifyBuyer",)
+    )
+    assert not [line for line in advice(found) if "flowManagerConfiguration" in line]

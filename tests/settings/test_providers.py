@@ -130,7 +130,6 @@ def test_a_url_in_the_file_configures_a_provider_without_any_variable() -> None:
         ("sms", [], {}, "channels.sms.providers: a list is not allowed; it must be a list that is"),
         ("sms", ["x"], {"x": 5}, "providers.x: 5 is not allowed; it must be an object"),
         ("sms", ["x"], {"x": {"type": "sms"}}, 'x.type: "sms" is not allowed; it must be one of'),
-        ("push", ["kafka2firebase"], {}, "kafka2firebase is not available in this version"),
     ],
 )
 def test_wrong_providers(
@@ -155,14 +154,21 @@ def test_names_of_providers_fit_into_addresses_and_metrics(name: str) -> None:
     assert "a provider's name is" in found[0]
 
 
-def test_kafka_goes_before_firebase_and_is_not_there_yet(account: str) -> None:
+def test_kafka_goes_before_firebase(account: str) -> None:
+    environ = {
+        "KAFKA_BROKERS": "b:9092",
+        "KAFKA_TOPICS": "push",
+        "GOOGLE_APPLICATION_CREDENTIALS": account,
+    }
+
+    assert [*settings(push(), environ).providers] == ["kafka2firebase", "firebase"]
+
+
+def test_brokers_alone_are_for_sagas_and_carry_no_push(account: str) -> None:
     environ = {"KAFKA_BROKERS": "b:9092", "GOOGLE_APPLICATION_CREDENTIALS": account}
 
-    (found,) = problems(push(), environ)
-    assert found.startswith("channels.push.providers: kafka2firebase is not available in this")
-
-    named = settings(push(channels={"push": {"providers": ["firebase"]}}), environ)
-    assert [*named.providers] == ["firebase"]
+    assert [*settings(push(), environ).providers] == ["firebase"]
+    assert settings(push(), environ).kafka is None
 
 
 def test_firebase_from_the_environment(account: str) -> None:

@@ -10,11 +10,13 @@ from typing import Literal, Protocol
 
 import trio
 
+from messages.confirmations import Handovers
 from messages.model import Document, UserFields
 from messages.ports import Directory
 from messages.saga.ports import Outbox
 from stores.mongodb import MongoStore, connected, prepare
 from stores.mongodb_directory import MongoDirectory, directory_indexes
+from stores.mongodb_handovers import MongoHandovers
 from stores.mongodb_import import import_documents as import_into_mongodb
 from stores.mongodb_import import list_documents as list_mongodb
 from stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
@@ -28,6 +30,7 @@ from stores.sqlite_directory import (
     index_users,
     list_documents,
 )
+from stores.sqlite_handovers import SqliteHandovers
 from stores.sqlite_outbox import SqliteOutbox
 from stores.sqlite_settings import SqliteSettings
 
@@ -49,6 +52,10 @@ class Shelf(Protocol):
     @abstractmethod
     def directory(self, fields: UserFields) -> AbstractContextManager[Directory]:
         """Its users and templates, as a service reads them."""
+
+    @abstractmethod
+    def handovers(self, now: int) -> AbstractContextManager[Handovers]:
+        """What was handed over, at a time in milliseconds since 1970."""
 
     @abstractmethod
     def outbox(self) -> AbstractContextManager[Outbox]:
@@ -87,6 +94,10 @@ class SqliteShelf(Shelf):
             yield it
 
     @contextmanager
+    def handovers(self, now: int) -> Iterator[Handovers]:
+        yield SqliteHandovers(self.path, lambda: now)
+
+    @contextmanager
     def outbox(self) -> Iterator[Outbox]:
         with closing(SqliteOutbox(self.path)) as it:
             yield it
@@ -115,6 +126,11 @@ class MongoShelf(Shelf):
     def settings(self) -> Iterator[LiveSettings]:
         with self.store() as store:
             yield MongoSettings(store)
+
+    @contextmanager
+    def handovers(self, now: int) -> Iterator[Handovers]:
+        with self.store() as store:
+            yield MongoHandovers(store, lambda: now)
 
     @contextmanager
     def outbox(self) -> Iterator[Outbox]:

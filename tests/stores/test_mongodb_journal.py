@@ -169,6 +169,17 @@ async def test_a_delivery_ends_once(desk: Desk) -> None:
     assert await two.outcomes() == {"a": "in-doubt"}
 
 
+async def test_what_is_told_late_takes_the_place_of_what_was_told(one: Replica) -> None:
+    await one.open("a")
+    one.end("a", "sent")
+    await one.journal.close("d", {"sent": 1}, None)
+    for outcome in ("failed", "sent"):
+        told = Receipt("x", "d", "sms", "a", "a", outcome, "rejected", outcome, "p", late=True)
+        one.journal.record(told)
+        page = await one.records.deliveries("d", RecordFilter(), "", 10)
+        assert [(one.outcome, one.error) for one in page.deliveries] == [(outcome, outcome)]
+
+
 async def test_an_ending_whose_writer_died_is_told_by_who_goes_on(desk: Desk) -> None:
     one, two = await desk.replica("one"), await desk.replica("two")
     await one.open("a", "b")

@@ -1,0 +1,76 @@
+"""From a record of a topic to a command, as `@mia-platform/flow-manager-client` writes them.
+
+The record's key is the saga's id, its value `{messageLabel, messagePayload}`. Others may use the
+topic too: what is no command for us is skipped, with the reason and never with what it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final, Literal
+
+from pydantic_core import from_json
+
+from messages.model import Document
+from messages.saga.command import saga_key
+from messages.saga.stream_ports import Record
+
+SkipReason = Literal["no-key", "too-large", "not-json", "no-label", "other-label"]
+
+_MARK: Final = b"\0"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCommand:
+    """A record as the body of a command; `name` is its own among all that ever were.
+
+    A record that comes again has the name that it had, also after a restart.
+    """
+
+    name: str
+    key: str = field(repr=False)
+    body: Document = field(repr=False)
+
+
+class RecordReader:
+    """Tells commands from other records. Without `labels` every label is a command's."""
+
+    def __init__(self, labels: Collection[str] | None = None, most_bytes: int = 2**24) -> None:
+        self._labels = None if labels is None else frozenset(labels)
+        self._most_bytes = most_bytes
+
+    def read(self, record: Record) -> StreamCommand | SkipReason:
+        """The command in a record, or why there is none."""
+        key = saga_key({"key": _text(record.key)})
+        if key is None:
+            return "no-key"
+        raw = record.value or b""
+        if len(raw) > self._most_bytes:
+            return "too-large"
+        try:
+            value = from_json(raw, allow_inf_nan=False)
+        except ValueError:
+            return "not-json"
+        label = value.get("messageLabel") if isinstance(value, dict) else None
+        if not isinstance(label, str):
+            return "no-label"
+        if self._labels is not None and label not in self._labels:
+            return "other-label"
+        return StreamCommand(_name(record), key, {"key": key, "value": value})
+
+
+def _text(raw: bytes | None) -> str | None:
+    try:
+        return None if raw is None else raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _name(record: Record) -> str:
+    """Of place, time and contents: a topic that is made anew counts from 0 again."""
+    digest = sha256(f"{record.place}\0{record.at}\0{len(record.key or b'')}".encode())
+    for part in (record.key, record.value):
+        digest.update(_MARK + (part or b""))
+    return digest.hexdigest()

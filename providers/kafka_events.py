@@ -1,0 +1,45 @@
+"""The Flow Manager's events topic: an event is told when the cluster has stored it.
+
+Contract: `@mia-platform/flow-manager-client` (contracts 1.6): the key is the saga's id, the value
+`{messageLabel, messagePayload}`. A header tells a repeat of an event from another one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from messages.model import Accepted, Document, Refused, Unavailable
+from messages.saga.events import SagaEvent
+from messages.saga.ports import Verdict
+from providers.encoding import json_body
+from providers.kafka_producer import KafkaProducer, NotStored, Stored
+
+SERVICE: Final = "Kafka"
+
+
+class KafkaEvents:
+    """Implements `messages.saga.ports.FlowManager`."""
+
+    def __init__(self, producer: KafkaProducer, topic: str) -> None:
+        self._producer = producer
+        self._topic = topic
+
+    async def post(self, event: SagaEvent) -> Verdict:
+        """Produce an event once. One whose report is missing counts as not produced: it repeats."""
+        problem = await self._producer.problem(self._topic)
+        if problem is not None:
+            return Unavailable(f"{SERVICE}: {problem}")
+        value: Document = {"messageLabel": event.label, "messagePayload": event.payload}
+        report = await self._producer.produce(
+            self._topic, event.key, json_body(value), {"idempotency-key": event.id}
+        )
+        if isinstance(report, Stored):
+            return Accepted()
+        error = f"{SERVICE}: {report.error}"
+        if isinstance(report, NotStored) and report.refused:
+            return Refused(error)
+        return Unavailable(error)
+
+    async def aclose(self) -> None:
+        """End the producer."""
+        await self._producer.aclose()

@@ -1,0 +1,127 @@
+"""Settings in, the parts out that need Kafka. Its client is imported here and only when it is used.
+
+What takes part in a stream of commands (the group's membership, its health) is one object, so that
+the service need not know whether there is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from bookkeeping import Books
+from messages.confirmations import Confirmations, Handovers
+from messages.errors import TryLater
+from messages.events import Observer
+from messages.saga.ports import FlowManager
+from messages.saga.story import Sagas
+from messages.saga.stream import CommandStream
+from messages.saga.stream_records import RecordReader
+from settings import (
+    ConfigurationError,
+    KafkaSettings,
+    ProviderSettings,
+    Settings,
+    StreamSettings,
+)
+
+if TYPE_CHECKING:
+    from providers.kafka_producer import KafkaProducer
+    from providers.ports import Provider
+
+EVENT_TIMEOUT: Final = 10.0
+"""Seconds for one event, as over HTTP."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOffice:
+    """What reads the commands of a topic."""
+
+    stream: CommandStream
+    brokers: KafkaSettings
+    topics: StreamSettings
+    left: trio.Event = field(default_factory=trio.Event)
+    """Set when the group is left: nothing more is taken."""
+
+    async def run(self, sagas: Sagas, stop: trio.Event) -> None:
+        """Take commands until it is to stop."""
+        try:
+            await self._run(sagas, stop)
+        finally:
+            self.left.set()
+
+    async def _run(self, sagas: Sagas, stop: trio.Event) -> None:
+        from providers.kafka_consumer import KafkaSource, Subscription  # noqa: PLC0415
+
+        topics = self.topics
+        subscription = Subscription(
+            topics.commands_topic or "",
+            topics.group_id,
+            topics.start_at,
+            topics.session_timeout,
+        )
+        source = KafkaSource(self.brokers.connection, subscription, self.stream)
+        await self.stream.run(source, sagas.take, stop)
+
+    async def check(self) -> None:
+        """Raises TryLater when no commands can be read."""
+        if self.stream.trouble is not None:
+            raise TryLater(self.stream.trouble)
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why the service is not ready: only before it first has joined its group."""
+        return None if self.stream.has_joined else "The group that reads commands is not joined yet"
+
+
+def command_office(settings: Settings, observe: Observer) -> CommandOffice | None:
+    """What reads commands, where a topic is configured."""
+    flow, brokers = settings.flow_manager, settings.kafka
+    topics = None if flow is None else flow.stream
+    if topics is None or topics.commands_topic is None or brokers is None:
+        return None
+    reader = RecordReader(topics.labels, settings.limits.body_bytes)
+    return CommandOffice(CommandStream(reader, observe), brokers, topics)
+
+
+def event_topic(settings: Settings) -> FlowManager | None:
+    """The events topic as a port for events, where one is configured. Close it at the end."""
+    flow, brokers = settings.flow_manager, settings.kafka
+    topic = None if flow is None or flow.stream is None else flow.stream.events_topic
+    if topic is None or brokers is None:
+        return None
+    from providers.kafka_events import KafkaEvents  # noqa: PLC0415
+
+    return KafkaEvents(_producer(brokers, EVENT_TIMEOUT), topic)
+
+
+def push_topic(settings: Settings, section: ProviderSettings, handovers: Handovers) -> Provider:
+    """The topic that carries push. Raises ConfigurationError."""
+    brokers = settings.kafka
+    if brokers is None or not brokers.push_topics:
+        raise ConfigurationError(["KAFKA_BROKERS and KAFKA_TOPICS are missing"])
+    from providers.kafka2firebase import Kafka2Firebase  # noqa: PLC0415
+
+    return Kafka2Firebase(
+        _producer(brokers, section.timeout),
+        brokers.push_topics[0],
+        handovers,
+        section.name,
+        settings.android_intent_action,
+    )
+
+
+def confirmations(settings: Settings, books: Books, observe: Observer) -> Confirmations | None:
+    """What hooks tell; None where nothing is handed to anybody who has some."""
+    if settings.kafka is None or not settings.kafka.push_topics:
+        return None
+    return Confirmations(books.handovers, books.records, books.journal, observe)
+
+
+def _producer(brokers: KafkaSettings, timeout: float) -> KafkaProducer:
+    """A producer whose messages are given up after so many seconds."""
+    from providers.kafka_producer import KafkaProducer  # noqa: PLC0415
+
+    return KafkaProducer(brokers.connection, timeout)
