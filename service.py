@@ -40,7 +40,7 @@ from settings import ConfigurationFile, Settings
 from stores.errors import StoreError
 from streams import confirmations
 from supervisor import Supervisor
-from tuning import LiveTuning, Tuned, follow_file, on_hangup, reload
+from tuning import LiveTuning, Tuned, follow_file, follow_store, on_hangup, reload
 from upkeep import remember_calls, retire_for_ever
 
 LAST_WORDS: Final = 10.0
@@ -132,6 +132,8 @@ async def run(
         )
         async with trio.open_nursery() as nursery:
             on_signal = []
+            if company is not None:
+                nursery.start_soon(follow_store, tuning)
             if extras.file is not None:
                 nursery.start_soon(follow_file, extras.file, tuning)
                 on_signal.append(partial(reload, extras.file.read, tuning, "SIGHUP"))

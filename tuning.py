@@ -10,6 +10,7 @@ import logging
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
@@ -30,6 +31,8 @@ from settings.reloading import at_next_start
 from stores.ports import AuditEntry, LiveSettings
 from supervisor import Supervisor
 
+LOOK: Final = 1.0
+"""Seconds between two looks for what was set through another replica."""
 ANOTHER_TRY: Final = 5.0
 """Seconds until a change of the file that could not be audited is tried again."""
 
@@ -67,6 +70,7 @@ class LiveTuning:
         self._plan = Plan(settings.providers, settings.channels)
         self._times_to_live = _times_to_live(self._plan)
         self._file = FileStatus(now())
+        self._stored: Mapping[str, Document] | None = None
         self._turn = trio.Lock()
 
     @property
@@ -80,12 +84,36 @@ class LiveTuning:
         Raises:
             JournalUnavailable: it cannot be read.
         """
+        self._put_in_force(await self._stored_plan())
+
+    async def refresh(self) -> None:
+        """Put in force what was set through another replica.
+
+        Raises:
+            JournalUnavailable: it cannot be read.
+        """
+        async with self._turn:  # else a change that is made here could be undone by an older read
+            plan = await self._stored_plan()
+            changed = [
+                name
+                for name in self._tuned.guards
+                if plan.override(name) != self._plan.override(name)
+            ]
+            if changed:
+                self._put_in_force(plan)
+                self._logger.info("another replica changed %s", ", ".join(changed))
+
+    async def _stored_plan(self) -> Plan:
+        stored = await self._store.overrides()
+        if stored == self._stored:
+            return self._plan
         overrides: dict[str, Document] = {}
-        for name, stored in (await self._store.overrides()).items():
-            overrides[name], refused = usable(stored)
+        for name, override in stored.items():
+            overrides[name], refused = usable(override)
             for reason in refused:
                 self._logger.warning("the override of %s is not used: %s", name, reason)
-        self._put_in_force(replace(self._plan, overrides=overrides))
+        self._stored = stored
+        return replace(self._plan, overrides=overrides)
 
     def file_status(self) -> FileStatus:
         """See the port."""
@@ -252,6 +280,14 @@ async def follow_file(file: ConfigurationFile, tuning: LiveTuning) -> None:
     while True:
         await file.changed()
         await reload(file.read, tuning, "configuration file")
+
+
+async def follow_store(tuning: LiveTuning) -> None:
+    """Put in force what is set through other replicas, for ever."""
+    while True:
+        await trio.sleep(LOOK)
+        with suppress(TryLater):
+            await tuning.refresh()
 
 
 async def on_hangup(*actions: Callable[[], Awaitable[None]]) -> None:
