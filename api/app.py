@@ -77,16 +77,15 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     app.url_map.merge_slashes = False  # it would redirect, which is no error shape
     app.logger = parts.logger  # a cached property: ours, and no global one
     errors.register(app)
+    repeats = Repeats(parts.records, edge.key_expiry)
     for routes in (
-        send_routes(
-            parts.pipeline, parts.records, Repeats(parts.records, edge.key_expiry), edge.waiting
-        ),
+        send_routes(parts.pipeline, parts.records, repeats, edge.waiting),
         dispatch_routes(parts.records),
         dispatch_change_routes(parts.pipeline, parts.records, edge.waiting.prefix),
         provider_routes(parts.tuning),
         supervision_routes(parts.supervisor, parts.tuning),
         audit_routes(parts.live_settings),
-        saga_routes(parts.sagas),
+        saga_routes(parts.sagas, repeats),
         event_routes(parts.outbox, parts.sender),
     ):
         app.register_blueprint(routes, url_prefix=edge.waiting.prefix)

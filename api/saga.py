@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from quart import Blueprint, Response, request
 
-from api.access import needs
+from api.access import caller, needs
 from api.body import json_body
 from api.errors import error_answer
+from api.idempotency import Repeats, idempotency_key
 from api.send import REPLAYED
 from api.told import cut_short
 from messages.errors import CarillonError
 from messages.saga.story import Sagas, Work
 
+ROUTE: Final = "/saga/send"
 
-def saga_routes(sagas: Sagas | None) -> Blueprint:
+
+def saga_routes(sagas: Sagas | None, repeats: Repeats) -> Blueprint:
     """The route, for an app to mount; without sagas it answers 404."""
     routes = Blueprint("saga", __name__)
 
-    @routes.route("/saga/send", methods=["POST", "PUT", "PATCH"], provide_automatic_options=False)
+    @routes.route(ROUTE, methods=["POST", "PUT", "PATCH"], provide_automatic_options=False)
     @needs("send", open_without_keys=True)
     async def command() -> Response:
         if sagas is None:
             return error_answer(
                 404, f"Route {request.method}:{request.path} needs flowManagerConfiguration"
             )
-        return _answer(await sagas.carry_out(await json_body(request)))
+        body = await json_body(request)
+        shown = request.headers.getlist("Idempotency-Key")
+        named = idempotency_key(shown, caller(), request.method, ROUTE, body)
+        dated = None if named is None else repeats.dated(named)
+        return _answer(await sagas.carry_out(body, dated))
 
     return routes
 

@@ -15,11 +15,11 @@ from uuid import NAMESPACE_OID, uuid5
 import trio
 
 from messages.dispatch import Dispatch
-from messages.errors import CarillonError, TryLater
+from messages.errors import CarillonError, Conflict, KeyReused, TryLater
 from messages.events import DispatchCrashed, Observer
 from messages.journal import IdempotencyKey
 from messages.pipeline import Pipeline
-from messages.records import Records
+from messages.records import Records, Remembered
 from messages.request import milliseconds
 from messages.saga.command import Metadata, MetadataSchema, SagaCommand, parse_command, saga_key
 from messages.saga.conclusion import Conclusion
@@ -28,7 +28,10 @@ from messages.saga.functions import SagaFunctions
 from messages.saga.stream_records import StreamCommand
 
 _CALLER = "saga"
-_ROUTE = "/saga/send"
+_ROUTE = "/saga/send#repeats"
+_LOOK = 0.1
+_PATIENCE = 50
+"""So often, with so many seconds between, is looked for what another replica is accepting."""
 _LONG = 30 * 86_400.0
 """Seconds for which a record of a topic is known that is delivered again."""
 
@@ -80,7 +83,7 @@ class Sagas:
         self._conclusion = conclusion
         self._observe = observe
         self._nursery = nursery
-        self._accepting: dict[str, trio.Event] = {}
+        self._accepting: dict[tuple[str, str, str], trio.Event] = {}
         self._hurried = False
         self._waiting: set[trio.CancelScope] = set()
 
@@ -91,10 +94,13 @@ class Sagas:
             scope.cancel()
         self._conclusion.hurry()
 
-    async def carry_out(self, body: object) -> Work:
-        """See to a command, and wait until its saga was told or patience ends. Never raises."""
+    async def carry_out(self, body: object, named: IdempotencyKey | None = None) -> Work:
+        """See to a command, and wait until its saga was told or patience ends. Never raises.
+
+        One that is `named` is known by that name only, whatever the repeat window.
+        """
         work = Work()
-        self._nursery.start_soon(self._see_to, body, work)
+        self._nursery.start_soon(self._see_to, body, work, named)
         patience = 0.0 if self._hurried else self._rules.respond_within
         with trio.move_on_after(patience) as scope:
             self._waiting.add(scope)
@@ -140,9 +146,13 @@ class Sagas:
         if work.told is not None:
             await work.told.wait()
 
-    async def _see_to(self, body: object, work: Work) -> None:
+    async def _see_to(self, body: object, work: Work, named: IdempotencyKey | None) -> None:
         try:
-            await self._begin(parse_command(body), work)
+            command = parse_command(body)
+            if named is None:
+                await self._begin(command, work)
+            else:
+                await self._once(command, named, work)
         except CarillonError as error:
             await self._refuse(body, work, error)
         except Exception as error:
@@ -169,15 +179,41 @@ class Sagas:
         # A stream may have waited: its command repeats those before it was written.
         now = milliseconds()
         since = 0 if window is None else min(at or now, now) - round(window * 1000)
-        async with self._alone(same):
-            earlier = await self._records.remembered(_CALLER, _ROUTE, same, since)
-            if earlier is None:
-                key = IdempotencyKey(_CALLER, _ROUTE, same, name or same, window or _LONG)
+        key = IdempotencyKey(_CALLER, _ROUTE, same, name or same, window or _LONG)
+        async with self._alone(key):
+            earlier = await self._accepted_earlier(command, key, since, work)
+        if earlier is None:
+            return
+        if name and earlier.fingerprint == name:  # it is the first one, delivered again
+            work.is_repeat, work.dispatch_id = True, earlier.dispatch_id
+        else:
+            await self._repeat(earlier.dispatch_id, work)
+
+    async def _once(self, command: SagaCommand, named: IdempotencyKey, work: Work) -> None:
+        """Begin with a command unless one came with its name, which is repeated then."""
+        since = milliseconds() - round(named.expiry * 1000)
+        async with self._alone(named):
+            earlier = await self._accepted_earlier(command, named, since, work)
+        if earlier is not None and earlier.fingerprint != named.fingerprint:
+            raise KeyReused("This Idempotency-Key came with another request before")
+        if earlier is not None:
+            await self._repeat(earlier.dispatch_id, work)
+
+    async def _accepted_earlier(
+        self, command: SagaCommand, key: IdempotencyKey, since: int, work: Work
+    ) -> Remembered | None:
+        """The first command with a key, since a time; None when this one is the first, now."""
+        for _ in range(_PATIENCE):
+            earlier = await self._records.remembered(key.caller, key.route, key.key, since)
+            if earlier is not None:
+                return earlier
+            try:
                 await self._accept(command, key, work)
-            elif name and earlier.fingerprint == name:  # it is the first one, delivered again
-                work.is_repeat, work.dispatch_id = True, earlier.dispatch_id
+            except Conflict:  # another replica is just accepting it
+                await trio.sleep(_LOOK)
             else:
-                await self._repeat(earlier.dispatch_id, work)
+                return None
+        raise TryLater("Another replica is just accepting this command")
 
     async def _accept(self, command: SagaCommand, key: IdempotencyKey | None, work: Work) -> None:
         functions = self._rules.functions
@@ -202,8 +238,9 @@ class Sagas:
         work.told = told
 
     @asynccontextmanager
-    async def _alone(self, name: str) -> AsyncGenerator[None]:
+    async def _alone(self, key: IdempotencyKey) -> AsyncGenerator[None]:
         """Let commands that are alike be looked up and accepted one after the other."""
+        name = key.caller, key.route, key.key
         while (other := self._accepting.get(name)) is not None:
             await other.wait()
         mine = self._accepting[name] = trio.Event()

@@ -42,15 +42,24 @@ class SagaDesk:
     server: Server
 
     async def command(
-        self, key: str = "S-1", payload: JsonValue = None, label: str = "tell", method: str = "POST"
+        self,
+        key: str = "S-1",
+        payload: JsonValue = None,
+        label: str = "tell",
+        method: str = "POST",
+        **headers: str,
     ) -> httpx.Response:
-        """Send a command."""
+        """Send a command; a header's name has underscores in place of hyphens."""
         value: Document = {"messageLabel": label, "messagePayload": payload}
-        return await self.post({"key": key, "value": value}, method)
+        return await self.post({"key": key, "value": value}, method, headers)
 
-    async def post(self, body: JsonValue, method: str = "POST") -> httpx.Response:
+    async def post(
+        self, body: JsonValue, method: str = "POST", headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
         """Send any JSON."""
-        return await self.around.service.client.request(method, "/saga/send", json=body)
+        named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        client = self.around.service.client
+        return await client.request(method, "/saga/send", json=body, headers=named)
 
     async def events(self, state: str = "") -> list[Document]:
         """What an operator sees of the outbox, newest first."""
