@@ -205,7 +205,9 @@ sleepers = st.builds(
     concurrency=st.integers(4, 12),
     rates=st.sampled_from([(), (Rate(6, 0.3),), (Rate(9, 1.0),)]),
     joins=st.just([0.0] * 4),
-    traffic=st.just([Traffic(workers=12, connect=(0.0, 1.0), answer=(0.1, 1.9))] * 3),
+    traffic=st.sampled_from([((0.0, 1.0), (0.1, 1.9)), ((0.0, 0.05), (1.8, 1.9))]).map(
+        lambda times: [Traffic(workers=12, connect=times[0], answer=times[1])] * 3
+    ),
     faults=st.builds(Faults),
     troubles=st.lists(sleeps, min_size=3, max_size=8),
 )
