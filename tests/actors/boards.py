@@ -98,7 +98,7 @@ class Line:
     async def _travel(self) -> None:
         await trio.sleep(self._chance.uniform(0.2, 1.0) * self._faults.latency)
         if self._board.is_away or self._chance.random() < self._faults.lost:
-            await trio.sleep(1.5)
+            await trio.sleep(self._chance.uniform(0, 1.5))
             raise JournalUnavailable("no answer in time")
         waiting = self._gate()
         if isinstance(waiting, trio.Event):
@@ -196,7 +196,8 @@ class Replica:
         self._news = trio.Event()
         self.guard = Guard(PROVIDER, Script(), limits, ignore, wall=wall)
         self.guard.listen(self._tell)
-        line = Line(board, world, self._chance, faults or Faults(), lambda: self._paused)
+        self.faults = faults or Faults()
+        line = Line(board, world, self._chance, self.faults, lambda: self._paused)
         draw = self._chance.random
         self.keeper = ShareKeeper(line, name, {PROVIDER: self.guard}, draw=draw, wall=wall)
 

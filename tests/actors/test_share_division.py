@@ -44,7 +44,7 @@ def test_all_of_it_is_given_and_fairly(total: int, wants: dict[str, int], turn: 
     least = 1 if total >= PLENTY * len(wants) else 0
     for name, want in wants.items():
         if given_[name] < max(want, least):
-            # Whoever gets less than they want: nobody has more than one call more, unless ...
+            # Nobody has more than whoever wants more, but for what does not divide.
             assert all(given_[other] <= given_[name] + 1 for other in wants if other != name), (
                 "somebody has more"
             )

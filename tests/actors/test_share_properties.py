@@ -29,7 +29,7 @@ class Trouble:
     """What befalls a replica, or the store, for so many seconds."""
 
     at: float
-    kind: Literal["kill", "leave", "pause", "away", "change"]
+    kind: Literal["kill", "leave", "pause", "cut", "away", "change"]
     replica: int
     seconds: float
     limits: tuple[int, ...]
@@ -59,7 +59,7 @@ traffic = st.builds(
 troubles = st.builds(
     Trouble,
     at=st.floats(0, CALM_FROM),
-    kind=st.sampled_from(["kill", "leave", "pause", "pause", "away", "change"]),
+    kind=st.sampled_from(["kill", "leave", "pause", "cut", "away", "change"]),
     replica=st.integers(0, len(NAMES) - 1),
     seconds=st.floats(0.1, LONGEST_PAUSE) | st.floats(2.0, 4.5),  # about when a lease ends
     limits=st.tuples(*[st.integers(1, 9)] * 4),
@@ -100,8 +100,6 @@ class World:
     async def run(self) -> None:
         self.meter.allow(self._limits)
         example = self.example
-        # Its own copy, as the store has no faults in the end.
-        self._faults = replace(example.faults)
         async with trio.open_nursery() as nursery:
             for name, traffic in zip(NAMES, example.traffic, strict=False):
                 self.replicas.append(
@@ -112,7 +110,7 @@ class World:
                         nursery,
                         self._limits,
                         traffic,
-                        self._faults,
+                        replace(example.faults),
                         example.seed,
                     )
                 )
@@ -121,7 +119,8 @@ class World:
             for trouble in example.troubles:
                 nursery.start_soon(self._suffer, trouble)
             await trio.sleep_until(CALM_FROM + LONGEST_PAUSE)
-            self._faults.lost = self._faults.late = 0.0
+            for replica in self.replicas:
+                replica.faults.lost = replica.faults.late = 0.0
             await trio.sleep_until(ENDS_AT)
             nursery.cancel_scope.cancel()
 
@@ -144,6 +143,10 @@ class World:
                 replica.pause()
                 await trio.sleep(trouble.seconds)
                 replica.wake()
+            case "cut":
+                replica.faults.lost, before = 1.0, replica.faults.lost
+                await trio.sleep(trouble.seconds)
+                replica.faults.lost = before
             case "away":
                 self.board.is_away = True
                 await trio.sleep(trouble.seconds)
@@ -190,7 +193,7 @@ def test_no_limit_is_broken_and_nobody_starves(example: Example) -> None:
 sleeps = st.builds(
     Trouble,
     at=st.floats(2, CALM_FROM),
-    kind=st.sampled_from(["pause", "pause", "pause", "kill"]),
+    kind=st.sampled_from(["pause", "pause", "cut", "kill"]),
     replica=st.integers(0, 2),
     seconds=st.floats(1.5, 7.0),
     limits=st.just((1, 1, 1, 1)),
@@ -202,7 +205,9 @@ sleepers = st.builds(
     concurrency=st.integers(4, 12),
     rates=st.sampled_from([(), (Rate(6, 0.3),), (Rate(9, 1.0),)]),
     joins=st.just([0.0] * 4),
-    traffic=st.just([Traffic(workers=12, connect=(0.0, 1.0), answer=(0.1, 1.9))] * 3),
+    traffic=st.sampled_from([((0.0, 1.0), (0.1, 1.9)), ((0.0, 0.05), (1.8, 1.9))]).map(
+        lambda times: [Traffic(workers=12, connect=times[0], answer=times[1])] * 3
+    ),
     faults=st.builds(Faults),
     troubles=st.lists(sleeps, min_size=3, max_size=8),
 )
@@ -215,7 +220,7 @@ sleepers = st.builds(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-def test_sleepers_start_nothing_on_what_others_have(example: Example) -> None:
+def test_who_sleeps_or_is_cut_off_starts_nothing_on_what_others_have(example: Example) -> None:
     async def main() -> World:
         world = World(example)
         await world.run()
