@@ -112,8 +112,8 @@ class KafkaSource:
             if most > 1:  # a rebalance may be told from within: look at the batch only then
                 more = self._consumer.consume(most - 1, 0)
                 self._batch.extend(more)
-        records = [self._record(message) for message in self._batch]
-        return [record for record in records if record is not None]
+        records = map(self._record, self._batch)
+        return [one for one in records if one is not None and one.part in self._assigned]
 
     def _record(self, message: Raw) -> Record | None:
         error = message.error()

@@ -78,6 +78,23 @@ async def events(brokers: Cluster, count: int, seconds: float = 20.0) -> list[Ra
     return await trio.to_thread.run_sync(brokers.read, EVENTS, count, seconds)
 
 
+async def once_each(brokers: Cluster, *keys: str, seconds: float = 60.0) -> dict[str, list[str]]:
+    """The labels that each saga was told, once these were: what repeats an event counts once.
+
+    An event stands there twice when its report was lost: its id tells.
+    """
+    until = trio.current_time() + seconds
+    while True:
+        found = await events(brokers, 0, 1)
+        distinct = dict(zip(event_ids(found), found, strict=True))
+        labels: dict[str, list[str]] = {}
+        for key, label, _ in told([*distinct.values()]):
+            labels.setdefault(key, []).append(label)
+        if set(labels) >= set(keys) or trio.current_time() > until:
+            return labels
+        await trio.sleep(0.2)
+
+
 async def until_ready(client: httpx.AsyncClient) -> None:
     """Wait until the group is joined."""
     with trio.fail_after(30):
