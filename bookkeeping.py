@@ -6,19 +6,22 @@ A file holds it for one process, a MongoDB for several replicas.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
+from actors.channel import ChannelStatus
 from actors.guard import Guard
 from messages.confirmations import Handovers
 from messages.events import DeliveryEnded, Event, Observer
 from messages.journal import Journal
+from messages.model import Channel
 from messages.pipeline import Pipeline
 from messages.ports import Directory
 from messages.records import PastCalls, Records, Recovery
 from messages.saga.ports import Outbox
+from messages.sharing import Pool
 from settings import Settings
 from stores.ports import LiveSettings
 from stores.sqlite import only_server, open_store
@@ -43,8 +46,17 @@ class ServiceJournal(Journal, Protocol):
         ...
 
 
+Channels = Callable[[], Mapping[Channel, ChannelStatus]]
+"""Every channel at this moment."""
+
+
 class Company(Protocol):
-    """What a service does as one of several replicas."""
+    """What a service does as one of several replicas; the `pool` is what they offer each other."""
+
+    @property
+    def pool(self) -> Pool:
+        """What replicas offer each other."""
+        ...
 
     def directory(self, settings: Settings) -> Directory:
         """Where users and templates are read from when there is no CRUD Service."""
@@ -54,8 +66,8 @@ class Company(Protocol):
         """Let the guards start nothing but on a share of their limits."""
         ...
 
-    async def attend(self, pipeline: Pipeline, logger: logging.Logger) -> None:
-        """Show for ever that this replica lives, and take up what those that died have left."""
+    async def attend(self, pipeline: Pipeline, channels: Channels, logger: logging.Logger) -> None:
+        """Show for ever that this replica lives, and take up what others have left, or offer."""
         ...
 
 

@@ -12,10 +12,11 @@ import trio
 
 from actors.guard import Guard
 from actors.share_keeper import ShareKeeper
-from bookkeeping import Books
+from bookkeeping import Books, Channels
 from messages.errors import JournalUnavailable
 from messages.pipeline import Pipeline
 from messages.ports import Directory
+from messages.sharing import Pool
 from settings import Settings
 from stores.errors import StoreError
 from stores.mongodb import MongoStore, connect, disconnect, prepare
@@ -24,6 +25,7 @@ from stores.mongodb_handovers import HANDOVER_INDEXES, MongoHandovers
 from stores.mongodb_journal import MongoJournal
 from stores.mongodb_keys import KEY_INDEXES
 from stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
+from stores.mongodb_pool import MongoPool
 from stores.mongodb_records import MongoReader, MongoRecords
 from stores.mongodb_recovery import MongoRecovery
 from stores.mongodb_replicas import BEAT, MongoReplicas
@@ -32,6 +34,11 @@ from stores.mongodb_settings import SETTINGS_INDEXES, MongoSettings
 from stores.mongodb_shares import MongoShares
 from stores.mongodb_url import MongoUrl
 
+ASSIST: Final = 0.25
+"""Seconds between two looks for deliveries that others offer."""
+FEW: Final = 50
+"""With fewer deliveries than these a channel takes some of those that others offer, and so many:"""
+MOST_TAKEN: Final = 200
 LOOK: Final = 1.0
 """Seconds between two looks for work that nobody does, and for what was cancelled elsewhere."""
 
@@ -75,7 +82,7 @@ async def books_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitSt
         live_settings=MongoSettings(store()),
         handovers=MongoHandovers(store()),
         outbox=MongoOutbox(store(), lambda: replicas.id, lambda: replicas.living),
-        company=ReplicaCompany(store, replicas, recovery),
+        company=ReplicaCompany(store, replicas, recovery, MongoPool(reader, journal, replicas)),
     )
 
 
@@ -88,8 +95,13 @@ class ReplicaCompany:
     """Implements `bookkeeping.Company`; `store` gives access with threads of its own."""
 
     def __init__(
-        self, store: Callable[[], MongoStore], replicas: MongoReplicas, recovery: MongoRecovery
+        self,
+        store: Callable[[], MongoStore],
+        replicas: MongoReplicas,
+        recovery: MongoRecovery,
+        pool: Pool,
     ) -> None:
+        self.pool = pool
         self._store = store
         self._replicas = replicas
         self._recovery = recovery
@@ -103,13 +115,14 @@ class ReplicaCompany:
         """See the port."""
         self._keeper = ShareKeeper(MongoShares(self._store()), uuid4().hex, guards)
 
-    async def attend(self, pipeline: Pipeline, logger: logging.Logger) -> None:
+    async def attend(self, pipeline: Pipeline, channels: Channels, logger: logging.Logger) -> None:
         """See the port."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keeper.run)
                 nursery.start_soon(self._beat, pipeline, logger)
                 nursery.start_soon(self._look, pipeline)
+                nursery.start_soon(self._assist, pipeline, channels)
         finally:
             with trio.CancelScope(shield=True):
                 await self._keeper.leave()
@@ -128,5 +141,17 @@ class ReplicaCompany:
             await trio.sleep(LOOK)
             with suppress(JournalUnavailable):
                 await pipeline.resume()
-                for dispatch_id in await self._recovery.cancelled():
+                assisted = pipeline.assistance.dispatch_ids
+                for dispatch_id in await self._recovery.cancelled(assisted):
                     pipeline.cancelled_elsewhere(dispatch_id)
+
+    async def _assist(self, pipeline: Pipeline, channels: Channels) -> None:
+        while True:
+            await trio.sleep(ASSIST)
+            room = {
+                name: MOST_TAKEN
+                for name, one in channels().items()
+                if one.state == "running" and one.depth < FEW
+            }
+            with suppress(JournalUnavailable):
+                await pipeline.assistance.take(room)

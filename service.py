@@ -117,6 +117,7 @@ async def run(
             post=supervisor,
             engine=assembly.engine(settings),
             observe=observe,
+            pool=None if company is None else company.pool,
         )
         service = _Service(
             settings,
@@ -172,7 +173,8 @@ class _Service:
                 pipeline = Pipeline(rooms, rules, dispatches, self.office.conclusion)
                 await pipeline.resume()
                 if self.books.company is not None:
-                    company.start_soon(self.books.company.attend, pipeline, self.logger)
+                    attend = self.books.company.attend
+                    company.start_soon(attend, pipeline, self.supervisor.status, self.logger)
                 await self._open(pipeline, rooms, dispatches, task_status)
             company.cancel_scope.cancel()
         self.logger.info("drained and down")

@@ -42,12 +42,20 @@ class Collector:
 
     def reply(self, receipt: Receipt) -> None:
         """Take the answer to one expected delivery."""
+        self._count(receipt)
+        self._observe(DeliveryEnded(receipt))
+        self._complete_if_done()
+
+    def _count(self, receipt: Receipt) -> None:
         self._counts[receipt.outcome] += 1
         if receipt.is_failure:
             self._failures_total += 1
             if len(self._failures) < self._most_failures:
                 self._failures.append(Failure(receipt.user_id, receipt.channel, receipt.error))
-        self._observe(DeliveryEnded(receipt))
+
+    def hear(self, receipt: Receipt) -> None:
+        """Take an answer that was given and told elsewhere."""
+        self._count(receipt)
         self._complete_if_done()
 
     def feeding_ended(self) -> None:

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 import trio
 
 from messages.collect import Collector
+from messages.distribution import Distribution
 from messages.envelope import Envelope
 from messages.events import DispatchCrashed, DispatchEnded, Observer
 from messages.feed import Feed, Item
@@ -24,6 +25,7 @@ from messages.patience import insist
 from messages.ports import Post
 from messages.report import Report
 from messages.request import Request
+from messages.sharing import Pool
 
 FIRST: Final = 20
 """So many deliveries of each channel are enrolled as the dispatch itself becomes durable: a small
@@ -34,21 +36,31 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How one channel of a dispatch is fed: what was left first, then the rest of the audience."""
+    """How one channel of a dispatch is fed: what was left first, then the rest of the audience.
+
+    Something was left where it `is_resumed`.
+    """
 
     feed: Feed
-    left: Leftovers | None = None
+    left: Leftovers
+    is_resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What every dispatch works with. With `keeps_content` requests outlive their dispatches."""
+    """What every dispatch works with. With `keeps_content` requests outlive their dispatches.
+
+    With a `pool` other replicas may work on it. One that only `assists` another replica says
+    nothing of an end.
+    """
 
     journal: Journal
     post: Post
     observe: Observer
     most_failures: int
     keeps_content: bool = False
+    pool: Pool | None = None
+    assists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,7 @@ class Dispatch:
         self._stop = stop
         self._collector = Collector(identity, means.observe, means.most_failures, begun.counts)
         self._first: dict[Channel, Sequence[Item]] = {}
+        self._shared: dict[Channel, Distribution] = {}
         self._scope = trio.CancelScope()
 
     def report(self) -> Report:
@@ -115,7 +128,7 @@ class Dispatch:
         finally:
             self.suspended = self._scope.cancelled_caught
             self.ended.set()
-        if not self.suspended:
+        if not (self.suspended or self._means.assists):
             counts = self.report().counts
             self._means.observe(DispatchEnded(self.id, counts, trio.current_time() - started))
 
@@ -153,41 +166,87 @@ class Dispatch:
         return None if is_all_sent and not keeps else self.request.kept(with_content=keeps)
 
     async def _deliver(self) -> None:
-        if len(self._ways) == 1:  # a nursery would be a tenth of what a small dispatch costs
+        shared = [way for way in self._ways if self._is_shared(way)]
+        if len(self._ways) == 1 and not shared:  # a nursery is a tenth of what a small one costs
             await self._feed(self._ways[0])
         else:
             async with trio.open_nursery() as nursery:
                 for way in self._ways:
                     nursery.start_soon(self._feed, way)
+                for way in shared:
+                    nursery.start_soon(self._share, way)
         if not (self.cancelled or all(way.feed.is_over for way in self._ways)):
             await trio.sleep_forever()  # it has to stop: the rest is for the next start
         self._collector.feeding_ended()
         await self._collector.complete.wait()
 
+    def _is_shared(self, way: Way) -> bool:
+        """Whether other replicas may have something of it, or be offered some."""
+        pool = self._means.pool
+        if pool is None or not (way.is_resumed or not way.feed.is_over):
+            return False
+        means = self._means
+        self._shared[way.feed.channel] = Distribution(
+            way, pool, means.journal, self._collector, self._stop
+        )
+        return True
+
+    async def _share(self, way: Way) -> None:
+        feed = way.feed
+        await self._shared[feed.channel].run(
+            partial(self._room, feed),
+            partial(self._hand_over_again, feed, expected=True),
+            lambda: self.cancelled,
+        )
+
     async def _feed(self, way: Way) -> None:
+        shared = self._shared.get(way.feed.channel)
+        try:
+            await self._read_on(way, shared)
+        finally:
+            if shared is not None:
+                shared.fed()
+
+    async def _read_on(self, way: Way, shared: Distribution | None) -> None:
         feed = way.feed
         self._hand_over(feed, self._first.pop(feed.channel, ()))
-        if way.left is not None:
+        if way.is_resumed:
             await self._take_up(feed, way.left)
         while not (feed.is_over or self.cancelled or self._stop.is_set()):
             room = await self._room(feed)
-            items = await feed.next(room)
-            if not items:
+            if shared is None:
+                fresh = await self._further(feed, room)
+            else:
+                async with shared.turn:
+                    fresh = await self._further(feed, room)
+            if fresh is None:
                 return
-            rows = [_row(item) for item in items]
-            enrol = partial(self._means.journal.enrol, self.id, rows, feed.progress)
-            new = await self._durably(enrol)
-            if new is None:
-                return
-            fresh = [item for item, is_new in zip(items, new, strict=True) if is_new]
-            self._collector.expect(len(fresh))
             self._hand_over(feed, fresh)
+
+    async def _further(self, feed: Feed, room: int) -> Sequence[Item] | None:
+        """At most so many further ones, enrolled; None at the end, or once it has to stop."""
+        items = await feed.next(room)
+        if not items:
+            return None
+        rows = [_row(item) for item in items]
+        new = await self._durably(partial(self._means.journal.enrol, self.id, rows, feed.progress))
+        if new is None:
+            return None
+        fresh = [item for item, is_new in zip(items, new, strict=True) if is_new]
+        self._collector.expect(len(fresh))
+        return fresh
 
     async def _take_up(self, feed: Feed, left: Leftovers) -> None:
         while found := await left.next(await self._room(feed)):
-            tried = {one.item.key: one for one in found}
+            self._hand_over_again(feed, found)
+
+    def _hand_over_again(
+        self, feed: Feed, found: Sequence[Leftover], *, expected: bool = False
+    ) -> None:
+        tried = {one.item.key: one for one in found}
+        if not expected:
             self._collector.expect(len(found))
-            self._hand_over(feed, [one.item for one in found], tried)
+        self._hand_over(feed, [one.item for one in found], tried)
 
     async def _room(self, feed: Feed) -> int:
         return await self._means.post.room(feed.channel, self.id, feed.expires_at)

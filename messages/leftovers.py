@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import trio
 
@@ -14,7 +15,7 @@ from messages.feed import Item
 from messages.model import Channel, Receipt, Recipient
 from messages.patience import insist
 from messages.ports import Directory
-from messages.records import PastAttempt, Pending, Recovery
+from messages.records import PastAttempt, Pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,30 @@ class Leftover:
     item: Item
     attempts: Sequence[PastAttempt]
     starts: int
+
+
+class PendingSource(Protocol):
+    """Where pending deliveries are read."""
+
+    async def pending(
+        self, dispatch_id: str, channel: Channel, after: str, limit: int
+    ) -> Sequence[Pending]:
+        """See `messages.records.Recovery`."""
+        ...
+
+
+class Given:
+    """Pending deliveries that were given, in the order of their keys."""
+
+    def __init__(self, deliveries: Mapping[Channel, Sequence[Pending]]) -> None:
+        self._deliveries = deliveries
+
+    async def pending(
+        self, _dispatch_id: str, channel: Channel, after: str, limit: int
+    ) -> Sequence[Pending]:
+        """See `PendingSource`."""
+        await trio.lowlevel.checkpoint()
+        return [one for one in self._deliveries.get(channel, ()) if one.key > after][:limit]
 
 
 class Leftovers:
@@ -37,14 +62,14 @@ class Leftovers:
         self,
         channel: Channel,
         composer: Composer,
-        recovery: Recovery,
+        source: PendingSource,
         directory: Directory,
         observe: Observer,
         stop: trio.Event,
     ) -> None:
         self.channel = channel
         self._composer = composer
-        self._recovery = recovery
+        self._source = source
         self._directory = directory
         self._observe = observe
         self._stop = stop
@@ -60,11 +85,16 @@ class Leftovers:
         self._observe(DirectoryFailed(self._composer.dispatch_id, str(error)))
 
     async def _read(self, most: int) -> Sequence[Leftover]:
-        composer = self._composer
-        found = await self._recovery.pending(composer.dispatch_id, self.channel, self._after, most)
-        users = await self._users(found)
+        identity = self._composer.dispatch_id
+        found = await self._source.pending(identity, self.channel, self._after, most)
+        composed = await self.compose(found)
         if found:
             self._after = found[-1].key
+        return composed
+
+    async def compose(self, found: Sequence[Pending]) -> Sequence[Leftover]:
+        """Compose deliveries anew. Raises TryLater when their users cannot be read."""
+        users = await self._users(found)
         return [
             Leftover(self._checked(self._item(one, users), one), one.attempts, one.starts)
             for one in found

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import trio
 
+from messages.assistance import Assistance
 from messages.commands import SendCommand
 from messages.dispatch import Begun, Dispatch, Means
 from messages.errors import (
@@ -57,6 +58,8 @@ class Pipeline:
         self.rules = rules
         self._rooms = rooms
         self._preparation = Preparation(rooms, rules)
+        means = self._means(assists=True)
+        self.assistance = Assistance(rooms, self._preparation, means, nursery)
         self._nursery = nursery
         self._conclude = conclude
         self._running: dict[str, _Going] = {}
@@ -121,6 +124,7 @@ class Pipeline:
 
     def cancelled_elsewhere(self, dispatch_id: str) -> None:
         """Start nothing more of a dispatch that another replica put on record as cancelled."""
+        self.assistance.withdraw(dispatch_id)
         dispatch = self.running(dispatch_id)
         if dispatch is not None:
             dispatch.withdraw()
@@ -163,11 +167,13 @@ class Pipeline:
     def halt(self) -> None:
         """Start no further delivery: what has not been read or posted is left to the next start."""
         self._halted = True
+        self.assistance.halt()
         for going in self._running.values():
             going.stop.set()
 
     def suspend(self) -> None:
         """Leave everything that has not ended to the next start."""
+        self.assistance.suspend()
         for going in self._running.values():
             going.scope.cancel()
             if going.dispatch is not None:
@@ -175,6 +181,7 @@ class Pipeline:
 
     def forsake(self) -> None:
         """Do nothing more of what is running here: other replicas go on with it."""
+        self.assistance.forsake()
         for dispatch_id, going in self._running.items():
             self._rooms.post.forsake(dispatch_id)
             going.scope.cancel()
@@ -272,10 +279,16 @@ class Pipeline:
         begun = Begun(unfinished.cancelled, unfinished.counts)
         return Dispatch(unfinished.id, request, ways, self._means(), stop, begun)
 
-    def _means(self) -> Means:
+    def _means(self, *, assists: bool = False) -> Means:
         rooms, rules = self._rooms, self.rules
         return Means(
-            rooms.journal, rooms.post, rooms.observe, rules.most_failures, rules.keeps_content
+            rooms.journal,
+            rooms.post,
+            rooms.observe,
+            rules.most_failures,
+            rules.keeps_content,
+            None if assists else rooms.pool,
+            assists,
         )
 
     def _lives(self, command: SendCommand) -> Mapping[Channel, float]:

@@ -17,7 +17,7 @@ from messages.errors import BadCommand
 from messages.events import Observer
 from messages.feed import Feed
 from messages.journal import Journal
-from messages.leftovers import Leftovers
+from messages.leftovers import Given, Leftovers, PendingSource
 from messages.model import Audience, Channel, Cursor, MailExtras, UserFields
 from messages.patience import Patience, insist
 from messages.ports import Directory, Files, Post
@@ -25,6 +25,7 @@ from messages.records import Recovery, Unfinished
 from messages.render import Source, Texts, plain_source, stored_source
 from messages.request import Request, milliseconds
 from messages.resolve import Pages
+from messages.sharing import Pool
 from messages.templates import Engine
 
 
@@ -58,6 +59,7 @@ class Rooms:
     post: Post
     engine: Engine
     observe: Observer
+    pool: Pool | None = None
 
 
 class Preparation:
@@ -95,8 +97,12 @@ class Preparation:
         pages = self._pages(request.command, texts)
         await pages.read_head()
         composer = self._composer(identity, request.command, texts, mail)
+        recovery = self._rooms.recovery
         return [
-            Way(self._feed(name, composer, pages, expiries.get(name, inf), stop))
+            Way(
+                self._feed(name, composer, pages, expiries.get(name, inf), stop),
+                self._left(name, composer, recovery, stop),
+            )
             for name in request.command.channels
         ]
 
@@ -106,10 +112,12 @@ class Preparation:
         request: Request,
         stop: trio.Event,
         refusal: str | None = None,
+        given: Given | None = None,
     ) -> Sequence[Way]:
-        """The ways of a dispatch that an earlier process began; waits for what it needs.
+        """The ways of a dispatch that another process began; waits for what it needs.
 
         What cannot be rendered any more fails, delivery by delivery; with a `refusal` all does.
+        Where deliveries are `given` there is nothing else to do.
 
         Raises:
             BadCommand: a text cannot be compiled.
@@ -128,7 +136,9 @@ class Preparation:
         for name in unfinished.channels:
             begin = unfinished.progress.get(name)
             feed = self._feed(name, composer, pages, _expiry(request, name), stop, begin)
-            ways.append(Way(feed, self._left(name, composer, stop)))
+            feed.is_over = given is not None
+            left = self._left(name, composer, given or self._rooms.recovery, stop)
+            ways.append(Way(feed, left, is_resumed=True))
         return ways
 
     def _refusals(self, channels: Sequence[Channel], refusal: str | None) -> Mapping[Channel, str]:
@@ -149,9 +159,11 @@ class Preparation:
     ) -> Feed:
         return Feed(name, composer, pages, self._rooms.observe, stop, expires_at, begin)
 
-    def _left(self, name: Channel, composer: Composer, stop: trio.Event) -> Leftovers:
+    def _left(
+        self, name: Channel, composer: Composer, source: PendingSource, stop: trio.Event
+    ) -> Leftovers:
         rooms = self._rooms
-        return Leftovers(name, composer, rooms.recovery, rooms.directory, rooms.observe, stop)
+        return Leftovers(name, composer, source, rooms.directory, rooms.observe, stop)
 
     def _check_channels(self, command: SendCommand) -> None:
         active = self._rules.active_channels

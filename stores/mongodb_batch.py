@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
 from messages.model import Receipt
@@ -28,14 +29,21 @@ from stores.mongodb_rows import (
 )
 from stores.mongodb_states import advance, new_dispatch
 
+NOBODY: Final = ""
+"""Holds a delivery that any replica may take; one without a holder is that of its owner."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Deliveries that are about to exist; `by` names this write, and no other."""
+    """Deliveries that are about to exist; `by` names this write, and no other.
+
+    Any replica may take those that are `offered`.
+    """
 
     dispatch_id: str
     rows: Sequence[Enrolment]
     by: str
+    offered: bool = False
 
     @property
     def ids(self) -> Sequence[str]:
@@ -91,18 +99,18 @@ def _enrol(database: Database, several: Sequence[Rows], now: int) -> dict[str, s
     documents: dict[str, Stored] = {}
     for rows in several:
         for row, one in zip(rows.ids, rows.rows, strict=True):
-            documents.setdefault(
-                row,
-                {
-                    "_id": row,
-                    "by": rows.by,
-                    "dispatch": rows.dispatch_id,
-                    "channel": one.channel,
-                    "userId": storable(one.user_id),
-                    "outcome": "pending",
-                    "createdAt": now,
-                },
-            )
+            document: Stored = {
+                "_id": row,
+                "by": rows.by,
+                "dispatch": rows.dispatch_id,
+                "channel": one.channel,
+                "userId": storable(one.user_id),
+                "outcome": "pending",
+                "createdAt": now,
+            }
+            if rows.offered:
+                document["holder"] = NOBODY
+            documents.setdefault(row, document)
     new: dict[str, set[object]] = defaultdict(set)
     for found in insert_own(database[DELIVERIES], list(documents.values())):
         new[str(documents[str(found)]["by"])].add(found)
@@ -182,7 +190,10 @@ def apply_endings(database: Database, endings: Sequence[Stored]) -> None:
         values = tuple(one[name] for name in _ALIKE)
         alike[values].append(one["delivery"])
     for values, ids in alike.items():
-        update: Stored = {"$set": dict(zip(_ALIKE, values, strict=True))}
+        update: Stored = {
+            "$set": dict(zip(_ALIKE, values, strict=True)),
+            "$unset": {"holder": ""},
+        }
         for part in parts(ids):
             database[DELIVERIES].update_many({"_id": {"$in": part}}, update)
 

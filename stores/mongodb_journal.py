@@ -97,10 +97,26 @@ class MongoJournal:
         self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
     ) -> Sequence[bool]:
         """See the port."""
+        return await self._enrol(dispatch_id, rows, progress)
+
+    async def offer(
+        self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
+    ) -> Sequence[bool]:
+        """Enrol deliveries that any replica may take; see `messages.sharing.Pool`."""
+        return await self._enrol(dispatch_id, rows, progress, offered=True)
+
+    async def _enrol(
+        self,
+        dispatch_id: str,
+        rows: Sequence[Enrolment],
+        progress: Progress,
+        *,
+        offered: bool = False,
+    ) -> Sequence[bool]:
         place = dispatch_id, progress.channel
         # What an earlier call wrote before it failed is new to whoever asks again.
         self._unsure[place] = token = self._unsure.get(place) or _token()
-        several = Rows(dispatch_id, rows, token)
+        several = Rows(dispatch_id, rows, token, offered)
         asked = Asked(rows=several, reached=progress)
         await self._front.write(asked)
         del self._unsure[place]

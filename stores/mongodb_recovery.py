@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
-from messages.model import Channel, Cursor, Outcome, Reason, Receipt, delivery_id
-from messages.records import PastAttempt, Pending, Result, Unfinished
+from messages.model import Channel, Cursor, Outcome
+from messages.records import Pending, Unfinished
 from stores.mongodb import Database, Stored
-from stores.mongodb_batch import apply_endings, find_endings
+from stores.mongodb_batch import NOBODY
 from stores.mongodb_journal import MongoJournal
+from stores.mongodb_pending import Part, pending_of, take_back
 from stores.mongodb_records import MongoReader, channels_of, counts_of
 from stores.mongodb_rows import (
-    ATTEMPTS,
     DELIVERIES,
     DISPATCHES,
-    ending_id,
-    key_of,
-    parts,
     rows_after,
     text_or_none,
     unpacked,
@@ -75,18 +71,21 @@ class MongoRecovery:
         self, dispatch_id: str, channel: Channel, after: str, limit: int
     ) -> Sequence[Pending]:
         """See the port."""
-        round_ = self._journal.rounds.get(dispatch_id, 0)
+        part = Part(dispatch_id, channel, self._journal.rounds.get(dispatch_id, 0))
+        # What this replica took before the dispatch became its own is on its way here, too.
+        holders = sorted(self._living())
         return await self._reader.read(
-            lambda database: _pending(database, dispatch_id, channel, after, limit, round_),
-            newest=False,
+            lambda database: _pending(database, part, (after, limit), holders), newest=False
         )
 
-    async def cancelled(self) -> Sequence[str]:
-        """Dispatches of this replica that are cancelled and have not ended.
+    async def cancelled(self, assisted: Collection[str] = ()) -> Sequence[str]:
+        """Dispatches that are cancelled and have not ended: of this replica, and the `assisted`.
 
         Raises JournalUnavailable.
         """
-        query: Stored = {"owner": self._owner(), "state": "cancelled"}
+        mine: Stored = {"owner": self._owner()}
+        query: Stored = {"state": "cancelled", "owner": {"$gt": NOBODY}}
+        query["$or"] = [mine, {"_id": {"$in": sorted(assisted)}}]
         return await self._reader.read(
             lambda database: [str(one["_id"]) for one in database[DISPATCHES].find(query, _ID)],
             newest=False,
@@ -168,66 +167,17 @@ def _progress(stored: object) -> Mapping[Channel, Cursor]:
 
 
 def _pending(
-    database: Database, dispatch_id: str, channel: Channel, after: str, limit: int, round_: int
+    database: Database, part: Part, page: tuple[str, int], holders: Sequence[str]
 ) -> list[Pending]:
+    """A page of what is pending and none of the `holders` has: from now on it is the owner's."""
+    after, limit = page
     query: Stored = {
-        "dispatch": dispatch_id,
+        "dispatch": part.dispatch_id,
         "outcome": "pending",
-        "_id": rows_after(dispatch_id, channel, after),
+        "_id": rows_after(part.dispatch_id, part.channel, after),
+        "holder": {"$nin": holders},
     }
     rows = list(database[DELIVERIES].find(query).sort("_id", 1).limit(limit))
-    ids = [str(one["_id"]) for one in rows]
-    # Whoever wrote these died before the deliveries were told.
-    endings = find_endings(database, [ending_id(row, round_) for row in ids])
-    apply_endings(database, list(endings.values()))
-    attempts = _attempts(database, ids)
-    return [
-        _one_pending(dispatch_id, channel, row, attempts[row["_id"]], endings.get(ending))
-        for row, ending in ((row, ending_id(str(row["_id"]), round_)) for row in rows)
-    ]
-
-
-def _attempts(database: Database, rows: Sequence[str]) -> Mapping[object, Sequence[Stored]]:
-    found: dict[object, list[Stored]] = defaultdict(list)
-    for part in parts(rows):
-        for one in database[ATTEMPTS].find({"delivery": {"$in": part}}):
-            found[one["delivery"]].append(one)
-    return found
-
-
-def _one_pending(
-    dispatch_id: str,
-    channel: Channel,
-    row: Stored,
-    attempts: Sequence[Stored],
-    ending: Stored | None,
-) -> Pending:
-    key, user_id = key_of(str(row["_id"])), str(row["userId"])
-    ordered = sorted(attempts, key=lambda one: whole(one["number"]))
-    past = [
-        PastAttempt(
-            whole(one["number"]),
-            str(one["provider"]),
-            cast("Result | None", text_or_none(one.get("result"))),
-        )
-        for one in ordered
-    ]
-    counting = [one for one in past if one.number > whole(row.get("triesFrom"))]
-    ended = None if ending is None else _receipt(dispatch_id, channel, key, user_id, ending)
-    return Pending(key, user_id, counting, past[-1].number if past else 0, ended)
-
-
-def _receipt(dispatch_id: str, channel: Channel, key: str, user_id: str, ending: Stored) -> Receipt:
-    return Receipt(
-        delivery_id=delivery_id(dispatch_id, channel, key),
-        dispatch_id=dispatch_id,
-        channel=channel,
-        key=key,
-        user_id=user_id,
-        outcome=cast("Outcome", str(ending["outcome"])),
-        reason=cast("Reason", str(ending["reason"])),
-        error=str(ending["error"]),
-        provider=text_or_none(ending["provider"]),
-        attempts=whole(ending["attempts"]),
-        provider_message_id=text_or_none(ending["providerMessageId"]),
-    )
+    held = [str(one["_id"]) for one in rows if "holder" in one]
+    lost = set(held) - take_back(database, held, holders)
+    return pending_of(database, part, [one for one in rows if one["_id"] not in lost])

@@ -35,7 +35,10 @@ JOURNAL_INDEXES: Final[Indexes] = {
         IndexModel([("owner", 1)], sparse=True),
         IndexModel([("endedAt", 1)], sparse=True),
     ],
-    DELIVERIES: [IndexModel([("dispatch", 1), ("outcome", 1), ("_id", 1)])],
+    DELIVERIES: [
+        IndexModel([("dispatch", 1), ("outcome", 1), ("_id", 1)]),
+        IndexModel([("holder", 1)], sparse=True),
+    ],
     ATTEMPTS: [IndexModel([("delivery", 1)])],
 }
 

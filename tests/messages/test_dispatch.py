@@ -20,6 +20,7 @@ from messages.errors import JournalUnavailable
 from messages.events import DispatchCrashed, DispatchEnded, Event
 from messages.feed import Feed
 from messages.journal import NewDispatch
+from messages.leftovers import Given, Leftovers
 from messages.model import Audience, Channel, MailExtras, Priority, UserFields
 from messages.patience import Patience
 from messages.render import Texts, plain_source
@@ -69,7 +70,12 @@ class World:
         )
         self.new = NewDispatch("d", channels, request.text())
         means = Means(self.journal, self.post, self.events.append, 1000)
-        self.dispatch = Dispatch("d", request, [Way(feed) for feed in feeds], means, self.halted)
+        ways = [Way(feed, self._nothing_left(feed)) for feed in feeds]
+        self.dispatch = Dispatch("d", request, ways, means, self.halted)
+
+    def _nothing_left(self, feed: Feed) -> Leftovers:
+        composer, observe = feed.composer, self.events.append
+        return Leftovers(feed.channel, composer, Given({}), self.directory, observe, self.halted)
 
     def use(self, *, post: FakePost | None = None, journal: FakeJournal | None = None) -> None:
         means = self.dispatch._means

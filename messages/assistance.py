@@ -1,0 +1,102 @@
+"""Works on what other replicas offer of their dispatches, and leaves the end of those to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import trio
+
+from messages.dispatch import Begun, Dispatch, Means
+from messages.errors import BadCommand
+from messages.events import DispatchCrashed
+from messages.leftovers import Given
+from messages.model import Channel
+from messages.preparation import Preparation, Rooms
+from messages.request import empty_request, parse_request
+from messages.sharing import Taken
+
+
+@dataclass(eq=False, slots=True)
+class _Part:
+    """Deliveries of one dispatch on their way here; setting `stop` starts nothing more of them."""
+
+    dispatch_id: str
+    stop: trio.Event = field(default_factory=trio.Event)
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    dispatch: Dispatch | None = None
+
+
+class Assistance:
+    """What is sent here for others; `means` are those of parts of dispatches."""
+
+    def __init__(
+        self, rooms: Rooms, preparation: Preparation, means: Means, nursery: trio.Nursery
+    ) -> None:
+        self._rooms = rooms
+        self._preparation = preparation
+        self._means = means
+        self._nursery = nursery
+        self._parts: set[_Part] = set()
+        self._halted = False
+
+    @property
+    def dispatch_ids(self) -> frozenset[str]:
+        """The dispatches of which something is on its way here."""
+        return frozenset(one.dispatch_id for one in self._parts)
+
+    async def take(self, room: Mapping[Channel, int]) -> None:
+        """Take what there is room for, so many of each channel. Raises JournalUnavailable."""
+        if self._rooms.pool is None or self._halted or not room:
+            return
+        for taken in await self._rooms.pool.take(room):
+            part = _Part(taken.dispatch.id)
+            self._parts.add(part)
+            self._nursery.start_soon(self._see_through, taken, part)
+
+    def withdraw(self, dispatch_id: str) -> None:
+        """Start nothing more of a dispatch that is on record as cancelled."""
+        for part in self._parts:
+            if part.dispatch_id == dispatch_id and part.dispatch is not None:
+                part.dispatch.withdraw()
+
+    def halt(self) -> None:
+        """Take nothing more, and start nothing further."""
+        self._halted = True
+        for part in self._parts:
+            part.stop.set()
+
+    def suspend(self) -> None:
+        """Leave everything that has not ended to whoever offered it."""
+        for part in self._parts:
+            part.scope.cancel()
+            if part.dispatch is not None:
+                part.dispatch.suspend()
+
+    def forsake(self) -> None:
+        """Do nothing more of it, and say nothing of it."""
+        for part in self._parts:
+            self._rooms.post.forsake(part.dispatch_id)
+        self.suspend()
+
+    async def _see_through(self, taken: Taken, part: _Part) -> None:
+        try:
+            with part.scope:
+                part.dispatch = await self._dispatch(taken, part.stop)
+                await part.dispatch.run()
+        except Exception as error:  # of one dispatch; the others go on
+            self._rooms.observe(DispatchCrashed(taken.dispatch.id, error))
+        finally:
+            self._parts.remove(part)
+
+    async def _dispatch(self, taken: Taken, stop: trio.Event) -> Dispatch:
+        unfinished, given = taken.dispatch, Given(taken.deliveries)
+        go_on = self._preparation.go_on
+        try:
+            request = parse_request(unfinished.request or "")
+            ways = await go_on(unfinished, request, stop, given=given)
+        except BadCommand as error:
+            request = empty_request(unfinished.channels)
+            ways = await go_on(unfinished, request, stop, refusal=str(error), given=given)
+        begun = Begun(unfinished.cancelled)
+        return Dispatch(unfinished.id, request, ways, self._means, stop, begun)

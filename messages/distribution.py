@@ -1,0 +1,137 @@
+"""Lets other replicas work on one channel of a dispatch, and hears what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import trio
+
+from messages.collect import Collector
+from messages.feed import Feed, Item
+from messages.journal import Enrolment, Journal
+from messages.leftovers import Leftover, Leftovers
+from messages.model import Delivery, Receipt
+from messages.patience import insist
+from messages.sharing import Pool
+
+if TYPE_CHECKING:
+    from messages.dispatch import Way
+
+T = TypeVar("T")
+
+LOOK: Final = 0.25
+"""Seconds between two looks at what was offered."""
+OFFER: Final = 500
+"""So many deliveries are offered at once, when fewer than half of them are free."""
+
+
+class Distribution:
+    """Offers what its own channel has no room for, as long as there is somebody to take it.
+
+    `turn` is held while the audience is read on: it is read in order, whoever is to send.
+    """
+
+    def __init__(
+        self, way: Way, pool: Pool, journal: Journal, collector: Collector, stop: trio.Event
+    ) -> None:
+        self.turn = trio.Lock()
+        self._feed: Feed = way.feed
+        self._left: Leftovers = way.left
+        self._is_resumed = way.is_resumed
+        self._pool = pool
+        self._journal = journal
+        self._collector = collector
+        self._stop = stop
+        self._fed = trio.Event()
+        self._offered: set[str] = set()
+        self._free = 0
+
+    async def run(
+        self,
+        room: Callable[[], Awaitable[int]],
+        take_up: Callable[[Sequence[Leftover]], None],
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        """Until nothing is elsewhere any more, or it has to stop.
+
+        `room` waits until the channel here has some; `take_up` is given what comes back.
+        """
+        if self._is_resumed:
+            await self._find()
+        else:
+            await self._rest()
+        while not self._stop.is_set() or is_cancelled():
+            if self._feed.is_over and not self._offered:
+                return
+            if self._offered:
+                wants = await room() if self._feed.is_over or is_cancelled() else 0
+                await self._settle(wants, take_up)
+            if not (self._feed.is_over or is_cancelled()) and self._free < OFFER // 2:
+                await self._offer()
+            await self._rest()
+
+    def fed(self) -> None:
+        """Nothing more is read here: who has nothing elsewhere need not wait for a look at it."""
+        self._fed.set()
+
+    async def _rest(self) -> None:
+        with trio.move_on_after(LOOK):
+            if self._fed.is_set():
+                await trio.sleep_forever()
+            await self._fed.wait()
+
+    async def _find(self) -> None:
+        feed = self._feed
+        find = partial(self._pool.elsewhere, feed.composer.dispatch_id, feed.channel)
+        self._offered = set(await self._insist(find) or ())
+        self._collector.expect(len(self._offered))
+
+    async def _settle(self, room: int, take_up: Callable[[Sequence[Leftover]], None]) -> None:
+        feed, keys = self._feed, sorted(self._offered)
+        settle = partial(self._pool.settle, feed.composer.dispatch_id, feed.channel, keys, room)
+        settled = await self._insist(settle)
+        if settled is None:
+            return
+        self._free = settled.free
+        for receipt in settled.ended:
+            self._collector.hear(receipt)
+        self._offered -= {one.key for one in settled.ended}
+        if settled.taken:
+            take_up(await self._insist(partial(self._left.compose, settled.taken)) or ())
+            self._offered -= {one.key for one in settled.taken}
+
+    async def _offer(self) -> None:
+        if not self._pool.has_company:
+            return
+        async with self.turn:
+            items = await self._feed.next(OFFER)
+            if items:
+                await self._enrol(items)
+
+    async def _enrol(self, items: Sequence[Item]) -> None:
+        feed = self._feed
+        identity, progress = feed.composer.dispatch_id, feed.progress
+        ended = [item for item in items if isinstance(item, Receipt)]
+        rows = [_row(item) for item in ended]
+        enrol = partial(self._journal.enrol, identity, rows, progress)
+        new = await self._insist(enrol) if rows else ()
+        for receipt, is_new in zip(ended, new or (), strict=False):
+            if is_new:
+                self._collector.expect(1)
+                self._collector.reply(receipt)
+        offers = [_row(item) for item in items if isinstance(item, Delivery)]
+        offer = partial(self._pool.offer, identity, offers, progress)
+        new = await self._insist(offer) if offers else ()
+        fresh = {row.key for row, is_new in zip(offers, new or (), strict=False) if is_new}
+        self._collector.expect(len(fresh))
+        self._offered |= fresh
+        self._free += len(fresh)
+
+    async def _insist(self, once: Callable[[], Awaitable[T]]) -> T | None:
+        return await insist(once, self._stop, first_delay=0.1, max_delay=5.0)
+
+
+def _row(item: Item) -> Enrolment:
+    return Enrolment(item.channel, item.key, item.user_id)

@@ -1,0 +1,106 @@
+"""Deliveries without an outcome in MongoDB: what was tried for them, and whose they are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from messages.model import Channel, Outcome, Reason, Receipt, delivery_id
+from messages.records import PastAttempt, Pending, Result
+from stores.mongodb import Database, Stored
+from stores.mongodb_batch import apply_endings, find_endings
+from stores.mongodb_rows import (
+    ATTEMPTS,
+    DELIVERIES,
+    ending_id,
+    key_of,
+    parts,
+    text_or_none,
+    whole,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One channel of a dispatch that was driven again so often."""
+
+    dispatch_id: str
+    channel: Channel
+    round: int
+
+
+def take_back(database: Database, ids: Sequence[str], holders: Sequence[str]) -> set[str]:
+    """Make deliveries their owner's that none of the `holders` has; those that are now."""
+    for some in parts(ids):
+        database[DELIVERIES].update_many(
+            {"_id": {"$in": some}, "holder": {"$nin": holders}}, {"$unset": {"holder": ""}}
+        )
+    return {
+        str(one["_id"])
+        for some in parts(ids)
+        for one in database[DELIVERIES].find({"_id": {"$in": some}}, {"holder": 1})
+        if "holder" not in one
+    }
+
+
+def pending_of(database: Database, part: Part, rows: Sequence[Stored]) -> list[Pending]:
+    """What was tried for these deliveries, in their order."""
+    ids = [str(one["_id"]) for one in rows]
+    # Whoever wrote these died before the deliveries were told.
+    endings = find_endings(database, [ending_id(row, part.round) for row in ids])
+    apply_endings(database, list(endings.values()))
+    attempts = _attempts(database, ids)
+    return [
+        _one_pending(
+            part, row, attempts[row["_id"]], endings.get(ending_id(str(row["_id"]), part.round))
+        )
+        for row in rows
+    ]
+
+
+def _attempts(database: Database, rows: Sequence[str]) -> Mapping[object, Sequence[Stored]]:
+    found: dict[object, list[Stored]] = defaultdict(list)
+    for part in parts(rows):
+        for one in database[ATTEMPTS].find({"delivery": {"$in": part}}):
+            found[one["delivery"]].append(one)
+    return found
+
+
+def _one_pending(
+    part: Part,
+    row: Stored,
+    attempts: Sequence[Stored],
+    ending: Stored | None,
+) -> Pending:
+    key, user_id = key_of(str(row["_id"])), str(row["userId"])
+    ordered = sorted(attempts, key=lambda one: whole(one["number"]))
+    past = [
+        PastAttempt(
+            whole(one["number"]),
+            str(one["provider"]),
+            cast("Result | None", text_or_none(one.get("result"))),
+        )
+        for one in ordered
+    ]
+    counting = [one for one in past if one.number > whole(row.get("triesFrom"))]
+    ended = None if ending is None else receipt_of(part, key, user_id, ending)
+    return Pending(key, user_id, counting, past[-1].number if past else 0, ended)
+
+
+def receipt_of(part: Part, key: str, user_id: str, ending: Stored) -> Receipt:
+    """How a delivery ended, as it was told."""
+    return Receipt(
+        delivery_id=delivery_id(part.dispatch_id, part.channel, key),
+        dispatch_id=part.dispatch_id,
+        channel=part.channel,
+        key=key,
+        user_id=user_id,
+        outcome=cast("Outcome", str(ending["outcome"])),
+        reason=cast("Reason", str(ending["reason"])),
+        error=str(ending["error"]),
+        provider=text_or_none(ending["provider"]),
+        attempts=whole(ending["attempts"]),
+        provider_message_id=text_or_none(ending["providerMessageId"]),
+    )

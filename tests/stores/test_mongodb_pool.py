@@ -1,0 +1,147 @@
+"""What one replica offers another in MongoDB: taken once, and never lost with its holder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import trio
+
+from messages.journal import AttemptStart, Enrolment, NewDispatch, Progress
+from messages.model import Cursor, Receipt, delivery_id
+from messages.records import PastAttempt
+from messages.sharing import Settled
+from stores.mongodb import MongoStore, connected, prepare
+from stores.mongodb_journal import MongoJournal
+from stores.mongodb_keys import KEY_INDEXES
+from stores.mongodb_pool import MongoPool
+from stores.mongodb_records import MongoReader
+from stores.mongodb_replicas import MongoReplicas
+from stores.mongodb_rows import JOURNAL_INDEXES
+from stores.mongodb_url import MongoUrl
+
+pytestmark = pytest.mark.servers
+START = Progress("sms", Cursor())
+KEYS = ["user/a", "user/b", "user/c"]
+
+
+class Replica:
+    """A journal and its pool."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self.replicas = MongoReplicas(store)
+        self.journal = MongoJournal(store, lambda: self.replicas.id, lambda: True)
+        reader = MongoReader(store, self.journal.flush)
+        self.pool = MongoPool(reader, self.journal, self.replicas)
+
+    async def run(self, task_status: trio.TaskStatus[Replica]) -> None:
+        await self.replicas.join()
+        async with self.journal.running():
+            task_status.started(self)
+            await trio.sleep_forever()
+
+    async def offer(self) -> None:
+        """Open a dispatch and offer all of it."""
+        await self.journal.open(NewDispatch("d", ["sms"], "{}"))
+        rows = [Enrolment("sms", key, key) for key in KEYS]
+        assert await self.pool.offer("d", rows, START) == [True] * 3
+
+    async def take(self, most: int = 10) -> list[str]:
+        """The keys that it takes."""
+        taken = await self.pool.take({"sms": most} if most else {})
+        return [one.key for each in taken for one in each.deliveries["sms"]]
+
+    async def settle(self, room: int = 0) -> Settled:
+        return await self.pool.settle("d", "sms", KEYS, room)
+
+    async def end(self, key: str) -> None:
+        """A delivery ends here."""
+        identity = delivery_id("d", "sms", key)
+        told = Receipt(identity, "d", "sms", key, key, "failed", "rejected", "No.", "p", 1, "m")
+        self.journal.record(told)
+        await self.journal.flush()
+
+
+@pytest.fixture
+def store(mongodb: MongoUrl) -> Iterator[MongoStore]:
+    with connected(mongodb) as client:
+        prepare(client, mongodb, {**JOURNAL_INDEXES, **KEY_INDEXES})
+        yield MongoStore(client, mongodb.database)
+
+
+async def replicas(store: MongoStore, nursery: trio.Nursery) -> tuple[Replica, Replica]:
+    """Two, that know each other."""
+    one: Replica = await nursery.start(Replica(store).run)
+    two: Replica = await nursery.start(Replica(store).run)
+    await one.replicas.beat()
+    return one, two
+
+
+def keys(settled: Settled) -> list[str]:
+    return [one.key for one in settled.taken]
+
+
+async def test_what_is_offered_is_taken_by_one(store: MongoStore, nursery: trio.Nursery) -> None:
+    one, two = await replicas(store, nursery)
+    await one.offer()
+    assert await two.take(2) == KEYS[:2]
+    assert await two.take(2) == KEYS[2:]
+    assert await two.take(2) == []
+    assert await one.settle(10) == Settled([], [], 0)
+    assert await one.pool.elsewhere("d", "sms") == KEYS
+
+
+async def test_nobody_takes_of_its_own(store: MongoStore, nursery: trio.Nursery) -> None:
+    one, _ = await replicas(store, nursery)
+    await one.offer()
+    assert await one.take() == []
+    assert (await one.settle()).free == 3
+
+
+async def test_its_owner_hears_how_it_ended(store: MongoStore, nursery: trio.Nursery) -> None:
+    one, two = await replicas(store, nursery)
+    await one.offer()
+    await two.take()
+    await two.end("user/b")
+    [told] = (await one.settle()).ended
+    assert (told.key, told.outcome, told.error) == ("user/b", "failed", "No.")
+    assert (told.provider, told.attempts, told.provider_message_id) == ("p", 1, "m")
+
+
+async def test_what_nobody_took_its_owner_takes_back(
+    store: MongoStore, nursery: trio.Nursery
+) -> None:
+    one, two = await replicas(store, nursery)
+    await one.offer()
+    await two.take(1)
+    settled = await one.settle(1)
+    assert (keys(settled), settled.free) == (["user/b"], 1)
+    assert await two.take() == ["user/c"]
+
+
+async def test_what_a_dead_one_held_is_its_owners_again_with_what_was_tried(
+    store: MongoStore, nursery: trio.Nursery
+) -> None:
+    one, two = await replicas(store, nursery)
+    await one.offer()
+    await two.take(2)
+    await two.journal.start(AttemptStart("d", "sms", "user/a", 1, "p"))
+    await two.end("user/b")
+    await two.replicas.leave()
+    await one.replicas.beat()
+    settled = await one.settle()
+    assert [told.key for told in settled.ended] == ["user/b"]
+    assert [(each.key, each.attempts) for each in settled.taken] == [
+        ("user/a", [PastAttempt(1, "p", None)])
+    ]
+
+
+async def test_what_was_taken_while_an_answer_was_lost_is_taken_again(
+    store: MongoStore, nursery: trio.Nursery
+) -> None:
+    one, two = await replicas(store, nursery)
+    await one.offer()
+    await two.take(2)
+    two.pool._held = frozenset()
+    assert await two.take(0) == KEYS[:2]
+    assert await two.take(0) == []
