@@ -68,7 +68,9 @@ class Inbox:
         await trio.lowlevel.checkpoint()
         source = self._source(dispatch_id)
         while source is not None and len(source.queue) > self._share() and not self.closed:
-            source.room = news = trio.Event()
+            if source.room is None:  # else another waits: for what comes back from elsewhere
+                source.room = trio.Event()
+            news = source.room
             with trio.move_on_at(until):
                 await news.wait()
             if trio.current_time() >= until:

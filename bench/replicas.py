@@ -49,28 +49,31 @@ class ReplicasPlan:
 def measure_replicas(plan: ReplicasPlan, folder: Path, say: Say) -> Iterator[Replicated]:
     """Left in peace, then killed and stopped. Raises ChildError."""
     with named_or_started(folder) as store:
-        yield _in_peace(plan, store, folder, say)
+        yield _in_peace(plan, store, folder / "each", plan.replicas, say)
+        yield _in_peace(plan, store, folder / "one", 1, say)
         yield _in_trouble(plan, store, folder, say)
 
 
 @dataclass(frozen=True, slots=True)
 class _Fleet:
-    """Replicas, the provider that all of them call, and the dispatch of each."""
+    """Replicas, the provider that all of them call, and the dispatches of the first ones."""
 
     replicas: Sequence[Server]
     provider: Server
     dispatches: Sequence[str]
 
 
-def _in_peace(plan: ReplicasPlan, store: str, folder: Path, say: Say) -> Replicated:
-    with _fleet(plan, store, folder / "peace") as fleet:
-        say(f"{plan.replicas} replicas have begun")
+def _in_peace(
+    plan: ReplicasPlan, store: str, folder: Path, dispatches: int, say: Say
+) -> Replicated:
+    with _fleet(plan, store, folder, dispatches) as fleet:
+        say(f"{plan.replicas} replicas have begun with {dispatches} dispatches")
         _until(lambda: all(map(_is_done, fleet.replicas, fleet.dispatches)))
-        return _told(plan, fleet, f"{plan.replicas} replicas")
+        return _told(plan, fleet, f"{plan.replicas} replicas, {dispatches} dispatches")
 
 
 def _in_trouble(plan: ReplicasPlan, store: str, folder: Path, say: Say) -> Replicated:
-    with _fleet(plan, store, folder / "trouble") as fleet:
+    with _fleet(plan, store, folder / "trouble", plan.replicas) as fleet:
         killed, stopped, left = fleet.replicas[0], fleet.replicas[1], fleet.replicas[-1]
         time.sleep(plan.users / plan.rate / 4)
         os.kill(killed.pid, signal.SIGKILL)
@@ -86,11 +89,11 @@ def _in_trouble(plan: ReplicasPlan, store: str, folder: Path, say: Say) -> Repli
 
 
 @contextmanager
-def _fleet(plan: ReplicasPlan, store: str, folder: Path) -> Iterator[_Fleet]:
+def _fleet(plan: ReplicasPlan, store: str, folder: Path, dispatches: int) -> Iterator[_Fleet]:
     folder.mkdir()
     with ExitStack() as stack:
         url = stack.enter_context(new_database(store))
-        _fill(plan, url)
+        _fill(plan.users, dispatches, url)
         slow = module("bench.slow_provider", _LATENCY)
         receiver = stack.enter_context(server(slow, folder / "provider.log"))
         replicas = [
@@ -98,11 +101,11 @@ def _fleet(plan: ReplicasPlan, store: str, folder: Path) -> Iterator[_Fleet]:
             for number in range(plan.replicas)
         ]
         time.sleep(_WARM_UP)
-        dispatches = [
+        begun = [
             begin(one.url, dispatch(clusters=[_part(number)]), f'"{number}"')
-            for number, one in enumerate(replicas)
+            for number, one in enumerate(replicas[:dispatches])
         ]
-        yield _Fleet(replicas, receiver, dispatches)
+        yield _Fleet(replicas, receiver, begun)
 
 
 @contextmanager
@@ -123,8 +126,8 @@ def _part(number: int) -> str:
     return f"{CLUSTER}-{number}"
 
 
-def _fill(plan: ReplicasPlan, url: MongoUrl) -> None:
-    users = (user(one, [_part(one % plan.replicas)]) for one in range(plan.users))
+def _fill(number: int, dispatches: int, url: MongoUrl) -> None:
+    users = (user(one, [_part(one % dispatches)]) for one in range(number))
     with connected(url) as client:
         for _ in import_documents(
             client[url.database], "user", json.loads(json.dumps(list(users)))

@@ -211,7 +211,7 @@ class Dispatch:
         feed = way.feed
         self._hand_over(feed, self._first.pop(feed.channel, ()))
         if way.is_resumed:
-            await self._take_up(feed, way.left)
+            await self._take_up(way, shared)
         while not (feed.is_over or self.cancelled or self._stop.is_set()):
             room = await self._room(feed)
             if shared is None:
@@ -236,9 +236,14 @@ class Dispatch:
         self._collector.expect(len(fresh))
         return fresh
 
-    async def _take_up(self, feed: Feed, left: Leftovers) -> None:
-        while found := await left.next(await self._room(feed)):
+    async def _take_up(self, way: Way, shared: Distribution | None) -> None:
+        feed = way.feed
+        while found := await way.left.next(await self._room(feed)):
+            if shared is not None:
+                shared.here(one.item.key for one in found)
             self._hand_over_again(feed, found)
+        if shared is not None:
+            shared.caught_up()
 
     def _hand_over_again(
         self, feed: Feed, found: Sequence[Leftover], *, expected: bool = False

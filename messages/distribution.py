@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -44,7 +44,9 @@ class Distribution:
         self._journal = journal
         self._collector = collector
         self._stop = stop
+        self._caught_up = trio.Event()
         self._fed = trio.Event()
+        self._found: set[str] = set()  # others have it since before this process began with it
         self._offered: set[str] = set()
         self._free = 0
 
@@ -60,17 +62,31 @@ class Distribution:
         """
         if self._is_resumed:
             await self._find()
+            # What is taken back would be read a second time among what is left.
+            await self._caught_up.wait()
         else:
             await self._rest()
         while not self._stop.is_set() or is_cancelled():
-            if self._feed.is_over and not self._offered:
+            if self._feed.is_over and not self._elsewhere:
                 return
-            if self._offered:
+            if self._elsewhere:
                 wants = await room() if self._feed.is_over or is_cancelled() else 0
                 await self._settle(wants, take_up)
             if not (self._feed.is_over or is_cancelled()) and self._free < OFFER // 2:
                 await self._offer()
             await self._rest()
+
+    @property
+    def _elsewhere(self) -> set[str]:
+        return self._found | self._offered
+
+    def here(self, keys: Iterable[str]) -> None:
+        """These were left, and whoever had them before they are sent here."""
+        self._found.difference_update(keys)
+
+    def caught_up(self) -> None:
+        """Everything that was left has been read."""
+        self._caught_up.set()
 
     def fed(self) -> None:
         """Nothing more is read here: who has nothing elsewhere need not wait for a look at it."""
@@ -85,22 +101,28 @@ class Distribution:
     async def _find(self) -> None:
         feed = self._feed
         find = partial(self._pool.elsewhere, feed.composer.dispatch_id, feed.channel)
-        self._offered = set(await self._insist(find) or ())
-        self._collector.expect(len(self._offered))
+        self._found = set(await self._insist(find) or ())
 
     async def _settle(self, room: int, take_up: Callable[[Sequence[Leftover]], None]) -> None:
-        feed, keys = self._feed, sorted(self._offered)
+        feed, keys = self._feed, sorted(self._elsewhere)
         settle = partial(self._pool.settle, feed.composer.dispatch_id, feed.channel, keys, room)
         settled = await self._insist(settle)
         if settled is None:
             return
         self._free = settled.free
+        self._back({one.key for one in settled.ended})
         for receipt in settled.ended:
             self._collector.hear(receipt)
-        self._offered -= {one.key for one in settled.ended}
         if settled.taken:
-            take_up(await self._insist(partial(self._left.compose, settled.taken)) or ())
-            self._offered -= {one.key for one in settled.taken}
+            composed = await self._insist(partial(self._left.compose, settled.taken))
+            self._back({one.key for one in settled.taken})
+            take_up(composed or ())
+
+    def _back(self, keys: set[str]) -> None:
+        """These are elsewhere no more; those that were found there are to be answered from now."""
+        self._collector.expect(len(self._found & keys))
+        self._found -= keys
+        self._offered -= keys
 
     async def _offer(self) -> None:
         if not self._pool.has_company:

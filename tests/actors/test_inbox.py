@@ -145,6 +145,21 @@ async def test_there_is_room_until_a_dispatch_has_its_share(autojump_clock: Mock
     assert got == [(SHARE, SHARE)]
 
 
+async def test_all_who_wait_for_room_of_one_dispatch_are_told(autojump_clock: MockClock) -> None:
+    inbox, got = Inbox(2000, 10), list[int]()
+    inbox.put(batch("a", 2 * SHARE))
+
+    async def wait() -> None:
+        got.append(await inbox.room("a", inf))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        take_ids(inbox, SHARE)
+    assert got == [SHARE] * 3
+
+
 async def test_a_share_shrinks_so_that_all_dispatches_fit(autojump_clock: MockClock) -> None:
     inbox = Inbox(1000, 10)
     for number in range(20):
