@@ -81,7 +81,9 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     for routes in (
         send_routes(parts.pipeline, parts.records, repeats, edge.waiting),
         dispatch_routes(parts.records),
-        dispatch_change_routes(parts.pipeline, parts.records, edge.waiting.prefix),
+        dispatch_change_routes(
+            parts.pipeline, parts.records, parts.live_settings, edge.waiting.prefix
+        ),
         provider_routes(parts.tuning),
         supervision_routes(parts.supervisor, parts.tuning),
         audit_routes(parts.live_settings),

@@ -7,21 +7,25 @@ from typing import cast
 from quart import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
-from api.access import needs
+from api.access import caller, needs
 from api.answers import json_answer
 from api.body import json_body
 from api.choices import one_of, some_of
 from api.dispatches import shown
 from messages.errors import BadCommand, Conflict
-from messages.model import CHANNELS, OUTCOMES, REASONS
+from messages.model import CHANNELS, OUTCOMES, REASONS, Document
 from messages.pipeline import Pipeline
 from messages.records import DispatchRecord, RecordFilter, Records
+from messages.request import milliseconds
+from stores.ports import AuditEntry, LiveSettings
 
 _FILTERS = ("outcome", "reason", "channel", "provider")
 
 
-def dispatch_change_routes(pipeline: Pipeline, records: Records, prefix: str) -> Blueprint:
-    """The routes, for an app to mount."""
+def dispatch_change_routes(
+    pipeline: Pipeline, records: Records, live_settings: LiveSettings, prefix: str
+) -> Blueprint:
+    """The routes, for an app to mount. What cannot be audited is not done."""
     routes = Blueprint("dispatch_changes", __name__)
 
     async def known(dispatch_id: str) -> DispatchRecord:
@@ -37,6 +41,7 @@ def dispatch_change_routes(pipeline: Pipeline, records: Records, prefix: str) ->
         if record.state == "done":
             raise Conflict("The dispatch has ended")
         if record.state == "running":
+            await live_settings.record([_entry("cancel", record, {"state": "cancelled"})])
             await pipeline.cancel(dispatch_id)
         return json_answer(shown(await known(dispatch_id)))
 
@@ -49,13 +54,33 @@ def dispatch_change_routes(pipeline: Pipeline, records: Records, prefix: str) ->
             raise Conflict("The dispatch is still running")
         # What does not have to be sent again needs no texts.
         matching = await records.deliveries(dispatch_id, wanted, "", 1)
-        number = await pipeline.redrive(dispatch_id, wanted) if matching.deliveries else 0
+        number = 0
+        if matching.deliveries:
+            await live_settings.record([_entry("redrive", record, _filters(wanted))])
+            number = await pipeline.redrive(dispatch_id, wanted)
         told = {"id": dispatch_id, "redriven": number}
         if not number:
             return json_answer(told)
         return json_answer(told, 202, {"Location": f"{prefix}/dispatches/{dispatch_id}"})
 
     return routes
+
+
+def _entry(action: str, record: DispatchRecord, after: Document) -> AuditEntry:
+    before: Document = {"dispatch": record.id, "state": record.state}
+    whole: Document = {"dispatch": record.id, **after}
+    return AuditEntry(milliseconds(), caller(), action, None, before, whole)
+
+
+def _filters(wanted: RecordFilter) -> Document:
+    """What was asked for, by the names of the request."""
+    given: Document = {
+        "outcome": [*wanted.outcomes],
+        "reason": [*wanted.reasons],
+        "channel": wanted.channel,
+        "provider": wanted.provider,
+    }
+    return {name: value for name, value in given.items() if value}
 
 
 def _wanted(body: object) -> RecordFilter:

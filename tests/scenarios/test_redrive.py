@@ -184,3 +184,18 @@ async def test_a_saga_is_told_once_however_often_it_is_driven_again(tmp_path: Pa
             assert (await ended(service, address))["counts"]["sent"] == sent
         assert [one["state"] for one in await at.events()] == ["accepted"]
     assert told(at) == [("S-1", "done", {})]
+
+
+async def test_who_cancels_or_drives_again_stands_in_the_audit(tmp_path: Path) -> None:
+    async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
+        address = await failed_once(service)
+        await redrive(service, address, {"outcome": "failed"})
+        await ended(service, address)
+        await service.client.patch("/providers/email-sandbox", json={"paused": True})
+        other = (await begin(service, recipients=["good"])).headers["Location"]
+        assert (await service.client.delete(other)).status_code == 200
+        entries = (await service.client.get("/audit")).json()["entries"]
+    told = [(one["action"], one["who"], one["after"]) for one in entries]
+    identity, another = address.rpartition("/")[2], other.rpartition("/")[2]
+    assert told[0] == ("cancel", "loopback", {"dispatch": another, "state": "cancelled"})
+    assert told[2] == ("redrive", "loopback", {"dispatch": identity, "outcome": ["failed"]})
