@@ -102,11 +102,12 @@ class Leftovers:
 
     def _checked(self, item: Item, one: Pending) -> Item:
         """The item, unless it cannot be sent any more and may have been."""
-        if not (isinstance(item, Receipt) and one.attempts) or one.ended is not None:
+        made = [each for each in one.attempts if each.result != "unstarted"]
+        if not (isinstance(item, Receipt) and made) or one.ended is not None:
             return item
+        told = replace(item, provider=made[-1].provider, attempts=len(made))
         last = one.attempts[-1]
-        told = replace(item, provider=last.provider, attempts=last.number)
-        if last.result is None or "unanswered" in {each.result for each in one.attempts}:
+        if last.result is None or "unanswered" in {each.result for each in made}:
             error = f"Outcome unknown: an earlier attempt was never answered; then {item.error}"
             told = replace(told, outcome="in-doubt", reason="unknown-outcome", error=error)
         return told

@@ -103,6 +103,17 @@ async def test_what_was_only_refused_for_now_is_a_plain_failure() -> None:
     assert (one.item.outcome, one.item.attempts) == ("failed", 1)
 
 
+async def test_a_call_that_was_never_made_is_no_attempt() -> None:
+    only = PastAttempt(1, "p", "unstarted")
+    [one] = await World(user("xx", only)).all()
+    assert isinstance(one.item, Receipt)
+    assert (one.item.outcome, one.item.attempts, one.item.provider) == ("failed", 0, None)
+    later = PastAttempt(2, "q", "unavailable")
+    [one] = await World(user("xx", only, later, PastAttempt(3, "p", "unstarted"))).all()
+    assert isinstance(one.item, Receipt)
+    assert (one.item.outcome, one.item.attempts, one.item.provider) == ("failed", 1, "q")
+
+
 async def test_a_directory_that_is_away_is_waited_for(autojump_clock: MockClock) -> None:
     world = World(user("a@x"))
     world.directory.failures = 7

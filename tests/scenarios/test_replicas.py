@@ -219,7 +219,7 @@ async def test_a_store_that_is_away_costs_nothing_but_time(
         address = await first.begin()
         await it.until_sent(40)
         (mongo_server.kill if how == "killed" else mongo_server.freeze)()
-        await trio.sleep(6)
+        await trio.sleep(9)
         sent = len(it.provider.messages)
         with trio.fail_after(8):
             refused = await second.client.post("/send", json=SMS)
