@@ -18,6 +18,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,12 +30,16 @@ MOST_BYTES: Final = 1 << 28  # of a group that is read: what is longer is no gro
 
 
 class _File:
-    """One of the two files; `last` is the number of the last group in it."""
+    """One of the two files; `last` is the number of the last group in it.
+
+    After a write that failed it is `torn`: its group may be there all the same.
+    """
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.end = 0
         self.last = 0
+        self.torn = False
         if os.fstat(self._descriptor).st_size < SEGMENT:
             os.pwrite(self._descriptor, bytes(SEGMENT), 0)
             os.fsync(self._descriptor)
@@ -53,12 +58,23 @@ class _File:
             offset += _HEAD.size + length
 
     def write(self, data: bytes, *, sync: bool) -> None:
-        """Append; a write that failed is written over by the next. Raises OSError."""
-        left, at = memoryview(data), self.end
+        """Append. Raises OSError; then it has to be mended before anything else is written."""
+        self.torn = True
+        self.end = self._write_at(self.end, data, sync=sync)
+        self.torn = False
+
+    def mend(self, *, sync: bool) -> None:
+        """See that nobody finds the group whose write failed. Raises OSError."""
+        if self.torn:
+            self._write_at(self.end, bytes(_HEAD.size), sync=sync)
+            self.torn = False
+
+    def _write_at(self, at: int, data: bytes, *, sync: bool) -> int:
+        left = memoryview(data)
         while left:
             written = _write(self._descriptor, left, at, sync=sync)
             left, at = left[written:], at + written
-        self.end = at
+        return at
 
     def close(self) -> None:
         """Close it."""
@@ -113,8 +129,11 @@ class RedoLog:
         """Make a group durable and give its number. `applied` is as for `begin`.
 
         Raises:
-            OSError: it is not durable.
+            OSError: it is not durable, and will not be found either once this returns a number
+                again: until then nothing else is written.
         """
+        for one in self._files:
+            one.mend(sync=self._sync)
         file = self._files[self._active]
         other = self._files[1 - self._active]
         if file.end >= SEGMENT and other.last <= applied:
@@ -124,7 +143,12 @@ class RedoLog:
         number = self._number + 1
         rest = struct.pack("<8sQ", self._identity, number) + body
         head = struct.pack("<II", len(body), zlib.crc32(rest))
-        file.write(head + rest, sync=self._sync)
+        try:
+            file.write(head + rest, sync=self._sync)
+        except OSError:
+            with suppress(OSError):  # whoever was told so may die before the next one is written
+                file.mend(sync=self._sync)
+            raise
         file.last = self._number = number
         return number
 

@@ -130,3 +130,47 @@ def test_a_write_that_failed_is_written_over(
         monkeypatch.undo()
         assert log.append(b"b", 0) == 2
     assert found(tmp_path) == [b"a", b"b"]
+
+
+def test_a_group_whose_write_failed_when_it_was_whole_is_never_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.pwritev
+
+    def whole(descriptor: int, buffers: Sequence[memoryview], at: int, flags: int) -> int:
+        real(descriptor, [buffers[0]], at, flags)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with closing(opened(tmp_path)) as log:
+        list(log.begin(0))
+        log.append(b"a", 0)
+        while log._files[0].end < SEGMENT:
+            log.append(b"x" * 100_000, 0)
+        filled = log._number
+        monkeypatch.setattr(os, "pwritev", whole)
+        for _ in range(2):  # while the disk refuses that, too, nothing else is written
+            with pytest.raises(OSError, match="Input"):
+                log.append(b"told 503", 0)
+        monkeypatch.undo()
+        assert log.append(b"told 202", filled) == filled + 1
+    assert found(tmp_path, filled) == [b"told 202"]
+
+
+def test_it_is_not_found_either_when_the_process_dies_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = os.pwritev, [OSError(errno.EIO, "Input/output error")]
+
+    def whole(descriptor: int, buffers: Sequence[memoryview], at: int, flags: int) -> int:
+        written = real(descriptor, [buffers[0]], at, flags)
+        if failures:
+            raise failures.pop()
+        return written
+
+    with closing(opened(tmp_path)) as log:
+        list(log.begin(0))
+        monkeypatch.setattr(os, "pwritev", whole)
+        with pytest.raises(OSError, match="Input"):
+            log.append(b"told 503", 0)
+        monkeypatch.undo()
+    assert found(tmp_path) == []
