@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, cast
 from uuid import uuid4
 
-from pymongo import IndexModel, ReturnDocument
+from pymongo import IndexModel, ReturnDocument, UpdateOne
 
 from messages.errors import JournalUnavailable
 from messages.model import Document
@@ -110,13 +110,18 @@ class MongoOutbox:
     async def again(self, event_id: str, now: int) -> bool:
         """See the port."""
         pending: Stored = {"state": "pending", "attempts": 0, "since": now, "dueAt": now}
-        gone = {"endedAt": "", "holder": ""}
-        update: Stored = {"$set": pending, "$unset": gone}
-        query: Stored = {"_id": event_id}
+        # One that a living replica is just posting stays that one's.
+        changes = [
+            UpdateOne({"_id": event_id, "state": "pending"}, {"$set": pending}),
+            UpdateOne(
+                {"_id": event_id, "state": {"$ne": "pending"}},
+                {"$set": pending, "$unset": {"endedAt": "", "holder": ""}},
+            ),
+        ]
         done = await self._do(
-            lambda database: database[EVENTS].update_one(query, update).matched_count, "written"
+            lambda database: database[EVENTS].bulk_write(changes).matched_count, "written"
         )
-        return done == 1
+        return done > 0
 
     async def retire(self, before: int) -> bool:
         """See the port."""
@@ -152,20 +157,22 @@ def _add(database: Database, document: Stored) -> bool:
 
 def _due(database: Database, now: int, limit: int, owner: str, living: frozenset[str]) -> Due:
     events = database[EVENTS]
-    waiting = list(
-        events.find({"state": "pending", "dueAt": {"$lte": now}}).sort("dueAt", 1).limit(2 * limit)
-    )
-    first = _earliest(database, [str(one["saga"]) for one in waiting])
     found: list[DueEvent] = []
     is_others = False
-    for one in waiting:
-        holder = one.get("holder")
-        if whole(one["number"]) != first.get(str(one["saga"])) or len(found) == limit:
-            continue
-        if holder is not None and holder != owner and holder in living:
-            is_others = True
-        elif _take(database, one, owner):
-            found.append(_due_event(one))
+    waiting = events.find({"state": "pending", "dueAt": {"$lte": now}}).sort("dueAt", 1)
+    # To the end if need be: events that wait for an earlier one of their saga hide no other saga.
+    for part in parts(waiting):
+        first = _earliest(database, [str(one["saga"]) for one in part])
+        for one in part:
+            holder = one.get("holder")
+            if whole(one["number"]) != first.get(str(one["saga"])) or len(found) == limit:
+                continue
+            if holder is not None and holder != owner and holder in living:
+                is_others = True
+            elif _take(database, one, owner):
+                found.append(_due_event(one))
+        if len(found) == limit:
+            break
     later = events.find({"state": "pending", "dueAt": {"$gt": now}}, {"dueAt": 1})
     following = [whole(one["dueAt"]) for one in later.sort("dueAt", 1).limit(1)]
     if is_others:
@@ -205,8 +212,9 @@ def _retire(database: Database, before: int) -> bool:
     query: Stored = {"state": "accepted", "endedAt": {"$lt": before}}
     found = database[EVENTS].find(query, {"_id": 1}).limit(RETIRED_AT_ONCE)
     ids = [one["_id"] for one in found]
+    # Again with the filter: one may have been driven again since.
     for part in parts(ids):
-        database[EVENTS].delete_many({"_id": {"$in": part}})
+        database[EVENTS].delete_many({**query, "_id": {"$in": part}})
     return len(ids) == RETIRED_AT_ONCE
 
 

@@ -86,3 +86,21 @@ async def test_many_are_divided_and_none_is_posted_twice(replicas: Replicas) -> 
         nursery.start_soon(take, replicas.one)
         nursery.start_soon(take, replicas.two)
     assert sorted(taken) == sorted({f"e{number}" for number in range(30)})
+
+
+async def test_events_that_wait_for_an_earlier_one_hide_no_other_saga(replicas: Replicas) -> None:
+    for number in range(450):
+        await replicas.one.add(event(f"e{number}"), 5)
+    await replicas.one.postponed("e0", 500, "away")
+    await replicas.one.add(event("other", "S-2"), 6)
+    assert [one.event.id for one in (await replicas.two.due(100, 1)).events] == ["other"]
+
+
+async def test_what_is_just_posted_is_driven_again_by_who_posts_it(replicas: Replicas) -> None:
+    await replicas.one.add(event("a"), 5)
+    assert await due(replicas.one) == ["a"]
+    assert await replicas.two.again("a", 6)
+    assert await due(replicas.two) == []
+    await replicas.one.parked("a", 7, "refused")
+    assert await replicas.two.again("a", 8)
+    assert await due(replicas.two) == ["a"]
