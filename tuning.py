@@ -1,7 +1,7 @@
 """Live tuning: what operators set while the service runs, over what the configuration file says.
 
-Durable first, then in force: a change is written together with its audit entry, and then applied
-without a further wait, so that the answer to it is true over a crash as well.
+Durable first, together with its audit entry, then in force without a further wait: so the answer
+to a change is true over a crash as well.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class LiveTuning:
         self._times_to_live = _times_to_live(self._plan)
         self._file = FileStatus(now())
         self._stored: Mapping[str, Document] | None = None
+        self._is_shared = False
         self._turn = trio.Lock()
 
     @property
@@ -87,21 +88,19 @@ class LiveTuning:
         self._put_in_force(await self._stored_plan())
 
     async def refresh(self) -> None:
-        """Put in force what was set through another replica.
-
-        Raises:
-            JournalUnavailable: it cannot be read.
-        """
+        """Put in force what was set through another replica. Raises JournalUnavailable."""
+        self._is_shared = True
         async with self._turn:  # else a change that is made here could be undone by an older read
             plan = await self._stored_plan()
-            changed = [
-                name
-                for name in self._tuned.guards
-                if plan.override(name) != self._plan.override(name)
-            ]
+            guards, now = self._tuned.guards, self._plan
+            changed = [one for one in guards if plan.override(one) != now.override(one)]
             if changed:
                 self._put_in_force(plan)
                 self._logger.info("another replica changed %s", ", ".join(changed))
+
+    async def _catch_up(self) -> None:
+        if self._is_shared:  # what another replica set a moment ago is not to be undone
+            self._put_in_force(await self._stored_plan())
 
     async def _stored_plan(self) -> Plan:
         stored = await self._store.overrides()
@@ -146,6 +145,7 @@ class LiveTuning:
         self._check(name)
         change = parse_patch(patch)
         async with self._turn:
+            await self._catch_up()
             override = change.applied_to(self._plan.override(name))
             await self._override(
                 name, override, (who, "change"), closes_breaker=change.closes_breaker
@@ -155,6 +155,7 @@ class LiveTuning:
         """See the port."""
         self._check(name)
         async with self._turn:
+            await self._catch_up()
             await self._override(name, {}, (who, "reset"))
 
     async def revive(self, channel: str, who: str) -> Channel:
@@ -215,6 +216,7 @@ class LiveTuning:
         # Once it is durable it must be in force, whether or not the caller still listens.
         with trio.CancelScope(shield=True):
             await self._store.change(name, override, entry)
+            self._stored = None
             self._put_in_force(plan)
             if closes_breaker:
                 guard.close_breaker()
@@ -285,9 +287,9 @@ async def follow_file(file: ConfigurationFile, tuning: LiveTuning) -> None:
 async def follow_store(tuning: LiveTuning) -> None:
     """Put in force what is set through other replicas, for ever."""
     while True:
-        await trio.sleep(LOOK)
         with suppress(TryLater):
             await tuning.refresh()
+        await trio.sleep(LOOK)
 
 
 async def on_hangup(*actions: Callable[[], Awaitable[None]]) -> None:

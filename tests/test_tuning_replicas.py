@@ -56,3 +56,20 @@ async def test_a_store_that_is_away_changes_nothing(
     here.store.fails = False
     await trio.sleep(2 * LOOK)
     assert here.limits().concurrency == 5
+
+
+async def test_what_another_replica_set_a_moment_ago_stays() -> None:
+    here, there = offices()
+    await here.tuning.refresh()
+    await there.tuning.refresh()
+    await there.tuning.change("first", {"concurrency": 5}, "key-1")
+    await here.tuning.change("first", {"timeout": "7s"}, "key-2")
+    assert here.store.kept == {"first": {"concurrency": 5, "timeout": "7s"}}
+    await here.tuning.reset("first", "key-2")
+    assert here.store.kept == {"first": {}}
+    await there.tuning.refresh()
+    assert there.limits().concurrency == 20
+    await there.tuning.change("first", {"concurrency": 5}, "key-1")
+    await here.tuning.reset("first", "key-2")
+    await there.tuning.refresh()
+    assert (there.limits().concurrency, here.limits().concurrency) == (20, 20)
