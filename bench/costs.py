@@ -36,7 +36,9 @@ class Meter:
         """What it cost until now."""
         seconds = time.perf_counter() - self._started
         cpu = cpu_seconds(self._pid) - self._cpu
-        return Cost(seconds, cpu, self._idle / MB, memory(self._pid, "VmHWM") / MB)
+        # The kernel notes its peak late: what was read before may have been more.
+        peak = max(self._idle, memory(self._pid, "VmHWM"))
+        return Cost(seconds, cpu, self._idle / MB, peak / MB)
 
 
 class CpuTime:

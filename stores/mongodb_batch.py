@@ -81,7 +81,7 @@ class Written:
 def write_front(database: Database, front: Front) -> Written:
     """Write deliveries before their dispatches, which make them count, and calls before bytes."""
     written = Written()
-    _end_attempts(database, front.ends, front.now)
+    _end_attempts(database, front)
     if front.rows:
         written.new = _enrol(database, front.rows, front.now)
     if front.openings:
@@ -134,16 +134,18 @@ def _start(database: Database, front: Front) -> set[object]:
     return insert_own(database[ATTEMPTS], documents)
 
 
-def _end_attempts(database: Database, ends: Sequence[AttemptEnd], now: int) -> None:
+def _end_attempts(database: Database, front: Front) -> None:
+    """Write how the owner's own attempts ended; the first result of each counts."""
     alike: dict[str, list[str]] = defaultdict(list)
-    for one in ends:
+    for one in front.ends:
         row = row_id(one.dispatch_id, one.channel, one.key)
         alike[one.result].append(attempt_id(row, one.number))
     for result, ids in alike.items():
         for part in parts(ids):
-            database[ATTEMPTS].update_many(
-                {"_id": {"$in": part}}, {"$set": {"result": result, "endedAt": now}}
-            )
+            # Another replica may have made the attempt of this number: its call may be open.
+            mine: Stored = {"_id": {"$in": part}, "by": front.owner, "result": {"$exists": False}}
+            ended: Stored = {"result": result, "endedAt": front.now}
+            database[ATTEMPTS].update_many(mine, {"$set": ended})
 
 
 def write_endings(

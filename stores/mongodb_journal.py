@@ -83,13 +83,14 @@ class MongoJournal:
             raise JournalUnavailable(_BROKEN)
         first = Rows(dispatch.id, rows, _token())
         self.rounds[dispatch.id] = 0
+        owner = self._owner()
         try:
             await self._front.write(Asked(opening=dispatch, rows=first))
         except BaseException as error:
             self._forget(dispatch.id)
             if not isinstance(error, Conflict | JournalUnavailable):
                 raise
-            self._nursery.start_soon(self._void, dispatch.id)
+            self._nursery.start_soon(self._void, dispatch.id, owner)
             raise
         return _first_of_each(first)
 
@@ -189,10 +190,10 @@ class MongoJournal:
         for place in [place for place in self._unsure if place[0] == dispatch_id]:
             del self._unsure[place]
 
-    async def _void(self, dispatch_id: str) -> None:
+    async def _void(self, dispatch_id: str, owner: str) -> None:
         while True:
             with suppress(JournalUnavailable):
-                await self._rear.do(partial(_make_void, dispatch_id))
+                await self._rear.do(partial(_make_void, dispatch_id, owner))
                 return
 
 
@@ -201,8 +202,8 @@ async def _within(scope: trio.CancelScope, run: Callable[[], Awaitable[None]]) -
         await run()
 
 
-def _make_void(dispatch_id: str, database: Database, now: int) -> int:
-    void(database, dispatch_id, now)
+def _make_void(dispatch_id: str, owner: str, database: Database, now: int) -> int:
+    void(database, dispatch_id, owner, now)
     return 0
 
 

@@ -85,7 +85,8 @@ class MongoPool:
         )
         self._held = held
         for taken, round_ in found:
-            self._journal.rounds[taken.dispatch.id] = round_
+            if round_:  # else it need not be known
+                self._journal.rounds[taken.dispatch.id] = round_
         return [taken for taken, _ in found]
 
 
@@ -123,18 +124,16 @@ def _take(
     owner, others = replicas
     mine = {"holder": owner, "outcome": "pending"}
     rows = list(database[DELIVERIES].find(mine, _PLACE))
-    held = {str(one["_id"]) for one in rows}
-    # Taken before an answer of this job was lost.
-    found = _by_dispatch([one for one in rows if one["_id"] not in known])
+    # Taken before an answer of this job was lost, whoever sees their dispatch through by now.
+    lost = [one for one in rows if one["_id"] not in known]
+    taken = _taken(database, _by_dispatch(lost), owner, others | {owner})
+    offers: list[Stored] = []
     for channel, most in room.items():
         offered: Stored = {"holder": NOBODY, "outcome": "pending", "channel": channel}
-        for dispatch_id, ids in _by_dispatch(
-            database[DELIVERIES].find(offered, _PLACE).limit(most)
-        ).items():
-            found[dispatch_id][channel] += ids[channel]
-    taken = _taken(database, found, owner, others)
-    new = {row for one, rows in taken for row in rows}
-    return frozenset(held | new), [one for one, _ in taken]
+        offers += database[DELIVERIES].find(offered, _PLACE).limit(most)
+    taken += _taken(database, _by_dispatch(offers), owner, others)
+    still = known & {str(one["_id"]) for one in rows}
+    return still | {row for _, ids in taken for row in ids}, [one for one, _ in taken]
 
 
 _PLACE: Final = {"dispatch": 1, "channel": 1}
@@ -150,14 +149,15 @@ def _by_dispatch(rows: Iterable[Stored]) -> dict[str, _Rows]:
 
 
 def _taken(
-    database: Database, found: Mapping[str, _Rows], owner: str, others: frozenset[str]
+    database: Database, found: Mapping[str, _Rows], holder: str, owners: frozenset[str]
 ) -> list[tuple[tuple[Taken, int], list[str]]]:
+    """What the holder has now of dispatches of these owners."""
     taken: list[tuple[tuple[Taken, int], list[str]]] = []
     for dispatch_id, rows in found.items():
         query: Stored = {"_id": dispatch_id, "state": "running"}
         dispatch = database[DISPATCHES].find_one(query)
-        if dispatch is not None and dispatch.get("owner") in others:
-            one = _take_of(database, dispatch, rows, owner)
+        if dispatch is not None and dispatch.get("owner") in owners:
+            one = _take_of(database, dispatch, rows, holder)
             ids = [
                 row_id(dispatch_id, channel, delivery.key)
                 for channel, deliveries in one[0].deliveries.items()

@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
 
 from pymongo import UpdateOne
+from pymongo.errors import DuplicateKeyError
 
 from messages.journal import NewDispatch, Progress
 from messages.model import OUTCOMES, Outcome
@@ -52,10 +54,18 @@ def new_dispatch(dispatch: NewDispatch, owner: str, now: int) -> Stored:
     }
 
 
-def void(database: Database, dispatch_id: str, now: int) -> None:
-    """See that a dispatch that was refused is not there, and does not come late either."""
+def void(database: Database, dispatch_id: str, owner: str, now: int) -> None:
+    """See that a dispatch that was refused is not there, and does not come late either.
+
+    One that another replica took over meanwhile goes on there.
+    """
+    dispatches = database[DISPATCHES]
     gone: Stored = {"$set": {"endedAt": now, "by": ""}, "$unset": dict.fromkeys(_ALL_BUT_ID, "")}
-    database[DISPATCHES].update_one({"_id": dispatch_id}, gone, upsert=True)
+    dispatches.update_one({"_id": dispatch_id, "owner": owner}, gone)
+    with suppress(DuplicateKeyError):
+        dispatches.insert_one({"_id": dispatch_id, "endedAt": now, "by": ""})
+    if dispatches.find_one({"_id": dispatch_id, "state": {"$exists": True}}, {"_id": 1}):
+        return
     give_keys_back(database, dispatch_id)
     database[DELIVERIES].delete_many({"_id": all_rows(dispatch_id)})
 
@@ -99,7 +109,7 @@ def close_dispatch(
 ) -> None:
     """Write the end of a dispatch, and erase what only going on needs."""
     ended: Stored = {"endedAt": now, "counts": dict(counts)}
-    gone: Stored = {"owner": "", "progress": ""}
+    gone: Stored = {"owner": "", "progress": "", "takenFrom": ""}
     if kept is None:
         gone["request"] = ""
     else:

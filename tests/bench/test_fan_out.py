@@ -48,8 +48,7 @@ def test_each_contender_is_measured(found: dict[str, Any]) -> None:
     for run in found["runs"]:
         assert run["users"] == USERS
         assert min(run["cost"].values()) > 0
-        # Two readings of one process: some pages may have been given back between them.
-        assert run["cost"]["peak_mb"] >= run["cost"]["idle_mb"] - 1
+        assert run["cost"]["peak_mb"] >= run["cost"]["idle_mb"]
         assert run["provider_share"] > 0
     assert found["bars"][0]["name"] == f"{USERS} users, times bare trio loop"
 

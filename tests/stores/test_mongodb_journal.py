@@ -23,6 +23,7 @@ from messages.records import PastAttempt, RecordFilter
 from stores.mongodb import Database, connected, prepare
 from stores.mongodb_keys import KEY_INDEXES
 from stores.mongodb_rows import JOURNAL_INDEXES
+from stores.mongodb_states import void
 from stores.mongodb_url import MongoUrl
 from tests.stores.journal_bench import MongoBench, SeverableStore
 
@@ -211,6 +212,33 @@ async def test_what_was_taken_over_cannot_be_closed_or_enrolled_by_the_old_one(
     record = await two.records.dispatch("d")
     assert record is not None
     assert record.state == "running"
+
+
+async def test_an_attempt_is_ended_by_who_made_it_and_once(desk: Desk) -> None:
+    one, two = await desk.replica("one"), await desk.replica("two")
+    await one.open("a")
+    await two.recovery.unfinished()
+    await two.start("a")
+    # As of a call that `one` was about to make under the same number, and did not.
+    one.journal.end(AttemptEnd("d", "sms", "a", 1, "unstarted"))
+    await one.journal.flush()
+    [pending] = await two.recovery.pending("d", "sms", "", 10)
+    assert pending.attempts == [PastAttempt(1, "p", None)]
+    for result in ("unavailable", "unstarted"):
+        two.journal.end(AttemptEnd("d", "sms", "a", 1, result))
+        await two.journal.flush()
+    [pending] = await two.recovery.pending("d", "sms", "", 10)
+    assert pending.attempts == [PastAttempt(1, "p", "unavailable")]
+
+
+async def test_a_dispatch_that_was_refused_goes_on_where_it_was_taken_over(desk: Desk) -> None:
+    one, two = await desk.replica("one"), await desk.replica("two")
+    await one.open("a")
+    await two.recovery.unfinished()
+    await one.store.run(lambda it: void(it, "d", "one", 1), 5, JournalUnavailable, "prepare")
+    record = await two.records.dispatch("d")
+    assert record is not None
+    assert (record.state, record.counts) == ("running", {"pending": 1})
 
 
 async def test_what_lives_is_not_taken_over(desk: Desk) -> None:

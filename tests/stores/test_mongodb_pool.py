@@ -16,6 +16,7 @@ from stores.mongodb_journal import MongoJournal
 from stores.mongodb_keys import KEY_INDEXES
 from stores.mongodb_pool import MongoPool
 from stores.mongodb_records import MongoReader
+from stores.mongodb_recovery import MongoRecovery
 from stores.mongodb_replicas import MongoReplicas
 from stores.mongodb_rows import JOURNAL_INDEXES
 from stores.mongodb_url import MongoUrl
@@ -31,8 +32,8 @@ class Replica:
     def __init__(self, store: MongoStore) -> None:
         self.replicas = MongoReplicas(store)
         self.journal = MongoJournal(store, lambda: self.replicas.id, lambda: True)
-        reader = MongoReader(store, self.journal.flush)
-        self.pool = MongoPool(reader, self.journal, self.replicas)
+        self.reader = MongoReader(store, self.journal.flush)
+        self.pool = MongoPool(self.reader, self.journal, self.replicas)
 
     async def run(self, task_status: trio.TaskStatus[Replica]) -> None:
         await self.replicas.join()
@@ -143,5 +144,25 @@ async def test_what_was_taken_while_an_answer_was_lost_is_taken_again(
     await one.offer()
     await two.take(2)
     two.pool._held = frozenset()
+    assert await two.take(0) == KEYS[:2]
+    assert await two.take(0) == []
+
+
+async def test_what_was_taken_so_is_found_too_when_its_dispatch_has_become_ones_own(
+    store: MongoStore, nursery: trio.Nursery
+) -> None:
+    one, two = await replicas(store, nursery)
+    third: Replica = await nursery.start(Replica(store).run)
+    await one.offer()
+    await two.take(2)
+    two.pool._held = frozenset()
+    await one.replicas.leave()
+    await third.replicas.beat()
+    await two.replicas.beat()
+    assert await two.take(0) == []  # nobody sees it through yet
+    recovery = MongoRecovery(
+        two.reader, two.journal, lambda: two.replicas.id, lambda: two.replicas.living
+    )
+    assert [left.id for left in await recovery.unfinished()] == ["d"]
     assert await two.take(0) == KEYS[:2]
     assert await two.take(0) == []

@@ -107,7 +107,7 @@ async def test_an_endless_loop_is_interrupted() -> None:
 
     with pytest.raises(FunctionFailed, match="getData took too long"):
         await data(loop, 0.4).data(COMMAND)
-    with trio.fail_after(10):
+    with trio.fail_after(2):
         await ended.wait()
 
 
@@ -128,7 +128,7 @@ async def test_a_finalizer_in_the_thread_does_not_end_the_watch() -> None:
 
     with pytest.raises(FunctionFailed, match="getData took too long"):
         await data(loop, 0.4).data(COMMAND)
-    with trio.fail_after(10):
+    with trio.fail_after(2):
         await ended.wait()
 
 
