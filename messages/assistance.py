@@ -38,7 +38,7 @@ class Assistance:
         self._means = means
         self._nursery = nursery
         self._parts: set[_Part] = set()
-        self._halted = False
+        self._closed = False
 
     @property
     def dispatch_ids(self) -> frozenset[str]:
@@ -47,7 +47,7 @@ class Assistance:
 
     async def take(self, room: Mapping[Channel, int]) -> None:
         """Take what there is room for, so many of each channel. Raises JournalUnavailable."""
-        if self._rooms.pool is None or self._halted or not room:
+        if self._rooms.pool is None or self._closed or not room:
             return
         for taken in await self._rooms.pool.take(room):
             part = _Part(taken.dispatch.id)
@@ -60,9 +60,12 @@ class Assistance:
             if part.dispatch_id == dispatch_id and part.dispatch is not None:
                 part.dispatch.withdraw()
 
+    def close(self) -> None:
+        """Take nothing more."""
+        self._closed = True
+
     def halt(self) -> None:
-        """Take nothing more, and start nothing further."""
-        self._halted = True
+        """Start nothing further."""
         for part in self._parts:
             part.stop.set()
 
@@ -72,12 +75,6 @@ class Assistance:
             part.scope.cancel()
             if part.dispatch is not None:
                 part.dispatch.suspend()
-
-    def forsake(self) -> None:
-        """Do nothing more of it, and say nothing of it."""
-        for part in self._parts:
-            self._rooms.post.forsake(part.dispatch_id)
-        self.suspend()
 
     async def _see_through(self, taken: Taken, part: _Part) -> None:
         try:

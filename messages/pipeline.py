@@ -109,7 +109,7 @@ class Pipeline:
     async def cancel(self, dispatch_id: str) -> None:
         """Start nothing more of a running dispatch; what is under way ends by itself.
 
-        One that runs in another process is put on record as cancelled, which that one will see.
+        One that runs in another process is cancelled on record, which that one will see.
 
         Raises:
             TryLater: the journal cannot be written, or the dispatch is just being taken up.
@@ -157,6 +157,7 @@ class Pipeline:
     def close(self) -> None:
         """Accept nothing more; what was accepted goes on."""
         self._closed = True
+        self.assistance.close()
         if not self._unsettled:
             self._idle.set()
 
@@ -181,12 +182,9 @@ class Pipeline:
 
     def forsake(self) -> None:
         """Do nothing more of what is running here: other replicas go on with it."""
-        self.assistance.forsake()
-        for dispatch_id, going in self._running.items():
+        for dispatch_id in {*self._running, *self.assistance.dispatch_ids}:
             self._rooms.post.forsake(dispatch_id)
-            going.scope.cancel()
-            if going.dispatch is not None:
-                going.dispatch.suspend()
+        self.suspend()
 
     def _check_room(self) -> None:
         if self._closed:

@@ -60,6 +60,7 @@ class Front:
     openings: Sequence[NewDispatch]
     rows: Sequence[Rows]
     reached: Sequence[tuple[str, Progress]]
+    endings: Sequence[Stored]
     ends: Sequence[AttemptEnd]
     starts: Sequence[AttemptStart]
 
@@ -69,18 +70,23 @@ class Written:
     """What came of it, in `_id`s.
 
     Deliveries that are new by the name of their write; dispatches and attempts that are there;
-    dispatches that are another replica's.
+    endings that are ours; dispatches that are another replica's.
     """
 
     new: dict[str, set[object]] = field(default_factory=dict)
     opened: set[object] = field(default_factory=set)
     started: set[object] = field(default_factory=set)
+    ended: set[object] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
 
 
 def write_front(database: Database, front: Front) -> Written:
-    """Write deliveries before their dispatches, which make them count, and calls before bytes."""
+    """Write deliveries before their dispatches, which make them count, and calls before bytes.
+
+    And before anything begins, how what went before it has ended.
+    """
     written = Written()
+    written.ended = insert_endings(database, front.endings)
     _end_attempts(database, front)
     if front.rows:
         written.new = _enrol(database, front.rows, front.now)
@@ -148,19 +154,9 @@ def _end_attempts(database: Database, front: Front) -> None:
             database[ATTEMPTS].update_many(mine, {"$set": ended})
 
 
-def write_endings(
-    database: Database, receipts: Sequence[tuple[str, Receipt]], owner: str, now: int
-) -> None:
-    """Write outcomes, each with its place: the round of its dispatch, or a name if it is late.
-
-    Of a delivery the first one of a round counts.
-    """
-    documents: dict[str, Stored] = {}
-    for place, one in receipts:
-        ending = ending_document(one, place, owner, now)
-        documents.setdefault(str(ending["_id"]), ending)
-    ours = insert_own(database[ENDINGS], list(documents.values()))
-    apply_endings(database, [one for one in documents.values() if one["_id"] in ours])
+def insert_endings(database: Database, endings: Sequence[Stored]) -> set[object]:
+    """Write how deliveries ended; the `_id`s of those that nobody else had told before."""
+    return insert_own(database[ENDINGS], endings)
 
 
 def ending_document(receipt: Receipt, place: str, owner: str, now: int) -> Stored:

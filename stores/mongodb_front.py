@@ -18,6 +18,7 @@ from messages.errors import Conflict, JournalUnavailable, Superseded
 from messages.journal import AttemptEnd, AttemptStart, NewDispatch, Progress
 from stores.mongodb import Database, MongoStore
 from stores.mongodb_batch import Front, Rows, Written, owners, write_front
+from stores.mongodb_endings import Endings
 from stores.mongodb_rows import attempt_id, row_id
 
 T = TypeVar("T")
@@ -54,11 +55,13 @@ class FrontWriter:
         store: MongoStore,
         owner: Callable[[], str],
         may_write: Callable[[], bool],
+        endings: Endings,
     ) -> None:
         self.broken: str | None = None
         self._store = store
         self._owner = owner
         self._may_write = may_write
+        self._endings = endings
         self._asked: list[Asked] = []
         self._ends: list[AttemptEnd] = []
         self._news = trio.Event()
@@ -102,8 +105,9 @@ class FrontWriter:
         ends, self._ends = self._ends, []
         try:
             self._check_lease()
-            front = self._front(asked, ends)
-            written = await self._do(partial(write_front, front=front), WRITE_SECONDS)
+            async with self._endings.turn:
+                front = self._front(asked, ends)
+                written = await self._written(front)
             await self._tell(asked, written, front.owner)
             self._check_lease()  # a process may have been stopped meanwhile, and taken for dead
         except JournalUnavailable as error:
@@ -115,6 +119,15 @@ class FrontWriter:
             self.broken = None
         for one in asked:
             one.done.set()
+
+    async def _written(self, front: Front) -> Written:
+        try:
+            written = await self._do(partial(write_front, front=front), WRITE_SECONDS)
+        except BaseException:
+            self._endings.give_back(front.endings)
+            raise
+        self._endings.inserted(front.endings, written.ended)
+        return written
 
     def _check_lease(self) -> None:
         if not self._may_write():
@@ -132,6 +145,7 @@ class FrontWriter:
                 for one in asked
                 if one.rows is not None and one.reached is not None
             ],
+            endings=self._endings.take(),
             ends=ends,
             starts=[one.start for one in asked if one.start is not None],
         )

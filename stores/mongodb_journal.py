@@ -20,6 +20,7 @@ from messages.model import Channel, Outcome, Receipt
 from messages.records import RecordFilter
 from stores.mongodb import Database, MongoStore
 from stores.mongodb_batch import Rows
+from stores.mongodb_endings import Endings
 from stores.mongodb_front import Asked, FrontWriter
 from stores.mongodb_rear import RearWriter
 from stores.mongodb_states import cancel_dispatch, close_dispatch, redrive, retire, void
@@ -49,8 +50,9 @@ class MongoJournal:
         self.strays: set[str] = set()
         self._owner = owner
         self._may_write = may_write
-        self._front = FrontWriter(store, owner, may_write)
-        self._rear = RearWriter(store, owner, self.rounds)
+        endings = Endings(owner, self.rounds)
+        self._front = FrontWriter(store, owner, may_write, endings)
+        self._rear = RearWriter(store, endings)
         self._unsure: dict[tuple[str, Channel], str] = {}
         self._nursery: trio.Nursery
 
@@ -127,10 +129,7 @@ class MongoJournal:
         ]
 
     async def start(self, attempt: AttemptStart) -> None:
-        """See the port; outcomes of other deliveries may become durable later.
-
-        Raises Superseded when another replica has made the attempt of this number.
-        """
+        """See the port. Raises Superseded when another replica made the attempt of this number."""
         await self._front.write(Asked(start=attempt))
 
     def end(self, attempt: AttemptEnd) -> None:

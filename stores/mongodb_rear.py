@@ -6,18 +6,19 @@ Outcomes are kept until they are written, however long the store is away.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Final
-from uuid import uuid4
+from typing import Final, TypeVar
 
 import trio
 
 from messages.errors import JournalUnavailable
 from messages.model import Receipt
 from stores.mongodb import Database, MongoStore
-from stores.mongodb_batch import write_endings
+from stores.mongodb_batch import apply_endings, insert_endings
+from stores.mongodb_endings import Endings
+
+T = TypeVar("T")
 
 MOST_AT_ONCE: Final = 500
 WRITE_SECONDS: Final = 10.0
@@ -41,27 +42,19 @@ class Ordered:
 
 
 class RearWriter:
-    """Writes in the order of what was handed over; `broken` says why the last write failed.
+    """Writes in the order of what was handed over; `broken` says why the last write failed."""
 
-    `rounds` tells how often a dispatch was driven again.
-    """
-
-    def __init__(
-        self, store: MongoStore, owner: Callable[[], str], rounds: Mapping[str, int]
-    ) -> None:
+    def __init__(self, store: MongoStore, endings: Endings) -> None:
         self.broken: str | None = None
         self._store = store
-        self._owner = owner
-        self._rounds = rounds
-        self._receipts: list[tuple[str, Receipt]] = []
+        self._endings = endings
         self._ordered: list[Ordered] = []
         self._news = trio.Event()
         self._urgent = trio.Event()
 
     def record(self, receipt: Receipt) -> None:
         """Write an outcome soon."""
-        place = uuid4().hex if receipt.late else str(self._rounds.get(receipt.dispatch_id, 0))
-        self._receipts.append((place, receipt))
+        self._endings.add(receipt)
         self._news.set()
 
     async def do(self, job: Job) -> int:
@@ -89,31 +82,38 @@ class RearWriter:
     async def _write(self, ordered: list[Ordered]) -> None:
         self._ordered = []
         try:
-            while self._receipts:
-                await self._write_receipts()
+            await self._insert()
+            while self._endings.to_apply:
+                await self._apply()
         except JournalUnavailable as error:
             self._failed(error, ordered)
             self._news.set()
             return
         for one in ordered:
             try:
-                one.result = await self._do(partial(one.job))
+                one.result = await self._done(one.job)
             except JournalUnavailable as error:
                 self._failed(error, [one])
             one.done.set()
 
-    async def _write_receipts(self) -> None:
-        part = self._receipts[:MOST_AT_ONCE]
-        owner = self._owner()
+    async def _insert(self) -> None:
+        async with self._endings.turn:
+            fresh = self._endings.take()
+            if not fresh:
+                return
+            try:
+                ours = await self._done(lambda database, _now: insert_endings(database, fresh))
+            except BaseException:
+                self._endings.give_back(fresh)
+                raise
+            self._endings.inserted(fresh, ours)
 
-        def write(database: Database, now: int) -> int:
-            write_endings(database, part, owner, now)
-            return len(part)
+    async def _apply(self) -> None:
+        part = self._endings.to_apply[:MOST_AT_ONCE]
+        await self._done(lambda database, _now: apply_endings(database, part))
+        self._endings.applied(len(part))
 
-        await self._do(write)
-        del self._receipts[: len(part)]
-
-    async def _do(self, job: Job) -> int:
+    async def _done(self, job: Callable[[Database, int], T]) -> T:
         now = time.time_ns() // 1_000_000
         done = await self._store.run(
             lambda database: job(database, now),

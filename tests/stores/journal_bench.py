@@ -47,10 +47,6 @@ class Bench(Protocol):
         """End it."""
 
     @abstractmethod
-    def goes_first(self, end: End) -> bool:
-        """Whether it is durable together with the next dispatch or attempt that begins."""
-
-    @abstractmethod
     def possible(self, ends: Sequence[End]) -> Iterable[Sequence[int]]:
         """The places of those that may be durable after a crash, for each way it may be."""
 
@@ -86,9 +82,6 @@ class SqliteBench(Bench):
 
     async def close(self) -> None:
         await self._stack.aclose()
-
-    def goes_first(self, end: End) -> bool:
-        return True
 
     def possible(self, ends: Sequence[End]) -> Iterable[Sequence[int]]:
         return (range(kept) for kept in range(len(ends) + 1))
@@ -144,11 +137,8 @@ class MongoBench(Bench):
     async def close(self) -> None:
         await self._stack.aclose()
 
-    def goes_first(self, end: End) -> bool:
-        return isinstance(end, AttemptEnd)
-
     def possible(self, ends: Sequence[End]) -> Iterable[Sequence[int]]:
-        first = [place for place, end in enumerate(ends) if self.goes_first(end)]
+        first = [place for place, end in enumerate(ends) if isinstance(end, AttemptEnd)]
         rest = [place for place in range(len(ends)) if place not in first]
         for kept in range(len(first) + 1):
             for also in range(len(rest) + 1):

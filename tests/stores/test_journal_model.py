@@ -84,14 +84,10 @@ class World:
     def _journal(self) -> Journal:
         return self._bench.journal
 
-    def _durable(self, *, front: bool = False) -> None:
-        left: list[tuple[End, Change]] = []
-        for end, change in self._soft:
-            if front and not self._bench.goes_first(end):
-                left.append((end, change))
-            else:
-                change(self.model)
-        self._soft = left
+    def _durable(self) -> None:
+        for _, change in self._soft:
+            change(self.model)
+        self._soft.clear()
 
     def _hand_over(self, end: End, change: Change) -> None:
         self._soft.append((end, change))
@@ -105,7 +101,7 @@ class World:
             return
         new = NewDispatch(dispatch, ["sms"], f'"{dispatch}"')
         told = await self._journal.open(new, [_enrolment(key) for key in keys])
-        self._durable(front=True)
+        self._durable()
         self._enrolled(dispatch, keys, told)
         self.model.kept[dispatch] = new.request
 
@@ -129,7 +125,7 @@ class World:
             return
         number = len(row.attempts) + 1
         await self._journal.start(AttemptStart(dispatch, "sms", key, number, "p"))
-        self._durable(front=True)
+        self._durable()
         row.attempts.append(PastAttempt(number, "p", None))
 
     def _is_answered(self, dispatch: str, key: str) -> bool:
@@ -214,14 +210,17 @@ class World:
         recovery, told = self._bench.recovery, dict[str, Any]()
         await recovery.unfinished()
         page = await self._bench.records.dispatches(None, "", 100)
-        for record in page.dispatches:
-            left = await recovery.find_unfinished(record.id)
-            pending = await recovery.pending(record.id, "sms", "", 100)
+        for identity in [one.id for one in page.dispatches]:
+            # Whoever takes up what is pending finds what had ended and was still to be told.
+            pending = await recovery.pending(identity, "sms", "", 100)
+            left = await recovery.find_unfinished(identity)
+            record = await self._bench.records.dispatch(identity)
+            assert record is not None
             told[record.id] = (
                 record.state,
                 dict(record.counts),
                 await recovery.request(record.id),
-                {one.key: (list(one.attempts), one.starts) for one in pending},
+                {one.key: (list(one.attempts), one.starts) for one in pending if not one.ended},
                 None if left is None else dict(left.counts),
             )
         return told
