@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -178,7 +177,6 @@ def _told(
         most_in_a_window=max(window_counts(arrivals)),
         most_open=log.most_open,
         used=_used(arrivals, plan.rate),
-        longest_silence=max((later - one for one, later in pairwise(arrivals)), default=0.0),
         lost=lost,
         doubled=sum(number - 1 for number in log.counts.values()),
         in_doubt=len(doubtful),

@@ -47,6 +47,6 @@ def _bars(runs: Sequence[Replicated]) -> list[Bar]:
         else:
             bars += [
                 Bar(f"{run.title}: taken over", run.taken_over, "at most", 10, " s"),
-                Bar(f"{run.title}: in doubt", run.in_doubt, "at most", 2 * run.concurrency),
+                Bar(f"{run.title}: in doubt", run.in_doubt, "at most", run.concurrency),
             ]
     return bars

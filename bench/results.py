@@ -176,8 +176,8 @@ class Killed:
 class Replicated:
     """Dispatches of several replicas that share the limits of one provider.
 
-    `used` is the share of the rate that was used; `longest_silence` and `taken_over` are in
-    seconds, the latter until more of a dead replica's dispatch was under way.
+    `used` is the share of the rate that was used; `taken_over` is in seconds, until more of a dead
+    replica's dispatch was under way.
     """
 
     title: str
@@ -187,7 +187,6 @@ class Replicated:
     most_in_a_window: int
     most_open: int
     used: float
-    longest_silence: float
     lost: int
     doubled: int
     in_doubt: int
