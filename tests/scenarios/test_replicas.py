@@ -85,6 +85,13 @@ class Fleet:
             while len(self.provider.messages) < number:
                 await trio.sleep(0.01)
 
+    async def begun(self) -> tuple[Replica, Replica, str]:
+        """The first replica, which has begun to send a dispatch, another one, and its address."""
+        first, second, *_ = self.replicas
+        address = await first.begin()
+        await self.until_sent(40)
+        return first, second, address
+
     def doubled(self) -> int:
         """How many messages were more than one to a number."""
         receivers = Counter(one.receiver for one in self.provider.messages)
@@ -141,9 +148,7 @@ async def test_what_a_killed_replica_leaves_is_taken_over(
     tmp_path: Path, mongo_server: MongoServer
 ) -> None:
     async with fleet(tmp_path, mongo_server, 2) as it:
-        first, second = it.replicas
-        address = await first.begin()
-        await it.until_sent(40)
+        first, second, address = await it.begun()
         first.process.kill()
         sent = len(it.provider.messages)
         with trio.fail_after(TAKEN_OVER_WITHIN):
@@ -160,9 +165,7 @@ async def test_a_replica_that_was_taken_for_dead_sends_nothing_twice(
     tmp_path: Path, mongo_server: MongoServer
 ) -> None:
     async with fleet(tmp_path, mongo_server, 2) as it:
-        first, second = it.replicas
-        address = await first.begin()
-        await it.until_sent(40)
+        first, second, address = await it.begun()
         first.process.send_signal(signal.SIGSTOP)
         await trio.sleep(7)
         first.process.send_signal(signal.SIGCONT)
@@ -180,9 +183,7 @@ async def test_a_replica_that_is_stopped_leaves_its_work_at_once(
     tmp_path: Path, mongo_server: MongoServer
 ) -> None:
     async with fleet(tmp_path, mongo_server, 2) as it:
-        first, second = it.replicas
-        address = await first.begin()
-        await it.until_sent(40)
+        first, second, address = await it.begun()
         first.process.terminate()
         first.process.terminate()
         counts = await second.ended(address, 30)
@@ -194,9 +195,7 @@ async def test_any_replica_tells_of_a_dispatch_and_cancels_it(
     tmp_path: Path, mongo_server: MongoServer
 ) -> None:
     async with fleet(tmp_path, mongo_server, 2) as it:
-        first, second = it.replicas
-        address = await first.begin()
-        await it.until_sent(20)
+        first, second, address = await it.begun()
         answer = await second.client.delete(address)
         assert answer.status_code == 200
         assert answer.json()["state"] == "cancelled"
@@ -214,9 +213,7 @@ async def test_a_store_that_is_away_costs_nothing_but_time(
     tmp_path: Path, mongo_server: MongoServer, how: str
 ) -> None:
     async with fleet(tmp_path, mongo_server, 2) as it:
-        first, second = it.replicas
-        address = await first.begin()
-        await it.until_sent(40)
+        _, second, address = await it.begun()
         (mongo_server.kill if how == "killed" else mongo_server.freeze)()
         await trio.sleep(9)
         sent = len(it.provider.messages)

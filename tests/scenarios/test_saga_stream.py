@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import trio
 
 from messages.model import Document, JsonValue
-from tests.neighbours.kafka import Cluster, cluster
+from tests.neighbours.kafka import Cluster
 from tests.running import running
 from tests.scenarios.neighbourhood import ADA, ADA_ID
 from tests.scenarios.saga_desk import saga_desk
 from tests.scenarios.stream_desk import (
     COMMANDS,
-    EVENTS,
     PAYLOAD,
     command,
     configuration,
@@ -27,14 +24,6 @@ from tests.scenarios.stream_desk import (
     told,
     until_ready,
 )
-
-
-@pytest.fixture
-def brokers() -> Iterator[Cluster]:
-    with cluster() as made:
-        made.create(COMMANDS)
-        made.create(EVENTS)
-        yield made
 
 
 async def test_commands_are_carried_out_and_their_sagas_told(

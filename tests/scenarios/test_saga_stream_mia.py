@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import trio
 
-from tests.neighbours.kafka import Cluster, cluster
+from tests.neighbours.kafka import Cluster
 from tests.neighbours.mia_client import mia_client
 from tests.running import running
 from tests.scenarios.neighbourhood import ADA, ADA_ID
@@ -23,14 +21,6 @@ from tests.scenarios.stream_desk import (
 )
 
 EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "saga_command.py"
-
-
-@pytest.fixture
-def brokers() -> Iterator[Cluster]:
-    with cluster() as made:
-        made.create(COMMANDS)
-        made.create(EVENTS)
-        yield made
 
 
 async def test_it_sends_commands_that_are_carried_out_and_receives_the_events(
