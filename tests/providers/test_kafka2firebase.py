@@ -168,7 +168,7 @@ async def test_a_report_that_does_not_come_leaves_the_outcome_open() -> None:
 
 async def test_brokers_that_died_are_noticed_and_nothing_more_starts() -> None:
     with cluster_process(TOPIC) as brokers:
-        async with provider(brokers.bootstrap, timeout=1.0) as kafka:
+        async with provider(brokers.bootstrap, timeout=3.0) as kafka:
             assert isinstance(await kafka.send(delivery("push", CONTENT), Starts()), Accepted)
             brokers.kill()
             starts = Starts()
