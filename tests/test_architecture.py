@@ -70,4 +70,4 @@ def test_every_file_says_why_it_exists_and_stays_small() -> None:
     for file in FILES:
         text = file.read_text()
         assert ast.get_docstring(ast.parse(text)), file
-        assert text.count("\n") <= 300, file
+        assert text.count("\n") <= 450, file
