@@ -22,6 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from stores.private_files import open_private
+
 _HEAD: Final = struct.Struct("<II8sQ")
 _CHECKED: Final = 8  # bytes of the head, from which on the checksum counts
 SEGMENT: Final = 1 << 21
@@ -36,7 +38,7 @@ class _File:
     """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = open_private(path, os.O_RDWR)
         self.end = 0
         self.last = 0
         self.torn = False

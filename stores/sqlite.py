@@ -9,15 +9,19 @@ a connection of its own.
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from stores.errors import StoreError
+from stores.private_files import make_private, open_private, tighten
 
 BUSY_SECONDS: Final = 10.0
+_BESIDE: Final = ("-wal", "-shm", "-lock", "-log0", "-log1")
+"""What the names of the files of a store that stand beside it end in."""
 
 _USERS_AND_JOURNAL: Final = """
 CREATE TABLE user (
@@ -126,6 +130,7 @@ def open_store(path: Path) -> sqlite3.Connection:
     Raises:
         StoreError: the file is no store of ours, is newer than this version, or cannot be opened.
     """
+    _keep_private(path)
     try:
         connection = connect(path)
     except sqlite3.Error as error:
@@ -138,6 +143,15 @@ def open_store(path: Path) -> sqlite3.Connection:
             raise StoreError(f"The store {path} cannot be opened: {error}") from None
         raise
     return connection
+
+
+def _keep_private(path: Path) -> None:
+    """SQLite gives the files that it makes beside the store the mode of the store."""
+    with suppress(OSError):  # SQLite says better what is wrong with the place
+        make_private(path)
+    for store in {path, path.resolve()}:  # SQLite's own stand beside what a link names
+        for suffix in _BESIDE:
+            tighten(store.with_name(store.name + suffix))
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -171,10 +185,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def only_server(path: Path) -> Iterator[None]:
     """Hold the store's lock; raises StoreError when another service holds it."""
     try:
-        lock = path.with_name(path.name + "-lock").open("w")
+        lock = open_private(path.with_name(path.name + "-lock"), os.O_RDWR)
     except OSError as error:
         raise StoreError(f"The store {path} cannot be opened: {error.strerror}") from None
-    with lock:
+    with os.fdopen(lock, "w"):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
