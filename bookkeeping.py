@@ -14,7 +14,6 @@ from typing import Protocol
 from actors.channel import ChannelStatus
 from actors.guard import Guard
 from messages.confirmations import Handovers
-from messages.events import DeliveryEnded, Event, Observer
 from messages.journal import Journal
 from messages.model import Channel
 from messages.pipeline import Pipeline
@@ -131,13 +130,3 @@ async def _in_a_file(settings: Settings, stack: AsyncExitStack) -> Books:
         handovers=SqliteHandovers(path),
         calls=recovery,
     )
-
-
-def journalling(journal: Journal) -> Observer:
-    """What puts every outcome on record."""
-
-    def observe(event: Event) -> None:
-        if isinstance(event, DeliveryEnded):
-            journal.record(event.receipt)
-
-    return observe

@@ -23,14 +23,14 @@ from actors.guard import Guard
 from api.access import Gate
 from api.app import Edge, Parts, create_app
 from api.keys import KeyRing
-from api.logs import EventLog, make_logger
+from api.logs import EventLog, ObserverFailures, make_logger
 from api.metrics import Gauges, Metrics
 from api.operations import Probes, Readiness, asking
 from api.told import Waiting
 from assembly import SandboxListener
-from bookkeeping import Books, journalling, open_books
+from bookkeeping import Books, open_books
 from messages.errors import JournalUnavailable
-from messages.events import Observer, tell_all
+from messages.events import Observer, fenced, tell_all
 from messages.pipeline import Pipeline
 from messages.preparation import Rooms
 from messages.saga.story import Sagas
@@ -92,8 +92,10 @@ async def run(
         client = httpx.AsyncClient(timeout=None, transport=Http1Transport(tls))  # noqa: S113
         await stack.enter_async_context(client)
         metrics = Metrics(CollectorRegistry())
-        observe = tell_all([journalling(journal), metrics, EventLog(logger), *extras.observers])
-        beside = assembly.Beside(books.handovers, extras.on_sandbox_message)
+        failures = ObserverFailures(logger)
+        observe = tell_all([metrics, EventLog(logger), *extras.observers], failures)
+        heard = extras.on_sandbox_message
+        beside = assembly.Beside(books.handovers, heard and fenced(heard, failures))
         guards = assembly.guards(settings, observe, stack, tls, beside)
         if company is not None:
             company.share(guards)

@@ -21,7 +21,7 @@ from api.documentation import documentation_routes
 from api.events import event_routes
 from api.hooks import hook_routes
 from api.idempotency import Repeats
-from api.logs import TRACE
+from api.logs import TRACE, ObserverFailures
 from api.metrics import Metrics
 from api.operations import Probes, operation_routes
 from api.providers import Tuning, provider_routes
@@ -30,6 +30,7 @@ from api.send import send_routes
 from api.supervision import supervision_routes
 from api.told import Waiting
 from messages.confirmations import Confirmations
+from messages.events import fenced
 from messages.pipeline import Pipeline
 from messages.records import Records
 from messages.saga.ports import Outbox
@@ -101,42 +102,61 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
 
 
 def _observe_requests(app: QuartTrio, metrics: Metrics, logger: logging.Logger) -> None:
+    failures = ObserverFailures(logger)
+    tell_of_start = fenced(lambda _: _log_start(logger), failures)
+
+    def count_and_log(response: Response) -> None:
+        seconds = time.perf_counter() - g.started
+        try:
+            _count(response, metrics, seconds)
+        finally:
+            _log_end(response, logger, seconds)
+
+    tell_of_end = fenced(count_and_log, failures)
+
     @app.before_request
     async def _started() -> None:
         g.started = time.perf_counter()
         g.request_id = request.headers.get("X-Request-Id") or str(uuid4())
-        if logger.isEnabledFor(TRACE):
-            logger.log(TRACE, "incoming request", extra={"fields": _request_fields()})
+        tell_of_start(request)
 
     @app.after_request
     async def _ended(response: Response) -> Response:
         if _has_body() and not g.get("body_was_read", False):
             # What is left of the body would be taken for the next request.
             response.headers["Connection"] = "close"
-        seconds = time.perf_counter() - g.started
-        rule = request.url_rule
-        metrics.request_ended(
-            request.method if rule else "*",
-            rule.rule if rule else "none",
-            response.status_code,
-            seconds,
-        )
-        is_probe = request.path.startswith("/-/")
-        level = (
-            logging.ERROR
-            if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
-            else logging.INFO
-        )
-        if logger.isEnabledFor(level) and (not is_probe or level == logging.ERROR):
-            fields = _request_fields() | {
-                "http.response.statusCode": response.status_code,
-                "http.response.body.bytes": response.content_length,
-                "responseTime": round(seconds * 1000, 3),
-                "dispatchId": response.headers.get("Dispatch-Id"),
-                "caller": g.get("caller"),
-            }
-            logger.log(level, "request completed", extra={"fields": fields})
+        tell_of_end(response)
         return response
+
+
+def _log_start(logger: logging.Logger) -> None:
+    if logger.isEnabledFor(TRACE):
+        logger.log(TRACE, "incoming request", extra={"fields": _request_fields()})
+
+
+def _count(response: Response, metrics: Metrics, seconds: float) -> None:
+    rule = request.url_rule
+    metrics.request_ended(
+        request.method if rule else "*",
+        rule.rule if rule else "none",
+        response.status_code,
+        seconds,
+    )
+
+
+def _log_end(response: Response, logger: logging.Logger, seconds: float) -> None:
+    is_error = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    level = logging.ERROR if is_error else logging.INFO
+    is_probe = request.path.startswith("/-/")
+    if logger.isEnabledFor(level) and (not is_probe or is_error):
+        fields = _request_fields() | {
+            "http.response.statusCode": response.status_code,
+            "http.response.body.bytes": response.content_length,
+            "responseTime": round(seconds * 1000, 3),
+            "dispatchId": response.headers.get("Dispatch-Id"),
+            "caller": g.get("caller"),
+        }
+        logger.log(level, "request completed", extra={"fields": fields})
 
 
 def _has_body() -> bool:

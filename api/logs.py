@@ -12,7 +12,9 @@ import logging
 import os
 import socket
 import traceback
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import IO, Final
 
 from messages.events import (
@@ -96,11 +98,27 @@ class _Logger(logging.Logger):
         return "", 0, "", None
 
 
+class _LineWriter(logging.StreamHandler[IO[str]]):
+    """Writes lines to a stream, and drops what the stream does not take: nobody waits for a log.
+
+    The standard one would complain to stderr about each line, and raise when that is closed, too.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(Exception):
+            line = self.format(record)
+            try:
+                self.stream.write(line + self.terminator)
+            except UnicodeEncodeError:  # half a character, or a stream that is not in UTF-8
+                self.stream.write(json.dumps(json.loads(line)) + self.terminator)
+            self.flush()
+
+
 def make_logger(level: str, stream: IO[str]) -> logging.Logger:
     """The service's logger, writing to a stream. `level` is a name of the configuration."""
     logging.addLevelName(TRACE, "TRACE")
     logger = _Logger("carillon", _LEVELS[level])  # no global registry
-    handler = logging.StreamHandler(stream)
+    handler = _LineWriter(stream)
     handler.setFormatter(JsonLines())
     logger.addHandler(handler)
     return logger
@@ -118,6 +136,26 @@ def describe_crash(error: BaseException) -> Mapping[str, object]:
     if isinstance(error, BaseExceptionGroup):
         described["errors"] = [describe_crash(inner) for inner in error.exceptions]
     return described
+
+
+class ObserverFailures:
+    """Logs what observers raise: for each kind of event the 1st, 2nd, 4th, 8th … of their failures.
+
+    One that raises at every message would fill the log as quickly as messages are sent.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._failures: Counter[str] = Counter()
+
+    def __call__(self, told: object, error: Exception) -> None:
+        """Log one failure, or count it."""
+        kind = type(told).__name__
+        self._failures[kind] += 1
+        number = self._failures[kind]
+        if number & (number - 1) == 0:
+            fields = {"event": kind, "failures": number, "err": describe_crash(error)}
+            self._logger.error("observer failed", extra={"fields": fields})
 
 
 class EventLog:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import trio
 
@@ -15,6 +15,8 @@ from messages.report import Failure, Report
 class Collector:
     """Synchronous, and safe when nobody waits any more. `counts` is what ended before it began.
 
+    Each outcome is handed to `record`, which makes it durable, then counted, then observed.
+
     Each enrolled delivery is answered once (its envelope sees to that), so counting suffices and
     memory does not grow with the number of recipients.
     """
@@ -22,11 +24,13 @@ class Collector:
     def __init__(
         self,
         dispatch_id: str,
+        record: Callable[[Receipt], None],
         observe: Observer,
         most_failures: int,
         counts: Mapping[Outcome, int],
     ) -> None:
         self._dispatch_id = dispatch_id
+        self._record = record
         self._observe = observe
         self._most_failures = most_failures
         self._failures: list[Failure] = []
@@ -42,9 +46,10 @@ class Collector:
 
     def reply(self, receipt: Receipt) -> None:
         """Take the answer to one expected delivery."""
+        self._record(receipt)
         self._count(receipt)
-        self._observe(DeliveryEnded(receipt))
         self._complete_if_done()
+        self._observe(DeliveryEnded(receipt))
 
     def _count(self, receipt: Receipt) -> None:
         self._counts[receipt.outcome] += 1

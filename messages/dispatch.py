@@ -96,7 +96,9 @@ class Dispatch:
         self._ways = ways
         self._means = means
         self._stop = stop
-        self._collector = Collector(identity, means.observe, means.most_failures, begun.counts)
+        self._collector = Collector(
+            identity, means.journal.record, means.observe, means.most_failures, begun.counts
+        )
         self._first: dict[Channel, Sequence[Item]] = {}
         self._shared: dict[Channel, Distribution] = {}
         self._scope = trio.CancelScope()

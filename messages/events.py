@@ -1,15 +1,18 @@
-"""What happened, as small records for observers: log, metrics, journal.
+"""What happened, as small records for observers: the log, metrics, a demo's screen.
 
-Observers are synchronous and quick. None of these records holds an address or a text.
+Observers are synchronous and quick, and only observe: what makes an outcome durable or counts it is
+a step of its own on a delivery's way. None of these records holds an address or a text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from messages.model import Channel, Outcome, Receipt
+
+T = TypeVar("T")
 
 AttemptResult = Literal["accepted", "refused", "unavailable", "throttled", "unanswered"]
 
@@ -169,11 +172,33 @@ Event = (
 Observer = Callable[[Event], None]
 
 
-def tell_all(observers: Sequence[Observer]) -> Observer:
-    """One observer that passes each event on to all of them, in order."""
+OnFailure = Callable[[object, Exception], None]
+"""Is told what an observer was told, and what it raised. It must not raise itself."""
+
+
+def tell_all(observers: Sequence[Observer], on_failure: OnFailure) -> Observer:
+    """One observer that passes each event on to all of them, in order.
+
+    It never raises: what one of them raises is for `on_failure`, and the next one is told.
+    """
 
     def observe(event: Event) -> None:
         for observer in observers:
-            observer(event)
+            try:
+                observer(event)
+            except Exception as error:
+                on_failure(event, error)
 
     return observe
+
+
+def fenced(listener: Callable[[T], None], on_failure: OnFailure) -> Callable[[T], None]:
+    """A listener that never raises: what this one raises is for `on_failure`."""
+
+    def listen(told: T) -> None:
+        try:
+            listener(told)
+        except Exception as error:
+            on_failure(told, error)
+
+    return listen

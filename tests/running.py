@@ -13,7 +13,7 @@ import httpx
 import trio
 
 from api.logs import make_logger
-from messages.events import DeliveryEnded, Event
+from messages.events import DeliveryEnded, Event, Observer
 from messages.model import CHANNELS, Delivery, Document, JsonValue
 from service import Extras, Stop, run
 from settings import ConfigurationFile, Settings, from_document
@@ -102,14 +102,20 @@ async def running(
     templates: Sequence[Document] = (),
     environ: Mapping[str, str] | None = None,
     file: ConfigurationFile | None = None,
+    observers: Sequence[Observer] = (),
+    hears: Callable[[Delivery], None] | None = None,
+    log: io.StringIO | None = None,
 ) -> AsyncGenerator[Running]:
-    """A service around the body; it is stopped and drained after it."""
+    """A service around the body; it is stopped and drained after it.
+
+    `hears` takes the place of what keeps the sandboxes' messages.
+    """
     settings = settings_for(folder, configuration or sandbox_configuration(), environ)
     await trio.to_thread.run_sync(fill_store, settings.directory.store_path, users, templates)
-    stop, log = Stop(), io.StringIO()
+    stop, log = Stop(), log or io.StringIO()
     events: list[Event] = []
     sent: list[Delivery] = []
-    extras = Extras([events.append], sent.append, file)
+    extras = Extras([*observers, events.append], hears or sent.append, file)
     logger = make_logger("debug", log)
     async with trio.open_nursery() as nursery:
         url = await nursery.start(run, settings, stop, logger, extras)
