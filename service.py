@@ -101,7 +101,7 @@ async def run(
             company.share(guards)
         specs = assembly.channels(settings, guards)
         supervisor = Supervisor(specs, observe, journal)
-        office = saga_office(settings, books.outbox, observe, stack, tls)
+        office = await saga_office(settings, books.outbox, observe, stack, tls)
         keys = KeyRing(settings.access.keys)
         tuned = Tuned(guards, {spec.name: spec.route for spec in specs}, supervisor, keys)
         tuning = LiveTuning(settings, tuned, books.live_settings, logger)

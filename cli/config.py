@@ -38,13 +38,15 @@ def check(file: Path | None, *, as_json: bool) -> None:
 
     Exit codes: 0 it would start, 2 it would not.
     """
+    import trio
+
     from settings import ConfigurationError, advice, load
-    from settings.flow_functions import flow_functions
+    from settings.flow_functions import check_flow_functions
 
     try:
         settings = load(path=file)
         if settings.flow_manager is not None:
-            flow_functions(settings.flow_manager)
+            trio.run(check_flow_functions, settings.flow_manager)
     except ConfigurationError as error:
         if not as_json:
             raise BadInput(str(error)) from None
