@@ -7,7 +7,7 @@ from typing import Final
 
 import httpx
 
-from messages.errors import TemplateNotFound
+from messages.errors import DirectoryUnavailable, TemplateNotFound
 from messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
 from stores.asked import Asked, is_object_id
 from stores.crud_client import CrudClient, InvalidObjectId, NoSuchDocument
@@ -163,9 +163,11 @@ class CrudDirectory:
         if not asked:
             return []
         try:
-            return await self._crud.documents(
+            documents = await self._crud.documents(
                 self._users, self._users.list_url(matching(field, asked, after), only=only)
             )
+            _check_follows(documents, after)
+            return _only(documents, only)
         except InvalidObjectId:
             refused_place = after is not None and not is_object_id(after)
             if refused_place or all(map(is_object_id, asked)):
@@ -181,6 +183,26 @@ class CrudDirectory:
             key = str(document["_id"])
             found[key] = Recipient(user_id, key, document)
         return list(found.values())
+
+
+def _check_follows(documents: Sequence[Document], after: str | None) -> None:
+    """Raise DirectoryUnavailable for a page that was read before: reading on would never end.
+
+    Texts are in the order of the collection's collation, which is not known here.
+    """
+    keys = [str(document["_id"]) for document in documents]
+    in_order = after is not None and is_object_id(after)
+    for key in keys if after is not None else ():
+        if key == after or (in_order and is_object_id(key) and key.lower() < str(after).lower()):
+            raise DirectoryUnavailable("The CRUD Service gave users again that came before")
+
+
+def _only(documents: list[Document], names: Sequence[str]) -> list[Document]:
+    """Without what was not asked for and came all the same: users are kept for a while."""
+    kept = {"_id", *names}
+    if not names or all(document.keys() <= kept for document in documents):
+        return documents
+    return [{k: v for k, v in document.items() if k in kept} for document in documents]
 
 
 def _following(
