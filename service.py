@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import trio
@@ -26,6 +27,7 @@ from api.keys import KeyRing
 from api.logs import EventLog, ObserverFailures, make_logger
 from api.metrics import Gauges, Metrics
 from api.operations import Probes, Readiness, asking
+from api.operator_token import OperatorToken
 from api.told import Waiting
 from assembly import SandboxListener
 from bookkeeping import Books, open_books
@@ -133,6 +135,7 @@ async def run(
             keys,
             office,
         )
+        stack.callback(service.token.withdraw)
         async with trio.open_nursery() as nursery:
             on_signal = []
             if company is not None:
@@ -165,6 +168,7 @@ class _Service:
     tuning: LiveTuning
     keys: KeyRing
     office: SagaOffice
+    token: OperatorToken = field(default_factory=OperatorToken)
 
     async def run(self, rooms: Rooms, task_status: trio.TaskStatus[str]) -> None:
         self.metrics.registry.register(Gauges(self.supervisor, list(self.guards.values())))
@@ -210,8 +214,28 @@ class _Service:
             addresses: list[str] = await nursery.start(
                 self._serve, app, lambda: self._drain(pipeline, sagas)
             )
+            self._let_operators_in(urlsplit(addresses[0]).port or 0)
             self.logger.info("listening on %s", addresses[0])
             task_status.started(addresses[0])
+
+    def _let_operators_in(self, port: int) -> None:
+        """Without API keys, write the token that operators' routes need."""
+        if self.settings.server.in_cluster or not self.keys.is_empty:
+            return
+        file = self.settings.access.token_place.at(port)
+        reason = "neither OPERATOR_TOKEN_FILE nor HOME names a place for it"
+        if file is not None:
+            try:
+                self.token.publish(file)
+            except OSError as error:
+                reason = f"{file}: {error.strerror}"
+            else:
+                return
+        self.logger.warning(
+            "operators' routes are off: the operator token cannot be written (%s); name another "
+            "file in OPERATOR_TOKEN_FILE, or configure API_KEYS",
+            reason,
+        )
 
     async def _serve(
         self,
@@ -252,7 +276,7 @@ class _Service:
         return Edge(
             most_body_bytes=settings.limits.body_bytes,
             waiting=Waiting(settings.respond_within, settings.server.prefix),
-            gate=Gate(self.keys, in_cluster=settings.server.in_cluster),
+            gate=Gate(self.keys, self.token, in_cluster=settings.server.in_cluster),
             key_expiry=settings.idempotency_expiry,
         )
 

@@ -95,7 +95,9 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     hooks = hook_routes(parts.confirmations)
     app.register_blueprint(hooks, url_prefix=f"{edge.waiting.prefix}{hooks.url_prefix}")
     app.register_blueprint(operation_routes(parts.probes))
-    app.register_blueprint(documentation_routes(parts.probes.version, edge.waiting.prefix))
+    app.register_blueprint(
+        documentation_routes(parts.probes.version, edge.waiting.prefix, edge.gate)
+    )
     _observe_requests(app, parts.metrics, parts.logger)
     access.register(app, edge.gate)
     return app

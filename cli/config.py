@@ -40,7 +40,7 @@ def check(file: Path | None, *, as_json: bool) -> None:
     """
     import trio
 
-    from settings import ConfigurationError, advice, load
+    from settings import ConfigurationError, advice, load, writable_by_others
     from settings.flow_functions import check_flow_functions
 
     try:
@@ -52,10 +52,11 @@ def check(file: Path | None, *, as_json: bool) -> None:
             raise BadInput(str(error)) from None
         _print_json(error.problems, [], [])
         raise SystemExit(BadInput.exit_code) from None
+    warnings = [*settings.warnings, *writable_by_others(settings)]
     if as_json:
-        _print_json([], settings.warnings, advice(settings))
+        _print_json([], warnings, advice(settings))
         return
-    for warning in settings.warnings:
+    for warning in warnings:
         click.echo(f"warning: {warning}")
     for hint in advice(settings):
         click.echo(f"advice: {hint}")

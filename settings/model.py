@@ -153,10 +153,26 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenPlace:
+    """Where the operator token is: in a file, else in one of the user's state folder by port."""
+
+    file: Path | None = None
+    state_folder: Path | None = None
+
+    def at(self, port: int) -> Path | None:
+        """The file of the service on a port; None where there is no place for one."""
+        if self.file is not None or self.state_folder is None:
+            return self.file
+        return self.state_folder / f"operator-token-{port}"
+
+
+@dataclass(frozen=True, slots=True)
 class AccessSettings:
     """The API keys that are valid at the start; without any, none is asked for."""
 
     keys: tuple[ApiKey, ...] = ()
+    keys_file: Path | None = None
+    token_place: TokenPlace = TokenPlace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +243,8 @@ class FlowManagerSettings:
 class Settings:
     """Everything that is configured. `respond_within` is infinite for `0`.
 
-    `senders` and `channels` hold the active channels, `providers` those that these use.
+    `senders` and `channels` hold the active channels, `providers` those that these use. `file` is
+    the one that they were read from.
     """
 
     active_channels: tuple[Channel, ...]
@@ -251,3 +268,4 @@ class Settings:
     flow_manager: FlowManagerSettings | None
     warnings: tuple[str, ...]
     kafka: KafkaSettings | None = None
+    file: Path | None = field(default=None, compare=False)
