@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,15 +16,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve as serve_http
 from prometheus_client import CollectorRegistry
 
 import assembly
 from actors.guard import Guard
 from api.access import Gate
 from api.app import Edge, Parts, create_app
+from api.exchange import Exchange
 from api.keys import KeyRing
+from api.listener import Listener, ListenerSettings
 from api.logs import EventLog, ObserverFailures, make_logger
 from api.metrics import Gauges, Metrics
 from api.operations import Probes, Readiness, asking
@@ -51,7 +52,7 @@ LAST_WORDS: Final = 10.0
 
 @dataclass(slots=True)
 class Stop:
-    """The wish to stop: `asked` begins it, `at_once` skips the wait before the drain."""
+    """The wish to stop: `asked` begins it, `at_once` ends every wait that belongs to it."""
 
     asked: trio.Event = field(default_factory=trio.Event)
     at_once: trio.Event = field(default_factory=trio.Event)
@@ -61,6 +62,18 @@ class Stop:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
                 (self.at_once if self.asked.is_set() else self.asked).set()
+
+    async def unless_at_once(self, wait: Callable[[], Awaitable[object]], seconds: float) -> None:
+        """Wait for something, at most so many seconds, and not at all once `at_once` is set."""
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + seconds
+            nursery.start_soon(self._cancel_at_once, nursery.cancel_scope)
+            await wait()
+            nursery.cancel_scope.cancel()
+
+    async def _cancel_at_once(self, scope: trio.CancelScope) -> None:
+        await self.at_once.wait()
+        scope.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +147,15 @@ async def run(
             tuning,
             keys,
             office,
+            Listener(
+                ListenerSettings(
+                    settings.server.host,
+                    settings.server.port,
+                    settings.limits.connections,
+                    settings.server.h2c,
+                ),
+                Exchange(logger, metrics),
+            ),
         )
         stack.callback(service.token.withdraw)
         async with trio.open_nursery() as nursery:
@@ -168,10 +190,13 @@ class _Service:
     tuning: LiveTuning
     keys: KeyRing
     office: SagaOffice
+    listener: Listener
     token: OperatorToken = field(default_factory=OperatorToken)
 
     async def run(self, rooms: Rooms, task_status: trio.TaskStatus[str]) -> None:
-        self.metrics.registry.register(Gauges(self.supervisor, list(self.guards.values())))
+        guards = list(self.guards.values())
+        gauges = Gauges(self.supervisor, guards, lambda: self.listener.open_connections)
+        self.metrics.registry.register(gauges)
         # The supervisor encloses the server: when it dies, the server must die with it.
         async with self.supervisor.running(grace=0), trio.open_nursery() as company:
             async with trio.open_nursery() as dispatches:
@@ -211,12 +236,16 @@ class _Service:
         app = create_app(parts, self._edge())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.office.read_commands, sagas, self.stop.asked)
-            addresses: list[str] = await nursery.start(
-                self._serve, app, lambda: self._drain(pipeline, sagas)
+            address: str = await nursery.start(
+                self.listener.serve,
+                app,
+                lambda: self._drain(pipeline, sagas),
+                LAST_WORDS,
+                self.stop.at_once,
             )
-            self._let_operators_in(urlsplit(addresses[0]).port or 0)
-            self.logger.info("listening on %s", addresses[0])
-            task_status.started(addresses[0])
+            self._let_operators_in(urlsplit(address).port or 0)
+            self.logger.info("listening on %s", address)
+            task_status.started(address)
 
     def _let_operators_in(self, port: int) -> None:
         """Without API keys, write the token that operators' routes need."""
@@ -237,32 +266,15 @@ class _Service:
             reason,
         )
 
-    async def _serve(
-        self,
-        app: object,
-        until: Callable[[], Awaitable[None]],
-        *,
-        task_status: trio.TaskStatus[list[str]],
-    ) -> None:
-        config = Config()
-        config.bind = [f"{self.settings.server.host}:{self.settings.server.port}"]
-        config.graceful_timeout = LAST_WORDS
-        config.include_server_header = False
-        config.keep_alive_max_requests = 1_000_000  # a caller sees each closed one as a fault
-        config.accesslog = None
-        config.errorlog = None
-        await serve_http(app, config, shutdown_trigger=until, task_status=task_status)  # type: ignore[arg-type]  # typed for ASGI frameworks of its own kind
-
     async def _drain(self, pipeline: Pipeline, sagas: Sagas | None) -> None:
         """Wait for the wish to stop, end what was accepted, then let the server close."""
         await self.stop.asked.wait()
         self.logger.info("stopping")
         with trio.move_on_after(self.settings.server.wait_before_close):
             await self.stop.at_once.wait()
-        await self.office.commands_read()
+        await self.stop.unless_at_once(self.office.commands_read, math.inf)
         pipeline.close()
-        with trio.move_on_after(self.settings.drain):
-            await pipeline.idle()
+        await self.stop.unless_at_once(pipeline.idle, self.settings.drain)
         pipeline.halt()
         await self.supervisor.halt()
         pipeline.suspend()

@@ -42,7 +42,7 @@ def documentation_routes(version: str, prefix: str, gate: Gate) -> Blueprint:
     async def page() -> Response:
         told = openapi_document(version, prefix, has_keys=gate.asks_for_keys)
         html = render(told, f"{request.scheme}://{request.host}")
-        headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+        headers = {"Content-Security-Policy": _POLICY}
         return Response(html, headers=headers, mimetype="text/html")
 
     return routes

@@ -40,6 +40,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "DEFAULT_LOCALE": "the locale of `toLocale`",
         "HTTP_HOST": "where the service listens",
         "HTTP_PORT": "its port; 0 is any free one",
+        "HTTP_H2C": "true: HTTP/2 with prior knowledge too, for a mesh",
         "LOG_LEVEL": "how much is logged",
         "SERVICE_PREFIX": "what every path begins with",
         "WAIT_BEFORE_SERVER_CLOSE_SEC": "seconds of normal service after SIGTERM",

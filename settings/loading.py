@@ -149,7 +149,7 @@ def _user_fields(keys: UserFieldsKeys) -> UserFields:
 
 def _limits(keys: FileKeys) -> Limits:
     limits = keys.limits
-    return Limits(limits.body_bytes, limits.open_dispatches, limits.failures)
+    return Limits(limits.body_bytes, limits.open_dispatches, limits.failures, limits.connections)
 
 
 def _template_limits(keys: FileKeys) -> TemplateLimits:

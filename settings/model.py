@@ -150,6 +150,7 @@ class ServerSettings:
     log_level: LogLevel = "info"
     wait_before_close: float = 0.0
     in_cluster: bool = False
+    h2c: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,7 @@ class Limits:
     body_bytes: int = 16_777_216
     open_dispatches: int = 1000
     failures: int = 10_000
+    connections: int = 2000
 
 
 @dataclass(frozen=True, slots=True)

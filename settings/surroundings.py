@@ -54,6 +54,7 @@ def server(env: Environment) -> ServerSettings:
             "WAIT_BEFORE_SERVER_CLOSE_SEC", _whole(_LONGEST_WAIT), _CLUSTER_WAIT * in_cluster
         ),
         in_cluster=in_cluster,
+        h2c=env.read("HTTP_H2C", _truth, default=False),
     )
 
 
@@ -153,6 +154,12 @@ def _matching(pattern: re.Pattern[str], allowed: str) -> Callable[[str], str]:
         return text
 
     return convert
+
+
+def _truth(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError("true or false")
+    return text == "true"
 
 
 def _prefix(text: str) -> str:
