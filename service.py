@@ -38,8 +38,10 @@ from messages.pipeline import Pipeline
 from messages.preparation import Rooms
 from messages.saga.story import Sagas
 from providers.httpx_transport import Http1Transport
+from providers.resolver import Resolver
 from sagas import SagaOffice, saga_office
 from settings import ConfigurationFile, Settings
+from settings.descriptors import most, raise_limit, shortage
 from stores.errors import StoreError
 from streams import confirmations
 from supervisor import Supervisor
@@ -99,6 +101,7 @@ async def run(
         StoreError: the store cannot be used, or another service uses it.
         OSError: the address cannot be listened on.
     """
+    trio.socket.set_custom_hostname_resolver(Resolver())
     async with AsyncExitStack() as stack:
         books = await open_books(settings, stack)
         journal, company = books.journal, books.company
@@ -322,8 +325,10 @@ class _Service:
 async def _run_until_signalled(settings: Settings, extras: Extras) -> None:
     stop = Stop()
     logger = make_logger(settings.server.log_level, sys.stdout)
-    for warning in settings.warnings:
-        logger.warning(warning)
+    raise_limit()
+    for warning in (*settings.warnings, shortage(settings, most())):
+        if warning is not None:
+            logger.warning(warning)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop.on_signals)
         await run(settings, stop, logger, extras)

@@ -41,6 +41,7 @@ def check(file: Path | None, *, as_json: bool) -> None:
     import trio
 
     from settings import ConfigurationError, advice, load, writable_by_others
+    from settings.descriptors import most, shortage
     from settings.flow_functions import check_flow_functions
 
     try:
@@ -52,7 +53,8 @@ def check(file: Path | None, *, as_json: bool) -> None:
             raise BadInput(str(error)) from None
         _print_json(error.problems, [], [])
         raise SystemExit(BadInput.exit_code) from None
-    warnings = [*settings.warnings, *writable_by_others(settings)]
+    lacking = shortage(settings, most())
+    warnings = [*settings.warnings, *writable_by_others(settings), *filter(None, [lacking])]
     if as_json:
         _print_json([], warnings, advice(settings))
         return
