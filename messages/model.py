@@ -260,4 +260,15 @@ class Unanswered:
     error: str
 
 
-Attempt = Accepted | Refused | Unavailable | Unanswered
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """No byte reached the provider, and it is not to blame: this was no attempt.
+
+    The next one is due in so many seconds.
+    """
+
+    error: str
+    seconds: float
+
+
+Attempt = Accepted | Refused | Unavailable | Unanswered | Postponed
