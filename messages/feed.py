@@ -111,3 +111,5 @@ class Feed:
             yield item
         for user_id in page.missing:
             yield composer.unknown_user(channel, user_id)
+        for user_id in page.ambiguous:
+            yield composer.ambiguous_user(channel, user_id)

@@ -102,11 +102,15 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of an audience: the users found, the listed ids nobody has, and where to go on."""
+    """A part of an audience: the users found, the listed ids nobody has, and where to go on.
+
+    `ambiguous` are ids that several users have; none of those is among the recipients.
+    """
 
     recipients: Sequence[Recipient]
     missing: Sequence[str]
     next: Cursor | None
+    ambiguous: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,4 +66,4 @@ class Pages:
 
 
 def _size(page: Page) -> int:
-    return len(page.recipients) + len(page.missing)
+    return len(page.recipients) + len(page.missing) + len(page.ambiguous)
