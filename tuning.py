@@ -20,7 +20,7 @@ import trio
 from actors.channel import Waiting
 from actors.guard import Guard
 from actors.route import Choice, Route
-from api.keys import KeyRing
+from api.keys import KeyRing, changes_of_keys
 from api.providers import FileStatus, ProviderView, UnknownName
 from messages.errors import TryLater
 from messages.model import Channel, Document
@@ -186,6 +186,7 @@ class LiveTuning:
             ]
             channels = changes_of_channels(self._plan, plan)
             entries.append(self._entry(who, "reload", None, *channels))
+            entries.append(self._entry(who, "reload", None, *self._changes_of_keys(new)))
             changed = [entry for entry in entries if entry.after]
             with trio.CancelScope(shield=True):
                 if changed:
@@ -195,6 +196,11 @@ class LiveTuning:
                 self._tuned.keys.replace(new.access.keys)
             self._file = FileStatus(self._now(), None, at_next_start(self._started, new))
             self._tell(new, changed, who)
+
+    def _changes_of_keys(self, new: Settings) -> tuple[Document, Document]:
+        if not new.access.keys:
+            return {}, {}
+        return changes_of_keys(self._tuned.keys.by_id, {key.id: key for key in new.access.keys})
 
     def refuse(self, reason: str) -> None:
         """Keep what is in force: the configuration file cannot be used as it is now."""
@@ -248,13 +254,21 @@ class LiveTuning:
     def _tell(self, new: Settings, changed: Sequence[AuditEntry], who: str) -> None:
         told = [warning for warning in new.warnings if warning not in self._warnings]
         self._warnings = new.warnings
-        keys = [".".join(filter(None, (one.provider, key))) for one in changed for key in one.after]
-        found = ", ".join(keys) or "nothing"
+        found = ", ".join(_named(one, key) for one in changed for key in one.after) or "nothing"
         self._logger.info("the configuration was read again (%s); changed: %s", who, found)
         if later := self._file.at_next_start:
             told.append(f"these keys take effect at the next start: {', '.join(later)}")
         for warning in told:
             self._logger.warning(warning)
+
+
+def _named(entry: AuditEntry, key: str) -> str:
+    """A key that changed, as a log line names it; of an API key it says whether it came or went."""
+    if key.startswith("apiKeys."):
+        if entry.before[key] is None:
+            return f"{key} (let in)"
+        return f"{key} (shut out)" if entry.after[key] is None else key
+    return key if entry.provider is None else f"{entry.provider}.{key}"
 
 
 def _times_to_live(plan: Plan) -> dict[Channel, float]:

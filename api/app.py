@@ -93,7 +93,7 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
         supervision_routes(parts.supervisor, parts.tuning),
         audit_routes(parts.live_settings),
         saga_routes(parts.sagas, repeats),
-        event_routes(parts.outbox, parts.sender),
+        event_routes(parts.outbox, parts.sender, parts.live_settings),
     ):
         app.register_blueprint(routes, url_prefix=edge.waiting.prefix)
     hooks = hook_routes(parts.confirmations)

@@ -7,18 +7,19 @@ from typing import cast
 from quart import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
-from api.access import caller, needs
+from api.access import needs
 from api.answers import json_answer
 from api.body import json_body
 from api.choices import one_of, some_of
 from api.dispatches import shown
+from api.trail import Trail, telling_of_failure
 from messages.errors import BadCommand, Conflict
 from messages.model import CHANNELS, OUTCOMES, REASONS, Document
 from messages.pipeline import Pipeline
 from messages.records import DispatchRecord, RecordFilter, Records
-from messages.request import milliseconds
-from stores.ports import AuditEntry, LiveSettings
+from stores.ports import LiveSettings
 
+_ENDED = "The dispatch has ended"
 _FILTERS = ("outcome", "reason", "channel", "provider")
 
 
@@ -39,11 +40,15 @@ def dispatch_change_routes(
     async def cancel(dispatch_id: str) -> Response:
         record = await known(dispatch_id)
         if record.state == "done":
-            raise Conflict("The dispatch has ended")
+            raise Conflict(_ENDED)
         if record.state == "running":
-            await live_settings.record([_entry("cancel", record, {"state": "cancelled"})])
-            await pipeline.cancel(dispatch_id)
-        return json_answer(shown(await known(dispatch_id)))
+            trail = _trail(live_settings, "cancel", record, {"state": "cancelled"})
+            async with telling_of_failure(trail):
+                await pipeline.cancel(dispatch_id, trail.begin)
+                record = await known(dispatch_id)
+                if record.state == "done":  # it ended while that was written
+                    raise Conflict(_ENDED)
+        return json_answer(shown(record))
 
     @routes.post("/dispatches/<dispatch_id>/redrive", provide_automatic_options=False)
     @needs("operate")
@@ -56,8 +61,11 @@ def dispatch_change_routes(
         matching = await records.deliveries(dispatch_id, wanted, "", 1)
         number = 0
         if matching.deliveries:
-            await live_settings.record([_entry("redrive", record, _filters(wanted))])
-            number = await pipeline.redrive(dispatch_id, wanted)
+            trail = _trail(live_settings, "redrive", record, _filters(wanted))
+            async with telling_of_failure(trail):
+                number = await pipeline.redrive(dispatch_id, wanted, trail.begin)
+            if not number:
+                await trail.fail("nothing was left that could be sent again")
         told = {"id": dispatch_id, "redriven": number}
         if not number:
             return json_answer(told)
@@ -66,10 +74,10 @@ def dispatch_change_routes(
     return routes
 
 
-def _entry(action: str, record: DispatchRecord, after: Document) -> AuditEntry:
-    before: Document = {"dispatch": record.id, "state": record.state}
-    whole: Document = {"dispatch": record.id, **after}
-    return AuditEntry(milliseconds(), caller(), action, None, before, whole)
+def _trail(
+    live_settings: LiveSettings, action: str, record: DispatchRecord, after: Document
+) -> Trail:
+    return Trail(live_settings, action, {"dispatch": record.id}, {"state": record.state}, after)
 
 
 def _filters(wanted: RecordFilter) -> Document:

@@ -9,14 +9,19 @@ from api.access import needs
 from api.answers import json_answer, moment
 from api.choices import one_of
 from api.paging import asked_limit
+from api.trail import Trail, telling_of_failure
 from messages.errors import Conflict
 from messages.model import Document
 from messages.saga.ports import EVENT_STATES, EventRecord, Outbox
 from messages.saga.sender import Sender
+from stores.ports import LiveSettings
 
 
-def event_routes(outbox: Outbox, sender: Sender | None) -> Blueprint:
-    """The routes, for an app to mount; without a sender nothing can be posted again."""
+def event_routes(outbox: Outbox, sender: Sender | None, live_settings: LiveSettings) -> Blueprint:
+    """The routes, for an app to mount; without a sender nothing can be posted again.
+
+    What cannot be audited is not done.
+    """
     routes = Blueprint("events", __name__)
 
     @routes.get("/events", provide_automatic_options=False)
@@ -33,7 +38,14 @@ def event_routes(outbox: Outbox, sender: Sender | None) -> Blueprint:
             raise Conflict(
                 "flowManagerConfiguration.serviceUrl says where events go; it is not set"
             )
-        record = await sender.redrive(event_id)
+        known = await outbox.find(event_id)
+        if known is None:
+            raise NotFound
+        state: Document = {"state": known.state}
+        what: Document = {"event": known.id}
+        trail = Trail(live_settings, "redrive-event", what, state, {"state": "pending"})
+        async with telling_of_failure(trail):
+            record = await sender.redrive(event_id, trail.begin)
         if record is None:
             raise NotFound
         return json_answer(_event(record), 202)

@@ -12,7 +12,10 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, Literal, get_args
+
+from messages.model import Document
 
 Scope = Literal["send", "read", "operate"]
 
@@ -79,6 +82,11 @@ class KeyRing:
         """Whether no keys are configured, so that none are asked for."""
         return not self._keys
 
+    @property
+    def by_id(self) -> Mapping[str, ApiKey]:
+        """All of them, expired ones too."""
+        return self._keys
+
     def replace(self, keys: Iterable[ApiKey]) -> None:
         """Put others in the place of all keys, for the next request on.
 
@@ -102,6 +110,29 @@ class KeyRing:
         key = known or self._dummy
         is_right = hmac.compare_digest(salted_hash(key.salt, match[2]), key.hash)
         return known if is_right else None
+
+
+def changes_of_keys(
+    before: Mapping[str, ApiKey], after: Mapping[str, ApiKey]
+) -> tuple[Document, Document]:
+    """What an audit tells of keys that came, went or were exchanged: never a secret."""
+    ids = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    told_before: Document = {f"apiKeys.{name}": _told(before.get(name)) for name in ids}
+    told_after: Document = {f"apiKeys.{name}": _told(after.get(name)) for name in ids}
+    for name in ids:
+        key = f"apiKeys.{name}"
+        if told_before[key] == told_after[key]:
+            told_after[key] = f"{told_after[key]}, another secret"
+    return told_before, told_after
+
+
+def _told(key: ApiKey | None) -> str | None:
+    if key is None:
+        return None
+    if key.expires_at is None:
+        return " ".join(key.sorted_scopes)
+    until = datetime.fromtimestamp(key.expires_at, UTC).isoformat(timespec="seconds")
+    return f"{' '.join(key.sorted_scopes)} until {until.replace('+00:00', 'Z')}"
 
 
 def _by_id(keys: Iterable[ApiKey]) -> Mapping[str, ApiKey]:

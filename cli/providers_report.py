@@ -16,6 +16,8 @@ from cli.providers_words import differences, worded
 from cli.table import print_table, printable
 
 _LONGEST: Final = 300
+_KINDS: Final = ("dispatch", "event", "channel")
+"""The keys by which entries name what they are about."""
 
 
 def print_json(told: Told) -> None:
@@ -93,11 +95,19 @@ def print_audit(entries: Iterable[EntryTold], *, as_json: bool) -> None:
         for entry in entries:
             print_json(entry)
         return
-    rows = [(one.at, one.who, one.provider or "", one.action, _changed(one)) for one in entries]
+    rows = [(one.at, one.who, _target(one), one.action, _changed(one)) for one in entries]
     if rows:
-        print_table(("at", "who", "provider", "action", "changed"), rows, _LONGEST)
+        print_table(("at", "who", "target", "action", "changed"), rows, _LONGEST)
     else:
         click.echo("No changes.")
+
+
+def _target(entry: EntryTold) -> str:
+    """What was changed: a provider by its name, anything else with its kind before it."""
+    if entry.provider is not None:
+        return entry.provider
+    after = _words(entry.after)
+    return next((f"{kind} {after[kind]}" for kind in _KINDS if kind in after), "")
 
 
 def _changed(entry: EntryTold) -> str:

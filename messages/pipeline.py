@@ -45,6 +45,13 @@ class _Going:
     dispatch: Dispatch | None = None
 
 
+Step = Callable[[], Awaitable[None]]
+
+
+async def nothing() -> None:
+    """The step that does nothing."""
+
+
 Conclude = Callable[[Dispatch], Awaitable[bool]]
 """Called when a dispatch has ended here, before its end is durable; False leaves that undone."""
 
@@ -106,21 +113,25 @@ class Pipeline:
         going = self._running.get(dispatch_id)
         return None if going is None else going.dispatch
 
-    async def cancel(self, dispatch_id: str) -> None:
+    async def cancel(self, dispatch_id: str, first: Step = nothing) -> None:
         """Start nothing more of a running dispatch; what is under way ends by itself.
 
-        One that runs in another process is cancelled on record, which that one will see.
+        One that runs in another process is cancelled on record, which that one will see. `first`
+        is done once nothing speaks against it; what that raises goes on, and nothing is cancelled.
 
         Raises:
             TryLater: the journal cannot be written, or the dispatch is just being taken up.
         """
-        dispatch = self.running(dispatch_id)
-        if dispatch is not None:
-            await dispatch.cancel()
-        elif dispatch_id in self._running:
+        if self.running(dispatch_id) is None and dispatch_id in self._running:
             raise TryLater("The dispatch is just being taken up")
-        else:
-            await self._rooms.journal.cancel(dispatch_id)
+        # A caller who hangs up here must not leave a half of it.
+        with trio.CancelScope(shield=True):
+            await first()
+            dispatch = self.running(dispatch_id)
+            if dispatch is not None:
+                await dispatch.cancel()
+            else:
+                await self._rooms.journal.cancel(dispatch_id)
 
     def cancelled_elsewhere(self, dispatch_id: str) -> None:
         """Start nothing more of a dispatch that another replica put on record as cancelled."""
@@ -129,8 +140,11 @@ class Pipeline:
         if dispatch is not None:
             dispatch.withdraw()
 
-    async def redrive(self, dispatch_id: str, wanted: RecordFilter) -> int:
+    async def redrive(self, dispatch_id: str, wanted: RecordFilter, first: Step = nothing) -> int:
         """Send ended deliveries of an ended dispatch again; how many there are.
+
+        `first` is done once nothing speaks against it; what that raises goes on, and nothing is
+        sent again.
 
         Raises:
             Conflict: it still runs, or its request was erased when it ended.
@@ -144,7 +158,7 @@ class Pipeline:
         try:
             # A caller who hangs up here must not leave deliveries that nobody takes up.
             with trio.CancelScope(shield=True):
-                number = await self._make_pending(dispatch_id, wanted)
+                number = await self._make_pending(dispatch_id, wanted, first)
                 find = partial(self._rooms.recovery.find_unfinished, dispatch_id)
                 unfinished = await insist(find, going.stop) if number else None
         finally:
@@ -194,9 +208,10 @@ class Pipeline:
         if not self._rooms.journal.is_working:  # before users are read, which may take as long
             raise JournalUnavailable("The journal cannot be written")
 
-    async def _make_pending(self, dispatch_id: str, wanted: RecordFilter) -> int:
+    async def _make_pending(self, dispatch_id: str, wanted: RecordFilter, first: Step) -> int:
         if await self._rooms.recovery.request(dispatch_id) is None:
             raise Conflict(_ERASED)
+        await first()
         return await self._rooms.journal.redrive(dispatch_id, wanted)
 
     def _enter(self, dispatch_id: str) -> _Going:

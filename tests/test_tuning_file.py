@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from actors.limits import Limits
 from actors.rate import Rate
-from settings import ConfigurationError, Settings, from_document
+from api.keys import ApiKey, draw_key
+from messages.errors import JournalUnavailable
+from settings import AccessSettings, ConfigurationError, Settings, from_document
 from tests.settings.examples import sms
 from tests.tuning_office import Memory, configured, office
 from tuning import ANOTHER_TRY, reload
@@ -73,6 +77,67 @@ async def test_what_waits_for_the_next_start_is_named_once(
 
     await at.tuning.follow(at.settings, "SIGHUP")
     assert at.tuning.file_status().at_next_start == []
+
+
+def with_keys(settings: Settings, *keys: ApiKey) -> Settings:
+    return replace(settings, access=AccessSettings(keys))
+
+
+async def test_keys_that_come_and_go_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    at = office()
+    token, shop = draw_key("shop", ["send", "read"])
+    _, desk = draw_key("desk", ["read"], expires_at=1_900_000_000.0)
+    again, exchanged = draw_key("shop", ["send", "read"])
+    shop_only = with_keys(at.settings, shop)
+    for new in (shop_only, shop_only, with_keys(at.settings, exchanged, desk), shop_only):
+        await at.tuning.follow(new, "SIGHUP")
+
+    assert [(one.who, one.action, one.before, one.after) for one in at.store.entries] == [
+        ("SIGHUP", "reload", {"apiKeys.shop": None}, {"apiKeys.shop": "send read"}),
+        (
+            "SIGHUP",
+            "reload",
+            {"apiKeys.shop": "send read", "apiKeys.desk": None},
+            {
+                "apiKeys.shop": "send read, another secret",
+                "apiKeys.desk": "read until 2030-03-17T17:46:40Z",
+            },
+        ),
+        (
+            "SIGHUP",
+            "reload",
+            {"apiKeys.shop": "send read", "apiKeys.desk": "read until 2030-03-17T17:46:40Z"},
+            {"apiKeys.shop": "send read, another secret", "apiKeys.desk": None},
+        ),
+    ]
+    told = [one.getMessage().partition("changed: ")[2] for one in caplog.records]
+    assert told == [
+        "apiKeys.shop (let in)",
+        "nothing",
+        "apiKeys.shop, apiKeys.desk (let in)",
+        "apiKeys.shop, apiKeys.desk (shut out)",
+    ]
+    kept = caplog.text + repr(at.store.entries)
+    for secret in (token, again):
+        assert secret.partition(".")[2] not in kept
+
+
+async def test_keys_that_cannot_be_audited_are_not_let_in() -> None:
+    at = office(Memory(fails=True))
+    token, key = draw_key("shop", ["send"])
+    with pytest.raises(JournalUnavailable):
+        await at.tuning.follow(with_keys(at.settings, key), "SIGHUP")
+    assert at.keys.find(token) is None
+
+
+async def test_keys_that_are_all_gone_stay_and_nothing_is_told_of_them() -> None:
+    _, key = draw_key("shop", ["send"])
+    at = office()
+    at.keys.replace([key])
+    await at.tuning.follow(at.settings, "SIGHUP")
+    assert at.store.entries == []
+    assert at.keys.by_id == {"shop": key}
 
 
 async def test_a_change_of_the_file_that_cannot_be_audited_is_tried_again(

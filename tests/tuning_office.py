@@ -12,6 +12,7 @@ from actors.channel import ChannelSpec
 from actors.guard import Guard
 from actors.limits import Limits
 from actors.route import Choice, Route
+from api.keys import KeyRing
 from api.providers import ProviderView
 from messages.errors import JournalUnavailable
 from messages.model import Document, JsonValue
@@ -82,7 +83,8 @@ class Office:
         chosen = settings.channels["sms"].providers
         self.route = Route([Choice(self.guards[one.name], one.weight) for one in chosen])
         self.supervisor = Supervisor([ChannelSpec("sms", self.route)], ignore, Log())
-        tuned = Tuned(self.guards, {"sms": self.route}, self.supervisor)
+        self.keys = KeyRing(settings.access.keys)
+        tuned = Tuned(self.guards, {"sms": self.route}, self.supervisor, self.keys)
         logger = logging.getLogger("tuning-test")
         self.tuning = LiveTuning(settings, tuned, store, logger, lambda: NOW)
 

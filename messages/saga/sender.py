@@ -90,8 +90,13 @@ class Sender:
         self._woken.set()
         return known
 
-    async def redrive(self, event_id: str) -> EventRecord | None:
+    async def redrive(
+        self, event_id: str, first: Callable[[], Awaitable[None]] | None = None
+    ) -> EventRecord | None:
         """Post an event that is parked or rests, now; None when there is none.
+
+        `first` is done once nothing speaks against it; what that raises goes on, and nothing is
+        posted.
 
         Raises:
             Conflict: it was accepted.
@@ -102,7 +107,10 @@ class Sender:
             return None
         if found.state == "accepted":
             raise Conflict("The event was accepted; there is nothing to post again")
-        await self.repeat(event_id)
+        with trio.CancelScope(shield=True):  # no half of it for a caller who hangs up
+            if first is not None:
+                await first()
+            await self.repeat(event_id)
         return await self._outbox.find(event_id)
 
     async def run(self) -> None:

@@ -63,6 +63,7 @@ class FakeJournal:
         self.enrolled: dict[str, Enrolment] = {}
         self.closed: dict[str, Mapping[Outcome, int]] = {}
         self.receipts: list[Receipt] = []
+        self.cancelled: list[str] = []
 
     def _write(self) -> None:
         if self.broken:
@@ -87,6 +88,7 @@ class FakeJournal:
     async def cancel(self, dispatch_id: str) -> None:
         await trio.lowlevel.checkpoint()
         self._write()
+        self.cancelled.append(dispatch_id)
 
     async def redrive(self, dispatch_id: str, wanted: RecordFilter) -> int:
         await trio.lowlevel.checkpoint()

@@ -180,3 +180,55 @@ async def test_a_service_that_stops_drives_nothing_again(autojump_clock: MockClo
         with pytest.raises(Stopping):
             await it.pipeline.redrive("d", FAILED)
     assert it.journal.driven == 0
+
+
+class Step:
+    """What is to be done first; it may fail."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.done = 0
+        self._failure = failure
+
+    async def __call__(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._failure is not None:
+            raise self._failure
+        self.done += 1
+
+
+async def test_what_is_refused_takes_no_first_step(autojump_clock: MockClock) -> None:
+    step = Step()
+    async with world(open_dispatches=1) as it:
+        with pytest.raises(Conflict):
+            await it.pipeline.redrive("erased", FAILED, step)
+        it.post.full = True
+        await it.pipeline.redrive("d", FAILED)
+        with pytest.raises(TooManyDispatches):
+            await it.pipeline.redrive("another", FAILED, step)
+        it.post.full = False
+    async with world() as it:
+        it.pipeline.close()
+        with pytest.raises(Stopping):
+            await it.pipeline.redrive("d", FAILED, step)
+    assert step.done == 0
+
+
+async def test_nothing_is_sent_again_without_the_first_step(autojump_clock: MockClock) -> None:
+    async with world() as it:
+        with pytest.raises(JournalUnavailable, match="audit"):
+            await it.pipeline.redrive("d", FAILED, Step(JournalUnavailable("the audit")))
+        assert it.journal.driven == 0
+        step = Step()
+        assert await it.pipeline.redrive("d", FAILED, step) == 2
+        assert (step.done, it.journal.driven) == (1, 1)
+
+
+async def test_nothing_is_cancelled_without_the_first_step(autojump_clock: MockClock) -> None:
+    step = Step()
+    async with world() as it:
+        with pytest.raises(JournalUnavailable, match="audit"):
+            await it.pipeline.cancel("elsewhere", Step(JournalUnavailable("the audit")))
+        assert it.journal.cancelled == []
+        await it.pipeline.cancel("elsewhere", step)
+        assert it.journal.cancelled == ["elsewhere"]
+    assert step.done == 1

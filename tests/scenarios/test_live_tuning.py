@@ -11,8 +11,9 @@ from pathlib import Path
 
 import trio
 
+from api.keys import draw_key
 from messages.model import Document, JsonValue
-from settings import ConfigurationFile
+from settings import ConfigurationFile, key_record
 from tests.neighbours.http import Answer, Server, serve
 from tests.running import SENDERS, Running, running
 
@@ -162,6 +163,31 @@ async def test_a_hangup_reads_the_file_again(tmp_path: Path) -> None:
             await until_value(service, "concurrency", 3)
             [entry] = (await service.client.get("/audit")).json()["entries"]
     assert entry["who"] == "SIGHUP"
+
+
+async def test_a_key_that_a_hangup_lets_in_stands_in_the_audit(tmp_path: Path) -> None:
+    _, shop = draw_key("shop", ["read"])
+    again, other = draw_key("shop-2", ["read"])
+    keys, path = tmp_path / "keys.json", tmp_path / "carillon.json"
+    keys.write_text(json.dumps([key_record(shop)]))
+    async with serve(Answer()) as provider:
+        path.write_text(json.dumps(document(provider.url)))
+        environ = {"API_KEYS_FILE": str(keys), "SMS_SERVICE_URL": provider.url}
+        never = ConfigurationFile(path, environ, every=3600.0)
+        async with running(
+            tmp_path, document(provider.url), environ=environ, file=never
+        ) as service:
+            keys.write_text(json.dumps([key_record(shop), key_record(other)]))
+            os.kill(os.getpid(), signal.SIGHUP)
+            await service.until(lambda: "was read again" in service.log.getvalue())
+            shown = {"Authorization": f"Bearer {again}"}
+            [entry] = (await service.client.get("/audit", headers=shown)).json()["entries"]
+            told = [str(line["msg"]) for line in service.log_lines]
+    assert (entry["who"], entry["action"]) == ("SIGHUP", "reload")
+    assert entry["before"] == {"apiKeys.shop-2": None}
+    assert entry["after"] == {"apiKeys.shop-2": "read"}
+    [line] = [one for one in told if "was read again" in one]
+    assert line.endswith("changed: apiKeys.shop-2 (let in)")
 
 
 async def test_what_has_to_wait_for_the_next_start_is_named(tmp_path: Path) -> None:

@@ -186,6 +186,28 @@ async def test_a_saga_is_told_once_however_often_it_is_driven_again(tmp_path: Pa
     assert told(at) == [("S-1", "done", {})]
 
 
+async def audit(service: Running) -> list[tuple[str, Document]]:
+    """Actions and what they came to, newest first."""
+    entries = (await service.client.get("/audit")).json()["entries"]
+    return [(one["action"], one["after"]) for one in entries]
+
+
+async def test_a_redrive_that_is_refused_does_not_stand_in_the_audit(tmp_path: Path) -> None:
+    configuration = sandbox_configuration(limits={"openDispatches": 1})
+    async with running(tmp_path, configuration, users=MIXED, templates=[TEMPLATE]) as service:
+        erased = await failed_once(service, data={"name": "x"})
+        assert (await redrive(service, erased, {})).status_code == 409
+        kept = await failed_once(service)
+        assert (await redrive(service, kept, {"outcome": "expired"})).status_code == 200
+        assert (await redrive(service, kept, {"outcome": "sent"})).status_code == 400
+        assert (await redrive(service, "/dispatches/nobody", {})).status_code == 404
+        await service.client.patch("/providers/email-sandbox", json={"paused": True})
+        busy = (await begin(service, recipients=["good"])).headers["Location"]
+        assert (await redrive(service, kept, {})).status_code == 503
+        assert (await redrive(service, busy, {})).status_code == 409
+        assert [action for action, _ in await audit(service)] == ["change"]
+
+
 async def test_who_cancels_or_drives_again_stands_in_the_audit(tmp_path: Path) -> None:
     async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
         address = await failed_once(service)
