@@ -6,9 +6,10 @@ A file holds it for one process, a MongoDB for several replicas.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from actors.channel import ChannelStatus
@@ -27,6 +28,7 @@ from stores.sqlite import only_server, open_store
 from stores.sqlite_directory import index_users
 from stores.sqlite_handovers import SqliteHandovers
 from stores.sqlite_journal import SqliteJournal
+from stores.sqlite_life import why_paused
 from stores.sqlite_outbox import SqliteOutbox
 from stores.sqlite_reader import SqliteReader
 from stores.sqlite_records import SqliteRecords
@@ -70,11 +72,16 @@ class Company(Protocol):
         ...
 
 
+async def _never_paused() -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """Everything durable behind its ports; `calls` are those of the process before this one.
 
-    With a `company` there are other replicas.
+    With a `company` there are other replicas. `why_paused` says why nothing may be sent until an
+    operator lets the store go on; it raises JournalUnavailable. `notes` are sentences for the log.
     """
 
     name: str
@@ -86,6 +93,8 @@ class Books:
     handovers: Handovers
     calls: PastCalls | None = None
     company: Company | None = None
+    why_paused: Callable[[], Awaitable[str | None]] = _never_paused
+    notes: Sequence[str] = ()
 
 
 async def open_books(settings: Settings, stack: AsyncExitStack) -> Books:
@@ -116,7 +125,7 @@ async def _in_a_file(settings: Settings, stack: AsyncExitStack) -> Books:
     recovery, live_settings, outbox = (
         SqliteRecovery(reader),
         SqliteSettings(path),
-        SqliteOutbox(path),
+        SqliteOutbox(path, journal.mark),
     )
     for one in (reader, live_settings, outbox):
         stack.callback(one.close)
@@ -129,4 +138,6 @@ async def _in_a_file(settings: Settings, stack: AsyncExitStack) -> Books:
         outbox=outbox,
         handovers=SqliteHandovers(path),
         calls=recovery,
+        why_paused=partial(reader.read, why_paused, newest=False),
+        notes=journal.notes,
     )

@@ -16,7 +16,7 @@ from jinja2 import Environment, Template
 from markupsafe import Markup, escape
 from quart import Blueprint, Response, request
 
-from api.access import Gate, needs
+from api.access import needs
 from api.answers import json_answer
 from api.openapi import child, openapi_document
 from messages.model import Document, JsonValue
@@ -28,21 +28,20 @@ _POLICY: Final = (
 )
 
 
-def documentation_routes(version: str, prefix: str, gate: Gate) -> Blueprint:
-    """The page and its document, for an app to mount; they tell what the gate asks for."""
+def documentation_routes(version: str, prefix: str) -> Blueprint:
+    """The page and its document, for an app to mount."""
     routes = Blueprint("documentation", __name__, url_prefix="/documentation")
 
     @routes.get("/json", provide_automatic_options=False)
     @needs("read", open_without_keys=True)
     async def document() -> Response:
-        return json_answer(openapi_document(version, prefix, has_keys=gate.asks_for_keys))
+        return json_answer(openapi_document(version, prefix))
 
     @routes.get("/", provide_automatic_options=False)
     @needs("read", open_without_keys=True)
     async def page() -> Response:
-        told = openapi_document(version, prefix, has_keys=gate.asks_for_keys)
-        html = render(told, f"{request.scheme}://{request.host}")
-        headers = {"Content-Security-Policy": _POLICY}
+        html = render(openapi_document(version, prefix), f"{request.scheme}://{request.host}")
+        headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
         return Response(html, headers=headers, mimetype="text/html")
 
     return routes

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
-from pydantic_core import to_json
 from quart import Quart, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
@@ -24,13 +23,9 @@ PHRASES: Final[Mapping[int, str]] = {
     413: "Payload too large",
     415: "Unsupported media type",
     422: "Unprocessable content",
-    431: "Request header fields too large",
     500: "Internal server error",
-    501: "Not implemented",
     503: "Service unavailable",
-    505: "HTTP version not supported",
 }
-UNEXPECTED: Final = "Something went wrong on our side; the log has the details"
 _MESSAGES: Final[Mapping[int, str]] = {
     408: "The request body did not arrive in time",
     413: "Payload too large",
@@ -39,7 +34,7 @@ _MESSAGES: Final[Mapping[int, str]] = {
 
 
 class UnsupportedMediaType(Exception):
-    """The body is of another media type than application/json, or the text says what it is."""
+    """The body is of another media type than application/json."""
 
 
 class Unauthorized(Exception):
@@ -52,17 +47,9 @@ class Forbidden(Exception):
 
 def error_answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error in the shape that every route answers with; `statusCode` is a string."""
-    return json_answer(_error(status, message), status, headers)
-
-
-def error_body(status: int, message: str) -> bytes:
-    """The same as bytes, for answers that are given below the application."""
-    return to_json(_error(status, message))
-
-
-def _error(status: int, message: str) -> Mapping[str, str]:
     phrase = PHRASES.get(status, PHRASES[400 if status < HTTPStatus.INTERNAL_SERVER_ERROR else 500])
-    return {"statusCode": str(status), "error": phrase, "message": message}
+    body = {"statusCode": str(status), "error": phrase, "message": message}
+    return json_answer(body, status, headers)
 
 
 def register(app: Quart) -> None:
@@ -99,8 +86,8 @@ async def _try_later(error: TryLater) -> Response:
     return error_answer(503, str(error), {"Retry-After": str(error.retry_after)})
 
 
-async def _unsupported(error: UnsupportedMediaType) -> Response:
-    return error_answer(415, str(error) or _MESSAGES[415])
+async def _unsupported(_: UnsupportedMediaType) -> Response:
+    return error_answer(415, _MESSAGES[415])
 
 
 async def _unauthorized(error: Unauthorized) -> Response:
@@ -119,7 +106,7 @@ async def _http(error: HTTPException) -> Response:
 
 async def _bug(error: Exception) -> Response:
     current_app.logger.error("unexpected error", exc_info=error)
-    return error_answer(500, UNEXPECTED)
+    return error_answer(500, "Something went wrong on our side; the log has the details")
 
 
 def _message(status: int, error: HTTPException) -> str:

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "supervisor": ("cli.supervision:supervisor", "Look at its channels and workers; revive one."),
     "users": ("cli.users:users", "Import and list the users of the store."),
     "templates": ("cli.templates:templates", "Import and list its templates; check some."),
+    "store": ("cli.store:store", "Back up the store, check it, let a restored one go on; move it."),
     "render": ("cli.render:render", "Render a template with a context."),
     "config": ("cli.config:config", "Check the configuration, or print its JSON Schema."),
     "keys": ("cli.keys:keys", "Make API keys, and list those in a file."),

@@ -87,17 +87,6 @@ class BreakerMoved:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionsLacking:
-    """Calls to a provider wait for want of something of our own: descriptors, buffers, ports.
-
-    It is told when it begins, not for each call.
-    """
-
-    provider: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
 class WorkerCrashed:
     """A worker raised, which is a bug; it will be started again."""
 
@@ -172,7 +161,6 @@ Event = (
     | DeliveryEnded
     | AttemptEnded
     | BreakerMoved
-    | ConnectionsLacking
     | WorkerCrashed
     | WorkerStuck
     | ChannelQuarantined

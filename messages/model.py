@@ -102,15 +102,11 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of an audience: the users found, the listed ids nobody has, and where to go on.
-
-    `ambiguous` are ids that several users have; none of those is among the recipients.
-    """
+    """A part of an audience: the users found, the listed ids nobody has, and where to go on."""
 
     recipients: Sequence[Recipient]
     missing: Sequence[str]
     next: Cursor | None
-    ambiguous: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,15 +260,4 @@ class Unanswered:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Postponed:
-    """No byte reached the provider, and it is not to blame: this was no attempt.
-
-    The next one is due in so many seconds.
-    """
-
-    error: str
-    seconds: float
-
-
-Attempt = Accepted | Refused | Unavailable | Unanswered | Postponed
+Attempt = Accepted | Refused | Unavailable | Unanswered

@@ -21,7 +21,6 @@ from messages.model import (
     Delivery,
     Document,
     JsonValue,
-    Postponed,
     Refused,
     Unanswered,
     Unavailable,
@@ -59,7 +58,7 @@ def attempt(
 ) -> Attempt:
     """What an exchange meant for this delivery. `service` is the name that people know."""
     if isinstance(reply, NotSent):
-        return unsent(reply, service)
+        return Unavailable(f"{service}: {reply.error}")
     if isinstance(reply, NotAnswered):
         return Unanswered(f"{service}: {reply.error}")
     status = reply.status
@@ -73,12 +72,6 @@ def attempt(
             error, retry_after(reply), throttled=status == HTTPStatus.TOO_MANY_REQUESTS
         )
     return Refused(error)
-
-
-def unsent(reply: NotSent, service: str) -> Unavailable | Postponed:
-    """What it means that nothing was sent."""
-    error = f"{service}: {reply.error}"
-    return Unavailable(error) if reply.again_in is None else Postponed(error, reply.again_in)
 
 
 def error_text(

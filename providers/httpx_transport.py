@@ -17,7 +17,6 @@ from providers.http1_idle import IdleConnections
 from providers.http1_request import sliced
 from providers.http1_target import Origin, origin_of
 from providers.proxies import Proxies
-from providers.wire_bounds import IDLE_SECONDS
 from providers.wire_errors import unsent
 
 Timeouts = Mapping[str, float | None]
@@ -52,7 +51,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
         timeouts: Timeouts = request.extensions.get("timeout", {})
         framing = Framing(request)
         await trio.lowlevel.checkpoint_if_cancelled()
-        connection = await self._idle.take(origin) or await self._open(origin, timeouts)
+        connection = self._idle.take(origin) or await self._open(origin, timeouts)
         call = _Call(self._idle, origin, connection, timeouts)
         try:
             connection.begin(bodiless=request.method == "HEAD")
@@ -75,11 +74,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
     def _other(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
         other = self._others.get(proxy)
         if other is None:
-            # Nobody looks at what idles there: few may, until the next request.
-            limits = httpx.Limits(max_keepalive_connections=2, keepalive_expiry=IDLE_SECONDS)
-            other = httpx.AsyncHTTPTransport(
-                verify=self._tls, trust_env=False, proxy=proxy, limits=limits
-            )
+            other = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, proxy=proxy)
             self._others[proxy] = other
         return other
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
-from time import perf_counter
-from typing import Final, cast
+from typing import cast
 
 import httpcore
 import httpx
@@ -18,17 +15,8 @@ import trio
 
 from providers.ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started, segments
 from providers.proxies import Proxies
-from providers.wire_bounds import (
-    BODY_BYTES,
-    IDLE_SECONDS,
-    STALE_SECONDS,
-    TARGETS,
-    body_deadline,
-)
-from providers.wire_errors import DISCONNECTED, EARLY, LOST, NOT_HTTP, unsent_reply
-
-_VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
-_MOST: Final = 599
+from providers.wire_bounds import BODY_BYTES, IDLE_SECONDS, TARGETS, body_deadline
+from providers.wire_errors import DISCONNECTED, LOST, NOT_HTTP, unsent
 
 
 class HttpxWire:
@@ -36,7 +24,7 @@ class HttpxWire:
 
     httpx's transports and not its clients: the redirects, cookies and authentication of a client
     are not wanted, and take a third of a call. A shared pool is scanned at every request, so
-    each call takes the free transport of its host that rested longest, or a new one. Proxies are
+    each call takes the most lately used free transport of its host, or a new one. Proxies are
     read from the environment, as httpx does, but once.
     """
 
@@ -45,7 +33,7 @@ class HttpxWire:
         self._tls = tls or httpx.create_ssl_context()
         self._proxies = Proxies()
         self._targets: dict[str, _Target] = {}
-        self._idle = _IdleTransports()
+        self._idle: dict[str, list[httpx.AsyncHTTPTransport]] = {}
 
     async def exchange(
         self,
@@ -65,24 +53,26 @@ class HttpxWire:
             stream=_Segments(body),
             extensions={"trace": start.trace},
         )
-        transport = self._idle.take(target.origin) or self._connection(target.proxy)
+        transport = target.idle.pop() if target.idle else self._connection(target.proxy)
         keep = False
         try:
             response = await transport.handle_async_request(request)
             content, keep = await _read(response, transport, start.gives_up_at)
         except httpx.TransportError as error:
-            return NotAnswered(_unanswered(error)) if start.called else _unsent(error)
+            return NotAnswered(_unanswered(error)) if start.called else NotSent(_unsent(error))
         finally:
             # After an error or a cancellation nobody knows what is still on its way.
             if keep:
-                self._idle.give_back(target.origin, transport)
+                target.idle.append(transport)
             else:
                 await _close(transport)
-        return _reply(response, content, is_whole=start.is_whole)
+        return Response(response.status_code, _read_headers(response), content)
 
     async def aclose(self) -> None:
         """Close every idle connection; calls that are open close their own."""
-        await self._idle.aclose()
+        for idle in self._idle.values():
+            while idle:
+                await _close(idle.pop())
 
     def _target(self, url: str) -> _Target:
         target = self._targets.get(url)
@@ -91,7 +81,8 @@ class HttpxWire:
                 self._targets.clear()
             parsed = httpx.URL(url)
             origin = f"{parsed.scheme}://{parsed.netloc.decode()}"
-            target = _Target(parsed, self._proxies.on_the_way_to(parsed), origin)
+            idle = self._idle.setdefault(origin, [])
+            target = _Target(parsed, self._proxies.on_the_way_to(parsed), idle)
             self._targets[url] = target
         return target
 
@@ -108,85 +99,32 @@ class HttpxWire:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A parsed address, the proxy on its way, and what its connections are for."""
+    """A parsed address, the proxy on its way, and the free connections of its host."""
 
     url: httpx.URL
     proxy: str | None
-    origin: str
-
-
-class _IdleTransports:
-    """A queue for each origin. A task closes what has rested too long, as long as any rests."""
-
-    def __init__(self) -> None:
-        self._queues: dict[str, deque[tuple[float, httpx.AsyncHTTPTransport]]] = {}
-        self._sweep: trio.CancelScope | None = None
-
-    def take(self, origin: str) -> httpx.AsyncHTTPTransport | None:
-        """The one that rested longest. It looks itself whether its connection is still there."""
-        queue = self._queues.get(origin)
-        return queue.popleft()[1] if queue else None
-
-    def give_back(self, origin: str, transport: httpx.AsyncHTTPTransport) -> None:
-        """Keep one whose exchange is over."""
-        self._queues.setdefault(origin, deque()).append((trio.current_time(), transport))
-        if self._sweep is None:
-            self._sweep = trio.CancelScope()
-            trio.lowlevel.spawn_system_task(self._close_what_rests_too_long, self._sweep)
-
-    async def _close_what_rests_too_long(self, scope: trio.CancelScope) -> None:
-        with scope:
-            while times := [queue[0][0] for queue in self._queues.values() if queue]:
-                await trio.sleep_until(min(times) + IDLE_SECONDS)
-                with suppress(Exception):  # nobody is there to be told, and the process would end
-                    await self._close_until(trio.current_time() - IDLE_SECONDS)
-            self._sweep = None
-
-    async def _close_until(self, time: float) -> None:
-        for origin, queue in list(self._queues.items()):
-            while queue and queue[0][0] <= time:
-                await _close(queue.popleft()[1])
-            if not queue:
-                self._queues.pop(origin, None)
-
-    async def aclose(self) -> None:
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
-        await self._close_until(math.inf)
+    idle: list[httpx.AsyncHTTPTransport]
 
 
 class _Start:
-    """Hears httpcore's documented trace and tells the caller when the first byte is to leave.
-
-    `is_whole` once the request was written to its end: httpcore goes on to the answer without.
-    """
+    """Hears httpcore's documented trace and tells the caller when the first byte is to leave."""
 
     def __init__(self, started: Started) -> None:
         self.called = False
-        self.is_whole = False
         self.gives_up_at = math.inf
         self._started = started
-        self._since = 0.0
 
     async def trace(self, event: str, info: Mapping[str, object]) -> None:
-        if event == "http11.send_request_body.complete":
-            self.is_whole = self.called
-        elif event == "http11.send_request_headers.complete" and self.called:
-            if perf_counter() - self._since > STALE_SECONDS:
-                self._started()
-        elif event == "http11.send_request_headers.started":
-            await self._first_byte(info["request"])
-
-    async def _first_byte(self, request: object) -> None:
+        if event != "http11.send_request_headers.started":
+            return
+        request = info["request"]
         if isinstance(request, httpcore.Request) and request.method == b"CONNECT":
             return  # that one goes to a proxy, to open the connection
         # A cancellation that is already due must come before the start, not between it and the
         # first byte: nothing would have been sent, and it would count as sent.
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._since = perf_counter()
-        self.gives_up_at = self._started()
         self.called = True
+        self.gives_up_at = self._started()
 
 
 class _Segments(httpx.AsyncByteStream):
@@ -249,19 +187,8 @@ async def _close(transport: httpx.AsyncHTTPTransport) -> None:
         await transport.aclose()
 
 
-def _reply(response: httpx.Response, content: bytes, *, is_whole: bool) -> Reply:
-    status = response.status_code
-    if response.extensions.get("http_version") not in _VERSIONS or status > _MOST:
-        return NotAnswered(NOT_HTTP)
-    if status < HTTPStatus.MULTIPLE_CHOICES and not is_whole:
-        return NotAnswered(EARLY)
-    return Response(status, _read_headers(response), content)
-
-
-def _unsent(error: httpx.TransportError) -> NotSent:
-    if isinstance(error, httpx.ProxyError):
-        return NotSent("the proxy did not connect")
-    return unsent_reply(error)
+def _unsent(error: httpx.TransportError) -> str:
+    return "the proxy did not connect" if isinstance(error, httpx.ProxyError) else unsent(error)
 
 
 def _unanswered(error: httpx.TransportError) -> str:

@@ -6,8 +6,11 @@ bytes leave, 20 at a time; so they are appended here, with one write and one fda
 go into the tables by the hundred. The tables say up to which group they have it all.
 
 Two files take turns: one is begun anew once the tables have everything that is in it. They are
-written full of zeros when they are made, since a sync of a file that does not grow is cheaper.
-A group is its length, the CRC-32 of the rest, the id of its store, its number and a JSON text.
+reserved and written full of zeros when they are made, since a sync of a file that does not grow is
+cheaper. A group is its length, the CRC-32 of the rest, the id of its life, its number and a text.
+
+A log belongs to one life of one store: from one start to the next, which begins another life. A
+log of another life is never replayed, nor written over: it is set aside.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +34,83 @@ _CHECKED: Final = 8  # bytes of the head, from which on the checksum counts
 SEGMENT: Final = 1 << 21
 """Bytes after which the other file is begun: some half a second at full speed."""
 MOST_BYTES: Final = 1 << 28  # of a group that is read: what is longer is no group
+_UNRESERVED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+"""What a file system answers that cannot reserve room."""
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What lies in the files beside a store: its groups by number, and files of other lives."""
+
+    groups: Mapping[int, bytes]
+    foreign: Sequence[Path]
+
+
+def log_paths(store: Path) -> tuple[Path, Path]:
+    """Where both files of a store are."""
+    return store.with_name(f"{store.name}-log0"), store.with_name(f"{store.name}-log1")
+
+
+def look(store: Path, life: bytes, before: bytes) -> Found:
+    """The groups of a life, in files that are only read.
+
+    A file is of another life when its first group is neither of this one nor of the one `before`,
+    whose groups the tables have. Raises OSError.
+    """
+    groups: dict[int, bytes] = {}
+    foreign: list[Path] = []
+    for path in log_paths(store):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            owner = _owner(descriptor)
+            if owner == life:
+                groups.update(_groups(descriptor, life))
+            elif owner not in {None, before}:
+                foreign.append(path)
+        finally:
+            os.close(descriptor)
+    return Found(groups, foreign)
+
+
+def set_aside(paths: Sequence[Path]) -> Sequence[Path]:
+    """Rename files so that nobody takes them for a store's log; their new names. Raises OSError."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    renamed: list[Path] = []
+    for path in paths:
+        if path.exists():
+            number, target = 1, path.with_name(f"{path.name}.aside-{stamp}")
+            while target.exists():
+                number += 1
+                target = path.with_name(f"{path.name}.aside-{stamp}-{number}")
+            renamed.append(path.rename(target))
+    return renamed
+
+
+def _owner(descriptor: int) -> bytes | None:
+    """The id in a file's first group; None when no whole group begins it."""
+    head = os.pread(descriptor, _HEAD.size, 0)
+    if len(head) < _HEAD.size:
+        return None
+    owner: bytes = _HEAD.unpack(head)[2]
+    return owner if any(True for _ in _groups(descriptor, owner)) else None
+
+
+def _groups(descriptor: int, life: bytes) -> Iterator[tuple[int, bytes]]:
+    """Every whole group of a life from the beginning on, with its number."""
+    offset = 0
+    while len(head := os.pread(descriptor, _HEAD.size, offset)) == _HEAD.size:
+        length, checksum, owner, number = _HEAD.unpack(head)
+        if not 0 < length < MOST_BYTES or owner != life:
+            return
+        body = os.pread(descriptor, length, offset + _HEAD.size)
+        if zlib.crc32(head[_CHECKED:] + body) != checksum:
+            return
+        yield number, body
+        offset += _HEAD.size + length
 
 
 class _File:
@@ -42,45 +124,63 @@ class _File:
         self.end = 0
         self.last = 0
         self.torn = False
-        if os.fstat(self._descriptor).st_size < SEGMENT:
-            os.pwrite(self._descriptor, bytes(SEGMENT), 0)
-            os.fsync(self._descriptor)
+        try:
+            _reserve(self._descriptor)
+        except OSError as error:
+            # What is not reserved may still be there when it is written, and else that fails.
+            if error.errno not in _FULL:
+                os.close(self._descriptor)
+                raise
 
-    def groups(self, identity: bytes) -> Iterator[tuple[int, bytes]]:
-        """Every whole group of a store from the beginning on, with its number."""
-        offset = 0
-        while len(head := os.pread(self._descriptor, _HEAD.size, offset)) == _HEAD.size:
-            length, checksum, owner, number = _HEAD.unpack(head)
-            if not 0 < length < MOST_BYTES or owner != identity:
-                return
-            body = os.pread(self._descriptor, length, offset + _HEAD.size)
-            if zlib.crc32(head[_CHECKED:] + body) != checksum:
-                return
-            yield number, body
-            offset += _HEAD.size + length
+    def groups(self, life: bytes) -> Iterator[tuple[int, bytes]]:
+        """Every whole group of a life from the beginning on, with its number."""
+        return _groups(self._descriptor, life)
 
     def write(self, data: bytes, *, sync: bool) -> None:
         """Append. Raises OSError; then it has to be mended before anything else is written."""
         self.torn = True
-        self.end = self._write_at(self.end, data, sync=sync)
+        self.end = _write_all(self._descriptor, data, self.end, sync=sync)
         self.torn = False
 
     def mend(self, *, sync: bool) -> None:
         """See that nobody finds the group whose write failed. Raises OSError."""
         if self.torn:
-            self._write_at(self.end, bytes(_HEAD.size), sync=sync)
+            _write_all(self._descriptor, bytes(_HEAD.size), self.end, sync=sync)
             self.torn = False
 
-    def _write_at(self, at: int, data: bytes, *, sync: bool) -> int:
-        left = memoryview(data)
-        while left:
-            written = _write(self._descriptor, left, at, sync=sync)
-            left, at = left[written:], at + written
-        return at
+    def forget(self, *, sync: bool) -> None:
+        """See that nobody finds any group. Raises OSError."""
+        _write_all(self._descriptor, bytes(_HEAD.size), 0, sync=sync)
 
     def close(self) -> None:
         """Close it."""
         os.close(self._descriptor)
+
+
+def _reserve(descriptor: int) -> None:
+    """Make a file as long as a segment; what is in it is not touched. Raises OSError."""
+    end = os.fstat(descriptor).st_size
+    if end >= SEGMENT:
+        return
+    if sys.platform == "linux":
+        try:
+            os.posix_fallocate(descriptor, end, SEGMENT - end)
+        except OSError as error:
+            if error.errno not in _UNRESERVED:
+                raise
+    _write_all(descriptor, bytes(SEGMENT - end), end, sync=False)
+    os.fsync(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes, at: int, *, sync: bool) -> int:
+    """Write all of it, in as many writes as that takes; gives where it ends. Raises OSError."""
+    left = memoryview(data)
+    while left:
+        written = _write(descriptor, left, at, sync=sync)
+        if written <= 0:
+            raise OSError(errno.EIO, "nothing was written")
+        left, at = left[written:], at + written
+    return at
 
 
 def _write(descriptor: int, data: memoryview, at: int, *, sync: bool) -> int:
@@ -99,13 +199,19 @@ def _write(descriptor: int, data: memoryview, at: int, *, sync: bool) -> int:
 
 
 class RedoLog:
-    """Both files of one store, which is named by the 8 bytes of its `identity`.
+    """Both files of one life of a store, which is named by the 8 bytes of its `identity`.
 
     Raises OSError when it cannot be opened.
     """
 
     def __init__(self, store: Path, identity: bytes, *, sync: bool) -> None:
-        self._files = [_File(store.with_name(f"{store.name}-log{number}")) for number in (0, 1)]
+        self._files: list[_File] = []
+        try:
+            for path in log_paths(store):
+                self._files.append(_File(path))
+        except BaseException:
+            self.close()
+            raise
         self._identity = identity
         self._sync = sync
         self._active = 0
@@ -126,6 +232,15 @@ class RedoLog:
             yield body
             applied += 1
         self._number = applied
+
+    def renew(self, identity: bytes) -> None:
+        """Begin the log of another life, of which nothing is there yet. Raises OSError.
+
+        The tables must have everything, durably.
+        """
+        for file in self._files:
+            file.forget(sync=self._sync)
+        self._identity = identity
 
     def append(self, body: bytes, applied: int) -> int:
         """Make a group durable and give its number. `applied` is as for `begin`.

@@ -8,6 +8,7 @@ a connection of its own.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -118,17 +119,32 @@ CREATE TABLE handover (
 CREATE INDEX handover_by_time ON handover (at);
 """
 
-_MIGRATIONS: Final = (_USERS_AND_JOURNAL, _LIVE_SETTINGS, _DURABILITY, _OUTBOX, _HANDOVERS)
+_LIFE: Final = """
+-- Which store this is, for ever; and which of its lives, each from one start to the next, by whose
+-- id its log is known. applied is the last group of the log that these tables have, revision counts
+-- their commits. A store that is paused sends nothing; one that moved is not used any more.
+CREATE TABLE life (
+    store BLOB NOT NULL, id BLOB NOT NULL, before BLOB NOT NULL, number INTEGER NOT NULL,
+    applied INTEGER NOT NULL, revision INTEGER NOT NULL, paused TEXT, moved TEXT
+) STRICT;
+INSERT INTO life SELECT identity, identity, identity, 0, applied, 0, NULL, NULL FROM redo_log;
+DROP TABLE redo_log;
+"""
+
+_MIGRATIONS: Final = (_USERS_AND_JOURNAL, _LIVE_SETTINGS, _DURABILITY, _OUTBOX, _HANDOVERS, _LIFE)
 """The n-th brings a store from schema n to n + 1; what was released is never edited."""
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
 
-def open_store(path: Path) -> sqlite3.Connection:
+def open_store(path: Path, *, moved: bool = False) -> sqlite3.Connection:
     """A connection to the store, made or brought to the newest schema when need be.
 
+    One that moved to another place is opened only when `moved` says so.
+
     Raises:
-        StoreError: the file is no store of ours, is newer than this version, or cannot be opened.
+        StoreError: the file is no store of ours, is newer than this version, has moved, or cannot
+            be opened.
     """
     _keep_private(path)
     try:
@@ -137,6 +153,8 @@ def open_store(path: Path) -> sqlite3.Connection:
         raise StoreError(f"The store {path} cannot be opened: {error}") from None
     try:
         _bring_up_to_date(connection, path)
+        if not moved:
+            _refuse_moved(connection, path)
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.Error):
@@ -152,6 +170,14 @@ def _keep_private(path: Path) -> None:
     for store in {path, path.resolve()}:  # SQLite's own stand beside what a link names
         for suffix in _BESIDE:
             tighten(store.with_name(store.name + suffix))
+
+
+def _refuse_moved(connection: sqlite3.Connection, path: Path) -> None:
+    (moved,) = connection.execute("SELECT moved FROM life").fetchone()
+    if moved is not None:
+        raise StoreError(
+            f"The store {path} has moved to {moved}; name that in STORE_URL, or another file"
+        )
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -181,22 +207,52 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def changed(connection: sqlite3.Connection) -> int:
+    """Count a commit, within it, that is not the journal's own; gives its number."""
+    query = "UPDATE life SET revision = revision + 1 RETURNING revision"
+    (revision,) = connection.execute(query).fetchone()
+    return int(revision)
+
+
 @contextmanager
 def only_server(path: Path) -> Iterator[None]:
-    """Hold the store's lock; raises StoreError when another service holds it."""
+    """Hold the store's lock; raises StoreError when another service holds it.
+
+    It is on the file itself, so every name of it is locked: a link of either kind, a bind mount.
+    The file beside it, by which earlier versions told, is locked for their sake.
+    """
+    with _locked(path, path.with_name(path.name + "-lock"), is_store=False):
+        with _locked(path, path.resolve(), is_store=True):
+            yield
+
+
+@contextmanager
+def _locked(path: Path, file: Path, *, is_store: bool) -> Iterator[None]:
     try:
-        lock = open_private(path.with_name(path.name + "-lock"), os.O_RDWR)
+        lock = open_private(file, os.O_RDWR)
     except OSError as error:
         raise StoreError(f"The store {path} cannot be opened: {error.strerror}") from None
-    with os.fdopen(lock, "w"):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StoreError(
-                f"The store {path} is in use by another running Carillon; stop that one, or name "
-                "another file in STORE_URL"
-            ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # SQLite's own locks are of another kind
+    except OSError as error:
+        # To close a descriptor of a database takes away the locks that SQLite holds on it in this
+        # process: in it the other service may run. So that one is left open.
+        if not is_store:
+            os.close(lock)
+        raise _not_locked(path, error) from None
+    try:
         yield
+    finally:
+        os.close(lock)
+
+
+def _not_locked(path: Path, error: OSError) -> StoreError:
+    if error.errno != errno.EWOULDBLOCK:
+        return StoreError(f"The store {path} cannot be locked: {error.strerror}")
+    return StoreError(
+        f"The store {path} is in use by another running Carillon; stop that one, or name "
+        "another file in STORE_URL"
+    )
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:

@@ -27,7 +27,8 @@ class Opening:
 class Group:
     """What was handed over together at a time, in milliseconds since 1970.
 
-    `number` is that of the redo log, 0 for what is in no log.
+    `number` is that of the redo log, 0 for what is in no log; `revision` that of the last commit
+    before it was logged, which the tables that it belongs to have.
     """
 
     at: int
@@ -35,6 +36,7 @@ class Group:
     starts: Sequence[AttemptStart] = ()
     ends: Sequence[End] = ()
     number: int = 0
+    revision: int = 0
 
 
 def group_text(group: Group) -> bytes:
@@ -64,6 +66,7 @@ def group_text(group: Group) -> bytes:
             for one in group.ends
             if isinstance(one, Receipt)
         ],
+        group.revision,
     ]
     try:
         return to_json(rows)
@@ -84,7 +87,8 @@ def _opening(one: Opening) -> tuple[object, ...]:
 
 def read_group(text: bytes, number: int) -> Group:
     """The group in such a text. Raises ValueError."""
-    at, openings, starts, ends, receipts = cast("list[list[list[JsonValue]]]", from_json(text))
+    rows = cast("list[list[list[JsonValue]]]", from_json(text))
+    at, openings, starts, ends, receipts, *revision = rows  # the last one came later
     return Group(
         cast("int", at),
         [_read_opening(*row) for row in openings],  # type: ignore[arg-type]  # as they were written
@@ -94,6 +98,7 @@ def read_group(text: bytes, number: int) -> Group:
             *(_receipt(*row) for row in receipts),  # type: ignore[arg-type]
         ],
         number,
+        cast("int", revision[0]) if revision else 0,
     )
 
 

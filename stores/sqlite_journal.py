@@ -6,7 +6,6 @@ that follow go into the tables by the hundred.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,21 +18,20 @@ from messages.errors import JournalUnavailable
 from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
 from messages.model import Outcome, Receipt
 from messages.records import RecordFilter
-from stores.errors import StoreError
-from stores.redo_log import RedoLog
 from stores.sqlite import connect
-from stores.sqlite_group import Opening, read_group
+from stores.sqlite_group import Opening
 from stores.sqlite_ledger import (
     Cancelling,
     Closing,
     Enrolling,
     Flushing,
-    Ledger,
     Redriving,
     Retiring,
     Write,
 )
+from stores.sqlite_life import begin_life
 from stores.sqlite_log import Gathering, LogWriter
+from stores.sqlite_mark import HostMark
 from stores.sqlite_writer import Mark, TableWriter
 
 _BROKEN: Final = "The journal cannot be written"
@@ -45,11 +43,16 @@ _SYNCHRONOUS: Final[Mapping[Fsync, str]] = {"commit": "FULL", "process": "NORMAL
 
 
 class SqliteJournal:
-    """Implements `messages.journal.Journal` while it is `running`."""
+    """Implements `messages.journal.Journal` while it is `running`.
+
+    `notes` are what an operator should read of how it was taken up; `mark` is that of the host.
+    """
 
     def __init__(self, path: Path, fsync: Fsync = "commit") -> None:
         self._path = path
         self._fsync = fsync
+        self.notes: Sequence[str] = ()
+        self.mark: HostMark
         self._log: LogWriter
         self._tables: TableWriter
 
@@ -62,11 +65,15 @@ class SqliteJournal:
         """
         token = trio.lowlevel.current_trio_token()
         connection = connect(self._path)
+        try:
+            taken = begin_life(self._path, connection, sync=self._fsync == "commit")
+        except BaseException:
+            connection.close()
+            raise
         connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self._fsync]}")
-        ledger = Ledger(connection)
-        log = self._recovered(ledger)
-        self._tables = TableWriter(ledger, token)
-        self._log = LogWriter(log, self._tables, token)
+        self.notes, self.mark = taken.notes, taken.mark
+        self._tables = TableWriter(taken.ledger, token)
+        self._log = LogWriter(taken.log, taken.mark, self._tables, token)
         writers = [
             threading.Thread(target=one.run, name=name)
             for one, name in ((self._log, "journal-log"), (self._tables, "journal-writer"))
@@ -82,22 +89,10 @@ class SqliteJournal:
                 with trio.CancelScope(shield=True):
                     for writer in writers:
                         await trio.to_thread.run_sync(writer.join)
-                log.close()
+                taken.log.close()
                 connection.close()
+                taken.mark.close()
                 nursery.cancel_scope.cancel()
-
-    def _recovered(self, ledger: Ledger) -> RedoLog:
-        """The log, once the tables have everything that an earlier process wrote into it."""
-        try:
-            log = RedoLog(self._path, ledger.identity, sync=self._fsync == "commit")
-            first = ledger.applied + 1
-            bodies = enumerate(log.begin(ledger.applied), first)
-            ledger.commit([read_group(body, number) for number, body in bodies], ())
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"What the redo log beside {self._path} holds cannot be taken up: {error}"
-            ) from None
-        return log
 
     @property
     def is_working(self) -> bool:
@@ -106,7 +101,7 @@ class SqliteJournal:
 
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """See the port."""
-        if not self.is_working:  # the log would take it, but should not grow for ever
+        if self._tables.broken is not None:  # the log would take it, but not grow for ever
             raise JournalUnavailable(_BROKEN)
         await _logged(self._log.open(Opening(dispatch, rows)))
         first = {(row.channel, row.key): at for at, row in reversed(list(enumerate(rows)))}

@@ -24,11 +24,14 @@ from stores.sqlite_journal_states import (
     redrive,
     retire,
 )
+from stores.sqlite_mark import HostMark
 
 T = TypeVar("T", Receipt, AttemptEnd, AttemptStart)
 
 _MOMENT: Final = 20
 """Milliseconds by which times on record may be too late."""
+
+_COUNT: Final = "UPDATE life SET applied = ?, revision = revision + 1 RETURNING revision"
 
 MOST_RETIRED: Final = 500
 """Rows erased in one commit: some 2 ms, which nobody who sends has to wait for longer."""
@@ -105,27 +108,37 @@ class Retiring(Write):
 class Ledger:
     """Makes commits, and knows the numbers of the open dispatches."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, mark: HostMark | None = None) -> None:
         self._connection = connection
+        self._mark = mark
         # sqlite3 begins and ends transactions in one step where a statement takes the GIL five
         # times; IMMEDIATE, for a transaction that only then wants to write may not wait.
         connection.isolation_level = "IMMEDIATE"
         self._numbers: dict[str, int] = {}
-        query = "SELECT identity, applied FROM redo_log"
-        self.identity: bytes
         self.applied: int
-        self.identity, self.applied = connection.execute(query).fetchone()
+        self.revision: int
+        query = "SELECT applied, revision FROM life"
+        self.applied, self.revision = connection.execute(query).fetchone()
 
     def commit(self, groups: Sequence[Group], writes: Sequence[Write]) -> None:
-        """All of it or nothing, but rows of a dispatch that nobody opened fail by themselves."""
+        """All of it or nothing, but rows of a dispatch that nobody opened fail by themselves.
+
+        With nothing at all it is tried whether the tables can be written.
+        """
+        if writes and not groups and all(isinstance(write, Flushing) for write in writes):
+            return  # all that came before is committed
         now = time.time_ns() // 1_000_000
         try:
             with self._connection:
                 self._write(groups, writes, now)
+                applied = max([self.applied, *(group.number for group in groups)])
+                (revision,) = self._connection.execute(_COUNT, (applied,)).fetchone()
         except BaseException:
             self._numbers.clear()  # some may be of dispatches that were taken back
             raise
-        self.applied = max([self.applied, *(group.number for group in groups)])
+        self.applied, self.revision = applied, revision
+        if self._mark is not None:
+            self._mark.committed(revision)
         for write in writes:
             if isinstance(write, Closing):
                 self._numbers.pop(write.dispatch_id, None)
@@ -147,9 +160,6 @@ class Ledger:
                 left = [one for one in ends if isinstance(one, AttemptEnd)]
                 end(self._connection, self._numbered(left), at)
             record(self._connection, self._numbered(receipts), at)
-        applied = max((group.number for group in groups), default=0)
-        if applied:
-            self._connection.execute("UPDATE redo_log SET applied = ?", (applied,))
 
     def _open(self, groups: Sequence[Group]) -> None:
         rows: list[tuple[int, Enrolment]] = []

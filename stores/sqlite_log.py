@@ -18,7 +18,8 @@ from messages.journal import AttemptStart
 from stores.redo_log import RedoLog
 from stores.sqlite_group import End, Group, Opening, group_text
 from stores.sqlite_ledger import Closing, Write
-from stores.sqlite_writer import LINGER, Mark, TableWriter
+from stores.sqlite_mark import HostMark
+from stores.sqlite_writer import LINGER, RETRY, Mark, TableWriter
 
 SLOW: Final = 0.001
 """Seconds that writes take lately, above which the loop leaves the next ones to the thread."""
@@ -46,9 +47,12 @@ class Gathering:
 class LogWriter:
     """Gathers groups in the loop. `broken` says why the last one could not be written."""
 
-    def __init__(self, log: RedoLog, tables: TableWriter, token: trio.lowlevel.TrioToken) -> None:
+    def __init__(
+        self, log: RedoLog, mark: HostMark, tables: TableWriter, token: trio.lowlevel.TrioToken
+    ) -> None:
         self.broken: str | None = None
         self._log = log
+        self._mark = mark
         self._tables = tables
         self._token = token
         self._next = Gathering()
@@ -92,7 +96,7 @@ class LogWriter:
         """See to it, for ever, that what nobody waits for is written, too."""
         while True:
             await self._lingering.wait()
-            await trio.sleep(LINGER)
+            await trio.sleep(LINGER if self.broken is None else RETRY)
             self._lingering = trio.Event()
             self._write()
 
@@ -105,11 +109,13 @@ class LogWriter:
         if self._thread_writes:
             return
         gathering, self._next = self._next, Gathering()
-        if not (gathering.openings or gathering.starts or gathering.ends):
+        is_empty = not (gathering.openings or gathering.starts or gathering.ends)
+        if is_empty and self.broken is None:  # else it is tried whether a group goes again
             self._pass_on(gathering)
             return
         at = time.time_ns() // 1_000_000
-        group = Group(at, gathering.openings, gathering.starts, gathering.ends)
+        revision = self._tables.ledger.revision
+        group = Group(at, gathering.openings, gathering.starts, gathering.ends, revision=revision)
         text = group_text(group)
         began = trio.current_time()
         if began < self._thread_until:
@@ -131,9 +137,11 @@ class LogWriter:
     def _append(self, text: bytes) -> tuple[int, str | None]:
         """The number of the group, 0 and a reason when it is not durable."""
         try:
-            return self._log.append(text, self._tables.ledger.applied), None
+            number = self._log.append(text, self._tables.ledger.applied)
         except Exception as error:  # whoever waits must be told
             return 0, str(error)
+        self._mark.logged(number)  # before any byte leaves
+        return number, None
 
     def _written_by_thread(
         self, gathering: Gathering, group: Group, number: int, why: str | None
@@ -147,7 +155,9 @@ class LogWriter:
         self.broken = why
         gathering.failed = why is not None
         gathering.done.set()
-        if gathering.failed:  # ends that are not in the log may still reach the tables
+        if gathering.failed:
+            self._lingering.set()  # nobody may come by until the service is ready again
+            # Ends that are not in the log may still reach the tables.
             self._tables.queue.put(Group(group.at, ends=group.ends))
         else:
             self._tables.queue.put(replace(group, number=number))

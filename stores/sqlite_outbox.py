@@ -14,7 +14,8 @@ from messages.errors import JournalUnavailable
 from messages.saga.events import SagaEvent
 from messages.saga.ports import Due, DueEvent, EventPage, EventRecord, EventState
 from stores.cursors import number_in
-from stores.sqlite import connect, transaction
+from stores.sqlite import changed, connect, transaction
+from stores.sqlite_mark import HostMark
 
 T = TypeVar("T")
 RETIRED_AT_ONCE: Final = 500
@@ -60,7 +61,9 @@ _RETIRE: Final = (
 class SqliteOutbox:
     """Implements `messages.saga.ports.Outbox`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mark: HostMark | None = None) -> None:
+        """`mark` is told of each write: a copy that lacks one is older than what was posted."""
+        self._mark = mark
         self._connection = connect(path)
         self._limiter = trio.CapacityLimiter(1)
 
@@ -109,7 +112,10 @@ class SqliteOutbox:
 
     async def _write(self, statement: str, values: tuple[str | int | None, ...]) -> int:
         """The number of rows written."""
-        return await self._do(lambda c: _written(c, statement, values), "written")
+        rows, revision = await self._do(lambda c: _written(c, statement, values), "written")
+        if self._mark is not None:
+            self._mark.committed(revision)
+        return rows
 
     async def _do(self, run: Callable[[sqlite3.Connection], T], what: str) -> T:
         try:
@@ -120,9 +126,10 @@ class SqliteOutbox:
 
 def _written(
     connection: sqlite3.Connection, statement: str, values: tuple[str | int | None, ...]
-) -> int:
+) -> tuple[int, int]:
+    """The number of rows, and that of the commit."""
     with transaction(connection):
-        return connection.execute(statement, values).rowcount
+        return connection.execute(statement, values).rowcount, changed(connection)
 
 
 def _due(connection: sqlite3.Connection, now: int, limit: int) -> Due:

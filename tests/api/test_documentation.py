@@ -26,7 +26,6 @@ UNNAMED = {
     "content-length",
     "date",
     "connection",
-    "cache-control",
     "content-security-policy",
     "x-content-type-options",
 }

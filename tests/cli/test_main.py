@@ -11,7 +11,16 @@ from tests.cli.command_line import invoke
 
 GROUPS = [
     [name]
-    for name in ("dispatches", "users", "templates", "config", "keys", "providers", "supervisor")
+    for name in (
+        "dispatches",
+        "users",
+        "templates",
+        "config",
+        "keys",
+        "providers",
+        "supervisor",
+        "store",
+    )
 ]
 PAGES = [
     *([name] for name in COMMANDS),
@@ -19,6 +28,7 @@ PAGES = [
     *(["templates", name] for name in ("import", "list")),
     *(["config", name] for name in ("check", "schema")),
     *(["keys", name] for name in ("new", "list")),
+    *(["store", name] for name in ("backup", "check", "repair", "resume", "pause")),
     *(["supervisor", name] for name in ("show", "revive")),
     *(
         ["providers", name]

@@ -37,7 +37,7 @@ def loosen(folder: Path, mode: int) -> None:
 
 
 def beside(name: str, mode: int = 0o600) -> dict[str, int]:
-    return {name + suffix: mode for suffix in SUFFIXES}
+    return {f".{name}-mark": mode} | {name + suffix: mode for suffix in SUFFIXES}
 
 
 @pytest.mark.usefixtures("umask")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stores.redo_log import SEGMENT, RedoLog
+from stores.redo_log import SEGMENT, RedoLog, look, set_aside
 
 US, OTHERS = b"12345678", b"87654321"
 
@@ -33,7 +33,7 @@ def written(folder: Path, bodies: Sequence[bytes], applied: int = 0) -> None:
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("store.db-log*"))
+    return sorted(folder.glob("store.db-log?"))
 
 
 def test_a_new_log_holds_nothing_and_is_of_full_size(tmp_path: Path) -> None:
@@ -174,3 +174,107 @@ def test_it_is_not_found_either_when_the_process_dies_at_once(
             log.append(b"told 503", 0)
         monkeypatch.undo()
     assert found(tmp_path) == []
+
+
+def shortened(folder: Path, size: int) -> None:
+    for file in files(folder):
+        os.truncate(file, size)
+
+
+def test_a_short_file_is_made_longer_and_what_is_in_it_stays(tmp_path: Path) -> None:
+    """A disk that is nearly full leaves one; to write it full of zeros again forgot its groups."""
+    written(tmp_path, [b"a", b"b" * 5000, b"c"])
+    shortened(tmp_path, 6000)
+    assert found(tmp_path) == [b"a", b"b" * 5000, b"c"]
+    assert [file.stat().st_size for file in files(tmp_path)] == [SEGMENT, SEGMENT]
+    assert found(tmp_path) == [b"a", b"b" * 5000, b"c"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
+def test_where_there_is_no_room_it_stays_short_and_nothing_is_lost(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, [b"a", b"b"])
+    shortened(tmp_path, 3000)
+
+    def full(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with closing(opened(tmp_path)) as log:
+        assert list(log.begin(0)) == [b"a", b"b"]
+        assert log.append(b"c", 2) == 3
+    assert found(tmp_path, 2) == [b"c"]
+
+
+def test_a_file_system_that_reserves_nothing_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", unknown)
+    assert found(tmp_path) == []
+    assert [file.stat().st_size for file in files(tmp_path)] == [SEGMENT, SEGMENT]
+
+
+def test_a_write_that_takes_a_part_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.pwritev
+
+    def some(descriptor: int, buffers: Sequence[memoryview], at: int, flags: int) -> int:
+        return real(descriptor, [buffers[0][:7]], at, flags)
+
+    monkeypatch.setattr(os, "pwritev", some)
+    written(tmp_path, [b"a" * 100, b"b"])
+    assert found(tmp_path) == [b"a" * 100, b"b"]
+
+
+def test_a_write_that_takes_nothing_is_an_error_and_no_endless_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(opened(tmp_path)) as log:
+        list(log.begin(0))
+        monkeypatch.setattr(os, "pwritev", lambda *_: 0)
+        with pytest.raises(OSError, match="nothing was written"):
+            log.append(b"a", 0)
+
+
+def test_a_file_that_cannot_be_opened_leaves_no_other_open(tmp_path: Path) -> None:
+    (tmp_path / "store.db-log1").mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OSError, match="directory"):
+        opened(tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_the_next_life_finds_nothing_of_the_one_before(tmp_path: Path) -> None:
+    with closing(opened(tmp_path)) as log:
+        list(log.begin(0))
+        log.append(b"a", 0)
+        log.renew(OTHERS)
+    assert found(tmp_path) == found(tmp_path, identity=OTHERS) == []
+    with closing(opened(tmp_path, OTHERS)) as log:
+        list(log.begin(1))
+        assert log.append(b"b", 1) == 2
+    assert found(tmp_path, 1, OTHERS) == [b"b"]
+
+
+def test_a_look_finds_groups_and_files_of_other_lives_and_changes_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "store.db"
+    assert look(store, US, US).foreign == []
+    assert files(tmp_path) == []
+    written(tmp_path, [b"a", b"b"])
+    assert look(store, US, OTHERS).groups == {1: b"a", 2: b"b"}
+    assert look(store, OTHERS, US).foreign == []  # the tables have what is of the life before
+    assert look(store, OTHERS, OTHERS).foreign == [files(tmp_path)[0]]
+
+
+def test_what_is_set_aside_is_kept_under_a_name_of_its_own(tmp_path: Path) -> None:
+    names = set[Path]()
+    for body in (b"a", b"b"):
+        written(tmp_path, [body])
+        names.update(set_aside(files(tmp_path)[:2]))
+    assert len(names) == 4
+    assert set_aside([tmp_path / "gone"]) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,76 @@ def test_only_one_server_at_a_time(tmp_path: Path) -> None:
                 pass
     with only_server(path):
         pass
+
+
+def in_use(path: Path) -> bool:
+    try:
+        with only_server(path):
+            return False
+    except StoreError as error:
+        return "in use by another running Carillon" in str(error)
+
+
+def test_every_name_of_a_store_is_locked(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    open_store(path).close()
+    for folder in ("soft", "hard", "chain"):
+        (tmp_path / folder).mkdir()
+    soft, hard, chain = (tmp_path / one / "other.db" for one in ("soft", "hard", "chain"))
+    soft.symlink_to(path)
+    hard.hardlink_to(path)
+    chain.symlink_to(soft)
+    names = (path, soft, hard, chain)
+    for held in names:
+        with only_server(held):
+            assert [in_use(one) for one in names] == [True] * 4
+        assert not in_use(path)
+
+
+def test_a_lock_that_was_refused_leaves_those_of_sqlite_in_this_process(tmp_path: Path) -> None:
+    """To close a database's descriptor would take them away, and let others delete its WAL."""
+    path = tmp_path / "store.db"
+    connection = open_store(path)
+    connection.execute("INSERT INTO setting VALUES ('a', 'b')")
+    with only_server(path):
+        assert in_use(path)
+        alone = (
+            "import sqlite3, sys\n"
+            "c = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)\n"
+            "c.execute('PRAGMA locking_mode=EXCLUSIVE')\n"
+            "c.execute('PRAGMA journal_mode=DELETE')\n"
+            "print(c.execute('PRAGMA journal_mode').fetchone()[0])\n"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", alone, str(path)], capture_output=True, text=True, check=False
+        )
+        assert "locked" in ran.stderr or ran.stdout == "wal\n"
+    connection.close()
+
+
+@pytest.mark.servers
+def test_a_bind_mount_of_a_store_is_locked_too(tmp_path: Path) -> None:
+    path, other = tmp_path / "store.db", tmp_path / "mounted.db"
+    open_store(path).close()
+    other.touch()
+    script = (
+        f"mount --bind {path} {other} && exec {sys.executable} -c 'from pathlib import Path\n"
+        f'from tests.stores.test_sqlite import in_use\nprint(in_use(Path("{other}")))\''
+    )
+    with only_server(path):
+        ran = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, check=False
+        )
+    if "Operation not permitted" in ran.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert (ran.stdout, ran.stderr) == ("True\n", "")
+
+
+def test_a_store_that_moved_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    connection = open_store(path)
+    connection.execute("UPDATE life SET moved = 'mongodb://x/y'")
+    connection.close()
+    with pytest.raises(StoreError, match="has moved to mongodb://x/y"):
+        open_store(path)
+    open_store(path, moved=True).close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -286,6 +288,24 @@ async def test_tables_that_cannot_be_written_lose_nothing_and_let_nothing_new_in
         ]
     connection.close()
     assert outcomes(path) == {("sms", "user/a", "pending"), ("sms", "user/b", "pending")}
+
+
+async def test_a_log_that_could_not_be_written_is_tried_again_though_nobody_writes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal = SqliteJournal(path)
+    async with journal.running():
+        monkeypatch.setattr(os, "pwritev", full)
+        with pytest.raises(JournalUnavailable):
+            await journal.open(dispatch("refused", ["sms"]))
+        assert not journal.is_working
+        monkeypatch.undo()
+        await until(lambda: journal.is_working)
+        await journal.open(dispatch("d", ["sms"]))
+    assert rows(path, "SELECT id FROM dispatch") == [("d",)]
 
 
 async def test_waiting_tasks_are_committed_together(path: Path) -> None:
