@@ -67,7 +67,7 @@ class SagaOffice:
         return Sagas(self.rules, pipeline, records, self.conclusion, observe, nursery)
 
 
-def saga_office(
+async def saga_office(
     settings: Settings,
     outbox: Outbox,
     observe: Observer,
@@ -80,12 +80,12 @@ def saga_office(
         return SagaOffice(outbox)
     flow_manager = event_topic(settings) or FlowManager(flow.service_url or "", Http1Wire(tls))
     stack.push_async_callback(flow_manager.aclose)
+    functions = await flow_functions(flow)
+    stack.push_async_callback(functions.aclose)
     sender = Sender(outbox, flow_manager, observe)
     return SagaOffice(
         outbox,
-        SagaRules(
-            flow.metadata_schema, flow_functions(flow), flow.respond_within, flow.repeat_window
-        ),
+        SagaRules(flow.metadata_schema, functions, flow.respond_within, flow.repeat_window),
         Conclusion(_event_rules(flow), sender),
         sender if flow.tells else None,
         command_office(settings, observe),

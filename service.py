@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,21 +12,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve as serve_http
 from prometheus_client import CollectorRegistry
 
 import assembly
 from actors.guard import Guard
 from api.access import Gate
 from api.app import Edge, Parts, create_app
+from api.exchange import Exchange
 from api.keys import KeyRing
+from api.listener import Listener, ListenerSettings
 from api.logs import EventLog, ObserverFailures, make_logger
 from api.metrics import Gauges, Metrics
 from api.operations import Probes, Readiness, asking
+from api.operator_token import OperatorToken
 from api.paused import create_paused_app
 from api.told import Waiting
 from assembly import SandboxListener
@@ -36,8 +39,10 @@ from messages.pipeline import Pipeline
 from messages.preparation import Rooms
 from messages.saga.story import Sagas
 from providers.httpx_transport import Http1Transport
+from providers.resolver import Resolver
 from sagas import SagaOffice, saga_office
 from settings import ConfigurationFile, Settings
+from settings.descriptors import most, raise_limit, shortage
 from stores.errors import StoreError
 from streams import confirmations
 from supervisor import Supervisor
@@ -52,7 +57,7 @@ LOOK: Final = 0.5
 
 @dataclass(slots=True)
 class Stop:
-    """The wish to stop: `asked` begins it, `at_once` skips the wait before the drain."""
+    """The wish to stop: `asked` begins it, `at_once` ends every wait that belongs to it."""
 
     asked: trio.Event = field(default_factory=trio.Event)
     at_once: trio.Event = field(default_factory=trio.Event)
@@ -62,6 +67,18 @@ class Stop:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
                 (self.at_once if self.asked.is_set() else self.asked).set()
+
+    async def unless_at_once(self, wait: Callable[[], Awaitable[object]], seconds: float) -> None:
+        """Wait for something, at most so many seconds, and not at all once `at_once` is set."""
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + seconds
+            nursery.start_soon(self._cancel_at_once, nursery.cancel_scope)
+            await wait()
+            nursery.cancel_scope.cancel()
+
+    async def _cancel_at_once(self, scope: trio.CancelScope) -> None:
+        await self.at_once.wait()
+        scope.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +104,9 @@ async def run(
         StoreError: the store cannot be used, or another service uses it.
         OSError: the address cannot be listened on.
     """
+    trio.socket.set_custom_hostname_resolver(Resolver())
     async with AsyncExitStack() as stack:
         books = await open_books(settings, stack)
-        for note in books.notes:
-            logger.warning(note)
         if await _was_paused(settings, stop, logger, books, task_status):
             if stop.asked.is_set():
                 return
@@ -110,7 +126,7 @@ async def run(
             company.share(guards)
         specs = assembly.channels(settings, guards)
         supervisor = Supervisor(specs, observe, journal)
-        office = saga_office(settings, books.outbox, observe, stack, tls)
+        office = await saga_office(settings, books.outbox, observe, stack, tls)
         keys = KeyRing(settings.access.keys)
         tuned = Tuned(guards, {spec.name: spec.route for spec in specs}, supervisor, keys)
         tuning = LiveTuning(settings, tuned, books.live_settings, logger)
@@ -141,7 +157,9 @@ async def run(
             tuning,
             keys,
             office,
+            _listener(settings, Exchange(logger, metrics)),
         )
+        stack.callback(service.token.withdraw)
         async with trio.open_nursery() as nursery:
             on_signal = []
             if company is not None:
@@ -171,6 +189,8 @@ async def _was_paused(
 
     It ends, too, when the service is asked to stop. False at once for a store that is not paused.
     """
+    for note in books.notes:
+        logger.warning(note)
     try:
         why = await books.why_paused()
     except JournalUnavailable as error:
@@ -182,14 +202,18 @@ async def _was_paused(
         "has told what may be sent twice"
     )
     logger.warning(text)
-    app = create_paused_app(_paused_probes(text), _gate(settings), logger, text)
+    gate = Gate(
+        KeyRing(settings.access.keys), OperatorToken(), in_cluster=settings.server.in_cluster
+    )
+    app = create_paused_app(_paused_probes(text), gate, logger, text)
+    listener = _listener(settings, Exchange(logger, Metrics(CollectorRegistry())))
     async with trio.open_nursery() as beside:
         beside.start_soon(on_hangup)
         async with trio.open_nursery() as nursery:
             until = partial(_resumed, books, stop)
-            addresses: list[str] = await nursery.start(_serve, settings, app, until)
-            logger.info("paused, listening on %s", addresses[0])
-            task_status.started(addresses[0])
+            address: str = await nursery.start(listener.serve, app, until, LAST_WORDS, stop.at_once)
+            logger.info("paused, listening on %s", address)
+            task_status.started(address)
         beside.cancel_scope.cancel()
     logger.info("stopping" if stop.asked.is_set() else "resumed")
     return True
@@ -219,27 +243,10 @@ def _paused_probes(why: str) -> Probes:
     )
 
 
-def _gate(settings: Settings, keys: KeyRing | None = None) -> Gate:
-    ring = KeyRing(settings.access.keys) if keys is None else keys
-    return Gate(ring, in_cluster=settings.server.in_cluster)
-
-
-async def _serve(
-    settings: Settings,
-    app: object,
-    until: Callable[[], Awaitable[None]],
-    *,
-    task_status: trio.TaskStatus[list[str]],
-) -> None:
-    """Serve an application, and let its last answers leave; gives the addresses."""
-    config = Config()
-    config.bind = [f"{settings.server.host}:{settings.server.port}"]
-    config.graceful_timeout = LAST_WORDS
-    config.include_server_header = False
-    config.keep_alive_max_requests = 1_000_000  # a caller sees each closed one as a fault
-    config.accesslog = None
-    config.errorlog = None
-    await serve_http(app, config, shutdown_trigger=until, task_status=task_status)  # type: ignore[arg-type]  # typed for ASGI frameworks of its own kind
+def _listener(settings: Settings, exchange: Exchange) -> Listener:
+    server = settings.server
+    listening = ListenerSettings(server.host, server.port, settings.limits.connections, server.h2c)
+    return Listener(listening, exchange)
 
 
 @dataclass(slots=True)
@@ -256,9 +263,13 @@ class _Service:
     tuning: LiveTuning
     keys: KeyRing
     office: SagaOffice
+    listener: Listener
+    token: OperatorToken = field(default_factory=OperatorToken)
 
     async def run(self, rooms: Rooms, task_status: trio.TaskStatus[str]) -> None:
-        self.metrics.registry.register(Gauges(self.supervisor, list(self.guards.values())))
+        guards = list(self.guards.values())
+        gauges = Gauges(self.supervisor, guards, lambda: self.listener.open_connections)
+        self.metrics.registry.register(gauges)
         # The supervisor encloses the server: when it dies, the server must die with it.
         async with self.supervisor.running(grace=0), trio.open_nursery() as company:
             async with trio.open_nursery() as dispatches:
@@ -298,11 +309,35 @@ class _Service:
         app = create_app(parts, self._edge())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.office.read_commands, sagas, self.stop.asked)
-            addresses: list[str] = await nursery.start(
-                _serve, self.settings, app, lambda: self._drain(pipeline, sagas)
+            address: str = await nursery.start(
+                self.listener.serve,
+                app,
+                lambda: self._drain(pipeline, sagas),
+                LAST_WORDS,
+                self.stop.at_once,
             )
-            self.logger.info("listening on %s", addresses[0])
-            task_status.started(addresses[0])
+            self._let_operators_in(urlsplit(address).port or 0)
+            self.logger.info("listening on %s", address)
+            task_status.started(address)
+
+    def _let_operators_in(self, port: int) -> None:
+        """Without API keys, write the token that operators' routes need."""
+        if self.settings.server.in_cluster or not self.keys.is_empty:
+            return
+        file = self.settings.access.token_place.at(port)
+        reason = "neither OPERATOR_TOKEN_FILE nor HOME names a place for it"
+        if file is not None:
+            try:
+                self.token.publish(file)
+            except OSError as error:
+                reason = f"{file}: {error.strerror}"
+            else:
+                return
+        self.logger.warning(
+            "operators' routes are off: the operator token cannot be written (%s); name another "
+            "file in OPERATOR_TOKEN_FILE, or configure API_KEYS",
+            reason,
+        )
 
     async def _drain(self, pipeline: Pipeline, sagas: Sagas | None) -> None:
         """Wait for the wish to stop, end what was accepted, then let the server close."""
@@ -310,10 +345,9 @@ class _Service:
         self.logger.info("stopping")
         with trio.move_on_after(self.settings.server.wait_before_close):
             await self.stop.at_once.wait()
-        await self.office.commands_read()
+        await self.stop.unless_at_once(self.office.commands_read, math.inf)
         pipeline.close()
-        with trio.move_on_after(self.settings.drain):
-            await pipeline.idle()
+        await self.stop.unless_at_once(pipeline.idle, self.settings.drain)
         pipeline.halt()
         await self.supervisor.halt()
         pipeline.suspend()
@@ -327,7 +361,7 @@ class _Service:
         return Edge(
             most_body_bytes=settings.limits.body_bytes,
             waiting=Waiting(settings.respond_within, settings.server.prefix),
-            gate=_gate(settings, self.keys),
+            gate=Gate(self.keys, self.token, in_cluster=settings.server.in_cluster),
             key_expiry=settings.idempotency_expiry,
         )
 
@@ -361,8 +395,10 @@ class _Service:
 async def _run_until_signalled(settings: Settings, extras: Extras) -> None:
     stop = Stop()
     logger = make_logger(settings.server.log_level, sys.stdout)
-    for warning in settings.warnings:
-        logger.warning(warning)
+    raise_limit()
+    for warning in (*settings.warnings, shortage(settings, most())):
+        if warning is not None:
+            logger.warning(warning)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop.on_signals)
         await run(settings, stop, logger, extras)

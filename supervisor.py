@@ -185,9 +185,12 @@ class SupervisedChannel:
     async def _watch(self) -> None:
         """See to what no worker comes by: all may be busy, or one may be stuck."""
         while True:
-            await trio.sleep(TICK)
+            due = trio.current_time() + TICK
+            await trio.sleep_until(due)
             self.inbox.turn_over(trio.current_time())
             self._scheduler.tell()
+            if trio.current_time() > due + TICK:
+                continue  # this process was stopped, and no worker has had its turn since
             for number, mailbox in list(self._mailboxes.items()):
                 if mailbox.is_stuck(self.spec.margin) and not mailbox.dismissed:
                     self._replace(mailbox, mailbox.status(number, self.spec.margin))

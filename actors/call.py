@@ -9,13 +9,21 @@ import trio
 from actors.lease import ShareEnded
 from messages.events import AttemptEnded, AttemptResult
 from messages.journal import AttemptEnd
-from messages.model import Accepted, Attempt, Refused, Unanswered, Unavailable
+from messages.model import Accepted, Attempt, Postponed, Refused, Unanswered, Unavailable
 
 if TYPE_CHECKING:
     from actors.rate import Slot
     from messages.envelope import Envelope
     from messages.records import Result
     from providers.ports import Provider
+
+
+Made = Accepted | Refused | Unavailable | Unanswered
+"""What came of an attempt that counts."""
+
+
+class _Overdue(Exception):
+    """The time for a call to start is over."""
 
 
 class Call:
@@ -75,6 +83,8 @@ class Call:
         except ShareEnded:
             self.is_prevented = True
             return None
+        except _Overdue:
+            return self.overdue()
 
     def overdue(self) -> Attempt | None:
         """What came of a call that was cancelled; None when its delivery expired unsent."""
@@ -85,13 +95,18 @@ class Call:
         return Unavailable(f"no connection within {self.timeout:g} s")
 
     def _start(self) -> float:
-        if self.started_at is None:
+        now = trio.current_time()
+        if self.started_at is not None:
+            self._slot.start_again()
+        elif now > self.deadline:  # the process stood still, and nobody has cancelled it yet
+            raise _Overdue
+        else:
             self._slot.start()  # nothing is awaited from here to the first byte
-            self.started_at = trio.current_time()
             self.deadline = self._latest  # it has left in time: the answer may take longer
             envelope = self.envelope
             envelope.open_attempt = self.provider_name
             envelope.repeatable = self.repeatable
+        self.started_at = now
         return self._latest
 
     def ended(self, attempt: Attempt | None) -> AttemptEnd:
@@ -99,13 +114,13 @@ class Call:
         envelope = self.envelope
         delivery = envelope.delivery
         result: Result = "unstarted"
-        if attempt is not None and self.started_at is not None:
+        if self.started_at is not None and not isinstance(attempt, Postponed | None):
             result = kind(attempt)
         return AttemptEnd(
             delivery.dispatch_id, delivery.channel, delivery.key, envelope.starts, result
         )
 
-    def report(self, attempt: Attempt) -> AttemptEnded:
+    def report(self, attempt: Made) -> AttemptEnded:
         """What observers are told."""
         delivery = self.envelope.delivery
         started_at = self.started_at
@@ -120,7 +135,7 @@ class Call:
         )
 
 
-def kind(attempt: Attempt) -> AttemptResult:
+def kind(attempt: Made) -> AttemptResult:
     """An attempt's end in one word."""
     match attempt:
         case Accepted():

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from math import inf
 from random import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.call import Call
+from actors.call import Call, Made
 from actors.gate import Gate, Listener
 from actors.limits import Limits
 from actors.quota import utc_now
@@ -22,10 +23,11 @@ from actors.turns import Turns
 from actors.verdict import Anew, Ended, Exhausted, Later, Verdict
 from messages.backoff import ceiling, jittered
 from messages.envelope import EXPIRED
-from messages.events import Observer
+from messages.events import ConnectionsLacking, Observer
 from messages.model import (
     Accepted,
     Attempt,
+    Postponed,
     Refused,
     Unanswered,
     Unavailable,
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
     from messages.envelope import Envelope
     from messages.model import Delivery
     from providers.ports import Provider
+
+
+LACKING_SECONDS: Final = 60.0
+"""A lack that comes again sooner is the same one, and has been told."""
 
 
 class Permit:
@@ -65,6 +71,7 @@ class Guard(Gate):
         self.turns = Turns()
         self._provider = provider
         self._draw = draw
+        self._lacking_until = -inf
 
     def permit(self, turn: str | None) -> Permit:
         """Promise a call that may start now; `turn` must have been taken. Release it, always."""
@@ -126,10 +133,11 @@ class Guard(Gate):
         """Learn from what came of a call, tell it, and say how its delivery goes on.
 
         `attempt` is None when no byte has left: the delivery expired, or the call was prevented.
+        One that was postponed does not count either.
         """
         envelope = call.envelope
-        if attempt is None:
-            return self._not_made(call)
+        if isinstance(attempt, Postponed | None):
+            return self._not_made(call, attempt)
         envelope.open_attempt = None
         self._learn(attempt, call.tries)
         self._observe(call.report(attempt))
@@ -146,17 +154,27 @@ class Guard(Gate):
             return Exhausted(f"{attempt.error} ({envelope.attempts} attempts)")
         return Later(jittered(call.tries, retry.first_delay, retry.max_delay, self._draw))
 
-    def _not_made(self, call: Call) -> Verdict:
+    def _not_made(self, call: Call, postponed: Postponed | None) -> Verdict:
         envelope = call.envelope
         envelope.attempts -= 1
         self._breaker.abandoned()
-        if not call.is_prevented:
+        if postponed is None and not call.is_prevented:
             return Ended("expired", "expired", EXPIRED)
+        envelope.open_attempt = None
         envelope.tries[self.name] -= 1
         envelope.at = call.came_from
-        return Anew()
+        if postponed is None or not postponed.seconds:
+            return Anew()
+        self._tell_what_is_lacking(postponed.error)
+        return Later(postponed.seconds)
 
-    def _learn(self, attempt: Attempt, tries: int) -> None:
+    def _tell_what_is_lacking(self, error: str) -> None:
+        now = trio.current_time()
+        if now >= self._lacking_until:
+            self._observe(ConnectionsLacking(self.name, error))
+        self._lacking_until = now + LACKING_SECONDS
+
+    def _learn(self, attempt: Made, tries: int) -> None:
         if isinstance(attempt, Accepted):
             self._breaker.succeeded()
             return

@@ -12,6 +12,13 @@ no call up to k-N arrives within one window before it: of N+1 calls in one windo
 last would be such a pair. While a limit stays as it is, each promise has to look at one more call
 only, since the earlier ones were looked at before. After a change it has to look at every call that
 may arrive later than the one it needs, because nobody held those to the new limit.
+
+A process can be stopped between the stamp of a start and the write of its first byte, for as long
+as it pleases others. So the clock is read once more after the write, and a stamp that has become
+stale is taken anew: it is then no earlier than the byte. Nothing is awaited in between, so no
+promise has looked at the stale one and no other start was stamped after it. What may be missing
+is the little that counts as no delay (`STALE_SECONDS` of the wire), which a call's way to the
+provider takes too: it is part of what is allowed for between start and arrival.
 """
 
 from __future__ import annotations
@@ -133,6 +140,14 @@ class Slot:
         self._number = limit.starts.add(trio.current_time())
         if limit.binds:
             limit.changed()
+
+    def start_again(self) -> None:
+        """Stamp it anew, directly after the first byte: that left later than it was to.
+
+        Nothing may have been awaited since `start`.
+        """
+        if self._number >= 0:
+            self._limit.starts.start_again(self._number, trio.current_time())
 
     def end(self, *, answered: bool = True) -> None:
         """The call is over: an answer frees its place earlier, a call that never started at once.

@@ -82,6 +82,11 @@ class Starts:
             self._next_mark = now + MARK_EVERY
         return number
 
+    def start_again(self, number: int, now: float) -> None:
+        """The latest call to start did so only now."""
+        if number == self.count - 1:
+            self._started[self._place(number)] = now
+
     def answered(self, number: int, now: float) -> bool:
         """A call is over; tells whether that says more about its arrival than its start did."""
         if number < self.count - len(self._started):

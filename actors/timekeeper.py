@@ -7,10 +7,16 @@ has one scope for all its calls, and this cancels it when the one that is open i
 from __future__ import annotations
 
 from math import inf
+from typing import Final
 
 import trio
 
 from actors.call import Call
+
+LATE: Final = 0.1
+GRACE: Final = 0.1
+"""Whoever comes by so much too late was stopped, and answers may have come meanwhile: so long
+there is time to read them. A call that has not started by then does not start any more."""
 
 
 class Timekeeper:
@@ -37,8 +43,10 @@ class Timekeeper:
         while True:
             self._news = trio.Event()
             self._wakes_at = min((call.deadline for call in self._open), default=inf)
-            with trio.move_on_at(self._wakes_at):
+            with trio.move_on_at(self._wakes_at) as scope:
                 await self._news.wait()
+            if scope.cancelled_caught and trio.current_time() > self._wakes_at + LATE:
+                await trio.sleep(GRACE)
             now = trio.current_time()
             # One that does not end for all that is not looked at again and again.
             for call in [call for call in self._open if call.deadline <= now]:

@@ -1,4 +1,4 @@
-"""Who may call which route: API keys and their scopes, or without keys the own machine.
+"""Who may call which route: API keys and their scopes, or without keys the operator's token.
 
 Every view says what it needs, below its route:
 
@@ -7,9 +7,10 @@ Every view says what it needs, below its route:
     async def providers() -> Response: ...
 
 With keys configured, `needs(scope)` asks for a key with that scope (`operate` includes `read`).
-Without keys, the route answers to callers on the same machine only, and to nobody in a cluster;
-`needs(scope, open_without_keys=True)` lets everybody in then. `@open_to_all` is for probes. A view
-that says nothing is closed to everybody. `caller()` is the name to keep in an audit.
+Without keys, the route answers to callers on the same machine who show the operator token, and to
+nobody in a cluster; `needs(scope, open_without_keys=True)` lets everybody in then. `@open_to_all`
+is for probes. A view that says nothing is closed to everybody. `caller()` is the name to keep in
+an audit.
 
 The check comes before the body is read and before a path is known to lead nowhere.
 """
@@ -27,6 +28,7 @@ from quart import Quart, Request, g, request
 
 from api.errors import Forbidden, Unauthorized
 from api.keys import ApiKey, KeyRing, Scope
+from api.operator_token import OperatorToken
 
 V = TypeVar("V", bound=Callable[..., object])
 
@@ -77,7 +79,8 @@ def _declaring(need: Need) -> Callable[[V], V]:
 def caller() -> str:
     """Who sent this request: the id of a key, or `loopback` or `anonymous` without keys.
 
-    On routes that are open without keys everybody is `anonymous`, wherever the call comes from.
+    `loopback` has shown the operator token. On routes that are open without keys everybody is
+    `anonymous`, wherever the call comes from.
     """
     name: str = g.caller
     return name
@@ -87,11 +90,22 @@ class Gate:
     """Lets a request in, or raises Unauthorized or Forbidden."""
 
     def __init__(
-        self, keys: KeyRing, *, in_cluster: bool, now: Callable[[], float] = time.time
+        self,
+        keys: KeyRing,
+        token: OperatorToken,
+        *,
+        in_cluster: bool,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._keys = keys
+        self._token = token
         self._in_cluster = in_cluster
         self._now = now
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether there are API keys; without, some routes are open and others want the token."""
+        return not self._keys.is_empty
 
     def admit(self, request: Request, need: Need) -> str:
         """The caller's name."""
@@ -108,7 +122,24 @@ class Gate:
                 f"Without API keys this route answers only on its own machine, and {objection}; "
                 "configure API_KEYS"
             )
+        self._check_token(request.headers.getlist("Authorization"))
         return "loopback"
+
+    def _check_token(self, shown: list[str]) -> None:
+        if not self._token.is_published:
+            raise Forbidden(
+                "This route is off: the operator token could not be written to a file, and the "
+                "log says why; configure API_KEYS"
+            )
+        if not shown:
+            raise Unauthorized(
+                "Without API keys this route needs the operator token, which the service has "
+                "written into a file for its own user; send Authorization: Bearer <token>"
+            )
+        if not self._token.is_shown(_bearer(shown, "<token>")):
+            raise Unauthorized(
+                "This is not the operator token of this service; a new one is drawn at each start"
+            )
 
     def _with_key(self, shown: list[str], need: Need) -> str:
         key = self._valid_key(shown)
@@ -119,10 +150,7 @@ class Gate:
     def _valid_key(self, shown: list[str]) -> ApiKey:
         if not shown:
             raise Unauthorized("An API key is missing; send Authorization: Bearer <id>.<secret>")
-        match = _BEARER.fullmatch(shown[0].strip())
-        if match is None or len(shown) > 1:
-            raise Unauthorized("The header must be Authorization: Bearer <id>.<secret>")
-        key = self._keys.find(match[1])
+        key = self._keys.find(_bearer(shown, "<id>.<secret>"))
         if key is None:
             raise Unauthorized("No such API key is known here")
         if key.has_expired(self._now()):
@@ -143,11 +171,18 @@ def register(app: Quart, gate: Gate) -> None:
         g.caller = gate.admit(request, need)
 
 
+def _bearer(shown: list[str], form: str) -> str:
+    match = _BEARER.fullmatch(shown[0].strip())
+    if match is None or len(shown) > 1:
+        raise Unauthorized(f"The header must be Authorization: Bearer {form}")
+    return match[1]
+
+
 def _not_loopback(request: Request) -> str | None:
     """What speaks against a call from this machine, by somebody who knows whom they call.
 
-    A loopback Host shuts out pages whose name was rebound to 127.0.0.1, and the Origin those that
-    post to it from a browser here.
+    It is a second wall beside the token: a loopback Host shuts out pages whose name was rebound to
+    127.0.0.1, and the Origin those that post to it from a browser here.
     """
     client = request.scope.get("client")
     if not is_loopback(client[0] if client else ""):

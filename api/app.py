@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 from uuid import uuid4
 
 from quart import Response, g, request
@@ -38,6 +39,9 @@ from messages.saga.sender import Sender
 from messages.saga.story import Sagas
 from stores.ports import LiveSettings
 from supervisor import Supervisor
+
+LONGEST_REQUEST_ID: Final = 100
+"""Characters of a caller's `X-Request-Id` that lines of the log hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,9 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     hooks = hook_routes(parts.confirmations)
     app.register_blueprint(hooks, url_prefix=f"{edge.waiting.prefix}{hooks.url_prefix}")
     app.register_blueprint(operation_routes(parts.probes))
-    app.register_blueprint(documentation_routes(parts.probes.version, edge.waiting.prefix))
+    app.register_blueprint(
+        documentation_routes(parts.probes.version, edge.waiting.prefix, edge.gate)
+    )
     _observe_requests(app, parts.metrics, parts.logger)
     access.register(app, edge.gate)
     return app
@@ -117,14 +123,11 @@ def _observe_requests(app: QuartTrio, metrics: Metrics, logger: logging.Logger) 
     @app.before_request
     async def _started() -> None:
         g.started = time.perf_counter()
-        g.request_id = request.headers.get("X-Request-Id") or str(uuid4())
+        g.request_id = request.headers.get("X-Request-Id", "")[:LONGEST_REQUEST_ID] or str(uuid4())
         tell_of_start(request)
 
     @app.after_request
     async def _ended(response: Response) -> Response:
-        if _has_body() and not g.get("body_was_read", False):
-            # What is left of the body would be taken for the next request.
-            response.headers["Connection"] = "close"
         tell_of_end(response)
         return response
 
@@ -157,10 +160,6 @@ def _log_end(response: Response, logger: logging.Logger, seconds: float) -> None
             "caller": g.get("caller"),
         }
         logger.log(level, "request completed", extra={"fields": fields})
-
-
-def _has_body() -> bool:
-    return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
 def _request_fields() -> dict[str, object]:

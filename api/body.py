@@ -6,12 +6,13 @@ import gc
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from pydantic_core import from_json
-from quart import Request, g
+from quart import Request
 
 from api.errors import UnsupportedMediaType
 from messages.errors import BadCommand
@@ -31,15 +32,17 @@ async def json_body(request: Request) -> object:
     """The parsed body of a request.
 
     Raises:
-        UnsupportedMediaType: it is no application/json.
+        UnsupportedMediaType: it is no application/json, or packed.
         BadCommand: it is not JSON, or JSON that nobody should send.
         RequestEntityTooLarge: it is longer than the configured limit.
     """
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType("The body must have no Content-Encoding")
     data = await request.get_data(cache=False, as_text=False, parse_form_data=False)
-    g.body_was_read = True
-    return parse_json(data)
+    return parse_json(data.removeprefix(BOM_UTF8))
 
 
 def parse_json(data: bytes) -> object:

@@ -1,10 +1,7 @@
-"""How a request comes in and its answer leaves: in one task where two are not needed.
+"""How the application takes a request in and hands its answer out: in one task if it can.
 
 quart-trio has one task that reads and one that works, for each request: a fifth of what a small one
 costs. Here one does both when the body is there, which it nearly always is.
-
-hypercorn closes a connection inside the last send, while quart-trio, told that the request is
-over, cancels that very send: the connection would stay open for as long as its caller likes.
 """
 
 from __future__ import annotations
@@ -12,16 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 import trio
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPResponseBodyEvent
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart import Request, Response
 from quart.typing import ResponseTypes
 from quart_trio.asgi import TrioASGIHTTPConnection
+from werkzeug.exceptions import BadHost
 
-AT_ONCE: Final = 65_536
-"""Bytes that fit into a socket's buffer: more may take as long as the caller takes to read."""
-CLOSING: Final = 5.0
-"""Seconds for the last send, which nothing else ends."""
-
+from api.errors import error_answer
 
 SOON: Final = 0.02
 """Seconds in which a body that is on its way is waited for, before a task of its own reads it."""
@@ -34,15 +28,37 @@ class Connection(TrioASGIHTTPConnection):
     """
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Answer one request."""
+        """Answer one request; none is answered whose caller left before its body was whole."""
         request = self._create_request_from_scope(send)
-        if await _is_read(request, receive):
-            response = await self.app.handle_request(request)
-            await self._send_response(send, response)
+        with trio.move_on_after(SOON) as soon:
+            if not await _read(request, receive):
+                return
+        if not soon.cancelled_caught:
+            await self._send_response(send, await self._response(request))
             return
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.handle_messages, nursery, request, receive)
             nursery.start_soon(self.handle_request, nursery, request, send)
+
+    async def handle_messages(  # type: ignore[override]  # as quart-trio itself overrides it
+        self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
+    ) -> None:
+        """Read the rest of the body."""
+        if not await _read(request, receive):
+            nursery.cancel_scope.cancel()
+
+    async def handle_request(  # type: ignore[override]  # likewise
+        self, nursery: trio.Nursery, request: Request, send: ASGISendCallable
+    ) -> None:
+        """Answer, whether the body has come or not."""
+        await self._send_response(send, await self._response(request))
+        nursery.cancel_scope.cancel()
+
+    async def _response(self, request: Request) -> ResponseTypes:
+        try:
+            return await self.app.handle_request(request)
+        except BadHost:  # raised before the application has a request to handle errors of
+            return error_answer(400, "Host must be the name of a host, with a port at most")
 
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         if not isinstance(response, Response):
@@ -52,27 +68,17 @@ class Connection(TrioASGIHTTPConnection):
         await send(
             {"type": "http.response.start", "status": response.status_code, "headers": headers}
         )
-        if len(body) > AT_ONCE:
-            await send(_part(body, more=True))
-            body = b""
-        with trio.move_on_after(CLOSING, shield=True):
-            await send(_part(body, more=False))
+        await send({"type": "http.response.body", "body": body, "more_body": False})
         return None
 
 
-async def _is_read(request: Request, receive: ASGIReceiveCallable) -> bool:
-    """Read the body if it comes at once; False when more of it is to come."""
-    with trio.move_on_after(SOON):
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                return False
-            request.body.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                request.body.set_complete()
-                return True
-    return False
-
-
-def _part(body: bytes, *, more: bool) -> HTTPResponseBodyEvent:
-    return {"type": "http.response.body", "body": body, "more_body": more}
+async def _read(request: Request, receive: ASGIReceiveCallable) -> bool:
+    """Read the body to its end; False when the caller left before."""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return False
+        request.body.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            request.body.set_complete()
+            return True

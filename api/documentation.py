@@ -16,7 +16,7 @@ from jinja2 import Environment, Template
 from markupsafe import Markup, escape
 from quart import Blueprint, Response, request
 
-from api.access import needs
+from api.access import Gate, needs
 from api.answers import json_answer
 from api.openapi import child, openapi_document
 from messages.model import Document, JsonValue
@@ -28,20 +28,21 @@ _POLICY: Final = (
 )
 
 
-def documentation_routes(version: str, prefix: str) -> Blueprint:
-    """The page and its document, for an app to mount."""
+def documentation_routes(version: str, prefix: str, gate: Gate) -> Blueprint:
+    """The page and its document, for an app to mount; they tell what the gate asks for."""
     routes = Blueprint("documentation", __name__, url_prefix="/documentation")
 
     @routes.get("/json", provide_automatic_options=False)
     @needs("read", open_without_keys=True)
     async def document() -> Response:
-        return json_answer(openapi_document(version, prefix))
+        return json_answer(openapi_document(version, prefix, has_keys=gate.asks_for_keys))
 
     @routes.get("/", provide_automatic_options=False)
     @needs("read", open_without_keys=True)
     async def page() -> Response:
-        html = render(openapi_document(version, prefix), f"{request.scheme}://{request.host}")
-        headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+        told = openapi_document(version, prefix, has_keys=gate.asks_for_keys)
+        html = render(told, f"{request.scheme}://{request.host}")
+        headers = {"Content-Security-Policy": _POLICY}
         return Response(html, headers=headers, mimetype="text/html")
 
     return routes

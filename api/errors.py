@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
+from pydantic_core import to_json
 from quart import Quart, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
@@ -23,9 +24,13 @@ PHRASES: Final[Mapping[int, str]] = {
     413: "Payload too large",
     415: "Unsupported media type",
     422: "Unprocessable content",
+    431: "Request header fields too large",
     500: "Internal server error",
+    501: "Not implemented",
     503: "Service unavailable",
+    505: "HTTP version not supported",
 }
+UNEXPECTED: Final = "Something went wrong on our side; the log has the details"
 _MESSAGES: Final[Mapping[int, str]] = {
     408: "The request body did not arrive in time",
     413: "Payload too large",
@@ -34,7 +39,7 @@ _MESSAGES: Final[Mapping[int, str]] = {
 
 
 class UnsupportedMediaType(Exception):
-    """The body is of another media type than application/json."""
+    """The body is of another media type than application/json, or the text says what it is."""
 
 
 class Unauthorized(Exception):
@@ -47,9 +52,17 @@ class Forbidden(Exception):
 
 def error_answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error in the shape that every route answers with; `statusCode` is a string."""
+    return json_answer(_error(status, message), status, headers)
+
+
+def error_body(status: int, message: str) -> bytes:
+    """The same as bytes, for answers that are given below the application."""
+    return to_json(_error(status, message))
+
+
+def _error(status: int, message: str) -> Mapping[str, str]:
     phrase = PHRASES.get(status, PHRASES[400 if status < HTTPStatus.INTERNAL_SERVER_ERROR else 500])
-    body = {"statusCode": str(status), "error": phrase, "message": message}
-    return json_answer(body, status, headers)
+    return {"statusCode": str(status), "error": phrase, "message": message}
 
 
 def register(app: Quart) -> None:
@@ -86,8 +99,8 @@ async def _try_later(error: TryLater) -> Response:
     return error_answer(503, str(error), {"Retry-After": str(error.retry_after)})
 
 
-async def _unsupported(_: UnsupportedMediaType) -> Response:
-    return error_answer(415, _MESSAGES[415])
+async def _unsupported(error: UnsupportedMediaType) -> Response:
+    return error_answer(415, str(error) or _MESSAGES[415])
 
 
 async def _unauthorized(error: Unauthorized) -> Response:
@@ -106,7 +119,7 @@ async def _http(error: HTTPException) -> Response:
 
 async def _bug(error: Exception) -> Response:
     current_app.logger.error("unexpected error", exc_info=error)
-    return error_answer(500, "Something went wrong on our side; the log has the details")
+    return error_answer(500, UNEXPECTED)
 
 
 def _message(status: int, error: HTTPException) -> str:

@@ -21,6 +21,7 @@ from messages.events import (
     AttemptEnded,
     BreakerMoved,
     ChannelQuarantined,
+    ConnectionsLacking,
     DeliveryConfirmed,
     DeliveryEnded,
     DirectoryFailed,
@@ -224,6 +225,8 @@ class EventLog:
                 self._log(logging.ERROR, "directory unavailable", dispatchId=dispatch_id, why=error)
             case BreakerMoved(provider, state):
                 self._log(logging.WARNING, "breaker moved", provider=provider, state=state)
+            case ConnectionsLacking(provider, error):
+                self._log(logging.ERROR, "connections lacking", provider=provider, why=error)
             case WorkerCrashed(channel, error, delivery_id):
                 self._log(
                     logging.ERROR,

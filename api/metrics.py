@@ -5,7 +5,7 @@ No label holds an id, an address or a template: channel, provider, outcome and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
@@ -88,6 +88,11 @@ class Metrics:
             "Deliveries whose outcome a provider's hook told.",
             ["verdict"],
         )
+        self._connection_errors = Count(
+            "carillon_connection_errors",
+            "Connections of callers that an error ended.",
+            ["kind"],
+        )
         self._requests = Spread(
             "http_request_duration_seconds",
             "HTTP requests answered.",
@@ -105,6 +110,7 @@ class Metrics:
             self._saga_events,
             self._saga_commands,
             self._confirmations,
+            self._connection_errors,
             self._requests,
         ):
             registry.register(metric)
@@ -139,13 +145,20 @@ class Metrics:
         """Count one HTTP request. `route` is the pattern, never the path that was asked for."""
         self._requests.add(seconds, (method, route, str(status)))
 
+    def connection_failed(self, kind: str) -> None:
+        """Count one connection that an error ended."""
+        self._connection_errors.add((kind,))
+
 
 class Gauges(Collector):
-    """Reads supervisor and guards when the metrics are asked for."""
+    """Reads supervisor, guards and listener when the metrics are asked for."""
 
-    def __init__(self, supervisor: Supervisor, guards: Sequence[Guard]) -> None:
+    def __init__(
+        self, supervisor: Supervisor, guards: Sequence[Guard], connections: Callable[[], int]
+    ) -> None:
         self._supervisor = supervisor
         self._guards = guards
+        self._connections = connections
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Nothing: the registry need not collect in order to register."""
@@ -155,6 +168,9 @@ class Gauges(Collector):
         """What is going on at this moment."""
         yield from self._of_providers()
         yield from self._of_channels()
+        yield GaugeMetricFamily(
+            "carillon_open_connections", "Connections of callers.", self._connections()
+        )
 
     def _of_providers(self) -> Iterator[GaugeMetricFamily]:
         waiting = _gauge("carillon_provider_waiting", "Deliveries that wait for a provider.")

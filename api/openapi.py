@@ -18,8 +18,11 @@ UNPREFIXED: Final = ("/-/", "/documentation/")
 """The paths that stay where they are under a `SERVICE_PREFIX`."""
 
 
-def openapi_document(version: str, prefix: str) -> Document:
-    """The document of a service of this version, whose business routes stand under a prefix."""
+def openapi_document(version: str, prefix: str, *, has_keys: bool | None = None) -> Document:
+    """The document of a service of this version, whose business routes stand under a prefix.
+
+    It tells what callers have to show with API keys or without; both when neither is said.
+    """
     document = child(from_json(files("api").joinpath("openapi.json").read_bytes()))
     child(document["info"])["version"] = version
     document["paths"] = {
@@ -27,6 +30,8 @@ def openapi_document(version: str, prefix: str) -> Document:
         for path, item in child(document["paths"]).items()
     }
     schemas = child(child(document["components"])["schemas"])
+    if has_keys is not None:
+        _settle_security(document, "ApiKey" if has_keys else "OperatorToken")
     schemas["SendCommand"] = _send_command(child(schemas["SendCommand"]))
     for name, words in {
         "Channel": CHANNELS,
@@ -35,6 +40,18 @@ def openapi_document(version: str, prefix: str) -> Document:
     }.items():
         child(schemas[name])["enum"] = _texts(words)
     return document
+
+
+def _settle_security(document: Document, scheme: str) -> None:
+    """Keep of the schemes only this one; a route that can do without any asks for none then."""
+    schemes = child(child(document["components"])["securitySchemes"])
+    for name in schemes.keys() - {scheme}:
+        del schemes[name]
+    for item in child(document["paths"]).values():
+        for operation in map(child, child(item).values()):
+            listed = operation["security"]
+            ways = listed if isinstance(listed, list) else []
+            operation["security"] = [way for way in ways if scheme in child(way)]
 
 
 def child(value: JsonValue) -> Document:

@@ -74,9 +74,19 @@ class Carillon:
             "STORE_URL": self.store or f"sqlite:///{self._store}",
             "HTTP_HOST": "127.0.0.1",
             "HTTP_PORT": "0",
+            "OPERATOR_TOKEN_FILE": str(self._token_file),
         }
         with server(command or self.command, self.folder / "carillon.log", environ) as service:
             yield service
+
+    @property
+    def operator_token(self) -> str:
+        """What opens the routes of operators while the service runs."""
+        return self._token_file.read_text().strip()
+
+    @property
+    def _token_file(self) -> Path:
+        return self.folder / "operator-token"
 
     @property
     def _store(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,9 @@ _FAST: Final = 100
 _RATES: Final = (_FAST, _SLOW, _FAST)
 
 
+Tune = Callable[[dict[str, object]], None]
+
+
 @dataclass(frozen=True, slots=True)
 class LivePlan:
     """What is to be measured; each rate but the last stands for `seconds`."""
@@ -42,9 +46,11 @@ def measure_live(plan: LivePlan, folder: Path, say: Say) -> Live:
     fill_store(filled, plan.users)
     with server(module("bench.provider", "arrivals"), folder / "provider.log") as receiver:
         providers = {_NAME: provider(receiver.url, plan.concurrency, **_rate(_SLOW))}
-        with Carillon(folder, providers).running(filled) as service:
+        carillon = Carillon(folder, providers)
+        with carillon.running(filled) as service:
             take_arrivals(receiver.url)
-            settings = trio.run(_tuned, plan, service, say)
+            tune = partial(patch_provider, service.url, carillon.operator_token, _NAME)
+            settings = trio.run(_tuned, plan, service, tune, say)
         came = take_arrivals(receiver.url)
     if len(came) != plan.users:
         raise WrongResultError(f"{plan.users} messages were to arrive; arrived: {len(came)}")
@@ -57,23 +63,22 @@ def measure_live(plan: LivePlan, folder: Path, say: Say) -> Live:
     )
 
 
-async def _tuned(plan: LivePlan, service: Server, say: Say) -> list[arrivals.Setting]:
+async def _tuned(plan: LivePlan, service: Server, tune: Tune, say: Say) -> list[arrivals.Setting]:
     started = time.monotonic()
     settings = [arrivals.Setting(_SLOW, started, started)]
     async with posted(service.url, dispatch(clusters=[CLUSTER])) as large:
         for limit in _RATES:
             await trio.sleep(plan.seconds)
-            settings.append(await _tune(service, limit, large))
+            settings.append(await _set(tune, limit, large))
             say(f"{limit} messages a second from now on")
     return settings
 
 
-async def _tune(service: Server, limit: int, large: Posted) -> arrivals.Setting:
+async def _set(tune: Tune, limit: int, large: Posted) -> arrivals.Setting:
     if not large.open:
         raise ChildError("the dispatch ended before all rates were set; --users must be more")
     asked = time.monotonic()
-    patch = partial(patch_provider, service.url, _NAME, dict(_rate(limit)))
-    await trio.to_thread.run_sync(patch)
+    await trio.to_thread.run_sync(tune, dict(_rate(limit)))
     return arrivals.Setting(limit, asked, time.monotonic())
 
 

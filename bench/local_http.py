@@ -19,9 +19,13 @@ def post_dispatch(url: str, body: dict[str, object]) -> None:
         raise WrongResultError(f"/send answered {status}: {answer[:500]!r}")
 
 
-def patch_provider(url: str, name: str, settings: dict[str, object]) -> None:
-    """Tune a provider. Raises WrongResultError unless the service says that it is in force."""
-    status, answer = _exchange(url, "PATCH", f"/providers/{name}", json.dumps(settings).encode())
+def patch_provider(url: str, token: str, name: str, settings: dict[str, object]) -> None:
+    """Tune a provider, by the operator token.
+
+    Raises WrongResultError unless the service says that it is in force.
+    """
+    patch = json.dumps(settings).encode()
+    status, answer = _exchange(url, "PATCH", f"/providers/{name}", patch, token)
     if status != 200:
         raise WrongResultError(
             f"PATCH /providers/{name} answered {status}, so the provider was not tuned while the "
@@ -55,10 +59,15 @@ def count_messages(url: str) -> int:
     return int(_exchange(url, "GET", "/count", b"")[1])
 
 
-def _exchange(url: str, method: str, path: str, content: bytes) -> tuple[int, bytes]:
+def _exchange(
+    url: str, method: str, path: str, content: bytes, token: str | None = None
+) -> tuple[int, bytes]:
     connection = HTTPConnection(urlsplit(url).netloc)  # no timeout: the answer comes at the end
     try:
-        connection.request(method, path, content, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        connection.request(method, path, content, headers)
         response = connection.getresponse()
         return response.status, response.read()
     finally:

@@ -38,22 +38,27 @@ def check(file: Path | None, *, as_json: bool) -> None:
 
     Exit codes: 0 it would start, 2 it would not.
     """
-    from settings import ConfigurationError, advice, load
-    from settings.flow_functions import flow_functions
+    import trio
+
+    from settings import ConfigurationError, advice, load, writable_by_others
+    from settings.descriptors import most, shortage
+    from settings.flow_functions import check_flow_functions
 
     try:
         settings = load(path=file)
         if settings.flow_manager is not None:
-            flow_functions(settings.flow_manager)
+            trio.run(check_flow_functions, settings.flow_manager)
     except ConfigurationError as error:
         if not as_json:
             raise BadInput(str(error)) from None
         _print_json(error.problems, [], [])
         raise SystemExit(BadInput.exit_code) from None
+    lacking = shortage(settings, most())
+    warnings = [*settings.warnings, *writable_by_others(settings), *filter(None, [lacking])]
     if as_json:
-        _print_json([], settings.warnings, advice(settings))
+        _print_json([], warnings, advice(settings))
         return
-    for warning in settings.warnings:
+    for warning in warnings:
         click.echo(f"warning: {warning}")
     for hint in advice(settings):
         click.echo(f"advice: {hint}")

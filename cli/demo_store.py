@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from cli.documents import json_lines
 from messages.model import CHANNELS, Document
-from settings import Settings, from_document
+from settings import AccessSettings, Settings, TokenPlace, from_document, state_folder
 from stores.sqlite import open_store
 from stores.sqlite_directory import import_documents
 
@@ -19,7 +20,7 @@ STORE: Final = "carillon.db"
 
 
 def demo_settings(folder: Path, port: int) -> Settings:
-    """All four channels, each on a sandbox of its own; the environment has no say."""
+    """All four channels, each on a sandbox of its own; of the environment only HOME has a say."""
     document: Document = {
         "activeChannels": [*CHANNELS],
         "sender": {
@@ -32,7 +33,10 @@ def demo_settings(folder: Path, port: int) -> Settings:
         "drain": "2s",
     }
     store = (folder / STORE).absolute()
-    return from_document(document, {"STORE_URL": f"sqlite:///{store}", "HTTP_PORT": str(port)})
+    settings = from_document(document, {"STORE_URL": f"sqlite:///{store}", "HTTP_PORT": str(port)})
+    # Beside a store in a temporary folder no other command would find the token.
+    place = TokenPlace(state_folder=state_folder())
+    return replace(settings, access=AccessSettings(token_place=place))
 
 
 def fill_store(path: Path) -> None:

@@ -82,6 +82,6 @@ def service_options(command: C) -> C:
 def client(url: str | None, api_key: str | None) -> ClientSettings:
     """Where the service is, and the key it wants to see."""
     try:
-        return client_settings({"CARILLON_URL": url or "", "CARILLON_API_KEY": api_key or ""})
+        return client_settings({"CARILLON_URL": url, "CARILLON_API_KEY": api_key})
     except ConfigurationError as error:
         raise BadInput(str(error)) from None

@@ -103,7 +103,7 @@ def _show_missing(template: str, context: str | None, renderer: Renderer, *, as_
 
     text, values = _inputs(template, context)
     try:
-        names = missing_values(renderer.engine.compile(text, html=renderer.html), values)
+        names = missing_values(renderer.engine.compile(text, escaping=renderer.escaping), values)
     except TemplateError as error:
         raise Failure(f"{template}: {error}") from None
     if as_json:

@@ -12,7 +12,7 @@ from typing import IO
 from cli.failure import BadInput
 from messages.model import Channel
 from messages.render import written_breaks
-from messages.templates import Engine, TemplateError, standard_helpers
+from messages.templates import Engine, Escaping, TemplateError, standard_helpers
 
 
 class Renderer:
@@ -28,13 +28,13 @@ class Renderer:
         self._target = target
 
     @property
-    def html(self) -> bool:
-        """Whether `{{…}}` is escaped."""
-        return self._target in (None, "email")
+    def escaping(self) -> Escaping:
+        """What `{{…}}` escapes."""
+        return "html" if self._target in (None, "email") else "none"
 
     def render(self, template: str, context: Mapping[str, object]) -> str:
         """The text. Raises TemplateError."""
-        text = self.engine.compile(template, html=self.html).render(context)
+        text = self.engine.compile(template, escaping=self.escaping).render(context)
         return written_breaks(text) if self._target == "email" else text
 
 

@@ -11,16 +11,16 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
+from cli.authorization import authorized, explanation
 from cli.failure import BadInput, Failure
 from messages.model import Document
-from settings import ClientSettings
+from settings import ClientSettings, is_own_machine
 
 M = TypeVar("M", bound=BaseModel)
 Query = Mapping[str, str | list[str]]
 
 _CONNECT_SECONDS: Final = 5.0
 _QUESTION_SECONDS: Final = 5.0
-_ABOUT_KEYS: Final = (401, 403)
 _REFUSALS: Final = range(400, 500)
 
 
@@ -65,15 +65,19 @@ def post_dispatch(service: ClientSettings, body: Document, wait: int | None) -> 
         BadInput: the service refused the message.
         Failure: it cannot be reached, or has trouble of its own.
     """
-    headers = {"Content-Type": "application/json", **_authorization(service)}
+    headers = {"Content-Type": "application/json"}
     if wait is not None:
         headers["Prefer"] = f"wait={wait}"
     # Whoever reads the answer waits as long as the service does, which has a limit of its own.
     timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
     with _telling_of_trouble(service, "; whether messages left is not known"):
-        response = httpx.post(
-            f"{service.url}/send", content=to_json(body), headers=headers, timeout=timeout
-        )
+        with _client(service, timeout) as client:
+            response = authorized(
+                service,
+                lambda shown: client.post(
+                    f"{service.url}/send", content=to_json(body), headers={**headers, **shown}
+                ),
+            )
     return _answer(service, response)
 
 
@@ -82,7 +86,7 @@ class Connection:
 
     def __init__(self, service: ClientSettings) -> None:
         self._service = service
-        self._client = httpx.Client(headers=_authorization(service), timeout=_QUESTION_SECONDS)
+        self._client = _client(service, httpx.Timeout(_QUESTION_SECONDS))
 
     def close(self) -> None:
         """Hang up."""
@@ -96,7 +100,12 @@ class Connection:
             Failure: it cannot be reached, has trouble of its own, or is no Carillon.
         """
         with _telling_of_trouble(self._service):
-            response = self._client.get(f"{self._service.url}{path}", params=query)
+            response = authorized(
+                self._service,
+                lambda shown: self._client.get(
+                    f"{self._service.url}{path}", params=query, headers=shown
+                ),
+            )
         return self._read(response, as_a)
 
     def tell(self, method: str, path: str, as_a: type[M], body: Document | None = None) -> M:
@@ -104,14 +113,20 @@ class Connection:
         content = None if body is None else to_json(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         with _telling_of_trouble(self._service, "; whether it took effect is not known"):
-            response = self._client.request(
-                method, f"{self._service.url}{path}", content=content, headers=headers
+            response = authorized(
+                self._service,
+                lambda shown: self._client.request(
+                    method,
+                    f"{self._service.url}{path}",
+                    content=content,
+                    headers={**headers, **shown},
+                ),
             )
         return self._read(response, as_a)
 
     def _read(self, response: httpx.Response, as_a: type[M]) -> M:
         if not response.is_success:
-            raise _trouble(response)
+            raise _trouble(self._service, response)
         try:
             return as_a.model_validate_json(response.content)
         except ValidationError:
@@ -132,14 +147,15 @@ def _telling_of_trouble(service: ClientSettings, besides: str = "") -> Iterator[
         raise Failure(f"{trouble}{besides}") from None
 
 
-def _authorization(service: ClientSettings) -> Mapping[str, str]:
-    key = service.api_key
-    return {} if key is None else {"Authorization": f"Bearer {key.reveal()}"}
+def _client(service: ClientSettings, timeout: httpx.Timeout) -> httpx.Client:
+    # What is on this machine is no proxy's business, and the token even less.
+    is_here = is_own_machine(httpx.URL(service.url).host)
+    return httpx.Client(timeout=timeout, trust_env=not is_here)
 
 
 def _answer(service: ClientSettings, response: httpx.Response) -> Answer:
     if response.status_code not in {200, 202}:
-        raise _trouble(response)
+        raise _trouble(service, response)
     try:
         failures = _Report.model_validate_json(response.content).failures
         return Answer(
@@ -162,14 +178,15 @@ def _absolute(response: httpx.Response, location: str | None) -> str | None:
     return None if location is None else str(response.url.join(location))
 
 
-def _trouble(response: httpx.Response) -> Failure:
+def _trouble(service: ClientSettings, response: httpx.Response) -> Failure:
     try:
         message = str(response.json()["message"])
     except (ValueError, KeyError, TypeError):
         message = response.reason_phrase
     sentence = f"The service answered {response.status_code}: {message}"
-    if response.status_code in _ABOUT_KEYS:
-        sentence += "; the key that is shown is in CARILLON_API_KEY"
+    is_unknown = response.status_code == httpx.codes.UNAUTHORIZED
+    if is_unknown or (response.status_code == httpx.codes.FORBIDDEN and service.api_key):
+        sentence += f"; {explanation(service)}"
     if response.status_code in _REFUSALS:
         return BadInput(sentence)
     again = response.headers.get("Retry-After")
@@ -179,11 +196,11 @@ def _trouble(response: httpx.Response) -> Failure:
 def _counts(service: ClientSettings, dispatch_id: str) -> Mapping[str, int]:
     """Deliveries by outcome; nothing where the service does not tell."""
     try:
-        response = httpx.get(
-            f"{service.url}/dispatches/{dispatch_id}",
-            headers=_authorization(service),
-            timeout=_QUESTION_SECONDS,
-        )
+        with _client(service, httpx.Timeout(_QUESTION_SECONDS)) as client:
+            response = authorized(
+                service,
+                lambda shown: client.get(f"{service.url}/dispatches/{dispatch_id}", headers=shown),
+            )
         return _Progress.model_validate_json(response.raise_for_status().content).counts
     except (httpx.HTTPError, ValidationError):
         return {}

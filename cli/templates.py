@@ -22,7 +22,6 @@ _TEXTS: Final = (
     "pushMessage",
     "pushData",
 )
-_HTML: Final = "emailHtmlMessage"
 
 
 @click.group()
@@ -109,6 +108,7 @@ def inspect(template: Document) -> None:
 
 def problems(template: Document) -> Iterator[str]:
     """Everything for which a template could never be sent as it is written."""
+    from messages.render import escaping_of
     from messages.templates import Engine, TemplateSyntaxError
 
     engine = Engine(cache_size=1)
@@ -118,7 +118,7 @@ def problems(template: Document) -> Iterator[str]:
             yield f"{name} must be a text"
         elif text is not None and name != "name":
             try:
-                engine.compile(text, html=name == _HTML)
+                engine.compile(text, escaping=escaping_of(name))
             except TemplateSyntaxError as error:
                 yield f"{name}, {error.line}:{error.column}: {error.message}"
     yield from _attachment_problems(template.get("emailAttachments"))

@@ -87,6 +87,11 @@ class Composer:
         key = f"{LISTED}{user_id}"
         return self._failure(channel, key, user_id, "user-not-found", "User not found")
 
+    def ambiguous_user(self, channel: Channel, user_id: str) -> Receipt:
+        """The failure of an id that several users have, once however often it is met."""
+        error = "More than one user has this id"
+        return self._failure(channel, f"{LISTED}{user_id}", user_id, "user-not-found", error)
+
     def gone(self, channel: Channel, key: str, user_id: str) -> Receipt:
         """The failure of an enrolled delivery whose user nobody has any more."""
         return self._failure(channel, key, user_id, "user-not-found", "User not found")

@@ -87,6 +87,17 @@ class BreakerMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionsLacking:
+    """Calls to a provider wait for want of something of our own: descriptors, buffers, ports.
+
+    It is told when it begins, not for each call.
+    """
+
+    provider: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerCrashed:
     """A worker raised, which is a bug; it will be started again."""
 
@@ -161,6 +172,7 @@ Event = (
     | DeliveryEnded
     | AttemptEnded
     | BreakerMoved
+    | ConnectionsLacking
     | WorkerCrashed
     | WorkerStuck
     | ChannelQuarantined

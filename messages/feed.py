@@ -9,7 +9,7 @@ from math import inf
 import trio
 
 from messages.compose import Composer
-from messages.errors import TryLater
+from messages.errors import DirectoryUnavailable, TryLater
 from messages.events import DirectoryFailed, Observer
 from messages.journal import Progress
 from messages.model import Channel, Cursor, Delivery, Page, Receipt
@@ -18,6 +18,27 @@ from messages.resolve import Pages
 
 Item = Delivery | Receipt
 """A delivery to be sent, or how it ended before it could be one."""
+
+
+class _LoopDetection:
+    """Finds out that a walk comes to where it was, in constant memory: Brent's algorithm.
+
+    It is found out within three rounds.
+    """
+
+    def __init__(self, begin: Cursor) -> None:
+        self._landmark = begin
+        self._steps, self._until = 0, 1
+
+    def is_known(self, cursor: Cursor) -> bool:
+        """Whether the next step leads to the landmark again; if not, it was taken."""
+        if cursor == self._landmark:
+            return True
+        self._steps += 1
+        if self._steps == self._until:
+            self._landmark = cursor
+            self._steps, self._until = 0, 2 * self._until
+        return False
 
 
 class Feed:
@@ -46,6 +67,7 @@ class Feed:
         self._page = begin or Cursor()
         self._following: Cursor | None = self._page
         self._items: Iterator[Item] = iter(())
+        self._loops = _LoopDetection(self._page)
 
     @property
     def progress(self) -> Progress:
@@ -65,10 +87,17 @@ class Feed:
         return []
 
     async def _turn_to(self, cursor: Cursor) -> None:
-        page = await insist(lambda: self._pages.at(cursor), self._stop, self._tell)
+        page = await insist(lambda: self._next_page(cursor), self._stop, self._tell)
         if page is not None:
             self._page, self._following = cursor, page.next
             self._items = self._of(page)
+
+    async def _next_page(self, cursor: Cursor) -> Page:
+        page = await self._pages.at(cursor)
+        if page.next is not None and self._loops.is_known(page.next):
+            self._pages.forget(cursor)
+            raise DirectoryUnavailable("The directory gave users again that came before")
+        return page
 
     def _tell(self, error: TryLater) -> None:
         self._observe(DirectoryFailed(self.composer.dispatch_id, str(error)))
@@ -82,3 +111,5 @@ class Feed:
             yield item
         for user_id in page.missing:
             yield composer.unknown_user(channel, user_id)
+        for user_id in page.ambiguous:
+            yield composer.ambiguous_user(channel, user_id)

@@ -102,11 +102,15 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of an audience: the users found, the listed ids nobody has, and where to go on."""
+    """A part of an audience: the users found, the listed ids nobody has, and where to go on.
+
+    `ambiguous` are ids that several users have; none of those is among the recipients.
+    """
 
     recipients: Sequence[Recipient]
     missing: Sequence[str]
     next: Cursor | None
+    ambiguous: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,4 +264,15 @@ class Unanswered:
     error: str
 
 
-Attempt = Accepted | Refused | Unavailable | Unanswered
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """No byte reached the provider, and it is not to blame: this was no attempt.
+
+    The next one is due in so many seconds.
+    """
+
+    error: str
+    seconds: float
+
+
+Attempt = Accepted | Refused | Unavailable | Unanswered | Postponed

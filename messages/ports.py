@@ -34,7 +34,9 @@ class Directory(Protocol):
         """The part of an audience that starts at a cursor; `Cursor()` is the beginning.
 
         One page is at most some hundreds of users. Pages may overlap in users (a member of a
-        cluster who is listed too): whoever enrols deliveries removes the repeats.
+        cluster who is listed too): whoever enrols deliveries removes the repeats. Users who share
+        an id with another PUBLIC one are never given, listed or in a cluster: their id is
+        `ambiguous`.
 
         Raises:
             DirectoryUnavailable: it could not be read, or was cut off. Never a short page instead.

@@ -1,8 +1,8 @@
 """The texts of one dispatch: compiled once, rendered for each recipient.
 
 Where the product's page leaves room: HTML is escaped only where the result is HTML, unless
-`everywhere` turns the reference's way back on; a text that never mentions `user` is rendered
-once a dispatch.
+`everywhere` turns the reference's way back on, and JSON where it is JSON; a text that never
+mentions `user` is rendered once a dispatch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from messages.errors import BadCommand
 from messages.model import Channel, Content, Document, EmailContent, PushContent, TextContent
-from messages.templates import Engine, Template, TemplateError
+from messages.templates import Engine, Escaping, Template, TemplateError
 
 Source = Mapping[str, object]
 """Texts under the names that a stored template has: `emailTitle`, `smsMessage` …"""
@@ -35,6 +35,8 @@ _NO_CONTENT: Final[Mapping[Channel, str]] = {
     "voice": "The template has no voiceMessage",
 }
 
+_EMPTY: Final = "The message is empty once it is rendered"
+
 
 def written_breaks(html: str) -> str:
     """HTML in which line breaks that are written as escape sequences break the line.
@@ -44,8 +46,19 @@ def written_breaks(html: str) -> str:
     return _WRITTEN_BREAKS.sub("<br/>", html)
 
 
+def escaping_of(name: str, *, everywhere: bool = False) -> Escaping:
+    """What `{{…}}` escapes in a field of a template.
+
+    `pushData` is JSON once it is rendered: a value may end none of its strings, whatever the rest
+    of the configuration says.
+    """
+    if name == "pushData":
+        return "json"
+    return "html" if everywhere or name == "emailHtmlMessage" else "none"
+
+
 class NoContent(Exception):
-    """The template lacks what a channel needs."""
+    """The template lacks what a channel needs, or nothing of it is left for this recipient."""
 
 
 class NotRenderable(Exception):
@@ -144,6 +157,8 @@ class Texts:
             raise NotRenderable(f"The message could not be rendered: {error.message}") from None
         if text is None:
             raise NoContent(_NO_CONTENT[channel])
+        if not text.strip():
+            raise NoContent(_EMPTY)
         return TextContent(text)
 
     def _email(self, context: Mapping[str, object]) -> EmailContent:
@@ -166,6 +181,9 @@ class Texts:
             raise NoContent(_NO_CONTENT["push"])
         android, apns = (None, None) if data is None else _push_data(data)
         subtitle = self._render("pushSubtitle", context)
+        shown = any(text and text.strip() for text in (title, subtitle, message))
+        if not (shown or android or apns):
+            raise NoContent(_EMPTY)
         return PushContent(title, subtitle, message, android, apns)
 
     def _render(self, name: str, context: Mapping[str, object]) -> str | None:
@@ -175,9 +193,9 @@ class Texts:
     def _compile(self, name: str, source: object) -> _Text:
         if not isinstance(source, str):
             raise BadCommand(f"The template's {name} must be a string")
-        html = self._everywhere or name == "emailHtmlMessage"
         try:
-            return _Text(self._engine.compile(source, html=html))
+            escaping = escaping_of(name, everywhere=self._everywhere)
+            return _Text(self._engine.compile(source, escaping=escaping))
         except TemplateError as error:
             raise BadCommand(f"Syntax error in {name}: {error}") from None
 

@@ -52,6 +52,11 @@ class Pages:
             self._keep(cursor, page)
             return page
 
+    def forget(self, cursor: Cursor) -> None:
+        """Read the page that starts there anew when it is asked for again."""
+        if (dropped := self._kept.pop(cursor, None)) is not None:
+            self._recipients -= _size(dropped)
+
     def _keep(self, cursor: Cursor, page: Page) -> None:
         self._kept[cursor] = page
         self._recipients += _size(page)
@@ -61,4 +66,4 @@ class Pages:
 
 
 def _size(page: Page) -> int:
-    return len(page.recipients) + len(page.missing)
+    return len(page.recipients) + len(page.missing) + len(page.ambiguous)

@@ -21,6 +21,7 @@ from messages.model import (
     Delivery,
     Document,
     JsonValue,
+    Postponed,
     Refused,
     Unanswered,
     Unavailable,
@@ -58,7 +59,7 @@ def attempt(
 ) -> Attempt:
     """What an exchange meant for this delivery. `service` is the name that people know."""
     if isinstance(reply, NotSent):
-        return Unavailable(f"{service}: {reply.error}")
+        return unsent(reply, service)
     if isinstance(reply, NotAnswered):
         return Unanswered(f"{service}: {reply.error}")
     status = reply.status
@@ -72,6 +73,12 @@ def attempt(
             error, retry_after(reply), throttled=status == HTTPStatus.TOO_MANY_REQUESTS
         )
     return Refused(error)
+
+
+def unsent(reply: NotSent, service: str) -> Unavailable | Postponed:
+    """What it means that nothing was sent."""
+    error = f"{service}: {reply.error}"
+    return Unavailable(error) if reply.again_in is None else Postponed(error, reply.again_in)
 
 
 def error_text(

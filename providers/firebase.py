@@ -15,6 +15,7 @@ from messages.model import (
     Delivery,
     Document,
     JsonValue,
+    Postponed,
     PushContent,
     Refused,
     Unanswered,
@@ -101,7 +102,10 @@ class Firebase:
         return self._failed(reply, general, token) if isinstance(reply, Response) else general
 
     def _failed(
-        self, reply: Response, general: Refused | Unavailable | Unanswered, token: Token
+        self,
+        reply: Response,
+        general: Refused | Unavailable | Unanswered | Postponed,
+        token: Token,
     ) -> Attempt:
         code = _code(reply)
         if code in PERMANENT:

@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 
 import trio
 
-from messages.model import JsonValue, Refused, Unavailable
-from providers.answers import document
+from messages.model import JsonValue, Postponed, Refused, Unavailable
+from providers.answers import document, unsent
 from providers.ports import NotAnswered, NotSent, Reply, Wire, no_start
 
 GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -30,6 +30,9 @@ EARLY_SECONDS: Final = 300.0
 """A token is renewed this long before it ends, or after half of a shorter life."""
 AGAIN_SECONDS: Final = 30.0
 """How long a token that still holds is used on after its renewal failed."""
+
+
+NoToken = Refused | Unavailable | Postponed
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +91,9 @@ class GoogleToken:
         self._lock = trio.Lock()
         self._token: Token | None = None
         self._refused = False
-        self._failure: tuple[float, Refused | Unavailable] | None = None
+        self._failure: tuple[float, NoToken] | None = None
 
-    async def get(self) -> Token | Refused | Unavailable:
+    async def get(self) -> Token | NoToken:
         """A token that holds, or why there is none. No limit counts the call that fetches it."""
         asked = trio.current_time()
         token = self._token
@@ -122,7 +125,7 @@ class GoogleToken:
         if token.again and self._token is token:
             self._token = Token(token.value, token.renew_at, token.ends_at, again=False)
 
-    async def _renew(self) -> Token | Refused | Unavailable:
+    async def _renew(self) -> Token | NoToken:
         fetched = await self._fetch()
         if isinstance(fetched, Token):
             self._token, self._refused, self._failure = fetched, False, None
@@ -134,7 +137,7 @@ class GoogleToken:
         self._token = Token(old.value, ended + AGAIN_SECONDS, old.ends_at, old.again)
         return self._token
 
-    async def _fetch(self) -> Token | Refused | Unavailable:
+    async def _fetch(self) -> Token | NoToken:
         assertion = self._assertion()
         if isinstance(assertion, Refused):
             return assertion
@@ -161,8 +164,10 @@ class GoogleToken:
         except (jwt.PyJWTError, ValueError, TypeError):
             return Refused("firebase: `private_key` in the credentials file is not an RSA key")
 
-    def _token_of(self, reply: Reply, asked: float) -> Token | Refused | Unavailable:
-        if isinstance(reply, NotSent | NotAnswered):
+    def _token_of(self, reply: Reply, asked: float) -> Token | NoToken:
+        if isinstance(reply, NotSent):
+            return unsent(reply, "firebase: no access token")
+        if isinstance(reply, NotAnswered):
             return Unavailable(f"firebase: no access token: {reply.error}")
         status, answer = reply.status, document(reply.body)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (408, 425, 429):

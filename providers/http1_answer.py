@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -12,6 +13,10 @@ from providers.ports import Headers
 HEAD_BYTES: Final = 64 * 1024
 """A head that is longer and not whole is given up; interim answers before it count."""
 _LEAST: Final = 100
+_MOST: Final = 599
+_VERSIONS: Final = frozenset({"1.1", "1.0"})
+# The parser takes these for answers, too.
+_OTHERS: Final = re.compile(rb"(?:\A|\n\r?\n)[\r\n]*(?:RTSP|ICE)/")
 
 
 class NotHttp(Exception):
@@ -29,6 +34,7 @@ class Answers:
     __slots__ = (
         "_bodiless",
         "_head",
+        "_interim",
         "_keeps_alive",
         "_parser",
         "_parts",
@@ -50,6 +56,7 @@ class Answers:
             self._parser = HttpResponseParser(self)
         self._bodiless = bodiless
         self._head: list[bytes] = []
+        self._interim = False
         self._parts: list[bytes] = []
         self._room = HEAD_BYTES
         self._surplus = False
@@ -71,6 +78,16 @@ class Answers:
             self._surplus = True
         if not self.status and self._room < 0:
             raise NotHttp
+
+    @property
+    def begun(self) -> bool:
+        """Whether a byte has come, and none was asked for before `begin`."""
+        return bool(self._head)
+
+    @property
+    def surplus(self) -> bool:
+        """Whether more came than the answer."""
+        return self._surplus
 
     @property
     def reusable(self) -> bool:
@@ -106,13 +123,21 @@ class Answers:
 
     def on_headers_complete(self) -> None:
         """A head was read."""
-        status = self._parser.get_status_code()
-        if status < _LEAST:
+        parser = self._parser
+        status = parser.get_status_code()
+        if not _LEAST <= status <= _MOST or parser.get_http_version() not in _VERSIONS:
             raise NotHttp
         if status >= FINAL or status == SWITCHING:
+            if self._is_odd() and _OTHERS.search(b"".join(self._head)):
+                raise NotHttp
             self.status = status
             if self._bodiless:
                 self.on_message_complete()
+        else:
+            self._interim = True
+
+    def _is_odd(self) -> bool:
+        return self._interim or self._head[0][:1] != b"H"
 
     def on_body(self, data: bytes) -> None:
         """A part of the body."""

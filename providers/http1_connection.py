@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
 import select
 import socket
 import ssl
+import struct
+import termios
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from time import perf_counter
 from typing import Final
 
 import trio
@@ -15,10 +20,15 @@ from trio.lowlevel import wait_readable, wait_writable
 from providers.http1_answer import Answers
 from providers.http1_target import Origin
 from providers.http1_tls import Secured, shake_hands
-from providers.wire_bounds import IDLE_SECONDS, body_deadline
+from providers.ports import Started, no_start
+from providers.wire_bounds import STALE_SECONDS, body_deadline
 
 _READ_BYTES: Final = 64 * 1024
 _REFUSED: Final = 300
+_SHORT: Final = 14_000  # what a first flight of TCP carries
+_TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)  # Linux
+_BYTES_ACKED: Final = struct.Struct("120xQ")
+"""Where Linux tells how much the other side's kernel has taken, its greeting (1) included."""
 
 
 class Connection:
@@ -28,29 +38,45 @@ class Connection:
     """
 
     __slots__ = (
+        "_broken",
         "_ended",
+        "_handed",
+        "_handed_before",
         "_number",
         "_poll",
         "_socket",
         "_tls",
         "all_sent",
+        "answered_early",
         "answers",
+        "exchanges",
         "gives_up_at",
         "idle_since",
+        "lasts",
+        "opened_at",
+        "rested",
         "send_failed",
     )
 
-    def __init__(self, connected: socket.socket, session: Secured | None) -> None:
+    def __init__(self, connected: socket.socket, session: Secured | None, handed: int = 0) -> None:
+        """`handed` is how many bytes were written before, to agree on TLS."""
         self._socket = connected
         self._number = connected.fileno()
         self._poll = select.poll()
         self._poll.register(self._number, select.POLLIN)
         self._tls = session
         self._ended = False
+        self._broken = False
+        self._handed = self._handed_before = handed
         self.answers = Answers()
+        self.exchanges = 0
         self.all_sent = False
+        self.answered_early = False
         self.gives_up_at = math.inf
+        self.opened_at = trio.current_time()
         self.idle_since = 0.0
+        self.rested = 0.0
+        self.lasts = math.inf
         self.send_failed = False
 
     @property
@@ -58,25 +84,80 @@ class Connection:
         """Whether the exchange is over, without a byte missing or left over."""
         return self.all_sent and self.answers.reusable
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was used before, and ended under a request before a byte of an answer came."""
+        gone = self._ended or self._broken or self.send_failed
+        return gone and self.exchanges > 1 and not self.answers.begun
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether no byte of the request was taken: the other side had closed before.
+
+        Its farewell says up to where its kernel has received: without a byte of the request nobody
+        can have read one. After a reset that can't be known, nor where the system does not tell.
+        """
+        if not self._ended or self._broken or _TCP_INFO is None:
+            return False
+        try:
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _BYTES_ACKED.size)
+            (acked,) = _BYTES_ACKED.unpack(info)
+        except (OSError, struct.error):
+            return False
+        return bool(acked <= self._handed_before + 1)
+
     def begin(self, *, bodiless: bool = False) -> None:
         """A request is about to leave; the answer to HEAD is `bodiless`."""
+        self.exchanges += 1
         self.all_sent = False
+        self.answered_early = False
         self.gives_up_at = math.inf
+        self._handed_before = self._handed
         self.answers.begin(bodiless=bodiless)
 
-    def fresh(self, now: float) -> bool:
-        """Whether an idle connection may be used again.
+    def is_silent(self) -> bool:
+        """Whether nothing came since the last answer.
 
         What is readable before anything was asked is the server's farewell, or not for us.
         """
-        return now - self.idle_since < IDLE_SECONDS and not self._poll.poll(0)
+        return not self._poll.poll(0)
 
-    async def send_all(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """Send a whole request, as far as it is wanted. Raises what `send` does."""
+    async def until_heard(self) -> None:
+        """Wait until something comes, or the end of the stream."""
+        await wait_readable(self._number)
+
+    async def send_all(
+        self,
+        pieces: Iterable[bytes | memoryview],
+        started: Started = no_start,
+        since: float = 0.0,
+    ) -> None:
+        """Send a whole request, as far as it is wanted. Raises what `send` does.
+
+        It `started` at `since`, of `perf_counter`, and does so again if this process was held up
+        before the first byte left. The clock is read after the write: one read before it could
+        itself be followed by a stop. Nothing else runs in between.
+        """
         for piece in pieces:
-            if not await self.send(piece):
+            left = self._write(piece)
+            if since and perf_counter() - since > STALE_SECONDS:
+                started()
+            since = 0.0
+            if left is None or (left and not await self._send_rest(left)):
                 return
         self.all_sent = True
+
+    def look_at_request(self) -> None:
+        """An answer came: see whether it is to a request of which a part has not been taken.
+
+        Whoever has read all of it has said so at the latest with the answer. What is short leaves
+        at once, and is taken by a kernel whoever reads it.
+        """
+        if self._handed - self._handed_before <= _SHORT:
+            return
+        with suppress(OSError):
+            queued = fcntl.ioctl(self._number, termios.TIOCOUTQ, bytes(4))
+            self.answered_early |= any(queued)
 
     async def send(self, data: bytes | memoryview) -> bool:
         """Whether all of it was written: the first of it before anything is waited for.
@@ -84,28 +165,37 @@ class Connection:
         It is not when the connection broke (`send_failed`), or when an answer came that makes
         the rest pointless. Raises what `receive` does.
         """
+        left = self._write(data)
+        return left is not None and (not left or await self._send_rest(left))
+
+    def _write(self, data: bytes | memoryview) -> bytes | memoryview | None:
+        """What is left to be written; None when the connection broke."""
         if self._tls is not None:
             data = self._tls.encrypt(data)
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
-            sent = 0
+            return data
         except OSError:
             self.send_failed = True
-            return False
-        return sent == len(data) or await self._send_rest(memoryview(data)[sent:])
+            return None
+        self._handed += sent
+        return b"" if sent == len(data) else memoryview(data)[sent:]
 
-    async def _send_rest(self, left: memoryview) -> bool:
+    async def _send_rest(self, data: bytes | memoryview) -> bool:
+        left = memoryview(data)
         while left:
             if not await self._may_go_on():
                 return False
             try:
-                left = left[self._socket.send(left) :]
+                sent = self._socket.send(left)
             except BlockingIOError:
                 continue
             except OSError:
                 self.send_failed = True
                 return False
+            self._handed += sent
+            left = left[sent:]
         return True
 
     async def _may_go_on(self) -> bool:
@@ -117,6 +207,7 @@ class Connection:
             await _first(self._number, wait_readable, wait_writable)
             if self._poll.poll(0):
                 self._read()
+            self.answered_early = bool(self.answers.status)
             return not self._ended and self.answers.status < _REFUSED
         with trio.CancelScope(deadline=body_deadline(self.gives_up_at)) as scope:
             await wait_writable(self._number)
@@ -136,12 +227,20 @@ class Connection:
             await wait_readable(self._number)
         return True
 
+    def receive_what_is_there(self, most: int) -> None:
+        """Read on without waiting, up to that many bytes of a body. Raises as `receive` does."""
+        while not self.answers.whole and self.answers.size <= most and self._read():
+            pass
+
     def _read(self) -> bool:
         """Take what is there; False when that is nothing, perhaps as nothing will come."""
         try:
             data = self._socket.recv(_READ_BYTES)
         except BlockingIOError:
             return False
+        except OSError:
+            self._broken = True
+            raise
         if self._tls is not None:
             data, self._ended = self._tls.decrypt(data)
         elif not data:
@@ -154,7 +253,8 @@ class Connection:
         """Close, whatever is under way."""
         if self._socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self._socket)
-            self._socket.close()
+            with suppress(OSError):  # what it says of the past matters to nobody
+                self._socket.close()
 
 
 async def open_connection(origin: Origin, tls: ssl.SSLContext) -> Connection:
@@ -165,16 +265,17 @@ async def open_connection(origin: Origin, tls: ssl.SSLContext) -> Connection:
     """
     stream = await trio.open_tcp_stream(origin.host, origin.port)
     session = Secured(tls, origin.host) if origin.secure else None
+    handed = 0
     try:
         if session is not None:
-            await shake_hands(stream.socket, session)
+            handed = await shake_hands(stream.socket, session)
         await trio.lowlevel.checkpoint_if_cancelled()
     except BaseException:
         stream.socket.close()
         raise
     connected = socket.socket(fileno=stream.socket.detach())
     connected.setblocking(False)
-    return Connection(connected, session)
+    return Connection(connected, session, handed)
 
 
 async def _first(number: int, *waits: Callable[[int], Awaitable[None]]) -> None:

@@ -1,8 +1,16 @@
-"""Connections that wait for their next request, the most lately used one first."""
+"""Connections that wait for their next request, the one that rested longest first.
+
+Nobody says when a server closes a connection that idles, and a request that is written just then
+is in doubt. So an origin's connections are used again only after one of them has rested a moment
+unharmed; an origin that closes them at once, or under a request, is learnt to do so.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import deque
+from math import inf
+from typing import Final
 
 import trio
 
@@ -10,52 +18,222 @@ from providers.http1_connection import Connection
 from providers.http1_target import Origin
 from providers.wire_bounds import IDLE_SECONDS
 
+PROOF_SECONDS: Final = 0.02
+"""How long a connection must have rested unharmed before its origin is trusted."""
+LESSON_SECONDS: Final = 60.0
+"""How long what an origin did is held against it; twice as long each time, up to ten minutes."""
+_LONGEST_LESSON: Final = 10 * LESSON_SECONDS
+_ENOUGH: Final = 2
+"""After so many bad experiences in a row no connection is used again for a while."""
+_MARGIN: Final = 1.0
+_TIMEOUT: Final = re.compile(r"(?:\A|[\s,;])timeout\s*=\s*\"?([0-9]{1,9})", re.I)
 
-class IdleConnections:
-    """A stack for each origin, so that a burst's connections grow old and go."""
+
+class _Rest:
+    """The idle connections of one origin, and what was learnt of it."""
+
+    __slots__ = (
+        "_early",
+        "_lasts",
+        "_lesson",
+        "_losses",
+        "_shorter_until",
+        "_warned_at",
+        "idle",
+        "is_proven",
+        "unused_until",
+    )
 
     def __init__(self) -> None:
-        self._stacks: dict[Origin, deque[Connection]] = {}
+        self.idle: deque[Connection] = deque()
+        self.is_proven = False
+        self.unused_until = -inf
+        self._lasts = IDLE_SECONDS
+        self._shorter_until = -inf
+        self._early = 0
+        self._losses = 0
+        self._warned_at = -inf
+        self._lesson = LESSON_SECONDS
 
-    def take(self, origin: Origin) -> Connection | None:
-        """One that may be used at once; the stale ones on the way to it are closed."""
-        stack = self._stacks.get(origin)
-        if stack:
-            now = trio.current_time()
-            while stack:
-                connection = stack.pop()
-                if connection.fresh(now):
-                    return connection
-                connection.close()
+    def longest(self, connection: Connection, now: float) -> float:
+        """For how many seconds this connection may rest."""
+        if now >= self._shorter_until:
+            self._lasts = IDLE_SECONDS
+        return min(self._lasts, connection.lasts)
+
+    def knows_anything(self, now: float) -> bool:
+        """Whether something would be forgotten with it."""
+        return bool(self.idle) or now < max(self._shorter_until, self.unused_until)
+
+    def stays(self) -> None:
+        """A connection has rested a moment unharmed."""
+        self.is_proven = True
+        self._early = 0
+
+    def closed(self, connection: Connection, now: float) -> None:
+        """An idle connection was found closed: nothing is lost, but it says how long they last."""
+        rested = now - connection.idle_since
+        if rested >= _MARGIN:
+            self._shorten(0.8 * rested, now)
+            return
+        self.is_proven = False
+        if self._is_news(connection, now):
+            self._early += 1
+        if self._early >= _ENOUGH:
+            self._use_none(now)
+
+    def lost(self, connection: Connection, now: float) -> None:
+        """A request was lost on a connection that had rested: shorter, then not at all."""
+        self.is_proven = False
+        if now >= self._shorter_until:
+            self._losses = 0
+        if self._is_news(connection, now):
+            self._losses += 1
+        if self._losses >= _ENOUGH:
+            self._use_none(now)
+        else:
+            self._shorten(max(connection.rested / 2, 2 * PROOF_SECONDS), now)
+
+    def _is_news(self, connection: Connection, now: float) -> bool:
+        """Whether it was opened since the last one: a server that restarts ends all at once."""
+        if connection.opened_at <= self._warned_at:
+            return False
+        self._warned_at = now
+        return True
+
+    def _shorten(self, seconds: float, now: float) -> None:
+        self._lasts = min(self._lasts, seconds)
+        self._shorter_until = now + LESSON_SECONDS
+
+    def _use_none(self, now: float) -> None:
+        is_again = now < self.unused_until + self._lesson
+        self._lesson = min(2 * self._lesson, _LONGEST_LESSON) if is_again else LESSON_SECONDS
+        self.unused_until = now + self._lesson
+        self._early = self._losses = 0
+
+
+class IdleConnections:
+    """A queue for each origin. A task closes what has rested too long, as long as any rests."""
+
+    def __init__(self) -> None:
+        self._rests: dict[Origin, _Rest] = {}
+        self._sweep: trio.CancelScope | None = None
+
+    async def take(self, origin: Origin) -> Connection | None:
+        """One that may be used at once; those on the way to it that may not are closed.
+
+        Waits for a moment only where an origin is not proven. A cancellation that is due comes
+        out of here.
+        """
+        rest = self._rests.get(origin)
+        if rest is None or not rest.idle:
+            return None
+        connection = self._pop(rest)
+        while connection is not None and not rest.is_proven:
+            if await _stays_silent(connection):
+                rest.stays()
+                break
+            rest.closed(connection, trio.current_time())
+            connection.close()
+            connection = self._pop(rest)
+        return connection
+
+    def _pop(self, rest: _Rest) -> Connection | None:
+        now = trio.current_time()
+        while rest.idle:
+            connection = rest.idle.popleft()
+            connection.rested = now - connection.idle_since
+            if not connection.is_silent():
+                rest.closed(connection, now)
+            elif connection.rested < rest.longest(connection, now):
+                return connection
+            connection.close()
         return None
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
         """Keep a connection whose exchange is over, or close it when it is half used."""
+        now = trio.current_time()
+        rest = self._rests.get(origin)
+        if rest is None:
+            self._forget(now)
+            rest = self._rests[origin] = _Rest()
         if not connection.reusable:
+            if connection.is_lost:
+                rest.lost(connection, now)
             connection.close()
             return
-        stack = self._stacks.get(origin)
-        now = trio.current_time()
-        if stack is None:
-            self._forget(now)
-            stack = self._stacks[origin] = deque()
+        if connection.exchanges == 1:
+            connection.lasts = _announced(connection.answers.headers.get("keep-alive", ""))
+        if connection.lasts <= 0 or now < rest.unused_until:
+            connection.close()
+            return
         connection.idle_since = now
-        stack.append(connection)
-        _close_older(stack, now - IDLE_SECONDS)
+        rest.idle.append(connection)
+        if self._sweep is None:
+            self._sweep = trio.CancelScope()
+            trio.lowlevel.spawn_system_task(self._close_what_rests_too_long, self._sweep)
+
+    async def _close_what_rests_too_long(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while (oldest := self._oldest()) < inf:
+                await trio.sleep_until(oldest + PROOF_SECONDS)
+                self._close_old(trio.current_time())
+            self._sweep = None
+
+    def _oldest(self) -> float:
+        """When the next one will have rested too long."""
+        now = trio.current_time()
+        return min(
+            (
+                connection.idle_since + rest.longest(connection, now)
+                for rest in self._rests.values()
+                for connection in rest.idle
+            ),
+            default=inf,
+        )
+
+    def _close_old(self, now: float) -> None:
+        for rest in self._rests.values():
+            for _ in range(len(rest.idle)):
+                connection = rest.idle.popleft()
+                if now - connection.idle_since < rest.longest(connection, now):
+                    rest.idle.append(connection)
+                else:
+                    connection.close()
 
     def _forget(self, now: float) -> None:
         """Origins that vary must not fill the memory."""
-        for origin, stack in list(self._stacks.items()):
-            _close_older(stack, now - IDLE_SECONDS)
-            if not stack:
-                del self._stacks[origin]
+        for origin, rest in list(self._rests.items()):
+            if not rest.knows_anything(now):
+                del self._rests[origin]
 
     def close(self) -> None:
         """Close all; those in use close when they are given back unfit, or at the next close."""
-        for stack in self._stacks.values():
-            _close_older(stack, float("inf"))
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        for rest in self._rests.values():
+            while rest.idle:
+                rest.idle.pop().close()
 
 
-def _close_older(stack: deque[Connection], time: float) -> None:
-    while stack and stack[0].idle_since < time:
-        stack.popleft().close()
+async def _stays_silent(connection: Connection) -> bool:
+    """Whether nothing comes until it has rested a moment; closes it when that is cut short."""
+    try:
+        with trio.move_on_at(connection.idle_since + PROOF_SECONDS):
+            await connection.until_heard()
+            return False
+        await trio.lowlevel.checkpoint_if_cancelled()
+    except BaseException:
+        connection.close()
+        raise
+    return connection.is_silent()
+
+
+def _announced(keep_alive: str) -> float:
+    """The seconds for which a server says that it keeps a connection, less what a way may take."""
+    found = _TIMEOUT.search(keep_alive)
+    if found is None:
+        return inf
+    seconds = float(found[1])
+    return seconds - min(_MARGIN, seconds / 2)

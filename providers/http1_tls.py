@@ -59,13 +59,18 @@ class Secured:
             self._incoming.write_eof()
 
 
-async def shake_hands(connected: trio.socket.SocketType, session: Secured) -> None:
-    """Until both sides may speak. Raises OSError, of which `ssl.SSLError` is one."""
+async def shake_hands(connected: trio.socket.SocketType, session: Secured) -> int:
+    """Until both sides may speak; how many bytes were written for that.
+
+    Raises OSError, of which `ssl.SSLError` is one.
+    """
     records, done = session.greet(None)
+    written = 0
     while True:
         left = memoryview(records)
+        written += len(records)
         while left:
             left = left[await connected.send(left) :]
         if done:
-            return
+            return written
         records, done = session.greet(await connected.recv(_READ_BYTES))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
+from http import HTTPStatus
+from time import perf_counter
 
 import httpx
 import trio
@@ -17,7 +20,7 @@ from providers.httpx_wire import HttpxWire
 from providers.ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started
 from providers.proxies import Proxies
 from providers.wire_bounds import BODY_BYTES, TARGETS, body_deadline
-from providers.wire_errors import DISCONNECTED, LOST, NOT_HTTP, unsent
+from providers.wire_errors import CLOSED, DISCONNECTED, EARLY, LOST, NOT_HTTP, unsent_reply
 
 
 class Http1Wire:
@@ -53,18 +56,19 @@ class Http1Wire:
         if origin is None:
             return await self._httpx.exchange(method, url, headers, body, started)
         request = pieces(head, body)
-        # Nothing is waited for between this and the first byte on a connection that is open.
         await trio.lowlevel.checkpoint_if_cancelled()
-        connection = self._idle.take(origin)
+        connection = await self._idle.take(origin)
         if connection is None:
             try:
                 connection = await open_connection(origin, self._tls)
             except (OSError, UnicodeError) as error:
-                return NotSent(unsent(error))
+                return unsent_reply(error)
+        # Nothing is waited for between this and the first byte.
         try:
             connection.begin(bodiless=method == "HEAD")
+            since = perf_counter()
             connection.gives_up_at = started()
-            return await _exchange(connection, request)
+            return await _exchange(connection, request, started, since)
         finally:
             # One that was interrupted is not fit to be kept, and is closed.
             self._idle.give_back(origin, connection)
@@ -83,19 +87,33 @@ class Http1Wire:
         return target
 
 
-async def _exchange(connection: Connection, request: Iterable[bytes | memoryview]) -> Reply:
+async def _exchange(
+    connection: Connection, request: Iterable[bytes | memoryview], started: Started, since: float
+) -> Reply:
     answers = connection.answers
     error = DISCONNECTED
     try:
-        await connection.send_all(request)
+        await connection.send_all(request, started, since)
         await _read(connection)
+    except trio.Cancelled:
+        # Time may have passed in one leap, this process stopped or its machine asleep: an answer
+        # that came meanwhile counts, though its caller is about to give up.
+        if not _has_come(connection):
+            raise
     except NotHttp:
         error = NOT_HTTP
     except OSError:
         error = LOST
-    if not answers.status:
+    status = answers.status
+    if not status:
+        if connection.is_lost and connection.is_untouched:
+            return NotSent(CLOSED, again_in=0.0)
         return NotAnswered(error)
-    return Response(answers.status, answers.headers, answers.take()[:BODY_BYTES])
+    if status < HTTPStatus.MULTIPLE_CHOICES and (
+        connection.answered_early or not connection.all_sent
+    ):
+        return NotAnswered(EARLY)
+    return Response(status, answers.headers, answers.take()[:BODY_BYTES])
 
 
 async def _read(connection: Connection) -> None:
@@ -104,8 +122,19 @@ async def _read(connection: Connection) -> None:
     while not answers.status:
         if not await connection.receive():
             return
+    connection.look_at_request()
     if not answers.whole:
         with trio.CancelScope(deadline=body_deadline(connection.gives_up_at)):
             while not answers.whole and answers.size <= BODY_BYTES:
                 if not await connection.receive():
                     return
+
+
+def _has_come(connection: Connection) -> bool:
+    """Whether there is an answer, all of it read that can be read without waiting."""
+    with suppress(NotHttp, OSError):
+        connection.receive_what_is_there(BODY_BYTES)
+    if not connection.answers.status:
+        return False
+    connection.look_at_request()
+    return True

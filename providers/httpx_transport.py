@@ -17,6 +17,7 @@ from providers.http1_idle import IdleConnections
 from providers.http1_request import sliced
 from providers.http1_target import Origin, origin_of
 from providers.proxies import Proxies
+from providers.wire_bounds import IDLE_SECONDS
 from providers.wire_errors import unsent
 
 Timeouts = Mapping[str, float | None]
@@ -51,7 +52,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
         timeouts: Timeouts = request.extensions.get("timeout", {})
         framing = Framing(request)
         await trio.lowlevel.checkpoint_if_cancelled()
-        connection = self._idle.take(origin) or await self._open(origin, timeouts)
+        connection = await self._idle.take(origin) or await self._open(origin, timeouts)
         call = _Call(self._idle, origin, connection, timeouts)
         try:
             connection.begin(bodiless=request.method == "HEAD")
@@ -74,7 +75,11 @@ class Http1Transport(httpx.AsyncBaseTransport):
     def _other(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
         other = self._others.get(proxy)
         if other is None:
-            other = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, proxy=proxy)
+            # Nobody looks at what idles there: few may, until the next request.
+            limits = httpx.Limits(max_keepalive_connections=2, keepalive_expiry=IDLE_SECONDS)
+            other = httpx.AsyncHTTPTransport(
+                verify=self._tls, trust_env=False, proxy=proxy, limits=limits
+            )
             self._others[proxy] = other
         return other
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
+from http import HTTPStatus
+from time import perf_counter
+from typing import Final, cast
 
 import httpcore
 import httpx
@@ -15,8 +18,17 @@ import trio
 
 from providers.ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started, segments
 from providers.proxies import Proxies
-from providers.wire_bounds import BODY_BYTES, IDLE_SECONDS, TARGETS, body_deadline
-from providers.wire_errors import DISCONNECTED, LOST, NOT_HTTP, unsent
+from providers.wire_bounds import (
+    BODY_BYTES,
+    IDLE_SECONDS,
+    STALE_SECONDS,
+    TARGETS,
+    body_deadline,
+)
+from providers.wire_errors import DISCONNECTED, EARLY, LOST, NOT_HTTP, unsent_reply
+
+_VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
+_MOST: Final = 599
 
 
 class HttpxWire:
@@ -24,7 +36,7 @@ class HttpxWire:
 
     httpx's transports and not its clients: the redirects, cookies and authentication of a client
     are not wanted, and take a third of a call. A shared pool is scanned at every request, so
-    each call takes the most lately used free transport of its host, or a new one. Proxies are
+    each call takes the free transport of its host that rested longest, or a new one. Proxies are
     read from the environment, as httpx does, but once.
     """
 
@@ -33,7 +45,7 @@ class HttpxWire:
         self._tls = tls or httpx.create_ssl_context()
         self._proxies = Proxies()
         self._targets: dict[str, _Target] = {}
-        self._idle: dict[str, list[httpx.AsyncHTTPTransport]] = {}
+        self._idle = _IdleTransports()
 
     async def exchange(
         self,
@@ -53,26 +65,24 @@ class HttpxWire:
             stream=_Segments(body),
             extensions={"trace": start.trace},
         )
-        transport = target.idle.pop() if target.idle else self._connection(target.proxy)
+        transport = self._idle.take(target.origin) or self._connection(target.proxy)
         keep = False
         try:
             response = await transport.handle_async_request(request)
             content, keep = await _read(response, transport, start.gives_up_at)
         except httpx.TransportError as error:
-            return NotAnswered(_unanswered(error)) if start.called else NotSent(_unsent(error))
+            return NotAnswered(_unanswered(error)) if start.called else _unsent(error)
         finally:
             # After an error or a cancellation nobody knows what is still on its way.
             if keep:
-                target.idle.append(transport)
+                self._idle.give_back(target.origin, transport)
             else:
                 await _close(transport)
-        return Response(response.status_code, _read_headers(response), content)
+        return _reply(response, content, is_whole=start.is_whole)
 
     async def aclose(self) -> None:
         """Close every idle connection; calls that are open close their own."""
-        for idle in self._idle.values():
-            while idle:
-                await _close(idle.pop())
+        await self._idle.aclose()
 
     def _target(self, url: str) -> _Target:
         target = self._targets.get(url)
@@ -81,8 +91,7 @@ class HttpxWire:
                 self._targets.clear()
             parsed = httpx.URL(url)
             origin = f"{parsed.scheme}://{parsed.netloc.decode()}"
-            idle = self._idle.setdefault(origin, [])
-            target = _Target(parsed, self._proxies.on_the_way_to(parsed), idle)
+            target = _Target(parsed, self._proxies.on_the_way_to(parsed), origin)
             self._targets[url] = target
         return target
 
@@ -99,32 +108,85 @@ class HttpxWire:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A parsed address, the proxy on its way, and the free connections of its host."""
+    """A parsed address, the proxy on its way, and what its connections are for."""
 
     url: httpx.URL
     proxy: str | None
-    idle: list[httpx.AsyncHTTPTransport]
+    origin: str
+
+
+class _IdleTransports:
+    """A queue for each origin. A task closes what has rested too long, as long as any rests."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, deque[tuple[float, httpx.AsyncHTTPTransport]]] = {}
+        self._sweep: trio.CancelScope | None = None
+
+    def take(self, origin: str) -> httpx.AsyncHTTPTransport | None:
+        """The one that rested longest. It looks itself whether its connection is still there."""
+        queue = self._queues.get(origin)
+        return queue.popleft()[1] if queue else None
+
+    def give_back(self, origin: str, transport: httpx.AsyncHTTPTransport) -> None:
+        """Keep one whose exchange is over."""
+        self._queues.setdefault(origin, deque()).append((trio.current_time(), transport))
+        if self._sweep is None:
+            self._sweep = trio.CancelScope()
+            trio.lowlevel.spawn_system_task(self._close_what_rests_too_long, self._sweep)
+
+    async def _close_what_rests_too_long(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while times := [queue[0][0] for queue in self._queues.values() if queue]:
+                await trio.sleep_until(min(times) + IDLE_SECONDS)
+                with suppress(Exception):  # nobody is there to be told, and the process would end
+                    await self._close_until(trio.current_time() - IDLE_SECONDS)
+            self._sweep = None
+
+    async def _close_until(self, time: float) -> None:
+        for origin, queue in list(self._queues.items()):
+            while queue and queue[0][0] <= time:
+                await _close(queue.popleft()[1])
+            if not queue:
+                self._queues.pop(origin, None)
+
+    async def aclose(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        await self._close_until(math.inf)
 
 
 class _Start:
-    """Hears httpcore's documented trace and tells the caller when the first byte is to leave."""
+    """Hears httpcore's documented trace and tells the caller when the first byte is to leave.
+
+    `is_whole` once the request was written to its end: httpcore goes on to the answer without.
+    """
 
     def __init__(self, started: Started) -> None:
         self.called = False
+        self.is_whole = False
         self.gives_up_at = math.inf
         self._started = started
+        self._since = 0.0
 
     async def trace(self, event: str, info: Mapping[str, object]) -> None:
-        if event != "http11.send_request_headers.started":
-            return
-        request = info["request"]
+        if event == "http11.send_request_body.complete":
+            self.is_whole = self.called
+        elif event == "http11.send_request_headers.complete" and self.called:
+            if perf_counter() - self._since > STALE_SECONDS:
+                self._started()
+        elif event == "http11.send_request_headers.started":
+            await self._first_byte(info["request"])
+
+    async def _first_byte(self, request: object) -> None:
         if isinstance(request, httpcore.Request) and request.method == b"CONNECT":
             return  # that one goes to a proxy, to open the connection
         # A cancellation that is already due must come before the start, not between it and the
         # first byte: nothing would have been sent, and it would count as sent.
         await trio.lowlevel.checkpoint_if_cancelled()
-        self.called = True
+        self._since = perf_counter()
         self.gives_up_at = self._started()
+        self.called = True
 
 
 class _Segments(httpx.AsyncByteStream):
@@ -187,8 +249,19 @@ async def _close(transport: httpx.AsyncHTTPTransport) -> None:
         await transport.aclose()
 
 
-def _unsent(error: httpx.TransportError) -> str:
-    return "the proxy did not connect" if isinstance(error, httpx.ProxyError) else unsent(error)
+def _reply(response: httpx.Response, content: bytes, *, is_whole: bool) -> Reply:
+    status = response.status_code
+    if response.extensions.get("http_version") not in _VERSIONS or status > _MOST:
+        return NotAnswered(NOT_HTTP)
+    if status < HTTPStatus.MULTIPLE_CHOICES and not is_whole:
+        return NotAnswered(EARLY)
+    return Response(status, _read_headers(response), content)
+
+
+def _unsent(error: httpx.TransportError) -> NotSent:
+    if isinstance(error, httpx.ProxyError):
+        return NotSent("the proxy did not connect")
+    return unsent_reply(error)
 
 
 def _unanswered(error: httpx.TransportError) -> str:

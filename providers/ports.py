@@ -11,9 +11,10 @@ import trio
 from messages.model import Attempt, Delivery
 
 Started = Callable[[], float]
-"""Called once, directly before the first byte of a request leaves, on an open connection.
+"""Called directly before the first byte of a request leaves, on an open connection.
 
-Gives the moment, on trio's clock, at which the caller will give up waiting for the answer.
+Gives the moment, on trio's clock, at which the caller will give up waiting for the answer. Called
+a second time directly after the byte, when that left so much later that it is the true start.
 """
 
 
@@ -56,9 +57,14 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """No byte of the request left: the name, the connection or its TLS failed."""
+    """No byte of the request was taken: the name, the connection or its TLS failed.
+
+    With `again_in` that says nothing of the other side: something of our own was lacking, or a
+    connection had been closed before. The call may be made again after so many seconds.
+    """
 
     error: str
+    again_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ BODY_SECONDS: Final = 2.0
 # Node closes an idle connection after 5 s: one that is almost that old may close under a request,
 # and what was written on it would then be in doubt.
 IDLE_SECONDS: Final = 4.0
+STALE_SECONDS: Final = 0.005
+"""A request whose first byte leaves longer after its start than this starts anew."""
 # How long before the caller's deadline a body is given up, so that the status still counts.
 MARGIN_SECONDS: Final = 0.02
 TARGETS: Final = 64

@@ -5,6 +5,7 @@ from settings.access import key_record, parse_expiry, parse_key_id, parse_keys
 from settings.advice import advice
 from settings.environment import VARIABLES
 from settings.errors import ConfigurationError
+from settings.exposure import writable_by_others
 from settings.loading import from_document, load
 from settings.model import (
     AccessSettings,
@@ -25,10 +26,13 @@ from settings.model import (
     ServerSettings,
     Settings,
     StreamSettings,
+    TokenPlace,
 )
+from settings.operator_token import state_folder
 from settings.schema import schema
 from settings.secret import Secret
 from settings.surroundings import ClientSettings, client, store
+from settings.urls import is_own_machine
 from settings.watching import ConfigurationFile
 
 __all__ = [
@@ -56,14 +60,18 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "StreamSettings",
+    "TokenPlace",
     "advice",
     "client",
     "from_document",
+    "is_own_machine",
     "key_record",
     "load",
     "parse_expiry",
     "parse_key_id",
     "parse_keys",
     "schema",
+    "state_folder",
     "store",
+    "writable_by_others",
 ]

@@ -16,6 +16,7 @@ from messages.model import Document, JsonValue
 from settings.environment import Environment
 from settings.errors import Place, Problems
 from settings.model import AccessSettings
+from settings.operator_token import token_place
 from settings.reading import LARGEST_FILE, parse
 
 _FIELDS: Final = ("id", "scopes", "salt", "sha256", "expiresAt")
@@ -26,7 +27,7 @@ Placed = tuple[Place, ApiKey]
 
 
 def access(env: Environment) -> AccessSettings:
-    """The keys of both variables together."""
+    """The keys of both variables together, and where the token is that stands in for them."""
     placed: list[Placed] = []
     for name, content in _sources(env):
         found = _records(content, name, env.problems)
@@ -34,7 +35,10 @@ def access(env: Environment) -> AccessSettings:
             # To go on would open what somebody believes is locked.
             env.problems.add((name,), "holds no key; unset it to have none asked for")
         placed += found
-    return AccessSettings(_unique(placed, env.problems))
+    file = env.text("API_KEYS_FILE")
+    return AccessSettings(
+        _unique(placed, env.problems), None if file is None else Path(file), token_place(env)
+    )
 
 
 def parse_keys(content: bytes, name: str) -> tuple[ApiKey, ...]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from messages.durations import written
+from settings.exposure import readable_by_others
 from settings.model import ProviderSettings, ProviderType, Settings
 
 _GATEWAY_TIMEOUT: Final = 60.0
@@ -31,6 +32,8 @@ def advice(settings: Settings) -> list[str]:
         *_templates(settings),
         *_times(settings),
         *_events(settings),
+        *_keys(settings),
+        *readable_by_others(settings),
     ]
 
 
@@ -65,6 +68,20 @@ def _times(settings: Settings) -> Iterator[str]:
             f"Kubernetes kills after {written(_GRACE_PERIOD)} by default: "
             "raise terminationGracePeriodSeconds"
         )
+
+
+def _keys(settings: Settings) -> Iterator[str]:
+    if settings.access.keys:
+        return
+    operators = (
+        "the routes of operators are off"
+        if settings.server.in_cluster
+        else "operators need the token in a file of the service's user"
+    )
+    yield (
+        "API_KEYS and API_KEYS_FILE are not set: whoever reaches the service can send, and "
+        f"{operators}; `carillon keys new` makes keys"
+    )
 
 
 def _events(settings: Settings) -> Iterator[str]:

@@ -40,6 +40,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "DEFAULT_LOCALE": "the locale of `toLocale`",
         "HTTP_HOST": "where the service listens",
         "HTTP_PORT": "its port; 0 is any free one",
+        "HTTP_H2C": "true: HTTP/2 with prior knowledge too, for a mesh",
         "LOG_LEVEL": "how much is logged",
         "SERVICE_PREFIX": "what every path begins with",
         "WAIT_BEFORE_SERVER_CLOSE_SEC": "seconds of normal service after SIGTERM",
@@ -47,6 +48,9 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "STORE_URL": "the embedded store or MongoDB",
         "API_KEYS": "the API keys of callers, as a JSON array of records",
         "API_KEYS_FILE": "a file with such an array; both may be set",
+        "OPERATOR_TOKEN_FILE": "the file of the operator token of a service without keys",
+        "XDG_STATE_HOME": "the folder of what programs keep, for that file where the store is none",
+        "HOME": "the same: .local/state is in it",
         "CARILLON_URL": "where the command line finds the service",
         "CARILLON_API_KEY": "the key that the command line shows it",
     }

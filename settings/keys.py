@@ -47,6 +47,9 @@ class LimitsKeys(Section):
     failures: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Failures that one answer lists."
     )
+    connections: int = Field(
+        default=2000, ge=1, le=1_000_000, description="Connections of callers open at once."
+    )
 
 
 class DirectoryKeys(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from messages.addresses import is_mailbox
@@ -38,7 +39,7 @@ def load(environ: Mapping[str, str] | None = None, path: Path | None = None) -> 
     if file is None:
         env.problems.add(("CONFIGURATION_PATH",), "is missing; it must name the JSON file")
         return _settings(None, env)
-    return _settings(read_file(file, env.problems), env)
+    return replace(_settings(read_file(file, env.problems), env), file=file)
 
 
 def configuration_path(env: Environment) -> Path | None:
@@ -148,7 +149,7 @@ def _user_fields(keys: UserFieldsKeys) -> UserFields:
 
 def _limits(keys: FileKeys) -> Limits:
     limits = keys.limits
-    return Limits(limits.body_bytes, limits.open_dispatches, limits.failures)
+    return Limits(limits.body_bytes, limits.open_dispatches, limits.failures, limits.connections)
 
 
 def _template_limits(keys: FileKeys) -> TemplateLimits:

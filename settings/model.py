@@ -150,6 +150,21 @@ class ServerSettings:
     log_level: LogLevel = "info"
     wait_before_close: float = 0.0
     in_cluster: bool = False
+    h2c: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPlace:
+    """Where the operator token is: in a file, else in one of the user's state folder by port."""
+
+    file: Path | None = None
+    state_folder: Path | None = None
+
+    def at(self, port: int) -> Path | None:
+        """The file of the service on a port; None where there is no place for one."""
+        if self.file is not None or self.state_folder is None:
+            return self.file
+        return self.state_folder / f"operator-token-{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +172,8 @@ class AccessSettings:
     """The API keys that are valid at the start; without any, none is asked for."""
 
     keys: tuple[ApiKey, ...] = ()
+    keys_file: Path | None = None
+    token_place: TokenPlace = TokenPlace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +183,7 @@ class Limits:
     body_bytes: int = 16_777_216
     open_dispatches: int = 1000
     failures: int = 10_000
+    connections: int = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +245,8 @@ class FlowManagerSettings:
 class Settings:
     """Everything that is configured. `respond_within` is infinite for `0`.
 
-    `senders` and `channels` hold the active channels, `providers` those that these use.
+    `senders` and `channels` hold the active channels, `providers` those that these use. `file` is
+    the one that they were read from.
     """
 
     active_channels: tuple[Channel, ...]
@@ -251,3 +270,4 @@ class Settings:
     flow_manager: FlowManagerSettings | None
     warnings: tuple[str, ...]
     kafka: KafkaSettings | None = None
+    file: Path | None = field(default=None, compare=False)

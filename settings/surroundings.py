@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, get_args
+from urllib.parse import urlsplit
 
 from settings.environment import Environment
 from settings.errors import Problems
 from settings.keys import DirectoryKeys
 from settings.model import DirectorySettings, FilesSettings, LogLevel, ServerSettings
+from settings.operator_token import token_files
 from settings.secret import Secret
-from settings.urls import base_url, host_name, service_url, store_url
+from settings.urls import base_url, host_name, is_own_machine, service_url, store_url
 from stores.mongodb_url import MongoUrl
 
 _HIGHEST_PORT: Final = 65_535
@@ -29,10 +32,14 @@ _DEFAULT_STORE: Final = Path("carillon.db")
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """How the command line reaches a running service."""
+    """How the command line reaches a running service.
+
+    In one of `token_files` may be the operator token; a service elsewhere is never shown one.
+    """
 
     url: str
     api_key: Secret | None
+    token_files: tuple[Path, ...] = ()
 
 
 def server(env: Environment) -> ServerSettings:
@@ -47,6 +54,7 @@ def server(env: Environment) -> ServerSettings:
             "WAIT_BEFORE_SERVER_CLOSE_SEC", _whole(_LONGEST_WAIT), _CLUSTER_WAIT * in_cluster
         ),
         in_cluster=in_cluster,
+        h2c=env.read("HTTP_H2C", _truth, default=False),
     )
 
 
@@ -101,13 +109,19 @@ def store(environ: Mapping[str, str]) -> Path | MongoUrl:
     return named
 
 
-def client(environ: Mapping[str, str]) -> ClientSettings:
+def client(
+    given: Mapping[str, str | None], environ: Mapping[str, str] | None = None
+) -> ClientSettings:
     """How the command line reaches a running service.
+
+    What is `given` (None: nothing is) wins over the environment, which is that of this process.
 
     Raises:
         ConfigurationError: If `CARILLON_URL` or `CARILLON_API_KEY` is none.
     """
     problems = Problems()
+    environ = dict(os.environ if environ is None else environ)
+    environ |= {name: value or "" for name, value in given.items()}
     env = Environment(environ, problems)
     url = env.read("CARILLON_URL", base_url, "http://127.0.0.1:3000")
     key = env.text("CARILLON_API_KEY")
@@ -115,7 +129,12 @@ def client(environ: Mapping[str, str]) -> ClientSettings:
         problems.add(("CARILLON_API_KEY",), "must be a key as `carillon keys new` prints it")
     if problems:
         raise problems.error()
-    return ClientSettings(url, None if key is None else Secret(key))
+    parts = urlsplit(url)
+    is_here = key is None and is_own_machine(parts.hostname or "")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return ClientSettings(
+        url, None if key is None else Secret(key), token_files(environ, port) if is_here else ()
+    )
 
 
 def _whole(most: int) -> Callable[[str], int]:
@@ -135,6 +154,12 @@ def _matching(pattern: re.Pattern[str], allowed: str) -> Callable[[str], str]:
         return text
 
     return convert
+
+
+def _truth(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError("true or false")
+    return text == "true"
 
 
 def _prefix(text: str) -> str:

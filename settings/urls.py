@@ -66,6 +66,14 @@ def host_name(text: str) -> str:
     return text
 
 
+def is_own_machine(host: str) -> bool:
+    """Whether a URL's host can be nothing but this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def store_url(url: str) -> Path | MongoUrl:
     """The embedded store's file, or where a MongoDB is.
 

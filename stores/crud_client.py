@@ -8,19 +8,30 @@ page.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 import trio
-from pydantic_core import from_json
 
 from messages.errors import DirectoryUnavailable
 from messages.model import Document, JsonValue
+from stores.bounded_body import TooLarge, Undecodable, read_body
+from stores.crud_answer import Malformed, parsed, parsed_list
 from stores.crud_query import Collection
 
+PAGE_BYTES: Final = 64 * 1024 * 1024
+"""What an answer holds at most, decoded."""
+
+_REFUSAL_BYTES: Final = 64 * 1024
+_UNSHARED_BYTES: Final = 1024 * 1024
+"""An answer that is larger waits until no other one of that size is read or parsed."""
+_THREAD_BYTES: Final = 256 * 1024
+"""From here on an answer is parsed in a thread."""
 _MESSAGE_LENGTH: Final = 200
+T = TypeVar("T")
+
 _QUERY: Final = re.compile(r"[?{\[]|%7B", re.IGNORECASE)
 
 
@@ -41,6 +52,8 @@ class CrudClient:
     def __init__(self, client: httpx.AsyncClient, timeout: float) -> None:
         self._client = client
         self._timeout = timeout
+        self._large = trio.Lock()
+        self._threads = trio.CapacityLimiter(2)
 
     @contextmanager
     def deadline(self) -> Iterator[None]:
@@ -64,9 +77,7 @@ class CrudClient:
             InvalidObjectId: a value cannot be cast.
             DirectoryUnavailable: it could not be read whole, or was refused.
         """
-        value = await self._read(collection, url)
-        if not isinstance(value, list):
-            raise _malformed(collection)
+        value = await self._read(collection, url, parsed_list)
         return [_document(collection, item) for item in value]
 
     async def document(self, collection: Collection, url: str) -> Document:
@@ -76,26 +87,61 @@ class CrudClient:
             NoSuchDocument: nobody has the id, or it is not PUBLIC.
             DirectoryUnavailable: it could not be read whole, or was refused.
         """
-        return _document(collection, await self._read(collection, url))
+        return _document(collection, await self._read(collection, url, parsed))
 
-    async def _read(self, collection: Collection, url: str) -> JsonValue:
+    async def _read(self, collection: Collection, url: str, parse: Callable[[bytearray], T]) -> T:
+        turn = _Turn(self._large)
         try:
-            answer = await self._client.get(url, timeout=None, follow_redirects=False)
+            return await self._parsed(await self._body(collection, url, turn), parse)
+        except Malformed as error:
+            raise _malformed(collection) from error
+        finally:
+            turn.give_back()
+
+    async def _body(self, collection: Collection, url: str, turn: _Turn) -> bytearray:
+        try:
+            async with self._client.stream(
+                "GET",
+                url,
+                headers={"Accept-Encoding": "gzip"},
+                timeout=None,
+                follow_redirects=False,
+            ) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    raise await _refusal(collection, answer)
+                return await read_body(answer, PAGE_BYTES, (_UNSHARED_BYTES, turn.take))
+        except TooLarge:
+            raise DirectoryUnavailable(
+                f"The CRUD Service gave an answer for {collection.name} of more than "
+                f"{PAGE_BYTES:,} bytes"
+            ) from None
+        except Undecodable as error:
+            raise _malformed(collection) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DirectoryUnavailable(
                 f"The CRUD Service could not be read ({type(error).__name__})"
             ) from error
-        if answer.status_code != httpx.codes.OK:
-            raise _refusal(collection, answer)
-        return _parsed(collection, answer.content)
+
+    async def _parsed(self, body: bytearray, parse: Callable[[bytearray], T]) -> T:
+        if len(body) < _THREAD_BYTES:
+            return parse(body)
+        return await trio.to_thread.run_sync(parse, body, limiter=self._threads)
 
 
-def _parsed(collection: Collection, body: bytes) -> JsonValue:
-    try:
-        value: JsonValue = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise _malformed(collection) from error
-    return value
+class _Turn:
+    """The turn of one large answer, which is taken once and given back once."""
+
+    def __init__(self, lock: trio.Lock) -> None:
+        self._lock = lock
+        self._taken = False
+
+    async def take(self) -> None:
+        await self._lock.acquire()
+        self._taken = True
+
+    def give_back(self) -> None:
+        if self._taken:
+            self._lock.release()
 
 
 def _document(collection: Collection, value: JsonValue) -> Document:
@@ -110,11 +156,11 @@ def _malformed(collection: Collection) -> DirectoryUnavailable:
     )
 
 
-def _refusal(collection: Collection, answer: httpx.Response) -> DirectoryUnavailable:
+async def _refusal(collection: Collection, answer: httpx.Response) -> DirectoryUnavailable:
     status = answer.status_code
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return DirectoryUnavailable(f"The CRUD Service answered {status} for {collection.name}")
-    message = _message(answer)
+    message = await _message(answer)
     text = f"The CRUD Service refuses to read {collection.name} ({status}: {message})"
     if status == httpx.codes.NOT_FOUND:
         return NoSuchDocument(text)
@@ -123,11 +169,11 @@ def _refusal(collection: Collection, answer: httpx.Response) -> DirectoryUnavail
     return DirectoryUnavailable(text)
 
 
-def _message(answer: httpx.Response) -> str:
+async def _message(answer: httpx.Response) -> str:
     """The reason the service gives, cut before any query: that would hold ids of users."""
     try:
-        body: JsonValue = from_json(answer.content)
-    except ValueError:
+        body = parsed(await read_body(answer, _REFUSAL_BYTES))
+    except (TooLarge, Undecodable, Malformed):
         return answer.reason_phrase
     if isinstance(body, dict):
         for key in ("message", "msg", "error"):

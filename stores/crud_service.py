@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import httpx
 
-from messages.errors import TemplateNotFound
+from messages.errors import DirectoryUnavailable, TemplateNotFound
 from messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
 from stores.asked import Asked, is_object_id
 from stores.crud_client import CrudClient, InvalidObjectId, NoSuchDocument
 from stores.crud_query import PAGE, Collection, matching, projection
+from stores.shared_ids import apart, ids_of
 
 _NAME_LENGTH: Final = 100
 # Ids that would reach another route of the collection, or climb out of it.
@@ -82,7 +85,7 @@ class CrudDirectory:
                 return Page((), (), None)
         following = page.next
         if following is not None and following.position >= listed + len(audience.clusters):
-            return Page(page.recipients, page.missing, None)
+            return replace(page, next=None)
         return page
 
     async def users(self, keys: Sequence[str]) -> Sequence[Recipient]:
@@ -117,8 +120,11 @@ class CrudDirectory:
         if cursor.after is None:
             unseen = asked.without(documents, field)
             missing = (*chunk.unaskable, *(await self._unknown(unseen) if more else unseen))
-        recipients = self._recipients(documents, asked)
-        return Page(recipients, missing, _following(recipients, cursor, chunk.length, more=more))
+        found = self._recipients(documents, asked)
+        following = _following(found, cursor, chunk.length, more=more)
+        # All users of the chunk's ids are here, unless there are more pages of them.
+        is_part = more or cursor.after is not None
+        return await self._page(found, missing, following, is_part=is_part)
 
     async def _members(self, audience: Audience, cursor: Cursor) -> Page:
         field = self._fields.clusters
@@ -126,9 +132,41 @@ class CrudDirectory:
         only = projection(audience.fields)
         chunk = self._users.chunk(field, audience.clusters, start, only)
         documents = await self._matching(field, chunk.askable, cursor.after, only=only)
-        recipients = self._recipients(documents, Asked(()))
-        more = len(documents) >= PAGE
-        return Page(recipients, (), _following(recipients, cursor, chunk.length, more=more))
+        found = self._recipients(documents, Asked(()))
+        following = _following(found, cursor, chunk.length, more=len(documents) >= PAGE)
+        return await self._page(found, (), following, is_part=True)
+
+    async def _page(
+        self,
+        found: Sequence[Recipient],
+        missing: Sequence[str],
+        following: Cursor,
+        *,
+        is_part: bool,
+    ) -> Page:
+        """A page; where it is a part only, users elsewhere may share an id with those on it."""
+        field = self._fields.id
+        shared = await self._shared(ids_of(found, field)) if is_part else ()
+        recipients, ambiguous = apart(found, field, shared)
+        return Page(recipients, missing, following, ambiguous)
+
+    async def _shared(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that several users have."""
+        field, shared, start = self._fields.id, set[str](), 0
+        only = (field,)
+        while start < len(ids):
+            chunk = self._users.chunk(field, ids[: start + PAGE // 2], start, only)
+            left = list(chunk.askable)
+            while left:
+                documents = await self._matching(field, left, only=only)
+                held = Counter(one.user_id for one in self._recipients(documents, Asked(left)))
+                several = {user_id for user_id, users in held.items() if users > 1}
+                shared |= several
+                # A full page of half as many ids names one that several have, and hides others.
+                is_full = len(documents) >= PAGE and several
+                left = [user_id for user_id in left if user_id not in several] if is_full else []
+            start += chunk.length
+        return shared
 
     async def _unknown(self, ids: Sequence[str]) -> Sequence[str]:
         """Those of the ids that nobody has, where many users may share one.
@@ -163,9 +201,11 @@ class CrudDirectory:
         if not asked:
             return []
         try:
-            return await self._crud.documents(
+            documents = await self._crud.documents(
                 self._users, self._users.list_url(matching(field, asked, after), only=only)
             )
+            _check_follows(documents, after)
+            return _only(documents, only)
         except InvalidObjectId:
             refused_place = after is not None and not is_object_id(after)
             if refused_place or all(map(is_object_id, asked)):
@@ -181,6 +221,26 @@ class CrudDirectory:
             key = str(document["_id"])
             found[key] = Recipient(user_id, key, document)
         return list(found.values())
+
+
+def _check_follows(documents: Sequence[Document], after: str | None) -> None:
+    """Raise DirectoryUnavailable for a page that was read before: reading on would never end.
+
+    Texts are in the order of the collection's collation, which is not known here.
+    """
+    keys = [str(document["_id"]) for document in documents]
+    in_order = after is not None and is_object_id(after)
+    for key in keys if after is not None else ():
+        if key == after or (in_order and is_object_id(key) and key.lower() < str(after).lower()):
+            raise DirectoryUnavailable("The CRUD Service gave users again that came before")
+
+
+def _only(documents: list[Document], names: Sequence[str]) -> list[Document]:
+    """Without what was not asked for and came all the same: users are kept for a while."""
+    kept = {"_id", *names}
+    if not names or all(document.keys() <= kept for document in documents):
+        return documents
+    return [{k: v for k, v in document.items() if k in kept} for document in documents]
 
 
 def _following(

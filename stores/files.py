@@ -16,6 +16,7 @@ import trio
 
 from messages.errors import AttachmentRefused, FilesUnavailable
 from messages.model import Attachment, AttachmentReference
+from stores.bounded_body import TooLarge, Undecodable, read_body
 from stores.files_headers import disposition_name, media_type
 
 LARGEST: Final = 15 * 1024 * 1024
@@ -69,12 +70,14 @@ class FileService:
 
         A scope in the base address hides the status route; its 404 is an answer all the same.
         """
+        url = f"{self._base_url}/-/check-up"
         with self._reading():
-            answer = await self._client.get(
-                f"{self._base_url}/-/check-up", timeout=None, follow_redirects=False
-            )
-        if answer.is_server_error:
-            raise FilesUnavailable(f"The file service answered {answer.status_code}")
+            async with self._client.stream(
+                "GET", url, timeout=None, follow_redirects=False
+            ) as answer:
+                status = answer.status_code  # whatever its body says, and however long it is
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise FilesUnavailable(f"The file service answered {status}")
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -161,16 +164,15 @@ def _accept(file: str, answer: httpx.Response) -> None:
 
 
 async def _content(reference: AttachmentReference, answer: httpx.Response) -> bytes:
-    content = bytearray()
-    # Cancelling stops the read at its socket, so that every generator on the way down to it
-    # ends; leaving the loop would strand them for the garbage collector.
-    with trio.CancelScope() as reading:
-        async for part in answer.aiter_bytes():
-            if len(content) <= LARGEST:
-                content += part
-            if len(content) > LARGEST:
-                reading.cancel()
-    _hold_to_limit(reference.file, len(content))
+    try:
+        content = await read_body(answer, LARGEST)
+    except TooLarge:
+        raise _too_large(reference.file) from None
+    except Undecodable:
+        raise FilesUnavailable(
+            f"The file service sent {_said(reference.file, first=False)} in a coding that "
+            "cannot be read"
+        ) from None
     # Without either header the end of the connection is the end of the file, or a cut.
     framed = "content-length" in answer.headers or "transfer-encoding" in answer.headers
     if not framed and len(content) != reference.size:
@@ -198,7 +200,11 @@ def _read_inside(root: Path, file: str) -> bytes:
 
 def _hold_to_limit(file: str, size: int) -> None:
     if size > LARGEST:
-        raise AttachmentRefused(f"{_said(file)} is larger than 15 MB ({LARGEST} bytes)")
+        raise _too_large(file)
+
+
+def _too_large(file: str) -> AttachmentRefused:
+    return AttachmentRefused(f"{_said(file)} is larger than 15 MB ({LARGEST} bytes)")
 
 
 def _quoted(file: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeAlias, TypeVar
 
 from pymongo import IndexModel
@@ -14,6 +16,7 @@ from messages.model import Audience, Cursor, Document, Page, Recipient, UserFiel
 from stores.asked import Asked
 from stores.mongodb import Database, Indexes, MongoStore, Stored
 from stores.mongodb_documents import as_document, is_storable, known_by, place, ranges_after
+from stores.shared_ids import apart, ids_of
 
 T = TypeVar("T")
 Collection: TypeAlias = PymongoCollection[Stored]
@@ -73,7 +76,7 @@ class MongoDirectory:
             return Page((), (), None)
         following = page.next
         if following is not None and following.position >= listed + len(audience.clusters):
-            return Page(page.recipients, page.missing, None)
+            return replace(page, next=None)
         return page
 
     async def users(self, keys: Sequence[str]) -> Sequence[Recipient]:
@@ -107,13 +110,14 @@ class MongoDirectory:
             recipients = self._recipients(found, asked)
             if len(found) <= PAGE:
                 missing = asked.without([one.document for one in recipients], self._fields.id)
-                return Page(_in_order(recipients, names), missing, following)
+                alone, ambiguous = apart(_in_order(recipients, names), self._fields.id)
+                return Page(alone, missing, following, ambiguous)
         most = PAGE - LISTED  # with the missing ones it is a page
         found = _walk(users, {**query, _STATE: _PUBLIC}, only, cursor.after, most)
         missing = [] if cursor.after else self._unknown(users, query, asked)
         if len(found) == most:
             following = Cursor(cursor.position, place(found[-1]["_id"]))
-        return Page(self._recipients(found, asked), missing, following)
+        return self._page(users, self._recipients(found, asked), missing, following)
 
     def _unknown(self, users: Collection, query: Query, asked: Asked) -> list[str]:
         """The ids that nobody has, where too many users have the others to look at all of them."""
@@ -130,7 +134,19 @@ class MongoDirectory:
         following = Cursor(cursor.position + LISTED)
         if len(found) == PAGE:
             following = Cursor(cursor.position, place(found[-1]["_id"]))
-        return Page(self._recipients(found, Asked(())), (), following)
+        return self._page(database[USERS], self._recipients(found, Asked(())), (), following)
+
+    def _page(
+        self,
+        users: Collection,
+        found: Sequence[Recipient],
+        missing: Sequence[str],
+        following: Cursor,
+    ) -> Page:
+        """A page of users some of whom may share their id with users who are not on it."""
+        field = self._fields.id
+        recipients, ambiguous = apart(found, field, _shared(users, field, ids_of(found, field)))
+        return Page(recipients, missing, following, ambiguous)
 
     def _projection(self, fields: frozenset[str] | None) -> dict[str, int] | None:
         """What is read of a user; all of it where a name could be taken for a path."""
@@ -151,6 +167,20 @@ class MongoDirectory:
                 names[0] if names else self._fields.user_id(document), key, document
             )
         return list(made.values())
+
+
+def _shared(users: Collection, field: str, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that several PUBLIC users have."""
+    held: Counter[str] = Counter()
+    for start in range(0, len(ids), LISTED):
+        query = {**_one_of(field, ids[start : start + LISTED]), _STATE: _PUBLIC}
+        groups = users.aggregate(
+            [{"$match": query}, {"$group": {"_id": f"${field}", "users": {"$sum": 1}}}]
+        )
+        for group in groups:
+            found = as_document(group)
+            held[str(found["_id"])] += found["users"] if isinstance(found["users"], int) else 0
+    return {user_id for user_id, number in held.items() if number > 1}
 
 
 def _one_of(field: str, texts: Sequence[str]) -> Query:

@@ -10,6 +10,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Final
 
 PRIVATE: Final = 0o600
@@ -56,3 +57,21 @@ def tighten(path: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & OTHERS:
             path.chmod(mode & ~OTHERS)
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Put a new file in the place of one, whoever made that; a reader never sees half of it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    descriptor, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    new = Path(name)
+    try:
+        with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor
+            os.fchmod(descriptor, PRIVATE)
+            stream.write(content)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from messages.errors import DirectoryUnavailable, TemplateNotFound
 from messages.model import Audience, Cursor, Document, JsonValue, Page, Recipient, UserFields
+from stores.shared_ids import apart, ids_of
 from stores.sqlite import connect, transaction
 
 T = TypeVar("T")
@@ -101,11 +102,15 @@ class SqliteDirectory:
         if listed:
             position = cursor.position + len(listed)
             ends = position >= len(audience.recipients) and not audience.clusters
-            recipients, missing = self._listed(connection, listed)
-            return Page(recipients, missing, None if ends else Cursor(position))
+            found, missing = self._listed(connection, listed)
+            recipients, ambiguous = apart(found, self._fields.id)
+            return Page(recipients, missing, None if ends else Cursor(position), ambiguous)
         members = _members(connection, audience.clusters, cursor.after or "")
         following = Cursor(cursor.position, members[-1]) if len(members) == PAGE else None
-        return Page(self._by_key(connection, members), (), following)
+        found = self._by_key(connection, members)
+        shared = _shared(connection, ids_of(found, self._fields.id))
+        recipients, ambiguous = apart(found, self._fields.id, shared)
+        return Page(recipients, (), following, ambiguous)
 
     def _listed(
         self, connection: sqlite3.Connection, listed: Sequence[str]
@@ -129,17 +134,34 @@ class SqliteDirectory:
         return [Recipient(self._fields.user_id(user), str(user["_id"]), user) for user in users]
 
 
+def _shared(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that several PUBLIC users have."""
+    often = (
+        "SELECT k.value FROM {} AS j CROSS JOIN user_key AS k"
+        " ON k.kind = 'id' AND k.value = j.column1 GROUP BY k.value HAVING count(*) > 1"
+    )
+    public = (
+        "SELECT k.value FROM {} AS j CROSS JOIN user_key AS k"
+        " ON k.kind = 'id' AND k.value = j.column1 CROSS JOIN user AS u ON u.id = k.user"
+        " WHERE u.state = 'PUBLIC' GROUP BY k.value HAVING count(*) > 1"
+    )
+    candidates = [value for (value,) in _execute(connection, often, ids)]
+    return {value for (value,) in _execute(connection, public, candidates)}
+
+
 def _documents(connection: sqlite3.Connection, keys: Sequence[str]) -> Iterator[Document]:
     # As one text: each row would give the GIL away once. The documents hold their keys.
     query = (
         "SELECT coalesce(group_concat(u.document), '') FROM {} AS j"
         " CROSS JOIN user AS u ON u.id = j.column1 WHERE u.state = 'PUBLIC'"
     )
-    ((text,),) = _execute(connection, query, keys)
-    return map(_checked, from_json(f"[{text}]"))
+    texts = _execute(connection, query, keys)
+    return map(_checked, from_json(f"[{texts[0][0] if texts else ''}]"))
 
 
 def _execute(connection: sqlite3.Connection, query: str, values: Sequence[str]) -> list[tuple[str]]:
+    if not values:
+        return []
     # Not json_each: SQLite reads JSON text up to its first NUL. CROSS keeps the order of the list.
     table = f"(VALUES {', '.join(['(?)'] * len(values))})"
     return connection.execute(query.format(table), values).fetchall()

@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from stores.mongodb_url import MongoUrl
 from tests.neighbours.mongodb import named_or_started, new_database
 
 ROOMS_WITH_SERVERS = ("scenarios", "cli", "bench", "api", "test_packaging.py")
 HERE = Path(__file__).parent
+
+# What a machine is busy with besides says nothing about the code.
+settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any-machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,6 +23,19 @@ async def process(
     folder: Path, document: Document, users: Sequence[Document] = (), **environ: str
 ) -> AsyncGenerator[tuple[trio.Process, str]]:
     """The process and its address; it is killed at the end, if it lives."""
+    async with heard_process(folder, document, users, len, environ) as started:
+        yield started
+
+
+@asynccontextmanager
+async def heard_process(
+    folder: Path,
+    document: Document,
+    users: Sequence[Document],
+    hear: Callable[[bytes], object],
+    environ: Mapping[str, str],
+) -> AsyncGenerator[tuple[trio.Process, str]]:
+    """The same; `hear` gets what it logs once it listens."""
     file = folder / "configuration.json"
     file.write_text(json.dumps(document))
     store = folder / "carillon.db"
@@ -45,7 +58,7 @@ async def process(
                 assert part, f"it ended early: {text}"
                 text += part.decode()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_read_on, it.stdout)
+            nursery.start_soon(_read_on, it.stdout, hear)
             try:
                 yield it, text.split("listening on ")[1].split('"')[0]
             finally:
@@ -55,6 +68,6 @@ async def process(
                 nursery.cancel_scope.cancel()
 
 
-async def _read_on(stream: trio.abc.ReceiveStream) -> None:
-    async for _ in stream:
-        pass
+async def _read_on(stream: trio.abc.ReceiveStream, hear: Callable[[bytes], object]) -> None:
+    async for part in stream:
+        hear(bytes(part))

@@ -13,6 +13,7 @@ import httpx
 import trio
 
 from api.logs import make_logger
+from api.operator_token import read_token
 from messages.events import DeliveryEnded, Event, Observer
 from messages.model import CHANNELS, Delivery, Document, JsonValue
 from service import Extras, Stop, run
@@ -32,6 +33,7 @@ class Running:
     stop: Stop
     log: io.StringIO
     events: list[Event]
+    token_file: Path
     sent: list[Delivery] = field(default_factory=list)
 
     async def send(self, **body: object) -> httpx.Response:
@@ -51,6 +53,11 @@ class Running:
         """Outcome and reason of every delivery that ended, by user id and channel."""
         receipts = [event.receipt for event in self.events if isinstance(event, DeliveryEnded)]
         return {(one.user_id, one.channel): (one.outcome, one.reason) for one in receipts}
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What the command line finds it by."""
+        return {"CARILLON_URL": self.url, "OPERATOR_TOKEN_FILE": str(self.token_file)}
 
     @property
     def log_lines(self) -> list[dict[str, object]]:
@@ -93,6 +100,12 @@ def settings_for(
     return from_document(configuration, surroundings)
 
 
+def operator(token_file: Path) -> dict[str, str]:
+    """The header that opens operators' routes; none where the service has drawn no token."""
+    token = read_token(token_file) if token_file.is_file() else None
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
 @asynccontextmanager
 async def running(
     folder: Path,
@@ -119,6 +132,8 @@ async def running(
     logger = make_logger("debug", log)
     async with trio.open_nursery() as nursery:
         url = await nursery.start(run, settings, stop, logger, extras)
+        token_file = settings.directory.store_path.with_name("carillon.db-token")
         async with httpx.AsyncClient(base_url=url, timeout=30, verify=False) as client:
-            yield Running(url, client, stop, log, events, sent)
+            client.headers.update(operator(token_file))
+            yield Running(url, client, stop, log, events, token_file, sent)
         stop.asked.set()

@@ -15,6 +15,7 @@ from actors.guard import Guard
 from actors.limits import Limits, Retry
 from actors.rate import Rate
 from actors.route import Choice, Route
+from actors.timekeeper import GRACE
 from messages.events import ChannelQuarantined, Event, WorkerCrashed, WorkerStuck
 from messages.model import Channel, Priority, Refused, Unavailable
 from supervisor import TICK, Supervisor
@@ -547,6 +548,21 @@ async def test_long_calls_within_their_timeout_are_not_stuck(autojump_clock: Moc
         it.post("a", "b")
         await it.answered(2, within=1000)
     assert events == []
+
+
+async def test_nobody_is_stuck_because_the_process_stood_still(mock_clock: MockClock) -> None:
+    """Its workers have had no turn yet: what they wait for may be there."""
+    events: list[Event] = []
+    it = office(spec(Script(20.0), limits=Limits(1, timeout=30)), events=events)
+    async with it.supervisor.running(grace=0):
+        it.post("a")
+        await wait_all_tasks_blocked()
+        mock_clock.jump(3600.0)
+        await wait_all_tasks_blocked()
+        assert not [event for event in events if isinstance(event, WorkerStuck)]
+        mock_clock.jump(GRACE)
+        await wait_all_tasks_blocked()
+    assert not [event for event in events if isinstance(event, WorkerStuck)]
 
 
 # What it tells

@@ -21,6 +21,7 @@ from messages.templates.errors import (
     UnknownHelper,
     UnknownPartial,
 )
+from messages.templates.escape import Escaping
 from messages.templates.helpers import standard_helpers
 from messages.templates.limits import Limits
 from messages.templates.missing import missing
@@ -31,6 +32,7 @@ __all__ = [
     "UNDEFINED",
     "ChangesContext",
     "Engine",
+    "Escaping",
     "Helper",
     "HelperFailed",
     "Invocation",

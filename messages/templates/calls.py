@@ -19,7 +19,7 @@ from messages.templates.nodes import Call, Literal, Path, SubExpression
 from messages.templates.paths import BlockParams
 from messages.templates.registry import Helper, Invocation, Site
 from messages.templates.runtime import LONG_TEXT, Evaluate, Run, Scope
-from messages.templates.values import UNDEFINED, is_true, plain_text
+from messages.templates.values import UNDEFINED, is_nothing, is_true, plain_text
 
 #: Names that are helpers by grammar: `{{if}}` is a call even with no argument.
 KNOWN = frozenset(
@@ -161,18 +161,37 @@ def unknown_helper(
     missing or empty passes for a helper that gave nothing.
     """
     name, at, has_params = path.original, call.at, bool(call.params)
-    reason = LEFT_OUT.get(name)
+    if name in LEFT_OUT:
+        return lambda scope: _not_offered(name, at, scope)
 
     def missing(scope: Scope) -> object:
-        if reason is None and not has_params and not is_true(value(scope)):
+        if not has_params and not is_true(value(scope)):
             return UNDEFINED
-        if reason:
-            message = f"the helper `{name}` is not offered: {reason}"
-        else:
-            message = f"there is no helper `{short(name)}`{nearest(name, helpers)}"
+        message = f"there is no helper `{short(name)}`{nearest(name, helpers)}"
         raise UnknownHelper(message, scope.run.source, at)
 
     return missing
+
+
+def field_or_left_out(path: Path, value: Evaluate) -> Evaluate:
+    """Make a bare name that is no helper: its field; a helper that is left out must have one.
+
+    Without this a template of the reference would lose what such a helper shows and say nothing.
+    """
+    name, at = path.original, path.at
+    if name not in LEFT_OUT:
+        return value
+
+    def found(scope: Scope) -> object:
+        field = value(scope)
+        return _not_offered(name, at, scope) if is_nothing(field) else field
+
+    return found
+
+
+def _not_offered(name: str, at: int, scope: Scope) -> object:
+    message = f"the helper `{name}` is not offered: {LEFT_OUT[name]}"
+    raise UnknownHelper(message, scope.run.source, at)
 
 
 def _hashed(pairs: Hash) -> Callable[[Scope], dict[str, object]]:

@@ -12,13 +12,16 @@ from messages.templates import control, output
 from messages.templates.calls import (
     Meaning,
     callee_path,
+    field_or_left_out,
     helper_call,
     helper_name,
     meaning,
     unknown_helper,
 )
 from messages.templates.errors import TemplateSyntaxError
+from messages.templates.escape import Escaping, escaper
 from messages.templates.helpers.builtin import BUILTIN
+from messages.templates.helpers.left_out import LEFT_OUT
 from messages.templates.names import short
 from messages.templates.nodes import (
     Block,
@@ -49,12 +52,14 @@ _SHORT = 2
 class Compiler:
     """Compiles one template with a given set of helpers."""
 
-    __slots__ = ("_helpers", "_html", "_params", "_source", "_tracked", "_weight", "changes")
+    __slots__ = ("_escaper", "_helpers", "_params", "_source", "_tracked", "_weight", "changes")
 
-    def __init__(self, source: str, helpers: Mapping[str, Helper], *, html: bool) -> None:
+    def __init__(
+        self, source: str, helpers: Mapping[str, Helper], escaping: Escaping = "html"
+    ) -> None:
         self._source = source
         self._helpers = helpers
-        self._html = html
+        self._escaper = escaper(escaping)
         self._params = BlockParams()
         self._tracked = "|" in source
         self._weight = 0
@@ -93,13 +98,13 @@ class Compiler:
 
     def _mustache(self, node: Mustache) -> Emit:
         call = node.call
-        escaping = node.escaped and self._html
+        escaper = self._escaper if node.escaped else None
         path = call.callee
-        if escaping and isinstance(path, Path) and self._is_field(call, path):
+        if escaper and isinstance(path, Path) and self._is_field(call, path):
             self._weight += 1
-            return output.escaped_field(path)
+            return output.escaped_field(path, escaper)
         value = self._call(call, definite=False)
-        return (output.escaped if escaping else output.bare)(value, node.at)
+        return output.escaped(value, node.at, escaper) if escaper else output.bare(value, node.at)
 
     def _is_field(self, call: Call, path: Path) -> bool:
         """Is it `name` or `first.second` of the context, and nothing else?"""
@@ -113,7 +118,9 @@ class Compiler:
             or self._params.find(parts[0])
         ):
             return False
-        return len(parts) == _SHORT or path.scoped or parts[0] not in self._helpers
+        if len(parts) == _SHORT or path.scoped:
+            return True
+        return parts[0] not in self._helpers and parts[0] not in LEFT_OUT
 
     def _expression(self, node: Expression) -> Evaluate:
         if isinstance(node, Path):
@@ -131,7 +138,8 @@ class Compiler:
             return self._helper(call, path, None, None)
         if kind is Meaning.AMBIGUOUS and path.parts[0] in self._helpers:
             return self._helper_call(call, path.parts[0], None, None)
-        return self._expression(path)
+        value = self._expression(path)
+        return field_or_left_out(path, value) if kind is Meaning.AMBIGUOUS else value
 
     def _helper(
         self, call: Call, path: Path, program: Body | None, inverse: Body | None
@@ -174,7 +182,10 @@ class Compiler:
         if kind is Meaning.AMBIGUOUS and path.parts[0] in self._helpers:
             value = self._helper_call(call, path.parts[0], program, inverse)
             return output.settled(value, block.at)
-        return control.section(self._expression(path), bodies)
+        value = self._expression(path)
+        if kind is Meaning.AMBIGUOUS:
+            value = field_or_left_out(path, value)
+        return control.section(value, bodies)
 
     def _control(self, call: Call, path: Path, bodies: control.Bodies) -> Emit | None:
         """Compile a built-in block directly, if it is one, not replaced, and called properly."""

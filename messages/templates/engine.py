@@ -16,6 +16,7 @@ from messages.templates.errors import (
     PartialTooDeep,
     TemplateTooLarge,
 )
+from messages.templates.escape import Escaping
 from messages.templates.grammar import parse
 from messages.templates.helpers import standard_helpers
 from messages.templates.limits import Limits
@@ -126,33 +127,34 @@ class Engine:
         self._helpers = MappingProxyType(standard_helpers(locale) | dict(helpers or {}))
         self._limits = limits
         self._cache_size = cache_size
-        self._cache: OrderedDict[tuple[str, bool], Template] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, Escaping], Template] = OrderedDict()
         # A compiled template takes up to 150 times its text, so many large ones are not kept.
         self._cached_text = 0
         self._cached_text_limit = _CACHED_TEMPLATES_OF_FULL_SIZE * limits.template_bytes
         # The cache alone is guarded; compiling the same text twice at once does no harm.
         self._lock = Lock()
 
-    def compile(self, source: str, *, html: bool = True) -> Template:
+    def compile(self, source: str, *, escaping: Escaping = "html") -> Template:
         """Compile `source`, or find it compiled.
 
-        With `html` a `{{tag}}` is escaped as Handlebars.js does; without, none is.
+        A `{{tag}}` is escaped as Handlebars.js does it for HTML, as the inside of a JSON string,
+        or not at all.
 
         Raises:
             TemplateSyntaxError: the text is no template, or passes a limit.
         """
-        key = (source, html)
+        key = (source, escaping)
         with self._lock:
             found = self._cache.get(key)
             if found is not None:
                 self._cache.move_to_end(key)
                 return found
-        template = self._compiled(source, html=html)
+        template = self._compiled(source, escaping)
         with self._lock:
             self._remember(key, template)
         return template
 
-    def _remember(self, key: tuple[str, bool], template: Template) -> None:
+    def _remember(self, key: tuple[str, Escaping], template: Template) -> None:
         if key not in self._cache:
             self._cached_text += len(template.source)
         self._cache[key] = template
@@ -162,7 +164,7 @@ class Engine:
             _, oldest = self._cache.popitem(last=False)
             self._cached_text -= len(oldest.source)
 
-    def _compiled(self, source: str, *, html: bool) -> Template:
+    def _compiled(self, source: str, escaping: Escaping) -> Template:
         limit = self._limits.template_bytes
         if len(source) > limit or len(source.encode("utf-8", "surrogatepass")) > limit:
             message = f"this template is longer than {limit:,} bytes"
@@ -170,7 +172,7 @@ class Engine:
         try:
             program = parse(source, self._limits.nesting)
             strip_whitespace(program)
-            compiler = Compiler(source, self._helpers, html=html)
+            compiler = Compiler(source, self._helpers, escaping)
             body = compiler.body(program)
         except RecursionError:
             message = "blocks and calls are nested too deeply"

@@ -1,6 +1,6 @@
 """Turns values into the text of a tag, counts it, and joins the text of a body."""
 
-from messages.templates.escape import escape, find_unsafe
+from messages.templates.escape import Escaper
 from messages.templates.nodes import Path
 from messages.templates.numbers import number_text
 from messages.templates.runtime import LONG_TEXT, Emit, Evaluate, Scope
@@ -9,14 +9,15 @@ from messages.templates.values import UNDEFINED, SafeText
 _TWO = 2
 
 
-def escaped(evaluate: Evaluate, at: int) -> Emit:
-    """Make `{{x}}`: the text of the value with HTML's special characters escaped."""
+def escaped(evaluate: Evaluate, at: int, escaper: Escaper) -> Emit:
+    """Make `{{x}}`: the text of the value with the special characters of its place escaped."""
+    find_unsafe, escape = escaper.find_unsafe, escaper.escape
 
     def emit(scope: Scope) -> str:
         value = evaluate(scope)
         if type(value) is str and len(value) <= LONG_TEXT:
             return value if find_unsafe(value) is None else escape(value)
-        return _escaped(value, scope, at)
+        return _escaped(value, scope, at, escaper)
 
     return emit
 
@@ -28,13 +29,14 @@ def bare(evaluate: Evaluate, at: int) -> Emit:
         value = evaluate(scope)
         if type(value) is str:
             return scope.run.grow(value, at) if len(value) > LONG_TEXT else value
-        return _other(value, scope, at, escaping=False)
+        return _other(value, scope, at, None)
 
     return emit
 
 
-def escaped_field(path: Path) -> Emit:
+def escaped_field(path: Path, escaper: Escaper) -> Emit:
     """Make `{{name}}` and `{{user.name}}` in one function: what templates are mostly made of."""
+    find_unsafe, escape = escaper.find_unsafe, escaper.escape
     first, second, at = path.parts[0], path.parts[-1], path.at
     if len(path.parts) == 1:
 
@@ -43,7 +45,7 @@ def escaped_field(path: Path) -> Emit:
             value = value.get(first, UNDEFINED) if type(value) is dict else _member(scope, first)
             if type(value) is str and len(value) <= LONG_TEXT:
                 return value if find_unsafe(value) is None else escape(value)
-            return _escaped(value, scope, at)
+            return _escaped(value, scope, at, escaper)
 
         return emit
 
@@ -56,7 +58,7 @@ def escaped_field(path: Path) -> Emit:
             value = scope.run.member(value, second, at)
         if type(value) is str and len(value) <= LONG_TEXT:
             return value if find_unsafe(value) is None else escape(value)
-        return _escaped(value, scope, at)
+        return _escaped(value, scope, at, escaper)
 
     return emit_inner
 
@@ -180,18 +182,20 @@ def _member(scope: Scope, name: str) -> object:
     return scope.run.member(scope.this, name, 0)
 
 
-def _escaped(value: object, scope: Scope, at: int) -> str:
+def _escaped(value: object, scope: Scope, at: int, escaper: Escaper) -> str:
     if type(value) is int or type(value) is float:
         return number_text(value)
     if type(value) is str:
-        return scope.run.grow(escape(value), at)
-    return _other(value, scope, at, escaping=True)
+        return scope.run.grow(escaper.escape(value), at)
+    return _other(value, scope, at, escaper)
 
 
-def _other(value: object, scope: Scope, at: int, *, escaping: bool) -> str:
+def _other(value: object, scope: Scope, at: int, escaper: Escaper | None) -> str:
     if value is UNDEFINED or value is None:
         return ""
     if isinstance(value, int | float):
         return number_text(value)
     text = scope.run.text(value, at)
-    return escape(text) if escaping and not isinstance(value, SafeText) else text
+    if escaper is None or (escaper.trusts and isinstance(value, SafeText)):
+        return text
+    return escaper.escape(text)

@@ -16,9 +16,9 @@ from actors.guard import Guard
 from actors.limits import Limits, ProviderError, Retry
 from actors.quota import Quota
 from actors.rate import Rate, WindowUse
-from actors.verdict import Ended, Exhausted, Later
-from messages.events import AttemptEnded, BreakerMoved, Event
-from messages.model import Attempt, Refused, Unanswered, Unavailable
+from actors.verdict import Anew, Ended, Exhausted, Later
+from messages.events import AttemptEnded, BreakerMoved, ConnectionsLacking, Event
+from messages.model import Attempt, Postponed, Refused, Unanswered, Unavailable
 from tests.actors.fakes import Answers, Caller, Connects, Script, envelope, ignore
 
 PATIENT = Limits(retry=Retry(attempts=3, first_delay=0.5, max_delay=4))
@@ -196,6 +196,57 @@ async def test_a_timeout_before_the_expiry_is_a_passing_failure(
     limits = replace(PATIENT, timeout=4)
     assert await caller(Script(a=[Connects(50.0)]), limits).attempt(one) == Later(0.5)
     assert trio.current_time() == pytest.approx(4)
+
+
+async def test_what_is_postponed_is_no_attempt_and_no_failure(autojump_clock: MockClock) -> None:
+    """Not one of the three attempts is used up, nothing is told of them, and no breaker opens."""
+    lacking = Postponed("p: too many open files", 0.25)
+    provider, events = Script(a=[lacking] * 20), list[Event]()
+    once = replace(PATIENT, retry=Retry(1, 1, 1), breaker=BreakerSettings(failures=1, cooldown=60))
+    it, one = guard(provider, once, events), envelope("a")
+    assert await Caller(it).attempt(one) == Later(0.25)
+    assert (one.attempts, one.tries["provider"], one.at, one.open_attempt) == (0, 0, None, None)
+    assert await Caller(it).deliver(one) == SENT
+    assert one.attempts == 1
+    assert it.statistics().errors == ()
+    kinds = [type(event) for event in events]
+    assert kinds == [ConnectionsLacking, AttemptEnded]
+
+
+async def test_a_lack_is_told_again_when_it_was_over_for_a_while(
+    autojump_clock: MockClock,
+) -> None:
+    lacking = Postponed("p: too many open files", 0.25)
+    events: list[Event] = []
+    line = caller(Script(a=[lacking] * 2, b=[lacking] * 2), events=events)
+    for name in "ab":
+        await line.deliver(envelope(name))
+        await trio.sleep(61)
+    told = [event for event in events if isinstance(event, ConnectionsLacking)]
+    assert told == [ConnectionsLacking("provider", lacking.error)] * 2
+
+
+async def test_what_a_closed_connection_did_not_carry_goes_on_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    provider, events, one = Script(a=[Postponed("closed", 0.0)]), list[Event](), envelope("a")
+    assert await caller(provider, events=events).attempt(one) == Anew()
+    assert (one.attempts, one.open_attempt, events) == (0, None, [])
+
+
+async def test_no_byte_leaves_after_a_leap_of_time_over_the_deadline(
+    mock_clock: MockClock,
+) -> None:
+    """The process stood still: whatever wakes first, a call that expired is not made."""
+    it = guard(Script())
+    for expires_at, expected in ((5.0, None), (inf, Unavailable("no connection within 30 s"))):
+        one = envelope("a", expires_at=trio.current_time() + expires_at)
+        permit = it.permit(None)
+        call = it.call(one, permit)
+        mock_clock.jump(31.0)
+        assert await it.make(call) == expected
+        assert call.started_at is None
+        it.release(permit)
 
 
 # Who may call when

@@ -147,3 +147,32 @@ async def test_a_call_that_was_given_up_may_still_be_on_its_way(autojump_clock: 
     lost.start()
     lost.end(answered=False)
     assert limit.opens_at() == pytest.approx(1.04)
+
+
+async def test_a_start_whose_byte_left_later_is_stamped_anew(mock_clock: MockClock) -> None:
+    """A process that is stopped between stamp and byte counts the call from when it left."""
+    limit = RateLimit([Rate(2, 1.0)])
+    first = limit.reserve()
+    first.start()
+    mock_clock.jump(10.0)
+    first.start_again()
+    call_now(limit)
+    assert limit.opens_at() == pytest.approx(11.04)
+    first.end()
+    assert limit.opens_at() == pytest.approx(11.0)
+
+
+async def test_only_the_latest_start_can_be_stamped_anew(mock_clock: MockClock) -> None:
+    """Starts stay in their order: what has been awaited since lets others start."""
+    limit = RateLimit([Rate(3, 1.0)])
+    first, unused = limit.reserve(), limit.reserve()
+    unused.start_again()
+    first.start()
+    call_now(limit)
+    mock_clock.jump(0.5)
+    first.start_again()
+    first.end()
+    first.start_again()
+    assert limit.use() == [WindowUse(3, 1.0, 3)]
+    mock_clock.jump(0.55)
+    assert limit.use() == [WindowUse(3, 1.0, 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import cast
 
 from prometheus_client import CollectorRegistry
@@ -10,9 +11,10 @@ from quart_trio import QuartTrio
 
 from api.access import Gate
 from api.app import Edge, Parts, create_app
-from api.keys import KeyRing
+from api.keys import ApiKey, KeyRing
 from api.metrics import Metrics
 from api.operations import Probes, Readiness
+from api.operator_token import OperatorToken
 from api.providers import Tuning
 from api.told import Waiting
 from messages.pipeline import Pipeline
@@ -22,7 +24,9 @@ from stores.ports import LiveSettings
 from supervisor import Supervisor
 
 
-def application(prefix: str = "") -> QuartTrio:
+def application(
+    prefix: str = "", *, keys: Sequence[ApiKey] = (), in_cluster: bool = False
+) -> QuartTrio:
     """An application whose business routes stand under a prefix."""
     probes = Probes("carillon", "1", lambda: Readiness(None, {}), {}, CollectorRegistry())
     parts = Parts(
@@ -37,5 +41,11 @@ def application(prefix: str = "") -> QuartTrio:
         cast(Outbox, None),
     )
     return create_app(
-        parts, Edge(1000, Waiting(1.0, prefix), Gate(KeyRing(), in_cluster=False), 60.0)
+        parts,
+        Edge(
+            1000,
+            Waiting(1.0, prefix),
+            Gate(KeyRing(keys), OperatorToken(), in_cluster=in_cluster),
+            60.0,
+        ),
     )

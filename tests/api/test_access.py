@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from quart import Quart, Response, request
@@ -11,14 +13,24 @@ from api.access import Gate, Need, caller, declared_need, is_loopback, needs, op
 from api.answers import json_answer
 from api.keys import ApiKey, KeyRing, draw_key
 from api.openapi import child, openapi_document
+from api.operator_token import OperatorToken
 from messages.model import Document
 from tests.api.application import application
+
+
+def published_token() -> OperatorToken:
+    with TemporaryDirectory() as folder:
+        token = OperatorToken()
+        token.publish(Path(folder, "token"))
+        return token
+
 
 SEND, SEND_KEY = draw_key("shop", ["send"])
 READ, READ_KEY = draw_key("desk", ["read"])
 OPERATE, OPERATE_KEY = draw_key("ops", ["operate"])
 KEYS = (SEND_KEY, READ_KEY, OPERATE_KEY)
 NOW = 1_800_000_000.0
+TOKEN = published_token()
 HERE = "127.0.0.1"
 
 Headers = Mapping[str, str | list[str]]
@@ -26,7 +38,7 @@ Headers = Mapping[str, str | list[str]]
 
 def door(keys: Iterable[ApiKey] = (), *, in_cluster: bool = False) -> QuartTrio:
     """An application with one route of each kind; its views answer with the caller's name."""
-    return door_with(Gate(KeyRing(keys), in_cluster=in_cluster, now=lambda: NOW))
+    return door_with(Gate(KeyRing(keys), TOKEN, in_cluster=in_cluster, now=lambda: NOW))
 
 
 def door_with(gate: Gate) -> QuartTrio:
@@ -203,7 +215,7 @@ async def test_a_key_whose_time_is_over_is_refused() -> None:
 
 async def test_keys_are_exchanged_while_requests_come_in() -> None:
     ring = KeyRing([SEND_KEY])
-    app = door_with(Gate(ring, in_cluster=False))
+    app = door_with(Gate(ring, TOKEN, in_cluster=False))
     fresh_token, fresh = draw_key("shop-2", ["send"])
     assert await status(app, "POST /send", fresh_token) == 401
     ring.replace([SEND_KEY, fresh])
@@ -241,7 +253,8 @@ async def test_callers_have_names() -> None:
     assert await name(door(KEYS), "POST /send", SEND) == "shop"
     assert await name(door(KEYS), "POST /pause", OPERATE) == "ops"
     assert await name(door(KEYS), "GET /probe", OPERATE) == "anonymous"
-    assert await name(door(), "POST /pause") == "loopback"
+    assert await name(door(), "POST /pause", TOKEN.text) == "loopback"
+    assert await name(door(), "POST /send", TOKEN.text) == "anonymous"
     assert await name(door(), "POST /send") == "anonymous"
 
 
@@ -264,14 +277,66 @@ async def test_without_keys_senders_are_let_in_from_anywhere() -> None:
     "host", ["localhost", "localhost:3000", "LOCALHOST:1", "127.0.0.1:3000", "[::1]", "[::1]:3000"]
 )
 async def test_without_keys_the_own_machine_operates(call: str, client: str, host: str) -> None:
-    assert await status(door(), call, client=client, host=host) == 200
+    assert await status(door(), call, TOKEN.text, client=client, host=host) == 200
+    assert await status(door(), call, client=client, host=host) == 401
+
+
+@pytest.mark.parametrize("call", ["GET /providers", "POST /pause"])
+async def test_an_address_alone_lets_nobody_in(call: str) -> None:
+    """A bare proxy on this machine lends its address and its Host to the whole world."""
+    answer = await ask(door(), call)
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert await answer.get_json() == {
+        "statusCode": "401",
+        "error": "Unauthorized",
+        "message": "Without API keys this route needs the operator token, which the service has "
+        "written into a file for its own user; send Authorization: Bearer <token>",
+    }
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer loopback",
+        "Bearer loopback.",
+        f"Bearer loopback.{'A' * 43}",
+        f"Bearer {OperatorToken().text}",
+        f"Bearer {SEND}",
+        "Bearer \xe9",
+        f"Basic {OperatorToken().text}",
+    ],
+)
+async def test_another_token_lets_nobody_in(header: str) -> None:
+    answer = await ask(door(), "POST /pause", headers={"Authorization": header})
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    twice = [f"Bearer {TOKEN.text}", header]
+    assert (await ask(door(), "POST /pause", headers={"Authorization": twice})).status_code == 401
+
+
+async def test_a_token_that_nobody_can_read_opens_nothing() -> None:
+    token = OperatorToken()
+    gate = Gate(KeyRing(), token, in_cluster=False)
+    answer = await ask(door_with(gate), "POST /pause", token.text)
+    assert answer.status_code == 403
+    assert "could not be written" in (await answer.get_json())["message"]
+    assert await status(door_with(gate), "POST /send") == 200
+
+
+async def test_with_keys_the_token_opens_nothing() -> None:
+    ring = KeyRing()
+    app = door_with(Gate(ring, TOKEN, in_cluster=False))
+    assert await status(app, "POST /pause", TOKEN.text) == 200
+    ring.replace(KEYS)
+    assert await status(app, "POST /pause", TOKEN.text) == 401
 
 
 @pytest.mark.parametrize(
     "client", ["192.0.2.7", "10.0.0.1", "0.0.0.0", "::", "fe80::1", "::ffff:192.0.2.7", "<local>"]
 )
 async def test_without_keys_others_do_not(client: str) -> None:
-    answer = await ask(door(), "GET /providers", client=client)
+    answer = await ask(door(), "GET /providers", TOKEN.text, client=client)
     assert answer.status_code == 403
     message = (await answer.get_json())["message"]
     assert "the call comes from elsewhere" in message
@@ -301,13 +366,14 @@ async def test_without_keys_others_do_not(client: str) -> None:
     ],
 )
 async def test_a_rebound_name_opens_nothing(host: str) -> None:
-    answer = await ask(door(), "POST /pause", host=host)
+    answer = await ask(door(), "POST /pause", TOKEN.text, host=host)
     assert answer.status_code == 403
     assert "Host" in (await answer.get_json())["message"]
 
 
 async def test_two_hosts_open_nothing() -> None:
-    twice = await ask(door(), "POST /pause", headers={"Host": ["localhost", "evil.example"]})
+    hosts = {"Host": ["localhost", "evil.example"]}
+    twice = await ask(door(), "POST /pause", TOKEN.text, headers=hosts)
     assert twice.status_code == 403
 
 
@@ -327,14 +393,14 @@ async def test_two_hosts_open_nothing() -> None:
 )
 @pytest.mark.parametrize("value", ["127.0.0.1", "", "caf\xe9"])
 async def test_a_call_that_was_forwarded_opens_nothing(name: str, value: str) -> None:
-    answer = await ask(door(), "GET /providers", headers={name: value})
+    answer = await ask(door(), "GET /providers", TOKEN.text, headers={name: value})
     assert answer.status_code == 403
     assert "forwarded" in (await answer.get_json())["message"]
 
 
 @pytest.mark.parametrize("name", ["X-Request-Id", "User-Agent", "X-Viable", "Accept", "Cookie"])
 async def test_other_headers_are_no_objection(name: str) -> None:
-    answer = await ask(door(), "GET /providers", headers={name: "127.0.0.1"})
+    answer = await ask(door(), "GET /providers", TOKEN.text, headers={name: "127.0.0.1"})
     assert answer.status_code == 200
 
 
@@ -350,12 +416,12 @@ async def test_other_headers_are_no_objection(name: str) -> None:
     ],
 )
 async def test_another_page_in_a_browser_here_opens_nothing(origin: str, expected: int) -> None:
-    answer = await ask(door(), "POST /pause", headers={"Origin": origin})
+    answer = await ask(door(), "POST /pause", TOKEN.text, headers={"Origin": origin})
     assert answer.status_code == expected
 
 
 async def test_in_a_cluster_operating_is_off_without_keys() -> None:
-    answer = await ask(door(in_cluster=True), "GET /providers")
+    answer = await ask(door(in_cluster=True), "GET /providers", TOKEN.text)
     assert answer.status_code == 403
     assert "configure API_KEYS" in (await answer.get_json())["message"]
 
@@ -408,11 +474,41 @@ def test_the_documentation_names_the_scope_of_every_route() -> None:
         for method, operation in child(item).items()
     }
     declared = {
-        (method, path_as_documented(path, paths)): [{"ApiKey": [need.scope]}] if need.scope else []
+        (method, path_as_documented(path, paths)): schemes(need)
         for (method, path), need in needs_by_route().items()
         if need is not None
     }
     assert documented == declared
+
+
+def schemes(need: Need) -> list[object]:
+    """What callers show: one thing with keys, another or nothing without."""
+    if need.scope is None:
+        return []
+    return [{"ApiKey": [need.scope]}, {} if need.open_without_keys else {"OperatorToken": []}]
+
+
+@pytest.mark.parametrize(
+    ("keys", "scheme", "send", "lists"),
+    [
+        (KEYS, "ApiKey", [{"ApiKey": ["send"]}], [{"ApiKey": ["read"]}]),
+        ((), "OperatorToken", [], [{"OperatorToken": []}]),
+    ],
+    ids=["with keys", "without"],
+)
+async def test_the_document_tells_what_this_service_asks_for(
+    keys: Sequence[ApiKey], scheme: str, send: object, lists: object
+) -> None:
+    app = application(keys=keys)
+    answer = await ask(app, "GET /documentation/json", OPERATE if keys else None)
+    document = await answer.get_json()
+    assert [*document["components"]["securitySchemes"]] == [scheme]
+    assert document["paths"]["/send"]["post"]["security"] == send
+    assert document["paths"]["/providers"]["get"]["security"] == lists
+    assert document["paths"]["/-/ready"]["get"]["security"] == []
+    page = await (await ask(app, "GET /documentation/", OPERATE if keys else None)).get_data(True)
+    assert ("Scope: <code>send</code>" in page) is bool(keys)
+    assert ("Needs the operator token" in page) is not bool(keys)
 
 
 def path_as_documented(rule: str, paths: Document) -> str:

@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import trio
-
+from tests.api.callers import everything
 from tests.running import running
-
-
-async def everything(url: str, request: bytes) -> bytes:
-    """What a caller reads until the server closes, keeping its own end open."""
-    at = urlsplit(url)
-    stream = await trio.open_tcp_stream(at.hostname or "", at.port or 0)
-    async with stream:
-        await stream.send_all(request)
-        with trio.fail_after(5):
-            return b"".join([part async for part in stream])
 
 
 async def test_a_refused_body_ends_the_connection(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ UNNAMED = {
     "content-length",
     "date",
     "connection",
+    "cache-control",
     "content-security-policy",
     "x-content-type-options",
 }

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from messages.model import Document
 from tests.cli.command_line import invoke
 from tests.neighbours.http import Answer, Request, json_answer, mia_error
+from tests.running import Running
 
 FILE: Document = {
     "concurrency": 20,
@@ -94,9 +95,10 @@ class Operated:
         return json_answer(changed)
 
 
-async def run(url: str, *words: str) -> Result:
-    """A command in this process, beside the server."""
-    return await trio.to_thread.run_sync(partial(invoke, *words, CARILLON_URL=url))
+async def run(service: str | Running, *words: str) -> Result:
+    """A command in this process, beside the server at an address or a service of this process."""
+    environ = {"CARILLON_URL": service} if isinstance(service, str) else service.environ
+    return await trio.to_thread.run_sync(partial(invoke, *words, **environ))
 
 
 def documents(result: Result) -> Sequence[JsonValue]:

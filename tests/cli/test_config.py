@@ -51,7 +51,7 @@ def test_warnings_and_advice_are_shown_and_stop_nothing(tmp_path: Path) -> None:
     assert "advice: respondWithin is 2m" in shown.output
     told = json.loads(invoke("config", "check", "--json", CONFIGURATION_PATH=file).output)
     assert told["valid"] is True
-    assert len(told["warnings"]) == len(told["advice"]) == 1
+    assert (len(told["warnings"]), len(told["advice"])) == (1, 2)
 
 
 def test_scripts_read_what_is_wrong(tmp_path: Path) -> None:

@@ -18,15 +18,13 @@ async def test_dispatches_are_listed_and_shown(tmp_path: Path) -> None:
     async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
         first = (await failed_once(service)).rpartition("/")[2]
         second = (await failed_once(service)).rpartition("/")[2]
-        listed = await run(service.url, "dispatches", "list")
-        newest = await run(service.url, "dispatches", "list", "--limit", "1")
-        as_json = await run(service.url, "dispatches", "list", "--json", "--state", "done")
-        shown = await run(service.url, "dispatches", "show", first)
-        filtered = await run(
-            service.url, "dispatches", "show", first, "--outcome", "sent", "--json"
-        )
-        whose = await run(service.url, "dispatches", "show", first, "--user", "good")
-        nobody = await run(service.url, "dispatches", "show", first, "--user", "stranger")
+        listed = await run(service, "dispatches", "list")
+        newest = await run(service, "dispatches", "list", "--limit", "1")
+        as_json = await run(service, "dispatches", "list", "--json", "--state", "done")
+        shown = await run(service, "dispatches", "show", first)
+        filtered = await run(service, "dispatches", "show", first, "--outcome", "sent", "--json")
+        whose = await run(service, "dispatches", "show", first, "--user", "good")
+        nobody = await run(service, "dispatches", "show", first, "--user", "stranger")
     rows = listed.stdout.splitlines()
     assert [row.split()[0] for row in rows] == ["dispatch", second, first]
     assert "1 sent, 1 failed, 1 in-doubt" in rows[1]
@@ -47,11 +45,11 @@ async def test_dispatches_are_listed_and_shown(tmp_path: Path) -> None:
 async def test_what_failed_is_sent_again(tmp_path: Path) -> None:
     async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
         name = (await failed_once(service)).rpartition("/")[2]
-        none = await run(service.url, "dispatches", "redrive", name, "--reason", "exhausted")
-        one = await run(service.url, "dispatches", "redrive", name, "--outcome", "in-doubt")
+        none = await run(service, "dispatches", "redrive", name, "--reason", "exhausted")
+        one = await run(service, "dispatches", "redrive", name, "--outcome", "in-doubt")
         words = ("dispatches", "watch", name, "--interval", "0.1")
         followed = await script(tmp_path, *words, environ={"CARILLON_URL": service.url})
-        told = await run(service.url, "dispatches", "redrive", name, "--json")
+        told = await run(service, "dispatches", "redrive", name, "--json")
     assert none.stdout == "Nothing matches; nothing is sent again.\n"
     assert one.stdout.startswith("Sending 1 delivery again; ")
     assert followed.stdout.decode().splitlines()[-1] == "ended: 1 sent, 1 failed, 1 in-doubt"
@@ -64,10 +62,10 @@ async def test_a_dispatch_is_followed_until_somebody_cancels_it(tmp_path: Path) 
         watch = [SCRIPT, "dispatches", "watch", name, "--interval", "0.1"]
         async with started(watch, tmp_path, CARILLON_URL=service.url) as following:
             await following.says("running:")
-            cancelled = await run(service.url, "dispatches", "cancel", name)
+            cancelled = await run(service, "dispatches", "cancel", name)
             await following.says("cancelled:")
             assert await following.process.wait() == 0
-        again = await run(service.url, "dispatches", "cancel", name, "--json")
+        again = await run(service, "dispatches", "cancel", name, "--json")
     assert cancelled.stdout.startswith(f"Dispatch {name}: cancelled, ")
     assert json.loads(again.stdout)["state"] == "cancelled"
 
@@ -75,7 +73,7 @@ async def test_a_dispatch_is_followed_until_somebody_cancels_it(tmp_path: Path) 
 @pytest.mark.parametrize("command", ["show", "cancel", "redrive"])
 async def test_an_unknown_dispatch_is_one_sentence(command: str, tmp_path: Path) -> None:
     async with running(tmp_path) as service:
-        result = await run(service.url, "dispatches", command, "nobody/../x")
+        result = await run(service, "dispatches", command, "nobody/../x")
     assert result.exit_code == 2
     assert result.stderr.startswith("carillon: The service answered 404: ")
 
@@ -83,8 +81,8 @@ async def test_an_unknown_dispatch_is_one_sentence(command: str, tmp_path: Path)
 async def test_what_the_service_refuses_is_told_as_it_says(tmp_path: Path) -> None:
     async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
         name = (await failed_once(service, data={"order": 1})).rpartition("/")[2]
-        result = await run(service.url, "dispatches", "redrive", name)
-        over = await run(service.url, "dispatches", "cancel", name)
+        result = await run(service, "dispatches", "redrive", name)
+        over = await run(service, "dispatches", "cancel", name)
     assert result.exit_code == over.exit_code == 2
     assert "journal.keepContent" in result.stderr
     assert "The dispatch has ended" in over.stderr

@@ -213,7 +213,10 @@ async def test_a_name_stays_one_part_of_the_path() -> None:
     assert result.exit_code == 2
 
 
-async def test_an_operator_without_the_right_key_is_told_which_is_shown() -> None:
+async def test_an_operator_without_the_right_key_is_told_which_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CARILLON_API_KEY", "id.key")
     async with serve(mia_error(403, "This needs a key with the scope operate")) as server:
         result = await run(server.url, "providers", "pause", "a")
     assert result.exit_code == 2

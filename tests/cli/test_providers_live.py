@@ -30,10 +30,10 @@ def rated() -> Document:
 async def test_a_setting_holds_until_it_is_reset(tmp_path: Path) -> None:
     async with running(tmp_path, rated()) as service:
         words = ["providers", "set", "email-sandbox", "rate=2/1h", "retry.attempts=3"]
-        changed = await run(service.url, *words)
-        listed = await run(service.url, "providers", "list", "--json")
-        reset = await run(service.url, "providers", "reset", "email-sandbox")
-        audit = await run(service.url, "providers", "audit", "email-sandbox", "--json")
+        changed = await run(service, *words)
+        listed = await run(service, "providers", "list", "--json")
+        reset = await run(service, "providers", "reset", "email-sandbox")
+        audit = await run(service, "providers", "audit", "email-sandbox", "--json")
     assert changed.stdout.splitlines() == [
         "email-sandbox:",
         "  rate: 100/1m (file) -> 2/1h (override)",
@@ -50,7 +50,7 @@ async def test_a_setting_holds_until_it_is_reset(tmp_path: Path) -> None:
 
 async def test_a_paused_provider_sends_when_it_is_resumed(tmp_path: Path) -> None:
     async with running(tmp_path, rated(), users=USERS) as service:
-        paused = await run(service.url, "providers", "pause", "email-sandbox")
+        paused = await run(service, "providers", "pause", "email-sandbox")
         answer = await service.client.post(
             "/send",
             json={
@@ -62,9 +62,9 @@ async def test_a_paused_provider_sends_when_it_is_resumed(tmp_path: Path) -> Non
             headers={"Prefer": "wait=1"},
         )
         assert answer.headers["Deliveries-Pending"] == "3"
-        shown = await run(service.url, "providers", "show", "email-sandbox")
-        listed = await run(service.url, "providers", "list")
-        resumed = await run(service.url, "providers", "resume", "email-sandbox")
+        shown = await run(service, "providers", "show", "email-sandbox")
+        listed = await run(service, "providers", "list")
+        resumed = await run(service, "providers", "resume", "email-sandbox")
         await service.until(lambda: len(service.sent) == 3)
     assert "  state: running -> paused" in paused.stdout.splitlines()
     assert "3 deliveries, the oldest for " in shown.stdout
@@ -81,9 +81,9 @@ async def test_every_setting_can_be_set_as_it_is_shown(tmp_path: Path) -> None:
         *["paused=true", "draining=true"],
     ]
     async with running(tmp_path) as service:
-        result = await run(service.url, "providers", "set", "sms-sandbox", *words)
-        removed = await run(service.url, "providers", "set", "sms-sandbox", "quota=default")
-        closed = await run(service.url, "providers", "close-breaker", "sms-sandbox")
+        result = await run(service, "providers", "set", "sms-sandbox", *words)
+        removed = await run(service, "providers", "set", "sms-sandbox", "quota=default")
+        closed = await run(service, "providers", "close-breaker", "sms-sandbox")
     assert result.stdout.count("(override)") == len(words)
     for word in words:
         key, _, value = word.partition("=")
@@ -107,7 +107,7 @@ async def test_the_service_says_what_is_wrong(
     tmp_path: Path, words: list[str], reason: str
 ) -> None:
     async with running(tmp_path) as service:
-        result = await run(service.url, "providers", *words)
+        result = await run(service, "providers", *words)
     assert result.exit_code == 2
     assert f"carillon: The service answered {reason}" in result.stderr
 
@@ -116,7 +116,7 @@ async def test_a_watch_sees_what_another_terminal_sets(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         async with started(WATCH, tmp_path, CARILLON_URL=service.url) as watching:
             await watching.says('"state": "running"')
-            await run(service.url, "providers", "drain", "email-sandbox")
+            await run(service, "providers", "drain", "email-sandbox")
             await watching.says('"state": "draining"')
             assert await watching.ends(signal.SIGINT) == 0
     last: JsonValue = json.loads(watching.text.splitlines()[-1])
@@ -126,8 +126,8 @@ async def test_a_watch_sees_what_another_terminal_sets(tmp_path: Path) -> None:
 
 async def test_channels_are_shown_and_revived(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
-        shown = await run(service.url, "supervisor", "show", "--workers")
-        revived = await run(service.url, "supervisor", "revive", "push")
+        shown = await run(service, "supervisor", "show", "--workers")
+        revived = await run(service, "supervisor", "revive", "push")
     rows = [line.split() for line in shown.stdout.splitlines()]
     assert [row[:2] for row in rows[1:5]] == [
         [name, "running"] for name in ("email", "sms", "push", "voice")

@@ -65,7 +65,7 @@ async def test_every_command_does_what_the_page_says(tmp_path: Path) -> None:
         for words, said in commands():
             if "watch" in words:
                 continue  # it would not end
-            result = await run(service.url, *words)
+            result = await run(service, *words)
             assert result.exit_code == 0, (words, result.stderr)
             assert not said or result.stdout.splitlines() == said, words
             ran += 1
@@ -76,10 +76,10 @@ async def test_every_key_of_the_first_table_can_be_set(tmp_path: Path) -> None:
     table = PAGE.partition("## The knobs")[2].partition("\n\n`timeToLive`")[0]
     rows = re.findall(r"^\| `(\w+)` \| `([^`]+)`", table, re.MULTILINE)
     async with running(tmp_path) as service:
-        shown = await run(service.url, "providers", "show", "sms-sandbox", "--json")
+        shown = await run(service, "providers", "show", "sms-sandbox", "--json")
         known = json.loads(shown.stdout)["settings"]
         for key, assignment in rows:
-            result = await run(service.url, "providers", "set", "sms-sandbox", assignment)
+            result = await run(service, "providers", "set", "sms-sandbox", assignment)
             assert f"  {key}: " in result.stdout or "nothing changed" in result.stdout
             assert "(override)" in result.stdout
     assert [key for key, _ in rows] == [*known]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -17,6 +18,7 @@ from messages.model import (
     Cursor,
     Delivery,
     MailExtras,
+    Page,
     Receipt,
     UserFields,
 )
@@ -38,8 +40,9 @@ class World:
         channel: Channel = "email",
         expires_at: float = inf,
         begin: Cursor | None = None,
+        directory: FakeDirectory | None = None,
     ) -> None:
-        self.directory = FakeDirectory({"c": ["m@x", "n@x"]})
+        self.directory = directory or FakeDirectory({"c": ["m@x", "n@x"]})
         self.events: list[Event] = []
         self.halted = trio.Event()
         texts = Texts(Engine(), plain_source("T", "C"), [channel], None)
@@ -108,6 +111,29 @@ async def test_what_is_composed_too_late_is_expired_and_the_rest_told_as_it_is(
         0,
         None,
     )
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 5])
+@pytest.mark.parametrize("length", [1, 2, 3, 7])
+async def test_a_directory_that_goes_round_in_circles_is_unreadable(
+    before: int, length: int, autojump_clock: MockClock
+) -> None:
+    class Circle(FakeDirectory):
+        async def page(self, audience: Audience, cursor: Cursor) -> Page:
+            await super().page(audience, cursor)
+            following = cursor.position + 1
+            return Page(
+                (), [f"u{cursor.position}"], Cursor(following % (before + length) or before)
+            )
+
+    world = World(["a@x"], directory=Circle({}))
+    with trio.move_on_after(60):
+        while True:
+            await world.feed.next(1)
+    told = [event for event in world.events if isinstance(event, DirectoryFailed)]
+    assert told
+    assert told[0].error == "The directory gave users again that came before"
+    assert len(world.directory.reads) < 100
 
 
 async def test_nobody_to_send_to_is_an_end_at_once(autojump_clock: MockClock) -> None:

@@ -91,3 +91,11 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine holds tests up, and then calls start twice: where that is not the point."""
+    if "stale" not in request.keywords:
+        monkeypatch.setattr("providers.http1_connection.STALE_SECONDS", 60.0)
+        monkeypatch.setattr("providers.httpx_wire.STALE_SECONDS", 60.0)

@@ -47,6 +47,15 @@ class Talk:
             await self.stream.send_all(data[at : at + 1])
             await trio.lowlevel.checkpoint()
 
+    @property
+    def socket(self) -> trio.socket.SocketType:
+        """The socket beneath."""
+        stream = self.stream
+        while isinstance(stream, trio.SSLStream):
+            stream = stream.transport_stream
+        assert isinstance(stream, trio.SocketStream)
+        return stream.socket
+
     async def until_gone(self) -> None:
         """Wait until the client hangs up."""
         while await self.stream.receive_some(1 << 16):

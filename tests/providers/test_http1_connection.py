@@ -67,34 +67,37 @@ async def test_an_idle_connection_grows_stale(tls: ssl.SSLContext) -> None:
     async with raw_server(echo) as raw:
         idle = IdleConnections()
         idle.give_back(origin(raw), connection := await used(raw, tls))
-        assert connection.fresh(connection.idle_since + IDLE_SECONDS - 0.1)
-        assert not connection.fresh(connection.idle_since + IDLE_SECONDS)
-        assert idle.take(origin(raw)) is connection
+        connection.idle_since -= IDLE_SECONDS - 1
+        assert await idle.take(origin(raw)) is connection
         idle.give_back(origin(raw), connection)
         connection.idle_since -= IDLE_SECONDS
-        assert idle.take(origin(raw)) is None
+        assert await idle.take(origin(raw)) is None
         await raw.until_ended(1)
 
 
 async def test_the_connections_of_a_burst_are_closed_when_they_are_old(
-    tls: ssl.SSLContext,
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By a timer: nobody has to come by."""
+    monkeypatch.setattr("providers.http1_idle.IDLE_SECONDS", 0.2)
     async with raw_server(echo) as raw, raw_server(echo) as other:
         idle = IdleConnections()
-        burst = [await used(raw, tls) for _ in range(3)]
-        for connection in burst:
-            idle.give_back(origin(raw), connection)
-        latest = idle.take(origin(raw))
-        assert latest is burst[2]
-        burst[0].idle_since -= IDLE_SECONDS + 1
-        idle.give_back(origin(raw), latest)
-        await raw.until_ended(1)
-        burst[1].idle_since -= IDLE_SECONDS + 1
+        for _ in range(3):
+            idle.give_back(origin(raw), await used(raw, tls))
         idle.give_back(origin(other), await used(other, tls))
-        await raw.until_ended(2)
-        idle.close()
         await raw.until_ended(3)
         await other.until_ended(1)
+        idle.give_back(origin(raw), await used(raw, tls))  # and again, when none was left
+        await raw.until_ended(4)
+
+
+async def test_closing_ends_what_rests_and_more_may_rest_afterwards(tls: ssl.SSLContext) -> None:
+    async with raw_server(echo) as raw:
+        idle = IdleConnections()
+        for number in (1, 2):
+            idle.give_back(origin(raw), await used(raw, tls))
+            idle.close()
+            await raw.until_ended(number)
 
 
 @pytest.mark.parametrize("farewell", [b"", b"HTTP/1.1 408 Too slow\r\n\r\n", b"\r\n"])
@@ -158,7 +161,10 @@ def start() -> float:
 
 
 async def cut_short(wire: Http1Wire, url: str, size: int, steps: int, moment: str) -> bool:
-    """A call that is cancelled at its n-th step; False when it was over before."""
+    """A call that is cancelled at its n-th step; False when it was over before.
+
+    It is answered for all that when the answer has come by then.
+    """
     with trio.CancelScope() as scope:
         instrument = CancelAt(current_task(), scope, steps, moment)
         add_instrument(instrument)
@@ -166,7 +172,7 @@ async def cut_short(wire: Http1Wire, url: str, size: int, steps: int, moment: st
             await wire.exchange("POST", url, {}, b"A" * size, start)
         finally:
             remove_instrument(instrument)
-    return scope.cancelled_caught
+    return scope.cancel_called
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000])

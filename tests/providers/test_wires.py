@@ -84,14 +84,16 @@ async def test_calls_at_once_have_a_connection_each_and_use_it_again(caller: Cal
     assert (server.max_open, server.connections, len(server.requests)) == (4, 4, 12)
 
 
-async def test_the_most_lately_used_connection_is_taken(caller: Caller) -> None:
+async def test_the_connection_that_rested_longest_is_taken(caller: Caller) -> None:
     async with serve(Answer(delay=0.01)) as server:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(caller.post, server.url)
             nursery.start_soon(caller.post, server.url)
-        for _ in range(3):
+        for _ in range(4):
             await caller.post(server.url)
-    assert len({request.connection for request in server.requests[2:]}) == 1
+    first, second, *rest = (request.connection for request in server.requests)
+    assert {*rest[::2], *rest[1::2]} == {first, second}
+    assert rest[0] == rest[2] != rest[1] == rest[3]
 
 
 async def test_a_refused_connection_was_not_sent(caller: Caller) -> None:

@@ -8,14 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from messages.model import Document
-from settings import (
-    FlowManagerSettings,
-    MetadataSchema,
-    StreamSettings,
-    advice,
-    from_document,
-)
-from settings.flow_functions import flow_functions
+from settings import StreamSettings, advice, from_document
+from tests.messages.saga.function_files import loaded
 from tests.scenarios.saga_desk import carried_out, saga_desk
 from tests.scenarios.test_saga_examples import BUYER, NOTE, VISIT
 
@@ -61,16 +55,11 @@ async def test_the_functions(tmp_path: Path) -> None:
     (tmp_path / "functions.py").write_text(python)
     (tmp_path / "getData.js").write_text(javascript)
     for file in ("functions.py", "getData.js"):
-        flow = FlowManagerSettings(
-            MetadataSchema(channels=("c",)),
-            template_id_file=tmp_path / "functions.py",
-            data_file=tmp_path / file,
-        )
-        functions = flow_functions(flow)
-        data = await functions.data(VISIT)
-        assert data is not None
-        assert data["amount"] == "7.00"
-        assert await functions.template_id(VISIT) == "visit-moved"
+        async with loaded(tmp_path / "functions.py", tmp_path / file) as functions:
+            data = await functions.data(VISIT)
+            assert data is not None
+            assert data["amount"] == "7.00"
+            assert await functions.template_id(VISIT) == "visit-moved"
 
 
 def test_the_chapter_on_kafka() -> None:

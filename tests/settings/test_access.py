@@ -8,7 +8,14 @@ import pytest
 
 from api.keys import KeyRing, draw_key
 from messages.model import Document, JsonValue
-from settings import AccessSettings, ConfigurationError, key_record, parse_expiry, parse_keys
+from settings import (
+    AccessSettings,
+    ConfigurationError,
+    TokenPlace,
+    key_record,
+    parse_expiry,
+    parse_keys,
+)
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
 
 SHOP, SHOP_KEY = draw_key("shop", ["send", "read"])
@@ -35,7 +42,8 @@ def wrong(keys: JsonValue) -> str:
 
 
 def test_without_the_variables_there_are_no_keys() -> None:
-    assert settings().access == AccessSettings(())
+    beside = TokenPlace(Path("carillon.db-token"))
+    assert settings().access == AccessSettings((), token_place=beside)
     assert settings(environ=SMS_ENVIRONMENT | {"API_KEYS": " "}).access.keys == ()
 
 

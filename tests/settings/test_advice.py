@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from api.keys import draw_key
 from messages.model import Document
-from settings import advice
+from settings import Settings, key_record
+from settings import advice as all_advice
 from tests.settings.examples import SMS_ENVIRONMENT, settings, sms, sms_provider
 
+ABOUT_KEYS = "API_KEYS and API_KEYS_FILE are not set"
 LIMITED = sms_provider(rate=[{"limit": 100, "per": "1m"}])
+
+
+def advice(settings: Settings) -> list[str]:
+    """All but what nearly every configuration here is told: that there are no keys."""
+    return [hint for hint in all_advice(settings) if not hint.startswith(ABOUT_KEYS)]
 
 
 def test_an_open_rate_where_the_provider_documents_a_limit() -> None:
@@ -25,7 +34,7 @@ def test_an_open_rate_where_the_provider_documents_a_limit() -> None:
 
 def test_firebase_has_a_documented_limit_too(tmp_path: Path) -> None:
     account = tmp_path / "account.json"
-    account.touch()
+    account.touch(0o600)
 
     (found,) = advice(
         settings({"activeChannels": ["push"]}, {"GOOGLE_APPLICATION_CREDENTIALS": str(account)})
@@ -67,3 +76,25 @@ def test_a_saga_that_would_stall_is_told_of(keys: Document, words: list[str]) ->
     assert len(found) == len(words)
     for hint, word in zip(found, words, strict=True):
         assert hint.startswith(f"flowManagerConfiguration.{word}")
+
+
+@pytest.mark.parametrize(
+    ("environ", "operators"),
+    [
+        ({}, "operators need the token in a file of the service's user"),
+        ({"KUBERNETES_SERVICE_HOST": "x"}, "the routes of operators are off"),
+    ],
+)
+def test_a_service_without_keys_is_advised_to_have_some(
+    environ: dict[str, str], operators: str
+) -> None:
+    found = all_advice(settings(LIMITED, SMS_ENVIRONMENT | environ))
+    [hint] = [one for one in found if one.startswith(ABOUT_KEYS)]
+    assert operators in hint
+    assert "carillon keys new" in hint
+
+
+def test_a_service_with_keys_is_not() -> None:
+    _, key = draw_key("shop", ["send"])
+    environ = {"API_KEYS": json.dumps([key_record(key)])}
+    assert all_advice(settings(LIMITED, SMS_ENVIRONMENT | environ)) == []

@@ -9,6 +9,8 @@ import pytest
 from settings import ClientSettings, ConfigurationError, Secret, client, store
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
 
+STATE = ".local/state/carillon"
+BESIDE = ["/a/b.db-token", f"/h/{STATE}/operator-token-3000"]
 CLUSTER = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 
 
@@ -75,6 +77,9 @@ def test_server_variables(environ: dict[str, str], field: str, value: object) ->
         ("STORE_URL", "carillon.db"),
         ("FILES_DIRECTORY", "/does/not/exist"),
         ("FILES_DIRECTORY", "x" * 5000),
+        ("OPERATOR_TOKEN_FILE", "/does/not/exist"),
+        ("OPERATOR_TOKEN_FILE", "/"),
+        ("OPERATOR_TOKEN_FILE", "x" * 5000),
         ("TEMPLATES_CRUD_NAME", "../users"),
         ("USERS_CRUD_NAME", "a b"),
         ("CRUD_SERVICE_URL", "crud-service"),
@@ -204,15 +209,50 @@ def test_commands_that_need_only_the_store_may_be_given_a_mongodb() -> None:
 
 
 def test_the_command_line_finds_the_service() -> None:
-    assert client({}) == ClientSettings("http://127.0.0.1:3000", None)
-    found = client({"CARILLON_URL": "https://c.example/", "CARILLON_API_KEY": "id.key"})
+    beside = (Path("carillon.db-token"),)
+    assert client({}, {}) == ClientSettings("http://127.0.0.1:3000", None, beside)
+    found = client({}, {"CARILLON_URL": "https://c.example/", "CARILLON_API_KEY": "id.key"})
     assert found == ClientSettings("https://c.example", Secret("id.key"))
+    assert client({"CARILLON_URL": "http://d"}, {"CARILLON_URL": "http://c"}).url == "http://d"
     with pytest.raises(ConfigurationError, match="CARILLON_URL"):
-        client({"CARILLON_URL": "c"})
+        client({"CARILLON_URL": "c"}, {})
+
+
+@pytest.mark.parametrize(
+    ("environ", "files"),
+    [
+        ({}, ["carillon.db-token"]),
+        ({"HOME": "/home/ada"}, ["carillon.db-token", f"/home/ada/{STATE}/operator-token-3000"]),
+        ({"HOME": "ada", "STORE_URL": "mongodb://h"}, []),
+        (
+            {"HOME": "/home/ada", "STORE_URL": "mongodb://h", "CARILLON_URL": "http://[::1]:77"},
+            [f"/home/ada/{STATE}/operator-token-77"],
+        ),
+        (
+            {"HOME": "/home/ada", "XDG_STATE_HOME": "/s", "CARILLON_URL": "https://localhost"},
+            ["carillon.db-token", "/s/carillon/operator-token-443"],
+        ),
+        ({"HOME": "/h", "XDG_STATE_HOME": "s", "STORE_URL": "sqlite:////a/b.db"}, BESIDE),
+        ({"HOME": "/h", "OPERATOR_TOKEN_FILE": "/run/token"}, ["/run/token"]),
+        ({"OPERATOR_TOKEN_FILE": "t", "CARILLON_URL": "http://127.9.9.9"}, ["t"]),
+        ({"OPERATOR_TOKEN_FILE": "t", "CARILLON_API_KEY": "a.b"}, []),
+    ],
+)
+def test_the_command_line_finds_the_operator_token(
+    environ: dict[str, str], files: list[str]
+) -> None:
+    assert client({}, environ).token_files == tuple(map(Path, files))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://carillon", "http://10.0.0.1", "http://localhost.evil.example", "http://0.0.0.0"]
+)
+def test_no_token_is_looked_for_when_the_service_is_elsewhere(url: str) -> None:
+    assert client({}, {"CARILLON_URL": url, "HOME": "/home/ada"}).token_files == ()
 
 
 @pytest.mark.parametrize("key", ["two words", "kéy", "a\nb", "a\x7f"])
 def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(ConfigurationError, match="carillon keys new") as found:
-        client({"CARILLON_API_KEY": key})
+        client({}, {"CARILLON_API_KEY": key})
     assert key not in str(found.value)

@@ -135,15 +135,16 @@ async def test_ids_nobody_has_are_missing_once_on_a_page() -> None:
         assert (page.missing, page.next) == (("no", "gone"), None)
 
 
-async def test_a_shared_id_field_may_give_more_users_than_a_page_holds() -> None:
-    team = [{**user, "team": "blue" if n < 420 else "red"} for n, user in enumerate(people(430))]
+async def test_an_id_that_very_many_share_reaches_none_of_them() -> None:
+    team = [{**user, "team": "blue" if n < 420 else f"t{n}"} for n, user in enumerate(people(430))]
     async with (
         crud_service(users=team) as crud,
         directory(crud, UserFields(id="team")) as reader,
     ):
-        read = await pages(reader, Audience(["blue", "green", "red"]))
-        assert keys(read) == [user["_id"] for user in team]
+        read = await pages(reader, Audience(["blue", "green", "t421", "t429"]))
+        assert user_ids(read) == ["t421", "t429"]
         assert missing(read) == ["green"]
+        assert {user_id for page in read for user_id in page.ambiguous} == {"blue"}
 
 
 async def test_ids_past_the_first_full_page_are_looked_for_before_they_are_missing() -> None:
@@ -156,7 +157,18 @@ async def test_ids_past_the_first_full_page_are_looked_for_before_they_are_missi
         first = await reader.page(Audience(asked), Cursor())
         assert first.missing == ("none",)
         assert all("_p" in request.query for request in crud.requests[1:])
-        assert keys(await pages(reader, Audience(asked))) == [user["_id"] for user in team]
+        assert keys(await pages(reader, Audience(asked))) == []
+
+
+async def test_users_who_share_an_id_are_found_out_on_different_pages() -> None:
+    users = people(450)
+    users[449]["fiscalCode"] = users[3]["fiscalCode"]
+    users[230]["fiscalCode"] = users[229]["fiscalCode"] = users[228]["fiscalCode"]
+    async with crud_service(users=users) as crud, directory(crud, FISCAL) as reader:
+        read = await pages(reader, Audience(clusters=["all"]))
+        assert len(set(keys(read))) == 445
+        assert {user_id for page in read for user_id in page.ambiguous} == {"F3", "F228"}
+        assert all(len(request.target) < 6000 for request in crud.requests)
 
 
 async def test_one_value_that_is_no_object_id_does_not_spoil_the_others() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+import time
+from dataclasses import replace
+
 import httpx
 import pytest
 import trio
 
 from messages.errors import DirectoryUnavailable
 from messages.model import Audience, Cursor, Document, JsonValue, UserFields
+from stores import crud_client
+from stores.crud_answer import parsed_list
 from stores.crud_service import CrudDirectory
 from tests.neighbours.crud import CrudService, crud_service, fastify_error
 from tests.neighbours.http import Answer, json_answer
@@ -98,6 +104,71 @@ async def test_the_time_limit_holds_for_the_whole_read(fault: str) -> None:
         with pytest.raises(DirectoryUnavailable, match=r"within 0\.05 seconds"):
             await reader.page(Audience([f"{0:024x}"]), Cursor())
         assert keys(await pages(reader, Audience([f"{0:024x}"]))) == [f"{0:024x}"]
+
+
+ENDLESS = Answer(200, b" " * 1_000_000, framing="chunked", fault="endless-body")
+BOMB = Answer(
+    200,
+    gzip.compress(b"[" + b" " * (80 << 20), compresslevel=1),
+    {"content-encoding": "gzip"},
+)
+
+
+@pytest.mark.parametrize("answer", [ENDLESS, BOMB], ids=["endless", "bomb"])
+async def test_an_answer_has_a_size(answer: Answer) -> None:
+    async with crud_service() as crud:
+        crud.answer_next(answer)
+        said = await failure(crud, FISCAL)
+        assert said == "The CRUD Service gave an answer for users of more than 67,108,864 bytes"
+
+
+async def test_one_large_answer_at_a_time_is_in_memory() -> None:
+    users = [{**user, "text": "x" * 20_000} for user in people(200)]
+    held: list[int] = []
+    async with crud_service(users=users) as crud, directory(crud) as reader:
+
+        def parsing(body: bytearray) -> list[JsonValue]:
+            held.append(1)
+            time.sleep(0.02)  # in a thread: another answer would come in between
+            assert held == [1]
+            held.pop()
+            return parsed_list(body)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(crud_client, "parsed_list", parsing)
+            async with trio.open_nursery() as nursery:
+                for _ in range(5):
+                    nursery.start_soon(reader.page, Audience(clusters=["all"]), Cursor())
+        small = await reader.page(Audience([f"{0:024x}"]), Cursor())
+        assert len(small.recipients) == 1
+
+
+@pytest.mark.parametrize("body", [ENDLESS, Answer(400, b"x" * 100_000)], ids=["endless", "long"])
+async def test_a_refusal_is_read_as_far_as_a_reason_goes(body: Answer) -> None:
+    async with crud_service() as crud:
+        crud.answer_next(replace(body, status=400))
+        assert await failure(crud, FISCAL) == (
+            "The CRUD Service refuses to read users (400: Stand-in)"
+        )
+
+
+async def test_the_same_page_again_and_again_is_a_failed_read() -> None:
+    async with crud_service(users=people(450)) as crud, directory(crud) as reader:
+        first = await reader.page(Audience(clusters=["all"]), Cursor())
+        assert first.next is not None
+        second = await reader.page(Audience(clusters=["all"]), first.next)
+        assert second.next is not None
+        for again, place in ((first, first.next), (first, second.next), (second, second.next)):
+            crud.answer_next(json_answer([one.document for one in again.recipients]))
+            with pytest.raises(DirectoryUnavailable, match="users again that came before"):
+                await reader.page(Audience(clusters=["all"]), place)
+
+
+async def test_what_was_not_asked_for_is_not_kept() -> None:
+    async with crud_service() as crud, directory(crud) as reader:
+        crud.answer_next(json_answer([{"_id": "a" * 24, "name": "Ada", "photo": "x" * 1000}]))
+        page = await reader.page(Audience(["a" * 24], fields=frozenset({"_id", "name"})), Cursor())
+    assert [one.document for one in page.recipients] == [{"_id": "a" * 24, "name": "Ada"}]
 
 
 async def test_a_field_the_collection_lacks_is_told_with_the_services_own_words() -> None:

@@ -12,16 +12,26 @@ from tests.stores.shelves import Shelf, filled
 
 
 async def everybody(it: Directory, audience: Audience) -> tuple[list[Recipient], list[str]]:
+    found, missing, ambiguous = await everybody_and(it, audience)
+    assert not ambiguous
+    return found, missing
+
+
+async def everybody_and(
+    it: Directory, audience: Audience
+) -> tuple[list[Recipient], list[str], list[str]]:
     found: list[Recipient] = []
     missing: list[str] = []
+    ambiguous: list[str] = []
     cursor: Cursor | None = Cursor()
     while cursor is not None:
         page = await it.page(audience, cursor)
         assert len(page.recipients) + len(page.missing) <= PAGE
         found += page.recipients
         missing += page.missing
+        ambiguous += page.ambiguous
         cursor = page.next
-    return found, missing
+    return found, missing, ambiguous
 
 
 MANY: list[Document] = [
@@ -80,7 +90,7 @@ async def test_only_public_users_are_there(shelf: Shelf) -> None:
 async def test_other_fields_are_indexed_when_the_configuration_names_them(shelf: Shelf) -> None:
     users: list[Document] = [
         {"_id": "1", "code": "A", "groups": ["g"]},
-        {"_id": "2", "code": "A"},
+        {"_id": "2", "code": "C"},
         {"_id": "3", "code": 7, "groups": "g"},
     ]
     fields = UserFields(id="code", clusters="groups")
@@ -88,12 +98,48 @@ async def test_other_fields_are_indexed_when_the_configuration_names_them(shelf:
         found, missing = await everybody(it, Audience(["A", "7", "B"], ["g"]))
     assert [(one.user_id, one.key) for one in found] == [
         ("A", "1"),
-        ("A", "2"),
         ("7", "3"),
         ("A", "1"),
         ("7", "3"),
     ]
     assert missing == ["B"]
+
+
+async def test_who_shares_an_id_is_never_reached(shelf: Shelf) -> None:
+    users: list[Document] = [
+        {"_id": "1", "code": "A", "clusters": ["g"]},
+        {"_id": "2", "code": "A", "clusters": ["h"]},
+        {"_id": "3", "code": 7, "clusters": ["g", "h"]},
+        {"_id": "4", "code": "7"},
+        {"_id": "5", "code": "B", "clusters": ["g"]},
+        {"_id": "6", "code": "B", "__STATE__": "DRAFT"},
+        {"_id": "7", "clusters": ["g"]},
+        {"_id": "8", "code": None, "clusters": ["g"]},
+    ]
+    async with filled(shelf, users, fields=UserFields(id="code")) as it:
+        found, missing, ambiguous = await everybody_and(it, Audience(["A", "7", "B", "X"]))
+        assert [one.key for one in found] == ["5"]
+        assert (missing, sorted(ambiguous)) == (["X"], ["7", "A"])
+        found, _, ambiguous = await everybody_and(it, Audience((), ["g"]))
+        assert [one.key for one in found] == ["5", "7", "8"]
+        assert sorted(ambiguous) == ["7", "A"]
+
+
+async def test_users_who_share_an_id_are_found_out_however_far_apart(shelf: Shelf) -> None:
+    users: list[Document] = [
+        {"_id": f"{n:04}", "code": "A" if n % PAGE == 0 else f"c{n}", "clusters": "c"}
+        for n in range(PAGE + 1)
+    ]
+    users += [{"_id": f"x{n:04}", "code": "X", "clusters": "c"} for n in range(PAGE + 1)]
+    async with filled(shelf, users, fields=UserFields(id="code")) as it:
+        for audience in (
+            Audience((), ["c"]),
+            Audience([*(f"c{n}" for n in range(PAGE)), "A", "X"]),
+        ):
+            found, _, ambiguous = await everybody_and(it, audience)
+            assert len(found) == PAGE - 1
+            assert len({one.key for one in found}) == PAGE - 1
+            assert set(ambiguous) == {"A", "X"}
 
 
 async def test_an_import_beside_a_service_uses_the_fields_of_the_service(shelf: Shelf) -> None:

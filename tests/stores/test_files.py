@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,7 @@ from messages.errors import AttachmentRefused, FilesUnavailable
 from messages.model import Attachment, AttachmentReference
 from stores.files import LARGEST, FileService, NoFiles
 from tests.neighbours.file_service import StandInFiles, file_service
-from tests.neighbours.http import Answer, Framing
+from tests.neighbours.http import Answer, Framing, in_turn, serve
 
 
 @asynccontextmanager
@@ -70,6 +71,29 @@ async def test_the_largest_file_passes() -> None:
         service.framing = "chunked"
         found = await files.fetch(AttachmentReference("big", size=LARGEST))
         assert len(found.content) == LARGEST
+
+
+async def test_a_file_that_is_packed_has_its_size_unpacked() -> None:
+    bomb = gzip.compress(bytes(LARGEST + 1), compresslevel=1)
+    fine = gzip.compress(bytes(LARGEST), compresslevel=1)
+    answers = in_turn(
+        *(Answer(200, body, {"content-encoding": "gzip"}) for body in (bomb, fine)),
+        Answer(200, b"?", {"content-encoding": "br"}),
+    )
+    async with serve(answers) as server, httpx.AsyncClient() as client:
+        files = FileService(client, server.url, timeout=30)
+        with pytest.raises(AttachmentRefused, match="larger than 15 MB"):
+            await files.fetch(AttachmentReference("a"))
+        assert len((await files.fetch(AttachmentReference("a"))).content) == LARGEST
+        with pytest.raises(FilesUnavailable, match="in a coding that cannot be read"):
+            await files.fetch(AttachmentReference("a"))
+
+
+async def test_a_check_up_reads_no_body() -> None:
+    endless = Answer(200, b"x" * 65_536, framing="chunked", fault="endless-body")
+    async with serve(endless) as server, httpx.AsyncClient() as client:
+        with trio.fail_after(10):
+            await FileService(client, server.url, timeout=30).check()
 
 
 async def test_a_size_that_is_told_before_is_enough_to_refuse() -> None:

@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from messages.templates.helpers.arguments import ABSENT
-from messages.templates.locales.numbers import NumberStyle, number_style
-from messages.templates.locales.tags import find_locale, forget_locales, read_tag
+from messages.templates.locales.dates import date_text
+from messages.templates.locales.intl import Intl
+from messages.templates.locales.tags import read_tag
 from messages.templates.registry import Helper, Invocation
 from messages.templates.values import UNDEFINED, is_nothing
 
-if TYPE_CHECKING:
-    from babel import Locale
-
-_COST, _LOAD = 4, 4000
-#: What Node writes in where a locale is not known, or is no text.
+_COST, _FIND = 4, 40
+#: What Node writes in where a locale is no text.
 _SYSTEM = "en-US"
-_MOST_KEPT = 64
 
 
-class _Styles:
-    """How locales write numbers, of those that were asked for last.
-
-    The data of a locale takes some milliseconds to read and some 200 KB to keep.
-    """
+class _Table:
+    """The table of locales, read when a template first asks for one."""
 
     def __init__(self) -> None:
-        self._found: dict[str, tuple[Locale, NumberStyle]] = {}
+        self._intl: Intl | None = None
 
-    def find(self, name: str, call: Invocation) -> tuple[Locale, NumberStyle]:
-        found = self._found.get(name)
-        if found is None:
-            call.charge(_LOAD)
-            tag = read_tag(name)
-            locale = find_locale(tag, _SYSTEM)
-            if len(self._found) >= _MOST_KEPT:
-                self._found.clear()
-                forget_locales()
-            found = self._found[name] = (locale, number_style(locale, tag.numbering))
-        return found
+    def write(self, value: float | datetime, name: str, call: Invocation) -> str:
+        call.charge(_FIND)
+        tag = read_tag(name)
+        if self._intl is None:
+            self._intl = Intl.read()
+        numbers, dates, digits = self._intl.find(tag)
+        if isinstance(value, datetime):
+            return date_text(value, dates, digits)
+        return numbers.write(value, digits)
 
 
 def locale_helpers(default: str) -> dict[str, Helper]:
@@ -49,7 +40,7 @@ def locale_helpers(default: str) -> dict[str, Helper]:
         ValueError: the default is no language tag.
     """
     read_tag(default)
-    styles = _Styles()
+    table = _Table()
 
     def to_locale(
         call: Invocation, value: object = ABSENT, named: object = UNDEFINED, *_: object
@@ -57,12 +48,12 @@ def locale_helpers(default: str) -> dict[str, Helper]:
         """Write a number or a date in a locale, such as "it-IT"."""
         chosen = call.hash.get("locale", UNDEFINED)
         chosen = named if is_nothing(chosen) else chosen
-        return _localized(call, styles, value, default if is_nothing(chosen) else chosen)
+        return _localized(call, table, value, default if is_nothing(chosen) else chosen)
 
     return {"toLocale": to_locale}
 
 
-def _localized(call: Invocation, styles: _Styles, value: object, chosen: object) -> object:
+def _localized(call: Invocation, table: _Table, value: object, chosen: object) -> object:
     call.charge(_COST)
     if value is UNDEFINED:
         return ""
@@ -70,17 +61,11 @@ def _localized(call: Invocation, styles: _Styles, value: object, chosen: object)
         raise TypeError("it takes a number or a date, and was given null")
     if isinstance(value, list):
         texts = [
-            "" if is_nothing(item) else _localized(call, styles, item, chosen) for item in value
+            "" if is_nothing(item) else _localized(call, table, item, chosen) for item in value
         ]
         return ",".join(call.text(text) for text in texts)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number and not isinstance(value, datetime):
+    if isinstance(value, bool) or not isinstance(value, int | float | datetime):
         return call.text(value)
     if isinstance(chosen, list):
         chosen = chosen[0] if chosen else _SYSTEM
-    locale, style = styles.find(chosen if isinstance(chosen, str) else _SYSTEM, call)
-    if isinstance(value, datetime):
-        from messages.templates.locales.dates import date_text  # noqa: PLC0415
-
-        return date_text(value, locale, style.digits)
-    return style.write(value) if isinstance(value, int | float) else ""
+    return table.write(value, chosen if isinstance(chosen, str) else _SYSTEM, call)

@@ -1,1 +1,1 @@
-"""Numbers and dates as toLocaleString writes them, from Babel's locale data."""
+"""Numbers and dates as toLocaleString writes them, from a table of what Node's Intl writes."""

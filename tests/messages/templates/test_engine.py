@@ -20,7 +20,7 @@ def test_html_escapes_the_seven_characters() -> None:
 
 
 def test_without_html_nothing_is_escaped() -> None:
-    template = Engine().compile("{{x}} {{#if x}}{{x}}{{/if}}", html=False)
+    template = Engine().compile("{{x}} {{#if x}}{{x}}{{/if}}", escaping="none")
     assert template.render({"x": "Fish & Chips"}) == "Fish & Chips Fish & Chips"
 
 
@@ -147,7 +147,7 @@ def test_compiled_templates_are_kept_by_text_and_kind() -> None:
     engine = Engine(cache_size=2)
     first = engine.compile("{{a}}")
     assert engine.compile("{{a}}") is first
-    assert engine.compile("{{a}}", html=False) is not first
+    assert engine.compile("{{a}}", escaping="none") is not first
     engine.compile("{{a}}")
     engine.compile("{{b}}")
     assert engine.compile("{{a}}") is first

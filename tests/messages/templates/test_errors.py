@@ -94,3 +94,24 @@ def test_a_built_in_block_called_wrongly_says_how_to_call_it() -> None:
         Engine().compile("{{if a}}").render({"a": 1})
     with pytest.raises(HelperFailed, match="exactly one argument, not 2"):
         Engine().compile("{{#if a b}}{{/if}}").render({})
+
+
+@pytest.mark.parametrize(
+    "template", ["[{{random}}]", "{{#md}}x{{/md}}", "{{^readdir}}x{{/readdir}}"]
+)
+def test_a_bare_helper_that_is_not_offered_is_no_missing_value(template: str) -> None:
+    with pytest.raises(UnknownHelper, match="is not offered: "):
+        Engine().compile(template).render({})
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{random}} {{this.read}}{{user.md}}", "5 "),
+        ("{{#random}}{{this}}{{/random}}", "5"),
+        ("{{#each list as |read|}}{{read}}{{/each}}", "1"),
+        ("{{random}}", "5"),
+    ],
+)
+def test_a_field_with_the_name_of_one_is_shown(template: str, text: str) -> None:
+    assert Engine().compile(template).render({"random": 5, "list": [1]}) == text

@@ -1,9 +1,11 @@
 """What holds for every template and context, tried with made-up ones."""
 
+from typing import get_args
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messages.templates import Engine, Limits, TemplateError, standard_helpers
+from messages.templates import Engine, Escaping, Limits, TemplateError, standard_helpers
 
 LIMITS = Limits(steps=2_000, output_bytes=100_000)
 VALUES = st.recursive(
@@ -87,14 +89,16 @@ TEMPLATES = st.lists(PIECES | st.sampled_from(CALLS) | st.text(max_size=3), max_
 
 
 @settings(max_examples=250, deadline=None)
-@given(TEMPLATES, st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3), st.booleans())
+@given(
+    TEMPLATES,
+    st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3),
+    st.sampled_from(get_args(Escaping)),
+)
 def test_no_input_raises_anything_but_a_template_error(
-    source: str,
-    context: dict[str, object],
-    html: bool,  # noqa: FBT001
+    source: str, context: dict[str, object], escaping: Escaping
 ) -> None:
     try:
-        template = Engine(limits=LIMITS).compile(source, html=html)
+        template = Engine(limits=LIMITS).compile(source, escaping=escaping)
         assert isinstance(template.paths, frozenset)
         template.render(context).encode()
     except TemplateError as error:

@@ -1,0 +1,91 @@
+"""Answers of the CRUD Service: parsed as they are, never at the price of the event loop."""
+
+from __future__ import annotations
+
+import json
+from time import thread_time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messages.model import JsonValue
+from stores import crud_answer
+from stores.crud_answer import (
+    DOCUMENT_BYTES,
+    DOCUMENT_VALUES,
+    MOST_VALUES,
+    WHOLE_BYTES,
+    Malformed,
+    parsed,
+    parsed_list,
+)
+
+TEXTS = st.text(st.characters(codec="utf-8")) | st.sampled_from(['"', "\\", '\\"}', "]{", "[", ","])
+VALUES: st.SearchStrategy[JsonValue] = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.dictionaries(TEXTS, VALUES, max_size=4), max_size=4), st.booleans())
+def test_a_long_list_is_what_a_short_one_is(documents: list[JsonValue], spaced: bool) -> None:  # noqa: FBT001
+    text = json.dumps(documents, ensure_ascii=False, indent=2 if spaced else None).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crud_answer, "WHOLE_BYTES", 0)
+        assert parsed_list(text) == documents
+
+
+@pytest.mark.parametrize(
+    "end", [b"", b"]]", b",]", b"}", b'{"a":1}]', b"] x", b",1]", b",[]]", b',{"a":}]', b',{"a"']
+)
+def test_a_long_list_of_another_shape_is_refused(end: bytes) -> None:
+    long = b'[{"a":"' + b"x" * WHOLE_BYTES + b'"}'
+    assert len(parsed_list(long + b"]")) == 1
+    with pytest.raises(Malformed):
+        parsed_list(long + end)
+
+
+def keyed(count: int) -> bytes:
+    return json.dumps({f"key{number}": number for number in range(count)}).encode()
+
+
+SPACES = b" " * (1 << 26)
+HOSTILE = {
+    "spaces": b"[" + SPACES + b"]",
+    "spaces before": SPACES + b"[]",
+    "an open text": b'[{"a":"' + SPACES,
+    "quotes": b'[{"a":' + b'"\\"' * (1 << 22),
+    "deep": b"[" * (1 << 22),
+    "deep inside": b'[{"a":' + b"[" * (1 << 22),
+    "braces": b"[" + b"{" * (1 << 22),
+    "lists": b"[{" + b'"a":[' + b"[]," * (1 << 22) + b"[]]}]",
+    "numbers": b'[{"a":[' + b"1," * (1 << 22) + b"1]}]",
+    "keys": b"[" + keyed(DOCUMENT_VALUES + 1) + b"]",
+    "many": b"[" + b",".join([keyed(DOCUMENT_VALUES - 1)] * 11) + b"]",
+    "a large document": b'[{"a":"' + b"x" * DOCUMENT_BYTES + b'"}]',
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_what_takes_too_much_is_refused_before_it_does(body: bytes) -> None:
+    started = thread_time()
+    with pytest.raises(Malformed):
+        parsed_list(body)
+    assert thread_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    "text", [keyed(DOCUMENT_VALUES + 1), b'"' + b"x" * DOCUMENT_BYTES + b'"', b"[NaN]", b""]
+)
+def test_one_document_has_bounds(text: bytes) -> None:
+    with pytest.raises(Malformed):
+        parsed(text)
+
+
+def test_a_page_of_ordinary_users_is_far_from_all_bounds() -> None:
+    user = {f"field{number}": "some text of a user, with commas" for number in range(200)}
+    body = json.dumps([user] * 200).encode()
+    assert len(parsed_list(body)) == 200
+    assert MOST_VALUES > 200 * 400 * 5
