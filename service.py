@@ -25,7 +25,13 @@ from api.app import Edge, Parts, create_app
 from api.exchange import Exchange
 from api.keys import KeyRing
 from api.listener import Listener, ListenerSettings
-from api.logs import EventLog, ObserverFailures, make_logger
+from api.logs import (
+    EventLog,
+    ObserverFailures,
+    leave,
+    log_what_nobody_catches,
+    make_logger,
+)
 from api.metrics import Gauges, Metrics
 from api.operations import Probes, Readiness, asking
 from api.operator_token import OperatorToken
@@ -392,19 +398,49 @@ class _Service:
         return Readiness(reason, channels)
 
 
-async def _run_until_signalled(settings: Settings, extras: Extras) -> None:
-    stop = Stop()
+async def _run_until_signalled(
+    settings: Settings, logger: logging.Logger, extras: Extras
+) -> BaseException | None:
+    """Serve until a signal ends it. Gives what ended it otherwise, once it listened."""
+    stop, listens = Stop(), False
+    try:
+        async with trio.open_nursery() as nursery:
+
+            async def serve(*, task_status: trio.TaskStatus[str]) -> None:
+                await run(settings, stop, logger, extras, task_status=task_status)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(stop.on_signals)
+            await nursery.start(serve)
+            listens = True
+    except (Exception, BaseExceptionGroup) as error:
+        if not listens:
+            raise
+        return error
+    return None
+
+
+def main(settings: Settings, extras: Extras = Extras()) -> None:
+    """Serve in this process until SIGTERM or SIGINT.
+
+    What ends it otherwise is its last line of the log, and the exit code is 1 then: a traceback
+    would show what requests hold.
+
+    Raises:
+        StoreError: the store cannot be used, or another service uses it.
+        OSError: the address cannot be listened on.
+    """
     logger = make_logger(settings.server.log_level, sys.stdout)
+    log_what_nobody_catches(logger)
     raise_limit()
     for warning in (*settings.warnings, shortage(settings, most())):
         if warning is not None:
             logger.warning(warning)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stop.on_signals)
-        await run(settings, stop, logger, extras)
-        nursery.cancel_scope.cancel()
-
-
-def main(settings: Settings, extras: Extras = Extras()) -> None:
-    """Serve in this process until SIGTERM or SIGINT. Raises as `run` does."""
-    trio.run(_run_until_signalled, settings, extras)
+    try:
+        crash = trio.run(_run_until_signalled, settings, logger, extras)
+        if crash is not None:
+            logger.critical("crashed", exc_info=crash)
+    finally:
+        leave(sys.stdout)
+    if crash is not None:
+        sys.exit(1)

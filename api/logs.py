@@ -11,6 +11,8 @@ import json
 import logging
 import os
 import socket
+import sys
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Mapping
@@ -123,6 +125,34 @@ def make_logger(level: str, stream: IO[str]) -> logging.Logger:
     handler.setFormatter(JsonLines())
     logger.addHandler(handler)
     return logger
+
+
+def log_what_nobody_catches(logger: logging.Logger) -> None:
+    """Have errors of threads and finalizers logged, which Python would print with their words."""
+
+    def in_thread(told: threading.ExceptHookArgs) -> None:
+        logger.error("thread crashed", exc_info=told.exc_value)
+
+    def in_finalizer(told: sys.UnraisableHookArgs) -> None:
+        logger.error("finalizer crashed", exc_info=told.exc_value)
+
+    threading.excepthook = in_thread
+    sys.unraisablehook = in_finalizer
+
+
+def leave(stream: IO[str]) -> None:
+    """Let the process end well whether or not anybody reads what it wrote.
+
+    Python writes what is left when it ends, and its exit code is 120 if that fails.
+    """
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except ValueError:
+        pass  # it is closed already
 
 
 def describe_crash(error: BaseException) -> Mapping[str, object]:

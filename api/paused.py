@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from quart import Response, request
+from quart import request
 from quart_trio import QuartTrio
 
 from api import access, errors
 from api.access import Gate
+from api.connection import Connection
 from api.operations import Probes, operation_routes
 from messages.errors import TryLater
 
@@ -26,6 +27,7 @@ class StorePaused(TryLater):
 def create_paused_app(probes: Probes, gate: Gate, logger: logging.Logger, why: str) -> QuartTrio:
     """The application of a service that waits for `carillon store resume`."""
     app = QuartTrio("carillon-paused", static_folder=None)
+    app.asgi_http_class = Connection
     app.logger = logger
     errors.register(app)
     app.register_blueprint(operation_routes(probes))
@@ -35,11 +37,5 @@ def create_paused_app(probes: Probes, gate: Gate, logger: logging.Logger, why: s
     async def _refuse() -> None:
         if not request.path.startswith("/-/"):
             raise StorePaused(why)
-
-    @app.after_request
-    async def _close(response: Response) -> Response:
-        # What is left of a body that nobody read would be taken for the next request.
-        response.headers["Connection"] = "close"
-        return response
 
     return app

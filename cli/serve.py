@@ -21,7 +21,8 @@ def serve() -> None:
 
     The environment configures it, and the JSON file that CONFIGURATION_PATH names. Logs are JSON
     lines on stdout. A first SIGTERM stops it gently: what was accepted is sent and answered. A
-    second one skips the wait before that. The file is read again when it changes, and on SIGHUP.
+    second one ends it at once: open work goes on at the next start. The file is read again when it
+    changes, and on SIGHUP.
 
     `carillon config check` tells beforehand whether it would start. Exit codes: 0 it was stopped,
     1 it cannot use its store or its port, 2 its configuration is wrong.

@@ -19,6 +19,7 @@ from api.exchange import Application, Exchange
 from api.listener import Listener, ListenerSettings
 from api.logs import JsonLines
 from api.metrics import Metrics
+from messages.model import Document
 from tests.api.callers import address, ask, caller, everything, parse, reset
 from tests.running import running, sandbox_configuration
 
@@ -188,6 +189,52 @@ async def test_what_idles_is_closed_at_once_when_it_stops(nursery: trio.Nursery)
         with trio.fail_after(3):
             assert await silent.receive_some() == b""
             assert await half.receive_some() == b""
+
+
+async def test_an_answer_that_nobody_takes_ends_its_connection(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.caller_stream.STALLED", 0.3)
+
+    async def long(_: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(50_000_000), "more_body": False})
+
+    edge = Edge(nursery)
+    url = await edge.serve(long)
+    async with caller(url) as stream:
+        await stream.send_all(PROBE)
+        with trio.fail_after(10):
+            while not edge.count("stalled"):
+                await trio.sleep(0.05)
+    assert "takes nothing" in edge.heard.lines[0]
+    async with caller(url) as slow:  # who takes some all the time is served to the end
+        await slow.send_all(PROBE)
+        taken = 0
+        while part := await slow.receive_some(2_000_000):
+            taken += len(part)
+            await trio.sleep(0.02)
+    assert taken > 50_000_000
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_a_caller_sent_before_it_left_is_dropped(tmp_path: Path) -> None:
+    body = b'{"channels":["email"],"recipients":["ada"],"messageTitle":"","messageContent":""}'
+    head = b"POST /send HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    request = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    ada: Document = {"_id": "ada", "emailAddress": "ada@example.com"}
+    async with running(tmp_path, users=[ada]) as service:
+        async with caller(service.url) as stream:
+            await stream.send_all(request * 20)
+        await service.until(lambda: service.sent)
+        await trio.sleep(0.5)
+        assert len(service.sent) < 5
+        async with caller(service.url) as stream:
+            await stream.send_all(request * 20)
+            reset(stream)
+        await trio.sleep(0.5)
+        assert len(service.sent) < 10
 
 
 HEADS = (

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import trio
@@ -95,6 +99,44 @@ async def test_it_serves_on_until_the_wait_is_over_and_a_second_signal_ends_it(
             it.send_signal(signal.SIGTERM)
         with trio.fail_after(10):
             assert await it.wait() == 0
+
+
+PAGE = b"GET /documentation/json HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@asynccontextmanager
+async def caller_who_never_reads(url: str) -> AsyncGenerator[None]:
+    """It has asked for more than all buffers on the way hold."""
+    at = urlsplit(url)
+    with trio.socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await caller.connect((at.hostname or "", at.port or 0))
+        with trio.move_on_after(1):
+            await trio.SocketStream(caller).send_all(PAGE * 1000)
+        yield
+
+
+async def test_a_caller_who_never_reads_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    async with process(tmp_path, configuration("0ms"), USERS) as (it, url):
+        async with caller_who_never_reads(url):
+            it.send_signal(signal.SIGTERM)
+            with trio.fail_after(10):
+                assert await it.wait() == 0
+
+
+async def test_a_second_signal_ends_it_at_once_whatever_goes_on(tmp_path: Path) -> None:
+    document = configuration("60s", drain="60s")
+    async with process(tmp_path, document, USERS) as (it, url):
+        async with httpx.AsyncClient(base_url=url) as client:
+            body = {**MESSAGE, "recipients": NAMES}
+            await client.post("/send", json=body, headers={"Prefer": "respond-async"})
+        async with caller_who_never_reads(url):
+            it.send_signal(signal.SIGTERM)
+            await trio.sleep(0.3)
+            assert it.returncode is None
+            it.send_signal(signal.SIGTERM)
+            with trio.fail_after(5):
+                assert await it.wait() == 0
 
 
 async def test_new_requests_get_503_while_it_drains(tmp_path: Path) -> None:
