@@ -103,3 +103,26 @@ def pause(store: str | None, *, as_json: bool) -> None:
     from cli.store_commands import pause_store
 
     pause_store(named_store(store), as_json=as_json)
+
+
+@store.command(
+    epilog=examples(
+        "carillon store move mongodb://127.0.0.1:27017/carillon",
+        "STORE_MOVE_URL=mongodb://ada:secret@db.internal/carillon carillon store move --json",
+    )
+)
+@click.argument("url", envvar="STORE_MOVE_URL")
+@store_option
+@json_option
+def move(url: str, store: str | None, *, as_json: bool) -> None:
+    """Move the store to the MongoDB at URL, and end the use of the file.
+
+    Journal, idempotency keys, events of sagas, live settings with their audit, users and templates
+    go along, so nothing is sent again that is repeated with a key, and what is running goes on. No
+    service may run on either. When it is interrupted say the same again.
+
+    A URL with a password stands in the list of processes: give it in STORE_MOVE_URL instead.
+    """
+    from cli.store_commands import move_store
+
+    move_store(named_store(store), url, as_json=as_json)

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from cli.failure import BadInput, Failure
+from cli.options import named_store
 from cli.progress import bar, spinner
 from cli.store_report import Report, print_report, told, twice
 from stores.errors import StoreError
@@ -27,6 +28,7 @@ from stores.sqlite_life import (
     begin_life,
     bring_logs,
     examine,
+    has_moved,
     pause,
     read_life,
     resume,
@@ -125,6 +127,32 @@ def repair_store(store: Path | MongoUrl, *, yes: bool, as_json: bool) -> None:
     _say(path, "repaired", text, done=True, as_json=as_json)
 
 
+def move_store(store: Path | MongoUrl, url: str, *, as_json: bool) -> None:
+    """Move the store to a MongoDB. What was interrupted goes on."""
+    from stores.mongodb import connected
+    from stores.mongodb_move import move
+
+    target = named_store(url)
+    if not isinstance(target, MongoUrl):
+        raise BadInput("URL must name a MongoDB, such as mongodb://host:port/database")
+    path = embedded(store)
+    with owned(path, moved=True) as connection, connected(target) as client:
+        if not has_moved(connection):
+            _close(begin_life(path, connection, sync=True))
+            if (why := why_paused(connection)) is not None:
+                raise Failure(f"The store {path} is paused: {why}; `carillon store resume` first")
+        with bar("Moving", 100) as show:
+            found = move(connection, client, target, lambda n, of: show(100 * n // max(of, 1)))
+    if as_json:
+        click.echo(json.dumps({"store": str(path), "moved": str(target), "documents": found}))
+        return
+    click.echo(
+        f"Moved {path} to {target}: {found['dispatches']:,} dispatches, {found['deliveries']:,} "
+        f"deliveries, {found['idempotencyKeys']:,} keys, {found['events']:,} events."
+    )
+    click.echo("Name it in STORE_URL; no service starts on the file any more.")
+
+
 def embedded(store: Path | MongoUrl) -> Path:
     """The file of an embedded store. Raises BadInput for a MongoDB, Failure for no store."""
     if isinstance(store, MongoUrl):
@@ -152,10 +180,11 @@ def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, bool]]:
 
 
 @contextmanager
-def owned(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to a store that no service uses; likewise."""
-    with _one_sentence(path), only_server(path), closing(open_store(path)) as connection:
-        yield connection
+def owned(path: Path, *, moved: bool = False) -> Iterator[sqlite3.Connection]:
+    """A connection to a store that no service uses, also to one that has `moved`; likewise."""
+    with _one_sentence(path), only_server(path):
+        with closing(open_store(path, moved=moved)) as connection:
+            yield connection
 
 
 @contextmanager

@@ -44,6 +44,8 @@ Indexes: TypeAlias = Mapping[str, Sequence[IndexModel]]
 SCHEMA_VERSION: Final = 1
 ABOUT: Final = "carillon"
 """The collection of what the store knows of itself."""
+FILLED: Final = "filled"
+"""The document in it that says from which embedded store it was filled, and whether wholly."""
 
 THREADS: Final = 16
 """At most so many calls at once; fewer where the URL's `maxPoolSize` says so."""
@@ -162,19 +164,27 @@ def _client(url: MongoUrl) -> MongoClient[Stored]:
 
 
 def prepare(
-    client: MongoClient[Stored], url: MongoUrl, indexes: Indexes, within: float = START_SECONDS
+    client: MongoClient[Stored],
+    url: MongoUrl,
+    indexes: Indexes,
+    within: float = START_SECONDS,
+    *,
+    filled: bool = False,
 ) -> None:
     """See that the store is of a schema we know, and make its indexes; those may take minutes.
 
-    `within` bounds in seconds how long a server may take to answer at all.
+    `within` bounds in seconds how long a server may take to answer at all. One that is just being
+    filled from an embedded store is prepared only when `filled` says so.
 
     Raises:
-        StoreError: it cannot be reached, refuses us, or is newer than this version.
+        StoreError: it cannot be reached, refuses us, is newer than this version, or not filled.
     """
     database: Database = client[url.database]
     with _explained(url, within), pymongo.timeout(within):
         _make_schema(database)
         _refuse_newer(database, url)
+        if not filled:
+            _refuse_half(database, url)
     with _explained(url, INDEX_SECONDS), pymongo.timeout(INDEX_SECONDS):
         for collection, wanted in indexes.items():
             database[collection].create_indexes(list(wanted))
@@ -184,6 +194,7 @@ def check_schema(client: MongoClient[Stored], url: MongoUrl) -> None:
     """As `prepare`, without writing anything. Raises StoreError."""
     with _explained(url, START_SECONDS), pymongo.timeout(START_SECONDS):
         _refuse_newer(client[url.database], url)
+        _refuse_half(client[url.database], url)
 
 
 def _make_schema(database: Database) -> None:
@@ -199,6 +210,13 @@ def _refuse_newer(database: Database, url: MongoUrl) -> None:
         raise StoreError(
             f"The store {url} has schema {version}, made by a newer Carillon; this one knows "
             f"{SCHEMA_VERSION}"
+        )
+
+
+def _refuse_half(database: Database, url: MongoUrl) -> None:
+    if database[ABOUT].find_one({"_id": FILLED, "state": "filling"}) is not None:
+        raise StoreError(
+            f"The store {url} is filled in part only: `carillon store move` goes on, said again"
         )
 
 

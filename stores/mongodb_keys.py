@@ -69,8 +69,10 @@ def _replaced(database: Database, wanted: Stored, now: int) -> bool:
     if found is None:  # it was tidied away this moment: a repeat will find it free
         return False
     at, before = whole(found["at"]), found["dispatch"]
-    expires = found["expires"]
+    expires, ours = found["expires"], wanted["expires"]
     is_expired = isinstance(expires, datetime) and expires.timestamp() * 1000 <= now
+    if isinstance(ours, datetime):  # one that was moved here knows only how old it is
+        is_expired = is_expired or now - at >= ours.timestamp() * 1000 - whole(wanted["at"])
     is_free = is_expired or (at < now - _BEING_OPENED and not _is_there(database, before))
     if is_free:
         mine: Stored = {"_id": wanted["_id"], "dispatch": before}

@@ -75,6 +75,12 @@ def why_paused(connection: sqlite3.Connection) -> str | None:
     return None if why is None else str(why)
 
 
+def has_moved(connection: sqlite3.Connection) -> bool:
+    """Whether a store is used at another place now. Raises sqlite3.Error."""
+    (moved,) = connection.execute("SELECT moved FROM life").fetchone()
+    return moved is not None
+
+
 def pause(connection: sqlite3.Connection, why: str) -> None:
     """See that a store sends nothing until it is resumed. Raises sqlite3.Error."""
     with transaction(connection):

@@ -28,7 +28,7 @@ PAGES = [
     *(["templates", name] for name in ("import", "list")),
     *(["config", name] for name in ("check", "schema")),
     *(["keys", name] for name in ("new", "list")),
-    *(["store", name] for name in ("backup", "check", "repair", "resume", "pause")),
+    *(["store", name] for name in ("backup", "check", "repair", "resume", "pause", "move")),
     *(["supervisor", name] for name in ("show", "revive")),
     *(
         ["providers", name]

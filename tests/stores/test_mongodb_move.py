@@ -1,0 +1,290 @@
+"""A move may be interrupted anywhere: one store is used, and in the end all of it is there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from messages.confirmations import Handover
+from messages.journal import (
+    AttemptEnd,
+    AttemptStart,
+    Enrolment,
+    IdempotencyKey,
+    NewDispatch,
+    Progress,
+)
+from messages.model import Cursor, Receipt, delivery_id
+from messages.records import RecordFilter, Records, Recovery
+from messages.saga.events import SagaEvent
+from stores import mongodb_move
+from stores.errors import StoreError
+from stores.mongodb import Database, check_schema, connected, prepare
+from stores.mongodb_journal import MongoJournal
+from stores.mongodb_move import move
+from stores.mongodb_records import MongoReader, MongoRecords
+from stores.mongodb_recovery import MongoRecovery
+from stores.mongodb_url import MongoUrl
+from stores.sqlite import open_store
+from stores.sqlite_journal import SqliteJournal
+from stores.sqlite_reader import SqliteReader
+from stores.sqlite_records import SqliteRecords
+from stores.sqlite_recovery import SqliteRecovery
+from tests.cli.command_line import invoke
+from tests.stores.shelves import MongoShelf, SqliteShelf, entry
+
+pytestmark = pytest.mark.servers
+
+KEY = IdempotencyKey("shop", "/send", "k", "print")
+NAMES = ("running", "ended", "driven")
+
+
+def receipt(dispatch: str, name: str, *, sent: bool) -> Receipt:
+    key, identity = f"user/{name}", delivery_id(dispatch, "sms", f"user/{name}")
+    if sent:
+        return Receipt(
+            identity, dispatch, "sms", key, name, "sent", "accepted", "", "p", 1, "m-\ud800"
+        )
+    return Receipt(identity, dispatch, "sms", key, name, "failed", "rejected", "no", "p", 1)
+
+
+async def fill(path: Path) -> None:
+    """What a store may hold: dispatches that run, ended, or were driven again, and the rest."""
+    journal = SqliteJournal(path)
+    async with journal.running():
+        for name in NAMES:
+            key = KEY if name == "ended" else None
+            rows = [Enrolment("sms", f"user/{one}", one) for one in "abc"]
+            await journal.open(NewDispatch(name, ["sms", "email"], f'"{name}"', key), rows)
+            for one in "ab":
+                await journal.start(AttemptStart(name, "sms", f"user/{one}", 1, "p"))
+            journal.end(AttemptEnd(name, "sms", "user/b", 1, "unavailable"))
+            await journal.enrol(name, [], Progress("email", Cursor(0, "x")))
+            if name != "running":
+                for one in "abc":
+                    journal.record(receipt(name, one, sent=one == "a"))
+                await journal.close(name, {"sent": 1, "failed": 2}, f'"kept {name}"')
+        await journal.redrive("driven", RecordFilter(outcomes=["failed"]))
+        await journal.cancel("driven")
+    shelf = SqliteShelf(path)
+    shelf.add("user", [{"_id": "ada", "clusters": ["all"]}, {"_id": "b", "x": {"y": [1]}}])
+    shelf.add("template", [{"_id": "t", "smsMessage": "Hi"}])
+    with shelf.outbox() as outbox, shelf.settings() as settings, shelf.handovers(7) as handovers:
+        for number, event in enumerate("abc"):
+            await outbox.add(SagaEvent(event, "S", "done", {"n": number}, None), number)
+        await outbox.accepted("a", 10)
+        await outbox.postponed("b", 50, "away")
+        await settings.change("p", {"concurrency": 3}, entry(1))
+        await settings.record([entry(2)])
+        await handovers.add(Handover("d-1", "running", "sms", "p", "user/a", "a"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "store.db"
+    open_store(path).close()
+    trio.run(fill, path)
+    return path
+
+
+def moved(path: Path, url: MongoUrl) -> dict[str, int]:
+    with closing(open_store(path, moved=True)) as connection, connected(url) as client:
+        return move(connection, client, url, lambda *_: None)
+
+
+async def told(records: Records, recovery: Recovery) -> list[object]:
+    """All that the journal says."""
+    found: list[object] = []
+    for name in NAMES:
+        record = await records.dispatch(name)
+        assert record is not None
+        found.append(replace(record, channels=sorted(record.channels)))
+        page = await records.deliveries(name, RecordFilter(), "", 100)
+        deliveries = sorted(page.deliveries, key=lambda one: one.id)
+        found += deliveries
+        found.append(await recovery.request(name))
+    left = sorted(await recovery.unfinished(), key=lambda one: one.id)
+    found += [(one.id, set(one.channels), one.request, one.cancelled) for one in left]
+    found += [dict(one.counts) for one in left]
+    for one in left:
+        pending = await recovery.pending(one.id, "sms", "", 100)
+        found += pending
+    found.append(await records.remembered("shop", "/send", "k", 0))
+    return found
+
+
+async def told_by_file(path: Path) -> list[object]:
+    async def nothing() -> None:
+        await trio.lowlevel.checkpoint()
+
+    reader = SqliteReader(path, nothing)
+    with closing(reader):
+        return await told(SqliteRecords(reader), SqliteRecovery(reader))
+
+
+async def told_by_mongodb(url: MongoUrl) -> list[object]:
+    with MongoShelf(url).store() as store:
+        journal = MongoJournal(store, lambda: "r", lambda: True)
+        async with journal.running():
+            reader = MongoReader(store, journal.flush)
+            living = frozenset({"r"})
+            recovery = MongoRecovery(reader, journal, lambda: "r", lambda: living)
+            return await told(MongoRecords(reader), recovery)
+
+
+def test_the_journal_says_the_same_as_before(path: Path, mongodb: MongoUrl) -> None:
+    before = trio.run(told_by_file, path)
+    counts = moved(path, mongodb)
+    assert (counts["dispatches"], counts["deliveries"], counts["attempts"]) == (3, 9, 6)
+    assert trio.run(told_by_mongodb, mongodb) == before
+
+
+def test_everything_else_goes_along(path: Path, mongodb: MongoUrl, tmp_path: Path) -> None:
+    shutil.copy(path, tmp_path / "copy.db")
+    moved(path, mongodb)
+    old, new = SqliteShelf(tmp_path / "copy.db"), MongoShelf(mongodb)
+
+    async def rest(shelf: SqliteShelf | MongoShelf) -> list[object]:
+        with shelf.outbox() as outbox, shelf.settings() as settings, shelf.handovers(8) as kept:
+            page = await settings.audit(None, "", 10)
+            events = await outbox.events(None, "", 10)
+            due = await outbox.due(60, 10)
+            await settings.change("q", {}, entry(3))
+            await outbox.add(SagaEvent("d", "S", "done", {}, None), 90)
+            later = (await settings.audit(None, "", 10), await outbox.events(None, "", 10))
+            return [
+                shelf.documents("user"),
+                shelf.documents("template"),
+                page,
+                events,
+                due.events,
+                await settings.overrides(),
+                await kept.find("d-1"),
+                later,
+            ]
+
+    assert trio.run(rest, new) == trio.run(rest, old)
+
+
+@pytest.fixture(params=["users", "deliveries", "dispatches", "check"])
+def interrupted(
+    request: pytest.FixtureRequest,
+    path: Path,
+    mongodb: MongoUrl,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A store whose move broke off."""
+
+    def broken(*_: object) -> Iterator[object]:
+        raise RuntimeError("killed")
+
+    if request.param == "users":
+        monkeypatch.setattr(mongodb_move, "import_documents", broken)
+    elif request.param == "check":
+        monkeypatch.setattr(mongodb_move, "_check", broken)
+    else:
+        monkeypatch.setitem(mongodb_move._SOURCES, request.param, broken)
+    with pytest.raises(RuntimeError, match="killed"):
+        moved(path, mongodb)
+    monkeypatch.undo()
+    return path
+
+
+def test_what_was_interrupted_is_used_where_it_was_and_goes_on(
+    interrupted: Path, mongodb: MongoUrl
+) -> None:
+    with connected(mongodb) as client:
+        for look in (partial(prepare, indexes={}), check_schema):
+            with pytest.raises(StoreError, match="filled in part only"):
+                look(client, mongodb)
+    open_store(interrupted).close()
+    trio.run(more, interrupted)
+    before = trio.run(told_by_file, interrupted)
+    assert moved(interrupted, mongodb)["dispatches"] == 4
+    assert trio.run(told_by_mongodb, mongodb) == before
+    with pytest.raises(StoreError, match="has moved"):
+        open_store(interrupted)
+
+
+async def more(path: Path) -> None:
+    journal = SqliteJournal(path)
+    async with journal.running():
+        await journal.open(NewDispatch("later", ["sms"], "{}"))
+
+
+def about(url: MongoUrl, state: str) -> None:
+    with connected(url) as client:
+        database: Database = client[url.database]
+        database["carillon"].update_one({"_id": "filled"}, {"$set": {"state": state}})
+
+
+def test_a_process_that_died_between_both_stores_is_gone_on_with(
+    path: Path, mongodb: MongoUrl
+) -> None:
+    moved(path, mongodb)
+    about(mongodb, "filling")
+    with pytest.raises(StoreError, match="has moved"):
+        open_store(path)
+    moved(path, mongodb)
+    with connected(mongodb) as client:
+        check_schema(client, mongodb)
+
+
+def test_a_mongodb_with_a_journal_or_of_another_store_is_not_written(
+    path: Path, mongodb: MongoUrl, tmp_path: Path
+) -> None:
+    trio.run(opened, mongodb)
+    with pytest.raises(StoreError, match="has a journal of its own"):
+        moved(path, mongodb)
+    with connected(mongodb) as client:
+        client[mongodb.database]["dispatches"].delete_many({})
+    moved(path, mongodb)
+    other = tmp_path / "other.db"
+    open_store(other).close()
+    with pytest.raises(StoreError, match="filled from another store"):
+        moved(other, mongodb)
+    elsewhere = MongoUrl(mongodb.text, mongodb.database, "mongodb://elsewhere/x")
+    with pytest.raises(StoreError, match="has moved to"):
+        moved(path, elsewhere)
+
+
+async def opened(url: MongoUrl) -> None:
+    with MongoShelf(url).store() as store:
+        journal = MongoJournal(store, lambda: "r", lambda: True)
+        async with journal.running():
+            await journal.open(NewDispatch("theirs", ["sms"], "{}"))
+
+
+async def test_a_moved_key_is_free_again_when_it_is_old(path: Path, mongodb: MongoUrl) -> None:
+    await trio.to_thread.run_sync(moved, path, mongodb)
+    with MongoShelf(mongodb).store() as store:
+        journal = MongoJournal(store, lambda: "r", lambda: True)
+        async with journal.running():
+            await trio.sleep(0.01)
+            old = IdempotencyKey("shop", "/send", "k", "other", expiry=0.001)
+            await journal.open(NewDispatch("new", ["sms"], "{}", old))
+            reader = MongoReader(store, journal.flush)
+            found = await MongoRecords(reader).remembered("shop", "/send", "k", 0)
+    assert found is not None
+    assert found.dispatch_id == "new"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [(["x.db"], "must name a MongoDB"), (["mongodb://127.0.0.1:1/x"], "cannot be used")],
+)
+def test_a_target_that_cannot_be_used_is_named(
+    path: Path, words: Sequence[str], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stores.mongodb.START_SECONDS", 0.3)
+    result = invoke("store", "move", *words, "--store", str(path))
+    assert result.exit_code in {1, 2}
+    assert reason in result.stderr
+    open_store(path).close()
