@@ -116,8 +116,9 @@ class Call:
         result: Result = "unstarted"
         if self.started_at is not None and not isinstance(attempt, Postponed | None):
             result = kind(attempt)
+        error = "" if attempt is None or isinstance(attempt, Accepted) else attempt.error
         return AttemptEnd(
-            delivery.dispatch_id, delivery.channel, delivery.key, envelope.starts, result
+            delivery.dispatch_id, delivery.channel, delivery.key, envelope.starts, result, error
         )
 
     def report(self, attempt: Made) -> AttemptEnded:

@@ -20,6 +20,7 @@ from messages.records import DispatchRecord, RecordFilter, Records
 from stores.ports import LiveSettings
 
 _ENDED = "The dispatch has ended"
+_OVER: Final = ("done", "crashed")
 _FILTERS = ("outcome", "reason", "channel", "provider")
 
 
@@ -39,14 +40,14 @@ def dispatch_change_routes(
     @needs("operate")
     async def cancel(dispatch_id: str) -> Response:
         record = await known(dispatch_id)
-        if record.state == "done":
+        if record.state in _OVER:
             raise Conflict(_ENDED)
         if record.state == "running":
             trail = _trail(live_settings, "cancel", record, {"state": "cancelled"})
             async with telling_of_failure(trail):
                 await pipeline.cancel(dispatch_id, trail.begin)
                 record = await known(dispatch_id)
-                if record.state == "done":  # it ended while that was written
+                if record.state in _OVER:  # it ended while that was written
                     raise Conflict(_ENDED)
         return json_answer(shown(record))
 

@@ -59,7 +59,13 @@ def shown(record: DispatchRecord) -> dict[str, object]:
     return {
         "id": record.id,
         "state": record.state,
+        "reason": record.reason,
         "channels": record.channels,
+        "audience": {
+            "read": record.audience.read,
+            "total": record.audience.total,
+            "complete": record.audience.complete,
+        },
         "counts": dict.fromkeys(OUTCOMES, 0) | dict(record.counts),
         "createdAt": _time(record.created_at),
         "endedAt": _time(record.ended_at),

@@ -25,6 +25,7 @@ from messages.events import (
     ChannelQuarantined,
     ConnectionsLacking,
     DeliveryConfirmed,
+    DeliveryCrashed,
     DeliveryEnded,
     DirectoryFailed,
     DispatchAccepted,
@@ -296,6 +297,15 @@ class EventLog:
             case StreamMoved(state, detail):
                 level = logging.INFO if state == "joined" else logging.WARNING
                 self._log(level, "command stream", state=state, detail=detail)
+            case DeliveryCrashed(delivery_id, dispatch_id, channel, error):
+                self._log(
+                    logging.ERROR,
+                    "delivery crashed",
+                    dispatchId=dispatch_id,
+                    deliveryId=delivery_id,
+                    channel=channel,
+                    err=describe_crash(error),
+                )
             case DispatchCrashed(dispatch_id, error):
                 self._log(
                     logging.ERROR,

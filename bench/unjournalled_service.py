@@ -12,7 +12,7 @@ import trio
 
 import service
 from cli.main import main
-from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
+from messages.journal import AttemptEnd, AttemptStart, DispatchEnd, Enrolment, NewDispatch, Progress
 from messages.model import Outcome, Receipt
 from stores.sqlite_journal import SqliteJournal
 
@@ -43,7 +43,11 @@ class Forgetful(SqliteJournal):
         """See the port."""
 
     async def close(
-        self, dispatch_id: str, counts: Mapping[Outcome, int], kept: str | None
+        self,
+        dispatch_id: str,
+        counts: Mapping[Outcome, int],
+        kept: str | None,
+        end: DispatchEnd | None = None,
     ) -> None:
         """See the port."""
         await trio.lowlevel.checkpoint()

@@ -18,12 +18,25 @@ _PAGE: Final = 500
 _PAGE_OF_DISPATCHES: Final = 50  # the service counts the deliveries of each
 
 
+class AudienceTold(Told):
+    """How many recipients have been read, of how many where that is known."""
+
+    read: int
+    total: int | None
+    complete: bool
+
+
 class DispatchTold(Told):
-    """One dispatch; `counts` are deliveries by outcome."""
+    """One dispatch; `counts` are deliveries by outcome, `reason` says why it crashed.
+
+    A service of an earlier version says nothing of the audience.
+    """
 
     id: str
     state: str
+    reason: str | None = None
     channels: list[str]
+    audience: AudienceTold = AudienceTold(read=0, total=None, complete=True)
     counts: dict[str, int]
     created_at: str
     ended_at: str | None
@@ -32,6 +45,14 @@ class DispatchTold(Told):
     def is_over(self) -> bool:
         """Whether its last delivery has ended."""
         return self.ended_at is not None
+
+    @property
+    def expected(self) -> int | None:
+        """How many deliveries there will be; None while its audience is being read."""
+        if self.is_over or self.audience.complete:
+            return sum(self.counts.values())
+        total = self.audience.total
+        return None if total is None else total * len(self.channels)
 
 
 class DispatchesTold(Told):

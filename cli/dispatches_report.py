@@ -81,7 +81,8 @@ def sentence(dispatch: DispatchTold) -> str:
     """What there is to say of it."""
     ended = "" if dispatch.ended_at is None else f", ended {dispatch.ended_at}"
     about = f"{dispatch.state}, accepted {dispatch.created_at}{ended}"
-    return f"Dispatch {printable(dispatch.id)}: {about}; {counted(dispatch)}."
+    reason = "" if dispatch.reason is None else f" {printable(dispatch.reason)}."
+    return f"Dispatch {printable(dispatch.id)}: {about}; {counted(dispatch)}.{reason}"
 
 
 def print_redriven(told: RedrivenTold, *, as_json: bool) -> None:
@@ -96,9 +97,19 @@ def print_redriven(told: RedrivenTold, *, as_json: bool) -> None:
 
 
 def counted(dispatch: DispatchTold) -> str:
-    """Its deliveries by outcome, in words."""
+    """Its deliveries by outcome, and what was not read of its audience, in words."""
     words = [f"{number:,} {outcome}" for outcome, number in dispatch.counts.items() if number]
-    return ", ".join(words) or "no deliveries"
+    told = ", ".join(words) or "no deliveries"
+    return told if dispatch.audience.complete else f"{told}; {unread(dispatch)}"
+
+
+def unread(dispatch: DispatchTold) -> str:
+    """How far its audience was read that has more to come, or had."""
+    read, total = dispatch.audience.read, dispatch.audience.total
+    of = "" if total is None else f" of {total:,}"
+    if dispatch.is_over:
+        return f"{read:,}{of} recipients read, the rest were sent nothing"
+    return f"{read:,}{of} recipients read so far"
 
 
 def _at_most(found: Iterator[T], limit: int | None) -> Iterator[T]:

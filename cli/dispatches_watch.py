@@ -81,12 +81,14 @@ def json_line(look: Look) -> str:
 
 def picture(dispatch: DispatchTold, look: Look) -> RenderableType:
     """The dispatch as it was seen last, and what is to be said besides."""
-    known = sum(dispatch.counts.values())
-    ended = known - dispatch.counts.get("pending", 0)
+    enrolled, expected = sum(dispatch.counts.values()), dispatch.expected
+    ended = enrolled - dispatch.counts.get("pending", 0)
+    known = enrolled if expected is None else max(expected, enrolled)
     # A bar of nothing would never be full.
     bar = ProgressBar(total=known or 1, completed=ended if known else dispatch.is_over, width=_BAR)
     row = Table.grid(padding=(0, 1))
-    row.add_row(bar, f"{ended:,} of {known:,} ended")
+    reading = " so far, the audience is still being read" if expected is None else ""
+    row.add_row(bar, f"{ended:,} of {known:,} ended{reading}")
     lines: list[RenderableType] = [Text(sentence(dispatch)), row]
     if isinstance(look, Failure):
         lines.append(Text(line(look), "red"))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import trio
 
-from messages.dispatch import Begun, Dispatch, Means
+from messages.dispatch import Begun, Dispatch, Means, Way, words
 from messages.errors import BadCommand
 from messages.events import DispatchCrashed
 from messages.leftovers import Given
 from messages.model import Channel
 from messages.preparation import Preparation, Rooms
-from messages.request import empty_request, parse_request
+from messages.records import Unfinished
+from messages.request import Request, empty_request, parse_request
 from messages.sharing import Taken
 
 
@@ -81,19 +82,30 @@ class Assistance:
             with part.scope:
                 part.dispatch = await self._dispatch(taken, part.stop)
                 await part.dispatch.run()
-        except Exception as error:  # of one dispatch; the others go on
-            self._rooms.observe(DispatchCrashed(taken.dispatch.id, error))
+                if part.dispatch.crashed:  # who offered them waits for how they end
+                    await part.dispatch.fail_the_rest()
         finally:
             self._parts.remove(part)
 
     async def _dispatch(self, taken: Taken, stop: trio.Event) -> Dispatch:
         unfinished, given = taken.dispatch, Given(taken.deliveries)
+        begun, request = Begun(unfinished.cancelled), empty_request(unfinished.channels)
+        try:
+            request, ways = await self._ways(unfinished, given, stop)
+        except Exception as error:  # of one dispatch; the others go on
+            self._rooms.observe(DispatchCrashed(unfinished.id, error))
+            begun = Begun(unfinished.cancelled, crash=words(error))
+            ways = self._preparation.wreck(unfinished, stop, given)
+        return Dispatch(unfinished.id, request, ways, self._means, stop, begun)
+
+    async def _ways(
+        self, unfinished: Unfinished, given: Given, stop: trio.Event
+    ) -> tuple[Request, Sequence[Way]]:
         go_on = self._preparation.go_on
         try:
             request = parse_request(unfinished.request or "")
-            ways = await go_on(unfinished, request, stop, given=given)
+            return request, await go_on(unfinished, request, stop, given=given)
         except BadCommand as error:
             request = empty_request(unfinished.channels)
-            ways = await go_on(unfinished, request, stop, refusal=str(error), given=given)
-        begun = Begun(unfinished.cancelled)
-        return Dispatch(unfinished.id, request, ways, self._means, stop, begun)
+            refusal = str(error)
+            return request, await go_on(unfinished, request, stop, refusal=refusal, given=given)

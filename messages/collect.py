@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import trio
 
 from messages.events import DeliveryEnded, Observer
-from messages.model import FAILURES, Outcome, Receipt
+from messages.model import FAILURES, Channel, Outcome, Receipt
 from messages.report import Failure, Report
 
 
@@ -16,6 +16,8 @@ class Collector:
     """Synchronous, and safe when nobody waits any more. `counts` is what ended before it began.
 
     Each outcome is handed to `record`, which makes it durable, then counted, then observed.
+
+    With `notes` it keeps the channel and the key of all that were `answered`, too.
 
     Each enrolled delivery is answered once (its envelope sees to that), so counting suffices and
     memory does not grow with the number of recipients.
@@ -28,6 +30,8 @@ class Collector:
         observe: Observer,
         most_failures: int,
         counts: Mapping[Outcome, int],
+        *,
+        notes: bool = False,
     ) -> None:
         self._dispatch_id = dispatch_id
         self._record = record
@@ -36,9 +40,10 @@ class Collector:
         self._failures: list[Failure] = []
         self._counts = Counter(counts)
         self._failures_total = sum(self._counts[outcome] for outcome in FAILURES)
-        self._enrolled = self._counts.total()
+        self._enrolled = self._elsewhere = self._counts.total()
         self._feeding = True
         self.complete = trio.Event()
+        self.answered: set[tuple[Channel, str]] | None = set() if notes else None
 
     def expect(self, deliveries: int) -> None:
         """So many more deliveries will be answered."""
@@ -53,13 +58,26 @@ class Collector:
 
     def _count(self, receipt: Receipt) -> None:
         self._counts[receipt.outcome] += 1
+        if self.answered is not None:
+            self.answered.add((receipt.channel, receipt.key))
         if receipt.is_failure:
             self._failures_total += 1
             if len(self._failures) < self._most_failures:
                 self._failures.append(Failure(receipt.user_id, receipt.channel, receipt.error))
 
+    def tell(self, receipt: Receipt) -> None:
+        """Take how an expected delivery ended that was handed to nobody."""
+        self._elsewhere += 1
+        self.reply(receipt)
+
+    def expect_only(self, handed: int) -> None:
+        """Of all that was expected only so many were handed over and will be answered."""
+        self._enrolled = self._counts.total() + handed - self._replies
+        self.feeding_ended()
+
     def hear(self, receipt: Receipt) -> None:
         """Take an answer that was given and told elsewhere."""
+        self._elsewhere += 1
         self._count(receipt)
         self._complete_if_done()
 
@@ -81,6 +99,11 @@ class Collector:
     @property
     def _pending(self) -> int:
         return self._enrolled - self._counts.total()
+
+    @property
+    def _replies(self) -> int:
+        """How many of those that were handed over have been answered."""
+        return self._counts.total() - self._elsewhere
 
     def _complete_if_done(self) -> None:
         if not self._feeding and not self._pending:

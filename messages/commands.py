@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 from math import inf
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -69,6 +69,9 @@ def _a_duration(value: object) -> float | None:
 _Texts: TypeAlias = Annotated[list[str], Field(fail_fast=True)]
 
 
+_MOST_COUNTED: Final = 10_000
+
+
 class SendCommand(BaseModel):
     """One message for many users over some channels.
 
@@ -100,6 +103,17 @@ class SendCommand(BaseModel):
     time_to_live: Annotated[
         float | None, BeforeValidator(_a_duration), Field(alias="timeToLive")
     ] = None
+
+    @property
+    def audience_size(self) -> int | None:
+        """How many recipients it names; None where clusters say that.
+
+        Repeats count once, but in a list so long that it would take a while to find them.
+        """
+        if self.clusters:
+            return None
+        listed = self.recipients or ()
+        return len(set(listed)) if len(listed) <= _MOST_COUNTED else len(listed)
 
     def seconds_left(self, now: datetime) -> float | None:
         """How long it stays worth sending: the earlier of both ends; None when it has neither.

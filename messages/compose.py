@@ -8,6 +8,7 @@ from typing import Final
 
 from messages.addresses import is_email, phone_number
 from messages.envelope import EXPIRED
+from messages.events import DeliveryCrashed, Observer
 from messages.model import (
     Channel,
     Delivery,
@@ -30,7 +31,8 @@ LISTED: Final = "listed/"
 class Composer:
     """What all deliveries of one dispatch have in common.
 
-    `refusals` say why nothing can be rendered for a channel any more: then all of it fails.
+    `refusals` say why nothing can be rendered for a channel any more: then all of it fails. What
+    raises while one delivery is composed is a bug, which `observe` is told: that one fails alone.
     """
 
     dispatch_id: str
@@ -39,10 +41,21 @@ class Composer:
     user_fields: UserFields
     mail: MailExtras
     refusals: Mapping[Channel, str] = field(default_factory=dict)
+    observe: Observer | None = None
 
     def compose(self, channel: Channel, recipient: Recipient) -> Delivery | Receipt:
-        """The rendered delivery, or how it ended before it could be one."""
+        """The rendered delivery, or how it ended before it could be one. Never raises."""
         key = f"{USER}{recipient.key}"
+        try:
+            return self._compose(channel, recipient, key)
+        except Exception as error:
+            if self.observe is not None:
+                identity = delivery_id(self.dispatch_id, channel, key)
+                self.observe(DeliveryCrashed(identity, self.dispatch_id, channel, error))
+            why = "Internal error while composing"
+            return self._failure(channel, key, recipient.user_id, "crashed", why)
+
+    def _compose(self, channel: Channel, recipient: Recipient, key: str) -> Delivery | Receipt:
         if (why := self.refusals.get(channel)) is not None:
             return self._failure(channel, key, recipient.user_id, "not-renderable", why)
         value = recipient.document.get(self.user_fields.address_of(channel))
@@ -95,6 +108,11 @@ class Composer:
     def gone(self, channel: Channel, key: str, user_id: str) -> Receipt:
         """The failure of an enrolled delivery whose user nobody has any more."""
         return self._failure(channel, key, user_id, "user-not-found", "User not found")
+
+    def crashed(self, channel: Channel, key: str, user_id: str) -> Receipt:
+        """The failure of an enrolled delivery whose dispatch a bug cut short."""
+        why = "The dispatch was cut short by an internal error"
+        return self._failure(channel, key, user_id, "crashed", why)
 
     def _failure(
         self, channel: Channel, key: str, user_id: str, reason: Reason, error: str

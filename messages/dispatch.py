@@ -7,7 +7,7 @@ channel never holds up the others. What an earlier process left goes first.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -18,7 +18,7 @@ from messages.distribution import Distribution
 from messages.envelope import Envelope
 from messages.events import DispatchCrashed, DispatchEnded, Observer
 from messages.feed import Feed, Item
-from messages.journal import Enrolment, Journal, NewDispatch
+from messages.journal import DispatchEnd, Enrolment, Journal, NewDispatch
 from messages.leftovers import Leftover, Leftovers
 from messages.model import Channel, Delivery, Outcome, Receipt
 from messages.patience import insist
@@ -30,6 +30,10 @@ from messages.sharing import Pool
 FIRST: Final = 20
 """So many deliveries of each channel are enrolled as the dispatch itself becomes durable: a small
 request costs one write in place of two."""
+
+_LOOK: Final = 0.5
+"""Seconds between two looks at what other replicas have of a dispatch that a bug has cut short."""
+_MOST_FAILED: Final = 500
 
 T = TypeVar("T")
 
@@ -65,17 +69,23 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What is known of a dispatch that an earlier process began."""
+    """What is known of a dispatch that an earlier process began.
+
+    Its request may be none that can be read any more (`is_lost`); a `crash` has cut it short.
+    """
 
     cancelled: bool = False
     counts: Mapping[Outcome, int] = field(default_factory=dict)
+    is_lost: bool = False
+    crash: str | None = None
 
 
 class Dispatch:
     """One request on its way; `open` makes it an accepted one.
 
     `ended` is set when nothing more of it happens here; it is `suspended` then when some of it is
-    left to the next start. Setting `stop` starts nothing more.
+    left to the next start. Setting `stop` starts nothing more. A bug that cuts it short is its
+    `crash`, in words: what was handed over ends first, and `close` fails the rest.
     """
 
     def __init__(
@@ -89,7 +99,7 @@ class Dispatch:
     ) -> None:
         self.id = identity
         self.request = request
-        self.crashed = False
+        self.crash = begun.crash
         self.suspended = False
         self.cancelled = begun.cancelled
         self.ended = trio.Event()
@@ -97,11 +107,23 @@ class Dispatch:
         self._means = means
         self._stop = stop
         self._collector = Collector(
-            identity, means.journal.record, means.observe, means.most_failures, begun.counts
+            identity,
+            means.journal.record,
+            means.observe,
+            means.most_failures,
+            begun.counts,
+            notes=means.assists,
         )
+        self._handed = 0
+        self._is_lost = begun.is_lost
         self._first: dict[Channel, Sequence[Item]] = {}
         self._shared: dict[Channel, Distribution] = {}
         self._scope = trio.CancelScope()
+
+    @property
+    def crashed(self) -> bool:
+        """Whether a bug of ours has cut it short."""
+        return self.crash is not None
 
     def report(self) -> Report:
         """What is known now; final once `ended` is set, and durable a moment later."""
@@ -111,6 +133,7 @@ class Dispatch:
         """Make the dispatch and its first deliveries durable. Raises JournalUnavailable."""
         first = {way.feed.channel: await way.feed.next(FIRST) for way in self._ways}
         rows = [_row(item) for items in first.values() for item in items]
+        new = replace(new, is_read=all(way.feed.is_over for way in self._ways))
         # A caller who hangs up here must not leave a dispatch that is on record and never starts.
         with trio.CancelScope(shield=True):
             is_new = iter(await self._means.journal.open(new, rows))
@@ -123,10 +146,10 @@ class Dispatch:
         started = trio.current_time()
         try:
             with self._scope:
-                await self._deliver()
+                if self.crash is None:
+                    await self._deliver()
         except Exception as error:
-            self.crashed = True
-            self._means.observe(DispatchCrashed(self.id, error))
+            await self._cut_short(error)
         finally:
             self.suspended = self._scope.cancelled_caught
             self.ended.set()
@@ -136,14 +159,25 @@ class Dispatch:
 
     async def close(self) -> None:
         """Make the end durable: after it was told, which costs a small request one write less."""
-        if self.crashed or self.suspended:
+        if self.suspended:
+            return
+        if self.crashed and not await self.fail_the_rest():
             return
         counts = self.report().counts
         kept = self._kept(counts)
+        end = DispatchEnd(all(way.feed.is_over for way in self._ways), self.crash)
         try:
-            await self._durably(partial(self._means.journal.close, self.id, counts, kept))
+            await self._durably(partial(self._means.journal.close, self.id, counts, kept, end))
         except Exception as error:
             self._means.observe(DispatchCrashed(self.id, error))
+
+    async def fail_the_rest(self) -> bool:
+        """Fail what a bug left without an outcome; False when that is for the next start."""
+        try:
+            return bool(await self._durably(self._fail_the_rest))
+        except Exception as error:  # a second bug: the dispatch must end all the same
+            self._means.observe(DispatchCrashed(self.id, error))
+            return True
 
     async def cancel(self) -> None:
         """Start nothing more of it; what is under way ends by itself. Raises JournalUnavailable."""
@@ -161,8 +195,51 @@ class Dispatch:
         """Leave what has not ended to the next start."""
         self._scope.cancel()
 
+    async def _cut_short(self, error: Exception) -> None:
+        """Feed nothing more, and let end what was handed over."""
+        self.crash = words(error)
+        self._means.observe(DispatchCrashed(self.id, error))
+        is_over = self._scope.cancel_called
+        with trio.CancelScope() as self._scope:
+            if is_over:
+                self._scope.cancel()
+            self._collector.expect_only(self._handed)
+            await self._collector.complete.wait()
+
+    async def _fail_the_rest(self) -> bool:
+        """Fail what is pending, here or once others hold none of it; False if it has to stop."""
+        while True:
+            # What was answered a moment ago must not be found pending.
+            await self._means.journal.flush()
+            for way in self._ways:
+                await self._fail_what_is_left(way.left)
+            if not await self._is_elsewhere():
+                return True
+            with trio.move_on_after(_LOOK):
+                await self._stop.wait()
+            if self._stop.is_set():
+                return False
+
+    async def _fail_what_is_left(self, left: Leftovers) -> None:
+        collector, answered, after = self._collector, self._collector.answered or (), ""
+        while found := await left.cut_short(after, _MOST_FAILED):
+            after = found[-1][0]
+            fresh = [one for key, one in found if (one.channel, key) not in answered]
+            collector.expect(len(fresh))
+            for receipt in fresh:
+                collector.tell(receipt)
+
+    async def _is_elsewhere(self) -> bool:
+        pool = self._means.pool
+        if pool is None:
+            return False
+        channels = [way.feed.channel for way in self._ways]
+        return any([await pool.elsewhere(self.id, channel) for channel in channels])
+
     def _kept(self, counts: Mapping[Outcome, int]) -> str | None:
         """What a redrive needs, where there is something to drive again."""
+        if self._is_lost:
+            return None
         keeps = self._means.keeps_content
         is_all_sent = all(outcome == "sent" or not number for outcome, number in counts.items())
         return None if is_all_sent and not keeps else self.request.kept(with_content=keeps)
@@ -268,13 +345,15 @@ class Dispatch:
         envelopes: list[Envelope] = []
         for item in items:
             if isinstance(item, Receipt):
-                collector.reply(item)
+                collector.tell(item)
             else:
                 envelopes.append(Envelope(item, collector.reply, priority, feed.expires_at))
+        handed = len(envelopes)
         if tried is not None or self.cancelled:
             envelopes = [one for one in envelopes if self._goes_on(one, tried or {})]
         if envelopes:
             self._means.post.put(feed.channel, envelopes)
+        self._handed += handed
 
     def _goes_on(self, envelope: Envelope, tried: Mapping[str, Leftover]) -> bool:
         """Give back its past to a delivery, and answer it if it was cancelled meanwhile."""
@@ -288,6 +367,11 @@ class Dispatch:
     async def _durably(self, write: Callable[[], Awaitable[T]]) -> T | None:
         """What `write` returns, tried until the journal takes it; None once it has to stop."""
         return await insist(write, self._stop, first_delay=0.1, max_delay=5.0)
+
+
+def words(error: Exception) -> str:
+    """Why a dispatch crashed, for people. What an error itself says may quote anything."""
+    return f"An internal error cut it short ({type(error).__name__})"
 
 
 def _row(item: Delivery | Receipt) -> Enrolment:

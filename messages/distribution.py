@@ -142,7 +142,7 @@ class Distribution:
         for receipt, is_new in zip(ended, new or (), strict=False):
             if is_new:
                 self._collector.expect(1)
-                self._collector.reply(receipt)
+                self._collector.tell(receipt)
         offers = [_row(item) for item in items if isinstance(item, Delivery)]
         offer = partial(self._pool.offer, identity, offers, progress)
         new = await self._insist(offer) if offers else ()

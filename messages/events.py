@@ -51,6 +51,16 @@ class DispatchCrashed:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryCrashed:
+    """A bug of ours failed one delivery while it was composed; those beside it go on."""
+
+    delivery_id: str
+    dispatch_id: str
+    channel: Channel
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
 class DirectoryFailed:
     """A part of an audience could not be read after deliveries had left."""
 
@@ -168,6 +178,7 @@ Event = (
     | DispatchResumed
     | DispatchEnded
     | DispatchCrashed
+    | DeliveryCrashed
     | DirectoryFailed
     | DeliveryEnded
     | AttemptEnded

@@ -68,17 +68,19 @@ class Feed:
         self._following: Cursor | None = self._page
         self._items: Iterator[Item] = iter(())
         self._loops = _LoopDetection(self._page)
+        self._left = 0
 
     @property
     def progress(self) -> Progress:
         """Where reading must go on if only what was given so far is on record."""
-        return Progress(self.channel, self._page)
+        return Progress(self.channel, self._page, self.is_over)
 
     async def next(self, most: int) -> Sequence[Item]:
         """At most so many further ones; none at the end, or once it has to stop."""
         while not (self.is_over or self._stop.is_set()):
             items = list(islice(self._items, most))
-            if self._following is None and len(items) < most:
+            self._left -= len(items)
+            if self._following is None and not self._left:
                 self.is_over = True
             if items:
                 return items
@@ -91,6 +93,7 @@ class Feed:
         if page is not None:
             self._page, self._following = cursor, page.next
             self._items = self._of(page)
+            self._left = len(page.recipients) + len(page.missing)
 
     async def _next_page(self, cursor: Cursor) -> Page:
         page = await self._pages.at(cursor)

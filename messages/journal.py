@@ -39,20 +39,28 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class NewDispatch:
-    """A dispatch that is about to exist; `request` is what it needs in order to go on later."""
+    """A dispatch that is about to exist; `request` is what it needs in order to go on later.
+
+    `caller` asks for it. Its audience has `total` recipients, if that is known, and `is_read` to
+    its end when its first deliveries are all.
+    """
 
     id: str
     channels: Sequence[Channel]
     request: str
     key: IdempotencyKey | None = None
+    caller: str = ""
+    total: int | None = None
+    is_read: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where reading the audience for a channel goes on after a restart."""
+    """Where reading the audience for a channel goes on after a restart, unless it `is_read`."""
 
     channel: Channel
     cursor: Cursor
+    is_read: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +76,22 @@ class AttemptStart:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnd:
-    """How a call ended that did not end its delivery."""
+    """How a call ended that did not end its delivery; `error` is text for people."""
 
     dispatch_id: str
     channel: Channel
     key: str
     number: int
     result: Result
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchEnd:
+    """How a dispatch ended: its audience `is_read` or not; `crash` says what cut it short."""
+
+    is_read: bool = True
+    crash: str | None = None
 
 
 class AttemptLog(Protocol):
@@ -133,12 +150,22 @@ class Journal(AttemptLog, Protocol):
         """Hand over the outcome of an enrolled delivery; durable with the next awaited write."""
         ...
 
+    async def flush(self) -> None:
+        """Make all that was handed over durable. Raises JournalUnavailable."""
+        ...
+
     async def close(
-        self, dispatch_id: str, counts: Mapping[Outcome, int], kept: str | None
+        self,
+        dispatch_id: str,
+        counts: Mapping[Outcome, int],
+        kept: str | None,
+        end: DispatchEnd | None = None,
     ) -> None:
         """Make the end of a dispatch durable, and every outcome recorded before it.
 
-        `kept` takes the place of its request; without it the request is erased.
+        `kept` takes the place of its request; without it the request is erased. One that was
+        cancelled or crashed before it was driven again stays so. The `end` is a usual one unless it
+        is given.
 
         Raises:
             JournalUnavailable: it, or one of those outcomes, could not be written.

@@ -100,17 +100,22 @@ class Leftovers:
             for one in found
         ]
 
+    async def cut_short(self, after: str, limit: int) -> Sequence[tuple[str, Receipt]]:
+        """The keys of at most so many pending deliveries beyond `after`, and how they fail.
+
+        What a bug cut short is not composed again. Raises TryLater.
+        """
+        composer, channel = self._composer, self.channel
+        found = await self._source.pending(composer.dispatch_id, channel, after, limit)
+        return [
+            (one.key, one.ended or told_of(composer.crashed(channel, one.key, one.user_id), one))
+            for one in found
+        ]
+
     def _checked(self, item: Item, one: Pending) -> Item:
-        """The item, unless it cannot be sent any more and may have been."""
-        made = [each for each in one.attempts if each.result != "unstarted"]
-        if not (isinstance(item, Receipt) and made) or one.ended is not None:
-            return item
-        told = replace(item, provider=made[-1].provider, attempts=len(made))
-        last = one.attempts[-1]
-        if last.result is None or "unanswered" in {each.result for each in made}:
-            error = f"Outcome unknown: an earlier attempt was never answered; then {item.error}"
-            told = replace(told, outcome="in-doubt", reason="unknown-outcome", error=error)
-        return told
+        if isinstance(item, Receipt) and one.ended is None:
+            return told_of(item, one)
+        return item
 
     async def _users(self, found: Sequence[Pending]) -> dict[str, Recipient]:
         keys = [one.key.removeprefix(USER) for one in found if one.key.startswith(USER)]
@@ -127,3 +132,16 @@ class Leftovers:
         if recipient is None or one.key.startswith(LISTED):
             return composer.gone(channel, one.key, one.user_id)
         return composer.compose(channel, replace(recipient, user_id=one.user_id))
+
+
+def told_of(receipt: Receipt, one: Pending) -> Receipt:
+    """How a delivery fails that is not sent any more; it is in doubt where it may have been."""
+    made = [each for each in one.attempts if each.result != "unstarted"]
+    if not made:
+        return receipt
+    told = replace(receipt, provider=made[-1].provider, attempts=len(made))
+    last = one.attempts[-1]
+    if last.result is None or "unanswered" in {each.result for each in made}:
+        error = f"Outcome unknown: an earlier attempt was never answered; then {receipt.error}"
+        told = replace(told, outcome="in-doubt", reason="unknown-outcome", error=error)
+    return told

@@ -197,7 +197,9 @@ def delivery_id(dispatch_id: str, channel: Channel, key: str) -> str:
     Derived and not drawn, so that a repeated enrolment meets the first one, and a provider that
     recognises repeats sees the same id after a restart.
     """
-    digest = blake2b(f"{dispatch_id}\0{channel}\0{key}".encode(), digest_size=16)
+    # Half a character in a key, where a directory has such a one, is no reason to raise.
+    name = f"{dispatch_id}\0{channel}\0{key}".encode(errors="surrogatepass")
+    digest = blake2b(name, digest_size=16)
     return digest.hexdigest()
 
 

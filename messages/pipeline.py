@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +14,7 @@ import trio
 
 from messages.assistance import Assistance
 from messages.commands import SendCommand
-from messages.dispatch import Begun, Dispatch, Means
+from messages.dispatch import Begun, Dispatch, Means, words
 from messages.errors import (
     BadCommand,
     Conflict,
@@ -81,8 +82,9 @@ class Pipeline:
         command: SendCommand,
         key: IdempotencyKey | None = None,
         origin: Document | None = None,
+        caller: str = "",
     ) -> Dispatch:
-        """Start a dispatch; when this returns it is durable and goes on by itself.
+        """Start a dispatch for a caller; when this returns it is durable and goes on by itself.
 
         Raises:
             BadCommand: it cannot be carried out; nothing was sent.
@@ -93,7 +95,7 @@ class Pipeline:
         self._unsettled += 1
         going = _Going()
         try:
-            dispatch = await self._prepare(command, key, origin, going.stop)
+            dispatch = await self._prepare(command, key, origin, caller, going.stop)
         except BaseException:
             self._open -= 1
             self._settle()
@@ -238,21 +240,35 @@ class Pipeline:
 
     async def _see_through(self, dispatch: Dispatch, going: _Going) -> None:
         going.dispatch = dispatch
+        is_open = True
         try:
             await dispatch.run()
-            # Whoever was answered may come with the next one, though this end is not durable yet.
-            self._open -= 1
-            if self._conclude is None or await self._conclude(dispatch):
+            if not dispatch.crashed:
+                # Whoever was answered may come with the next one, before this end is durable.
+                self._open -= 1
+                is_open = False
+            if await self._is_concluded(dispatch):
                 await dispatch.close()
         finally:
+            self._open -= is_open
             del self._running[dispatch.id]
             self._settle()
+
+    async def _is_concluded(self, dispatch: Dispatch) -> bool:
+        if self._conclude is None:
+            return True
+        try:
+            return await self._conclude(dispatch)
+        except Exception as error:  # of one dispatch; it must end all the same
+            self._rooms.observe(DispatchCrashed(dispatch.id, error))
+            return True
 
     async def _prepare(
         self,
         command: SendCommand,
         key: IdempotencyKey | None,
         origin: Document | None,
+        caller: str,
         stop: trio.Event,
     ) -> Dispatch:
         accepted_at = trio.current_time()
@@ -264,7 +280,10 @@ class Pipeline:
         identity = str(uuid4())
         ways = await self._preparation.begin(identity, request, expiries, stop)
         dispatch = Dispatch(identity, request, ways, self._means(), stop)
-        await dispatch.open(NewDispatch(identity, command.channels, request.text(), key))
+        new = NewDispatch(
+            identity, command.channels, request.text(), key, caller, command.audience_size
+        )
+        await dispatch.open(new)
         self._rooms.observe(DispatchAccepted(identity, command.channels))
         return dispatch
 
@@ -275,6 +294,7 @@ class Pipeline:
                 dispatch = await self._resumed(unfinished, going.stop)
             except Exception as error:  # of one dispatch; the others go on
                 self._rooms.observe(DispatchCrashed(unfinished.id, error))
+                dispatch = self._wreck(unfinished, going.stop, error)
         if dispatch is not None:
             self._rooms.observe(DispatchResumed(dispatch.id, unfinished.channels))
             await self._see_through(dispatch, going)
@@ -282,14 +302,23 @@ class Pipeline:
             self._leave(unfinished.id)
 
     async def _resumed(self, unfinished: Unfinished, stop: trio.Event) -> Dispatch:
-        preparation = self._preparation
+        preparation, is_lost = self._preparation, False
         try:
             request = parse_request(unfinished.request or "")
             ways = await preparation.go_on(unfinished, request, stop)
         except BadCommand as error:
-            request = empty_request(unfinished.channels)
+            is_lost, request = True, empty_request(unfinished.channels)
             ways = await preparation.go_on(unfinished, request, stop, refusal=str(error))
-        begun = Begun(unfinished.cancelled, unfinished.counts)
+        begun = Begun(unfinished.cancelled, unfinished.counts, is_lost)
+        return Dispatch(unfinished.id, request, ways, self._means(), stop, begun)
+
+    def _wreck(self, unfinished: Unfinished, stop: trio.Event, error: Exception) -> Dispatch:
+        """A dispatch that a bug keeps from going on, so that it ends and does not come again."""
+        is_lost, request = True, empty_request(unfinished.channels)
+        with suppress(Exception):  # its saga is to be told, where it can be read
+            is_lost, request = False, parse_request(unfinished.request or "")
+        begun = Begun(unfinished.cancelled, unfinished.counts, is_lost, words(error))
+        ways = self._preparation.wreck(unfinished, stop)
         return Dispatch(unfinished.id, request, ways, self._means(), stop, begun)
 
     def _means(self, *, assists: bool = False) -> Means:

@@ -141,6 +141,23 @@ class Preparation:
             ways.append(Way(feed, left, is_resumed=True))
         return ways
 
+    def wreck(
+        self, unfinished: Unfinished, stop: trio.Event, given: Given | None = None
+    ) -> Sequence[Way]:
+        """The ways of a dispatch that a bug keeps from going on: nothing is read nor rendered."""
+        rooms = self._rooms
+        texts = Texts(rooms.engine, {}, (), None)
+        composer = Composer(unfinished.id, texts, {}, self._rules.user_fields, MailExtras())
+        pages = Pages(rooms.directory, Audience(), self._rules.patience)
+        return [
+            Way(
+                Feed(name, composer, pages, rooms.observe, stop),
+                self._left(name, composer, given or rooms.recovery, stop),
+                is_resumed=True,
+            )
+            for name in unfinished.channels
+        ]
+
     def _refusals(self, channels: Sequence[Channel], refusal: str | None) -> Mapping[Channel, str]:
         found = dict.fromkeys(channels, refusal) if refusal is not None else {}
         for name in channels:
@@ -212,7 +229,9 @@ class Preparation:
         senders = self._rules.senders
         if command.email_sender is not None:
             senders = {**senders, "email": command.email_sender}
-        return Composer(identity, texts, senders, self._rules.user_fields, mail)
+        observe = self._rooms.observe
+        fields = self._rules.user_fields
+        return Composer(identity, texts, senders, fields, mail, observe=observe)
 
 
 def _expiry(request: Request, channel: Channel) -> float:

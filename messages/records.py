@@ -4,20 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, get_args
 
 from messages.model import Channel, Cursor, Outcome, Reason, Receipt
 
-DispatchState = Literal["running", "done", "cancelled"]
-DISPATCH_STATES: Final[tuple[DispatchState, ...]] = ("running", "done", "cancelled")
+DispatchState = Literal["running", "cancelling", "done", "cancelled", "crashed"]
+"""Of a dispatch that has not ended it is `running` or `cancelling`."""
+DISPATCH_STATES: Final[tuple[DispatchState, ...]] = get_args(DispatchState)
 
 Result = Literal["accepted", "refused", "unavailable", "throttled", "unanswered", "unstarted"]
 """How an attempt ended; `unstarted` when no byte of it had left."""
 
 
 @dataclass(frozen=True, slots=True)
+class AudienceRecord:
+    """How many recipients have been read, of how many where that is known.
+
+    It is `complete` once every channel has a delivery for each of them. What a cancelled or crashed
+    dispatch had not read is sent to nobody.
+    """
+
+    read: int
+    total: int | None
+    complete: bool
+
+
+def audience_record(
+    channels: Collection[str], read: Mapping[str, int], total: int | None, *, complete: bool
+) -> AudienceRecord:
+    """What there is to say when so many have been `read` for each channel."""
+    least = min((read.get(name, 0) for name in channels), default=0)
+    if complete:
+        return AudienceRecord(least, least, complete=True)
+    return AudienceRecord(least, None if total is None else max(total, least), complete=False)
+
+
+@dataclass(frozen=True, slots=True)
 class DispatchRecord:
-    """A dispatch as the journal knows it; times are milliseconds since 1970."""
+    """A dispatch as the journal knows it; times are milliseconds since 1970.
+
+    `reason` says why one crashed; `caller` asked for it.
+    """
 
     id: str
     state: DispatchState
@@ -25,6 +52,9 @@ class DispatchRecord:
     counts: Mapping[str, int]
     created_at: int
     ended_at: int | None
+    audience: AudienceRecord
+    reason: str | None = None
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +67,10 @@ class DispatchPage:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRecord:
-    """A delivery as the journal knows it; times are milliseconds since 1970."""
+    """A delivery as the journal knows it; times are milliseconds since 1970.
+
+    While it is pending, provider and error are those of its last attempt.
+    """
 
     id: str
     channel: Channel
@@ -120,7 +153,7 @@ class Records(Protocol):
 class Unfinished:
     """A dispatch that has not ended; `counts` holds what has an outcome already.
 
-    `request` is None once it was erased: nothing more of it can be rendered.
+    `request` is None once it was erased: nothing more of it can be rendered. `caller` asked for it.
     """
 
     id: str
@@ -129,6 +162,7 @@ class Unfinished:
     cancelled: bool
     counts: Mapping[Outcome, int]
     progress: Mapping[Channel, Cursor]
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)

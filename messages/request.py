@@ -25,6 +25,7 @@ _PERSONAL: Final = (
     "email_carbon_copies",
     "email_blind_carbon_copies",
 )
+_PARTS: Final = ("command", "template", "ends", "origin")
 _IN_ENDS: Final = {"expires_at", "time_to_live"}
 
 
@@ -65,11 +66,11 @@ def parse_request(text: str) -> Request:
     """The request in such a text. Raises BadCommand when an earlier version wrote another one."""
     try:
         parts = cast("Document", from_json(text))
-        template, ends, origin = (parts[name] for name in ("template", "ends", "origin"))
+        command, template, ends, origin = (parts[name] for name in _PARTS)
     except (ValueError, KeyError, TypeError):
         raise BadCommand("The request on record cannot be read") from None
     return Request(
-        parse_send(parts["command"]),
+        parse_send(command),
         cast("Document | None", template),
         cast("Mapping[Channel, int] | None", ends),
         cast("Document | None", origin),

@@ -153,7 +153,7 @@ def _client(url: MongoUrl) -> MongoClient[Stored]:
             tz_aware=True,
             datetime_conversion="DATETIME_AUTO",  # a date no datetime can hold spoils no page
             unicode_decode_error_handler="replace",
-            uuidRepresentation="standard",
+            uuidRepresentation="unspecified",  # one that is none, of another length, spoils no page
             w="majority",
             journal=True,
             readPreference="primary",  # what was just written is read

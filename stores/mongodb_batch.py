@@ -6,7 +6,7 @@ Each of these may be done twice, as `MongoStore.run` does when an answer is lost
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -142,15 +142,17 @@ def _start(database: Database, front: Front) -> set[object]:
 
 def _end_attempts(database: Database, front: Front) -> None:
     """Write how the owner's own attempts ended; the first result of each counts."""
-    alike: dict[str, list[str]] = defaultdict(list)
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
     for one in front.ends:
         row = row_id(one.dispatch_id, one.channel, one.key)
-        alike[one.result].append(attempt_id(row, one.number))
-    for result, ids in alike.items():
+        alike[one.result, one.error].append(attempt_id(row, one.number))
+    for (result, error), ids in alike.items():
         for part in parts(ids):
             # Another replica may have made the attempt of this number: its call may be open.
             mine: Stored = {"_id": {"$in": part}, "by": front.owner, "result": {"$exists": False}}
             ended: Stored = {"result": result, "endedAt": front.now}
+            if error:
+                ended["error"] = storable(error)
             database[ATTEMPTS].update_many(mine, {"$set": ended})
 
 
@@ -205,6 +207,15 @@ def find_endings(database: Database, ids: Sequence[str]) -> dict[str, Stored]:
     for part in parts(ids):
         for one in database[ENDINGS].find({"_id": {"$in": part}}):
             found[str(one["_id"])] = one
+    return found
+
+
+def attempts_of(database: Database, rows: Sequence[str]) -> Mapping[object, Sequence[Stored]]:
+    """What was tried for these deliveries, by their `_id`, in any order; nothing for others."""
+    found: dict[object, list[Stored]] = defaultdict(list)
+    for part in parts(rows):
+        for one in database[ATTEMPTS].find({"delivery": {"$in": part}}):
+            found[one["delivery"]].append(one)
     return found
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 from bson import ObjectId
+from bson.binary import UUID_SUBTYPE, Binary
 
 from messages.model import Document, JsonValue
 
@@ -21,6 +22,7 @@ _OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
 _PLAIN_OBJECT_ID: Final = re.compile(r"[0-9a-f]{24}")
 _WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _MARKS: Final = frozenset("=#")
+_UUID_BYTES: Final = 16
 _EXACT: Final = 2**53
 _LARGEST: Final = 2**63 - 1
 
@@ -50,6 +52,8 @@ def _scalar(value: object) -> JsonValue:
         case datetime():
             text = value.astimezone(UTC).isoformat(timespec="milliseconds")
             return text.replace("+00:00", "Z")
+        case Binary() if value.subtype == UUID_SUBTYPE and len(value) == _UUID_BYTES:
+            return str(value.as_uuid())
         case bytes():
             return b64encode(value).decode()
     return str(value)

@@ -15,7 +15,14 @@ from uuid import uuid4
 import trio
 
 from messages.errors import Conflict, JournalUnavailable
-from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
+from messages.journal import (
+    AttemptEnd,
+    AttemptStart,
+    DispatchEnd,
+    Enrolment,
+    NewDispatch,
+    Progress,
+)
 from messages.model import Channel, Outcome, Receipt
 from messages.records import RecordFilter
 from stores.mongodb import Database, MongoStore
@@ -141,13 +148,17 @@ class MongoJournal:
         self._rear.record(receipt)
 
     async def close(
-        self, dispatch_id: str, counts: Mapping[Outcome, int], kept: str | None
+        self,
+        dispatch_id: str,
+        counts: Mapping[Outcome, int],
+        kept: str | None,
+        end: DispatchEnd | None = None,
     ) -> None:
         """See the port."""
         owner = self._owner()
 
         def write(database: Database, now: int) -> int:
-            close_dispatch(database, dispatch_id, owner, counts, kept, now)
+            close_dispatch(database, dispatch_id, owner, counts, kept, end or DispatchEnd(), now)
             return 0
 
         await self._rear.do(write)
@@ -180,7 +191,7 @@ class MongoJournal:
         return bool(await self._rear.do(lambda database, _now: retire(database, before)))
 
     async def flush(self) -> None:
-        """Make all that was handed over durable. Raises JournalUnavailable."""
+        """See the port."""
         await self._front.flush()
         await self._rear.do(lambda _database, _now: 0)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from messages.model import Channel, Outcome, Reason, Receipt, delivery_id
 from messages.records import PastAttempt, Pending, Result
 from stores.mongodb import Database, Stored
-from stores.mongodb_batch import apply_endings, find_endings
+from stores.mongodb_batch import apply_endings, attempts_of, find_endings
 from stores.mongodb_rows import (
-    ATTEMPTS,
     DELIVERIES,
     ending_id,
     key_of,
@@ -51,21 +49,13 @@ def pending_of(database: Database, part: Part, rows: Sequence[Stored]) -> list[P
     # Whoever wrote these died before the deliveries were told.
     endings = find_endings(database, [ending_id(row, part.round) for row in ids])
     apply_endings(database, list(endings.values()))
-    attempts = _attempts(database, ids)
+    attempts = attempts_of(database, ids)
     return [
         _one_pending(
             part, row, attempts[row["_id"]], endings.get(ending_id(str(row["_id"]), part.round))
         )
         for row in rows
     ]
-
-
-def _attempts(database: Database, rows: Sequence[str]) -> Mapping[object, Sequence[Stored]]:
-    found: dict[object, list[Stored]] = defaultdict(list)
-    for part in parts(rows):
-        for one in database[ATTEMPTS].find({"delivery": {"$in": part}}):
-            found[one["delivery"]].append(one)
-    return found
 
 
 def _one_pending(

@@ -178,6 +178,7 @@ def _take_of(
         cancelled=False,
         counts={},
         progress={},
+        caller=str(dispatch.get("caller", "")),
     )
     deliveries = {}
     for channel, ids in rows.items():

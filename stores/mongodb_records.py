@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar, cast
 
@@ -16,10 +17,11 @@ from messages.records import (
     RecordFilter,
     RecordPage,
     Remembered,
+    audience_record,
 )
 from stores.cursors import cursor_of, place_of
 from stores.mongodb import Database, MongoStore, Stored
-from stores.mongodb_batch import find_endings
+from stores.mongodb_batch import attempts_of, find_endings
 from stores.mongodb_keys import key_name, remembered
 from stores.mongodb_rows import (
     DELIVERIES,
@@ -94,13 +96,13 @@ def _dispatch(database: Database, dispatch_id: str) -> DispatchRecord | None:
     return None if found is None else _record(database, found)
 
 
-_SHOWN: Final = {"request": 0, "progress": 0}
+_SHOWN: Final = {"request": 0}
 
 
 def _dispatches(
     database: Database, state: DispatchState | None, before: tuple[int, str], limit: int
 ) -> DispatchPage:
-    query: Stored = {"state": {"$exists": True} if state is None else state}
+    query = _in_state(state)
     at, identity = before
     if at < _NEWEST:
         same: Stored = {"createdAt": at, "_id": {"$lt": identity}}
@@ -113,16 +115,49 @@ def _dispatches(
     return DispatchPage([_record(database, one) for one in found], following)
 
 
+def _in_state(state: DispatchState | None) -> Stored:
+    match state:
+        case None:
+            return {"state": {"$exists": True}}
+        case "cancelling":
+            return {"state": "cancelled", "endedAt": {"$exists": False}}
+        case "cancelled":
+            return {"state": "cancelled", "endedAt": {"$exists": True}}
+    return {"state": state}
+
+
 def _record(database: Database, stored: Stored) -> DispatchRecord:
-    dispatch_id = str(stored["_id"])
-    ended, counts = stored.get("endedAt"), counts_of(database, dispatch_id)
+    dispatch_id, channels = str(stored["_id"]), channels_of(stored)
+    state, ended, total = str(stored["state"]), stored.get("endedAt"), stored.get("total")
+    counts, read = Counter[str](), Counter[str]()
+    for channel, outcome, number in _numbers(database, dispatch_id):
+        counts[outcome] += number
+        read[channel] += number
+    if state == "cancelled" and ended is None:
+        state = "cancelling"
     return DispatchRecord(
         dispatch_id,
-        cast("DispatchState", str(stored["state"])),
-        channels_of(stored),
-        {str(outcome): number for outcome, number in counts.items()},
+        cast("DispatchState", state),
+        channels,
+        dict(counts),
         whole(stored["createdAt"]),
         None if ended is None else whole(ended),
+        audience_record(
+            channels, read, None if total is None else whole(total), complete=_is_read(stored)
+        ),
+        text_or_none(stored.get("reason")),
+        str(stored.get("caller", "")),
+    )
+
+
+def _is_read(stored: Stored) -> bool:
+    """Whether the audience of a dispatch has been read to its end."""
+    progress = stored.get("progress")
+    reached = progress if isinstance(progress, dict) else {}
+    return (
+        # Those of earlier versions do not say so.
+        bool(stored.get("isRead", stored["state"] == "done"))
+        or all(name in reached and reached[name][-1] is True for name in channels_of(stored))
     )
 
 
@@ -134,13 +169,24 @@ def channels_of(stored: Stored) -> Sequence[Channel]:
 
 def counts_of(database: Database, dispatch_id: str) -> Mapping[Outcome, int]:
     """How many deliveries of a dispatch have which outcome."""
+    counts = Counter[Outcome]()
+    for _, outcome, number in _numbers(database, dispatch_id):
+        counts[outcome] += number
+    return counts
+
+
+def _numbers(database: Database, dispatch_id: str) -> Iterator[tuple[str, Outcome, int]]:
+    """How many deliveries of a channel have which outcome."""
+    alike = {"channel": "$channel", "outcome": "$outcome"}
     grouped = database[DELIVERIES].aggregate(
         [
             {"$match": {"dispatch": dispatch_id}},
-            {"$group": {"_id": "$outcome", "number": {"$sum": 1}}},
+            {"$group": {"_id": alike, "number": {"$sum": 1}}},
         ]
     )
-    return {cast("Outcome", str(one["_id"])): whole(one["number"]) for one in grouped}
+    for one in grouped:
+        kind = cast("dict[str, str]", one["_id"])
+        yield kind["channel"], cast("Outcome", kind["outcome"]), whole(one["number"])
 
 
 def _deliveries(
@@ -158,16 +204,22 @@ def _deliveries(
     found = list(database[DELIVERIES].find(query).sort("_id", 1).limit(limit))
     ids = [ending_id(str(one["_id"]), str(one["ending"])) for one in found if "ending" in one]
     endings = find_endings(database, ids)
+    tried = attempts_of(database, [str(one["_id"]) for one in found if "ending" not in one])
     following = None
     if len(found) == limit:
         following = cursor_of(str(found[-1]["channel"]), key_of(str(found[-1]["_id"])))
-    return RecordPage([_delivery(dispatch_id, one, endings) for one in found], following)
+    told = [_delivery(dispatch_id, one, endings, tried[one["_id"]]) for one in found]
+    return RecordPage(told, following)
 
 
-def _delivery(dispatch_id: str, row: Stored, endings: Mapping[str, Stored]) -> DeliveryRecord:
+def _delivery(
+    dispatch_id: str, row: Stored, endings: Mapping[str, Stored], tried: Sequence[Stored]
+) -> DeliveryRecord:
     identity = str(row["_id"])
     channel, key = cast("Channel", str(row["channel"])), key_of(identity)
     ending = endings.get(ending_id(identity, str(row.get("ending"))), {})
+    if row["outcome"] == "pending":
+        row, ending = _so_far(row, tried)
     ended = row.get("endedAt")
     return DeliveryRecord(
         delivery_id(dispatch_id, channel, key),
@@ -182,3 +234,17 @@ def _delivery(dispatch_id: str, row: Stored, endings: Mapping[str, Stored]) -> D
         whole(row["createdAt"]),
         None if ended is None else whole(ended),
     )
+
+
+def _so_far(row: Stored, tried: Sequence[Stored]) -> tuple[Stored, Stored]:
+    """A pending delivery and its ending as if the last attempt had been all."""
+    counting = [
+        one
+        for one in sorted(tried, key=lambda one: whole(one["number"]))
+        if whole(one["number"]) > whole(row.get("triesFrom")) and one.get("result") != "unstarted"
+    ]
+    if not counting:
+        return row, {}
+    errors = [one["error"] for one in counting if "error" in one]
+    made: Stored = {"attempts": len(counting), "provider": counting[-1]["provider"]}
+    return {**row, **made}, {"error": errors[-1]} if errors else {}

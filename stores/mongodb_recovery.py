@@ -153,6 +153,7 @@ def _mine(database: Database, dispatch_id: str, owner: str) -> tuple[Unfinished,
         cancelled=stored["state"] == "cancelled",
         counts=counts,
         progress=_progress(stored.get("progress")),
+        caller=str(stored.get("caller", "")),
     )
     return unfinished, whole(stored["round"])
 
@@ -162,7 +163,7 @@ def _progress(stored: object) -> Mapping[Channel, Cursor]:
         return {}
     return {
         channel: Cursor(whole(position), text_or_none(after))
-        for channel, (position, after) in stored.items()
+        for channel, (position, after, *_) in stored.items()
     }
 
 

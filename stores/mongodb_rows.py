@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -97,9 +98,10 @@ def packed(text: str) -> str | bytes:
 
 
 def unpacked(value: object) -> str | None:
-    """The text that `packed` was given; None for what is not there."""
+    """The text that `packed` was given; None for what is not there, or cannot be read."""
     if isinstance(value, bytes):
-        return zlib.decompress(value).decode()
+        with suppress(zlib.error, UnicodeDecodeError):
+            return zlib.decompress(value).decode()
     return value if isinstance(value, str) else None
 
 

@@ -19,7 +19,7 @@ from typing import Final
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from messages.journal import NewDispatch, Progress
+from messages.journal import DispatchEnd, NewDispatch, Progress
 from messages.model import OUTCOMES, Outcome
 from messages.records import RecordFilter
 from stores.mongodb import Database, Stored
@@ -36,6 +36,8 @@ from stores.mongodb_rows import (
     whole,
 )
 
+UNFINISHED: Final = ("cancelled", "crashed")
+"""What a dispatch stays that is driven again."""
 MOST_RETIRED: Final = 500
 """Deliveries erased at once."""
 
@@ -51,6 +53,9 @@ def new_dispatch(dispatch: NewDispatch, owner: str, now: int) -> Stored:
         "request": packed(dispatch.request),
         "createdAt": now,
         "round": 0,
+        "caller": dispatch.caller,
+        "total": dispatch.total,
+        "isRead": dispatch.is_read,
     }
 
 
@@ -77,6 +82,9 @@ _ALL_BUT_ID: Final = (
     "request",
     "createdAt",
     "round",
+    "caller",
+    "total",
+    "isRead",
 )
 
 
@@ -85,7 +93,7 @@ def advance(database: Database, owner: str, reached: Sequence[tuple[str, Progres
     changes = [
         UpdateOne(
             {"_id": dispatch_id, "owner": owner},
-            {"$set": {f"progress.{one.channel}": [one.cursor.position, one.cursor.after]}},
+            {"$set": {f"progress.{one.channel}": _reached(one)}},
         )
         for dispatch_id, one in reached
     ]
@@ -99,27 +107,40 @@ def advance(database: Database, owner: str, reached: Sequence[tuple[str, Progres
     return asked - {str(one["_id"]) for one in found}
 
 
+def _reached(one: Progress) -> list[object]:
+    return [one.cursor.position, one.cursor.after, one.is_read]
+
+
 def close_dispatch(
     database: Database,
     dispatch_id: str,
     owner: str,
     counts: Mapping[Outcome, int],
     kept: str | None,
+    end: DispatchEnd,
     now: int,
 ) -> None:
     """Write the end of a dispatch, and erase what only going on needs."""
     ended: Stored = {"endedAt": now, "counts": dict(counts)}
-    gone: Stored = {"owner": "", "progress": "", "takenFrom": ""}
+    if end.crash is not None:
+        ended["reason"] = end.crash
+    gone: Stored = {"owner": "", "progress": "", "takenFrom": "", "endsAs": ""}
     if kept is None:
         gone["request"] = ""
     else:
         ended["request"] = packed(kept)
     mine: Stored = {"_id": dispatch_id, "owner": owner}
-    update: Stored = {"$set": ended, "$unset": gone}
-    done: Stored = {"$set": {**ended, "state": "done"}, "$unset": gone}
+    again: Stored = {**mine, "endsAs": {"$exists": True}}  # what was not read then is not read now
+    read: Stored = {"isRead": True} if end.is_read else {}
+    ends_as = "done" if end.crash is None else "crashed"
     changes = [
-        UpdateOne({**mine, "state": "running"}, done),
-        UpdateOne({**mine, "state": "cancelled"}, update),
+        UpdateOne({**again, "state": "cancelled"}, {"$set": ended, "$unset": gone}),
+        *(
+            UpdateOne({**mine, "endsAs": one}, {"$set": {**ended, "state": one}, "$unset": gone})
+            for one in UNFINISHED
+        ),
+        UpdateOne({**mine, "state": "cancelled"}, {"$set": {**ended, **read}, "$unset": gone}),
+        UpdateOne(mine, {"$set": {**ended, **read, "state": ends_as}, "$unset": gone}),
     ]
     database[DISPATCHES].bulk_write(changes)
 
@@ -144,8 +165,12 @@ def redrive(database: Database, dispatch_id: str, wanted: RecordFilter, owner: s
             "owner": owner,
             "redrive": json.dumps(asdict(wanted)),
         }
-        update: Stored = {"$set": running, "$unset": {"endedAt": ""}, "$inc": {"round": 1}}
-        database[DISPATCHES].update_one(ended, update)
+        rest: Stored = {"$unset": {"endedAt": ""}, "$inc": {"round": 1}}
+        changes = [
+            UpdateOne({**ended, "state": one}, {"$set": {**running, "endsAs": one}, **rest})
+            for one in UNFINISHED
+        ]
+        database[DISPATCHES].bulk_write([*changes, UpdateOne(ended, {"$set": running, **rest})])
     mine: Stored = {"_id": dispatch_id, "owner": owner}
     found = database[DISPATCHES].find_one(mine, {"redrive": 1})
     if found is None:

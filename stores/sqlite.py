@@ -131,7 +131,28 @@ INSERT INTO life SELECT identity, identity, identity, 0, applied, 0, NULL, NULL 
 DROP TABLE redo_log;
 """
 
-_MIGRATIONS: Final = (_USERS_AND_JOURNAL, _LIVE_SETTINGS, _DURABILITY, _OUTBOX, _HANDOVERS, _LIFE)
+_WHOLE_STORY: Final = """
+-- ends_as is what one that is driven again was before, crash why one crashed. total is how many its
+-- audience has, where that is known; is_read that it was read to its end.
+ALTER TABLE dispatch ADD COLUMN caller TEXT NOT NULL DEFAULT '';
+ALTER TABLE dispatch ADD COLUMN ends_as TEXT;
+ALTER TABLE dispatch ADD COLUMN crash TEXT;
+ALTER TABLE dispatch ADD COLUMN total INTEGER;
+ALTER TABLE dispatch ADD COLUMN is_read INTEGER NOT NULL DEFAULT 0;
+UPDATE dispatch SET is_read = 1 WHERE state = 'done';
+ALTER TABLE progress ADD COLUMN is_read INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN problem TEXT;
+"""
+
+_MIGRATIONS: Final = (
+    _USERS_AND_JOURNAL,
+    _LIVE_SETTINGS,
+    _DURABILITY,
+    _OUTBOX,
+    _HANDOVERS,
+    _LIFE,
+    _WHOLE_STORY,
+)
 """The n-th brings a store from schema n to n + 1; what was released is never edited."""
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

@@ -46,7 +46,7 @@ def group_text(group: Group) -> bytes:
         [_opening(one) for one in group.openings],
         [(one.dispatch_id, one.channel, one.key, one.number, one.provider) for one in group.starts],
         [
-            (one.dispatch_id, one.channel, one.key, one.number, one.result)
+            (one.dispatch_id, one.channel, one.key, one.number, one.result, one.error)
             for one in group.ends
             if isinstance(one, AttemptEnd)
         ],
@@ -82,6 +82,9 @@ def _opening(one: Opening) -> tuple[object, ...]:
         dispatch.request,
         None if key is None else (key.caller, key.route, key.key, key.fingerprint),
         [(row.channel, row.key, row.user_id) for row in one.rows],
+        dispatch.caller,
+        dispatch.total,
+        dispatch.is_read,
     )
 
 
@@ -108,10 +111,14 @@ def _read_opening(
     request: str,
     key: list[str] | None,
     rows: list[list[str]],
+    caller: str = "",
+    total: int | None = None,
+    is_read: bool = False,  # noqa: FBT001 - a column; earlier versions wrote no such ones
 ) -> Opening:
     named = None if key is None else IdempotencyKey(key[0], key[1], key[2], key[3])
     enrolments = [Enrolment(*row) for row in rows]  # type: ignore[arg-type]
-    return Opening(NewDispatch(identity, channels, request, named), enrolments)
+    new = NewDispatch(identity, channels, request, named, caller, total, is_read)
+    return Opening(new, enrolments)
 
 
 def _receipt(dispatch_id: str, channel: str, key: str, *rest: object) -> Receipt:

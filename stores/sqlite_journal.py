@@ -15,7 +15,14 @@ from typing import Final, Literal
 import trio
 
 from messages.errors import JournalUnavailable
-from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
+from messages.journal import (
+    AttemptEnd,
+    AttemptStart,
+    DispatchEnd,
+    Enrolment,
+    NewDispatch,
+    Progress,
+)
 from messages.model import Outcome, Receipt
 from messages.records import RecordFilter
 from stores.sqlite import connect
@@ -128,10 +135,14 @@ class SqliteJournal:
         self._log.end(receipt)
 
     async def close(
-        self, dispatch_id: str, counts: Mapping[Outcome, int], kept: str | None
+        self,
+        dispatch_id: str,
+        counts: Mapping[Outcome, int],
+        kept: str | None,
+        end: DispatchEnd | None = None,
     ) -> None:
         """See the port."""
-        await self._durably(Closing(dispatch_id, counts, kept))
+        await self._durably(Closing(dispatch_id, counts, kept, end or DispatchEnd()))
 
     async def cancel(self, dispatch_id: str) -> None:
         """See the port."""
@@ -153,7 +164,7 @@ class SqliteJournal:
         return write.more
 
     async def flush(self) -> None:
-        """Make all that was handed over durable. Raises JournalUnavailable."""
+        """See the port."""
         await self._durably(Flushing())
 
     async def _durably(self, write: Write) -> None:

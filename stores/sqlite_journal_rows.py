@@ -37,7 +37,7 @@ _START: Final = (
     " SELECT ?, * FROM (VALUES {}) WHERE column1 > 0"
 )
 _END: Final = (
-    "UPDATE attempt SET ended_at = ?, result = ? FROM (VALUES {})"
+    "UPDATE attempt SET ended_at = ?, result = ?, problem = nullif(column5, '') FROM (VALUES {})"
     " WHERE dispatch = column1 AND channel = column2 AND key = column3 AND number = column4"
     " AND result IS NULL"
 )
@@ -90,10 +90,11 @@ def end(connection: sqlite3.Connection, rows: Sequence[tuple[int, AttemptEnd]], 
     """Write how attempts ended that did not end their deliveries."""
     alike: dict[str, list[_Row]] = {}
     for number, one in rows:
-        alike.setdefault(one.result, []).append((number, one.channel, one.key, one.number))
+        row: _Row = (number, one.channel, one.key, one.number, one.error)
+        alike.setdefault(one.result, []).append(row)
     for result, ended in alike.items():
         for part in _parts(ended):
-            _execute(connection, _rows(_END, 4, _places(part)), (now, result), part)
+            _execute(connection, _rows(_END, 5, _places(part)), (now, result), part)
 
 
 @cache

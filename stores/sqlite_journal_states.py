@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
-from messages.journal import NewDispatch, Progress
+from messages.journal import DispatchEnd, NewDispatch, Progress
 from messages.model import Outcome
 from messages.records import RecordFilter
 from stores.sqlite_filter import conditions
@@ -22,9 +22,16 @@ def find_dispatch(connection: sqlite3.Connection, dispatch_id: str) -> int:
 def open_dispatch(connection: sqlite3.Connection, dispatch: NewDispatch, now: int) -> int:
     """Write a new dispatch; gives its number."""
     (number,) = connection.execute(
-        "INSERT INTO dispatch (id, channels, state, created_at)"
-        " VALUES (?, ?, 'running', ?) RETURNING number",
-        (dispatch.id, ",".join(dispatch.channels), now),
+        "INSERT INTO dispatch (id, channels, state, created_at, caller, total, is_read)"
+        " VALUES (?, ?, 'running', ?, ?, ?, ?) RETURNING number",
+        (
+            dispatch.id,
+            ",".join(dispatch.channels),
+            now,
+            dispatch.caller,
+            dispatch.total,
+            dispatch.is_read,
+        ),
     ).fetchone()
     connection.execute("INSERT INTO request VALUES (?, ?)", (number, dispatch.request))
     if (key := dispatch.key) is not None:
@@ -39,8 +46,8 @@ def advance(connection: sqlite3.Connection, number: int, progress: Progress) -> 
     """Write where reading the audience goes on."""
     cursor = progress.cursor
     connection.execute(
-        "INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?)",
-        (number, progress.channel, cursor.position, cursor.after),
+        "INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?, ?)",
+        (number, progress.channel, cursor.position, cursor.after, progress.is_read),
     )
 
 
@@ -49,13 +56,16 @@ def close_dispatch(
     number: int,
     counts: Mapping[Outcome, int],
     kept: str | None,
+    end: DispatchEnd,
     now: int,
 ) -> None:
     """Write the end of a dispatch, and erase what only going on needs."""
+    ends_as = "done" if end.crash is None else "crashed"
     connection.execute(
-        "UPDATE dispatch SET state = iif(state = 'running', 'done', state), ended_at = ?,"
-        " counts = ? WHERE number = ?",
-        (now, json.dumps(counts), number),
+        "UPDATE dispatch SET state = iif(state = 'running', coalesce(ends_as, ?), state),"
+        " is_read = iif(ends_as IS NULL, max(is_read, ?), is_read), ends_as = NULL,"
+        " crash = coalesce(?, crash), ended_at = ?, counts = ? WHERE number = ?",
+        (ends_as, end.is_read, end.crash, now, json.dumps(counts), number),
     )
     if kept is None:
         connection.execute("DELETE FROM request WHERE dispatch = ?", (number,))
@@ -83,7 +93,9 @@ def redrive(connection: sqlite3.Connection, number: int, wanted: RecordFilter) -
     )
     if done.rowcount:
         connection.execute(
-            "UPDATE dispatch SET state = 'running', ended_at = NULL WHERE number = ?", (number,)
+            "UPDATE dispatch SET state = 'running', ended_at = NULL,"
+            " ends_as = nullif(state, 'done') WHERE number = ?",
+            (number,),
         )
     return done.rowcount
 

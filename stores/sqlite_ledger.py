@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.journal import AttemptEnd, AttemptStart, Enrolment, Progress
+from messages.journal import AttemptEnd, AttemptStart, DispatchEnd, Enrolment, Progress
 from messages.model import Outcome, Receipt
 from messages.records import RecordFilter
 from stores.sqlite_group import Group
@@ -69,12 +69,19 @@ class Enrolling(Write):
 class Closing(Write):
     """The end of a dispatch. It can wait for company: the dispatch was answered already."""
 
-    __slots__ = ("counts", "kept")
+    __slots__ = ("counts", "end", "kept")
 
-    def __init__(self, dispatch_id: str, counts: Mapping[Outcome, int], kept: str | None) -> None:
+    def __init__(
+        self,
+        dispatch_id: str,
+        counts: Mapping[Outcome, int],
+        kept: str | None,
+        end: DispatchEnd,
+    ) -> None:
         super().__init__(dispatch_id)
         self.counts = counts
         self.kept = kept
+        self.end = end
 
 
 class Cancelling(Write):
@@ -189,7 +196,7 @@ class Ledger:
         match write:
             case Closing():
                 number = self._number(write.dispatch_id)
-                close_dispatch(connection, number, write.counts, write.kept, now)
+                close_dispatch(connection, number, write.counts, write.kept, write.end, now)
             case Cancelling():
                 cancel_dispatch(connection, self._number(write.dispatch_id))
             case Redriving():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from messages.model import Channel, delivery_id
@@ -14,13 +16,31 @@ from messages.records import (
     RecordFilter,
     RecordPage,
     Remembered,
+    audience_record,
 )
 from stores.cursors import cursor_of, place_of
 from stores.sqlite_filter import conditions
 from stores.sqlite_reader import SqliteReader
 
 _NEWEST: Final = 2**63 - 1
-_DISPATCH: Final = "SELECT number, id, state, channels, created_at, ended_at FROM dispatch"
+_DISPATCH: Final = (
+    "SELECT number, id, iif(state = 'cancelled' AND ended_at IS NULL, 'cancelling', state) AS now,"
+    " channels, created_at, ended_at, total, is_read, crash, caller FROM dispatch"
+)
+_ATTEMPTS: Final = (
+    "FROM attempt AS a WHERE a.dispatch = d.dispatch AND a.channel = d.channel AND a.key = d.key"
+    " AND a.number > d.tries_from"
+)
+_DELIVERY: Final = (
+    "SELECT channel, key, user_id, outcome, reason,"  # noqa: S608 - the text above
+    f" iif(outcome = 'pending', (SELECT a.problem {_ATTEMPTS} AND a.problem IS NOT NULL"
+    " ORDER BY a.number DESC LIMIT 1), error),"
+    f" iif(outcome = 'pending', (SELECT a.provider {_ATTEMPTS} AND a.result IS NOT 'unstarted'"
+    " ORDER BY a.number DESC LIMIT 1), provider), provider_message_id,"
+    f" iif(outcome = 'pending', (SELECT count(*) {_ATTEMPTS} AND a.result IS NOT 'unstarted'),"
+    " attempts), created_at, ended_at FROM delivery AS d WHERE dispatch = (SELECT number FROM"
+    " dispatch WHERE id = ?) AND (channel, key) > (?, ?)"
+)
 
 
 class SqliteRecords:
@@ -71,7 +91,7 @@ def _dispatches(
     connection: sqlite3.Connection, state: DispatchState | None, before: int, limit: int
 ) -> DispatchPage:
     rows = connection.execute(
-        f"{_DISPATCH} WHERE number < ? AND (? IS NULL OR state = ?) ORDER BY number DESC LIMIT ?",
+        f"{_DISPATCH} WHERE number < ? AND (? IS NULL OR now = ?) ORDER BY number DESC LIMIT ?",
         (before, state, state, limit),
     ).fetchall()
     following = cursor_of(rows[-1][0]) if len(rows) == limit else None
@@ -86,13 +106,40 @@ def _record(
     channels: str,
     created_at: int,
     ended_at: int | None,
+    total: int | None,
+    is_read: int,
+    reason: str | None,
+    caller: str,
 ) -> DispatchRecord:
-    counts = connection.execute(
-        "SELECT outcome, count(*) FROM delivery WHERE dispatch = ? GROUP BY outcome", (number,)
+    names = tuple(channels.split(","))
+    rows = connection.execute(
+        "SELECT channel, outcome, count(*) FROM delivery WHERE dispatch = ? GROUP BY 1, 2",
+        (number,),
     ).fetchall()
+    counts, read = Counter[str](), Counter[str]()
+    for channel, outcome, found in rows:
+        counts[outcome] += found
+        read[channel] += found
     return DispatchRecord(
-        identity, state, tuple(channels.split(",")), dict(counts), created_at, ended_at
+        identity,
+        state,
+        names,
+        dict(counts),
+        created_at,
+        ended_at,
+        audience_record(
+            names, read, total, complete=bool(is_read) or _is_read(connection, number, names)
+        ),
+        reason,
+        caller,
     )
+
+
+def _is_read(connection: sqlite3.Connection, number: int, channels: Sequence[str]) -> bool:
+    """Whether the audience of a dispatch that goes on has been read to its end."""
+    query = "SELECT count(*) FROM progress WHERE dispatch = ? AND is_read"
+    (read,) = connection.execute(query, (number,)).fetchone()
+    return bool(read == len(channels))
 
 
 def _deliveries(
@@ -104,10 +151,7 @@ def _deliveries(
 ) -> RecordPage:
     where, values = conditions(wanted)
     rows = connection.execute(
-        "SELECT channel, key, user_id, outcome, reason, error, provider, provider_message_id,"  # noqa: S608 - conditions() gives names of columns and places
-        " attempts, created_at, ended_at FROM delivery WHERE dispatch = (SELECT number FROM"
-        f" dispatch WHERE id = ?) AND (channel, key) > (?, ?){where}"
-        " ORDER BY channel, key LIMIT ?",
+        f"{_DELIVERY}{where} ORDER BY channel, key LIMIT ?",
         (dispatch_id, *after, *values, limit),
     ).fetchall()
     following = cursor_of(rows[-1][0], rows[-1][1]) if len(rows) == limit else None

@@ -12,7 +12,7 @@ from messages.records import PastAttempt, Pending, Unfinished
 from stores.sqlite_reader import SqliteReader
 
 _UNFINISHED: Final = (
-    "SELECT number, id, channels, state, text FROM dispatch"
+    "SELECT number, id, channels, state, CAST(text AS BLOB), caller FROM dispatch"
     " LEFT JOIN request ON request.dispatch = number WHERE ended_at IS NULL"
 )
 
@@ -69,7 +69,8 @@ def _unfinished(
     identity: str,
     channels: str,
     state: str,
-    request: str | None,
+    request: bytes | None,
+    caller: str,
 ) -> Unfinished:
     counts = connection.execute(
         "SELECT outcome, count(*) FROM delivery WHERE dispatch = ? AND outcome <> 'pending'"
@@ -82,10 +83,11 @@ def _unfinished(
     return Unfinished(
         id=identity,
         channels=[name for name in CHANNELS if name in channels.split(",")],
-        request=request,
+        request=None if request is None else request.decode(errors="replace"),
         cancelled=state == "cancelled",
         counts=dict(counts),
         progress={channel: Cursor(*place) for channel, *place in progress},
+        caller=caller,
     )
 
 

@@ -66,7 +66,7 @@ async def test_a_dispatch_is_followed_until_somebody_cancels_it(tmp_path: Path) 
             await following.says("cancelled:")
             assert await following.process.wait() == 0
         again = await run(service, "dispatches", "cancel", name, "--json")
-    assert cancelled.stdout.startswith(f"Dispatch {name}: cancelled, ")
+    assert cancelled.stdout.startswith(f"Dispatch {name}: cancelling, ")
     assert json.loads(again.stdout)["state"] == "cancelled"
 
 

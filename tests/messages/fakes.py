@@ -8,7 +8,14 @@ import trio
 
 from messages.envelope import Envelope
 from messages.errors import DirectoryUnavailable, JournalUnavailable, TemplateNotFound
-from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
+from messages.journal import (
+    AttemptEnd,
+    AttemptStart,
+    DispatchEnd,
+    Enrolment,
+    NewDispatch,
+    Progress,
+)
 from messages.model import Audience, Channel, Cursor, Document, Outcome, Page, Receipt, Recipient
 from messages.records import Pending, RecordFilter, Unfinished
 
@@ -62,6 +69,7 @@ class FakeJournal:
         self.writes: list[tuple[str, int]] = []
         self.enrolled: dict[str, Enrolment] = {}
         self.closed: dict[str, Mapping[Outcome, int]] = {}
+        self.ends: dict[str, DispatchEnd] = {}
         self.receipts: list[Receipt] = []
         self.cancelled: list[str] = []
 
@@ -109,12 +117,21 @@ class FakeJournal:
     def record(self, receipt: Receipt) -> None:
         self.receipts.append(receipt)
 
+    async def flush(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._write()
+
     async def close(
-        self, dispatch_id: str, counts: Mapping[Outcome, int], kept: str | None
+        self,
+        dispatch_id: str,
+        counts: Mapping[Outcome, int],
+        kept: str | None,
+        end: DispatchEnd | None = None,
     ) -> None:
         await trio.lowlevel.checkpoint()
         self._write()
         self.closed[dispatch_id] = counts
+        self.ends[dispatch_id] = end or DispatchEnd()
 
 
 class FakeRecovery:

@@ -102,7 +102,7 @@ async def test_a_cancelled_dispatch_starts_nothing_more(tmp_path: Path) -> None:
         address = (await begin(service)).headers["Location"]
         await service.until(lambda: service.sent)
         cancelled = await service.client.delete(address)
-        assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+        assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelling")
         done = await ended(service, address)
         assert (await service.client.delete(address)).json() == done  # twice changes nothing
         assert len(service.sent) == 10  # calls that were open ended by themselves

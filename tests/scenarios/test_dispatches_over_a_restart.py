@@ -39,7 +39,7 @@ async def test_what_was_cancelled_stays_so(tmp_path: Path) -> None:
         answer = await begin(service, recipients=[], clusters=["all"])
         await open_calls(service, 20)
         cancelled = await service.client.delete(answer.headers["Location"])
-        assert (cancelled.json()["state"], cancelled.json()["endedAt"]) == ("cancelled", None)
+        assert (cancelled.json()["state"], cancelled.json()["endedAt"]) == ("cancelling", None)
     async with running(tmp_path) as service:
         done = await ended(service, answer.headers["Location"])
         assert service.sent == []

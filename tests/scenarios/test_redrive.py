@@ -106,7 +106,7 @@ async def test_what_was_cancelled_is_sent_when_it_is_named(tmp_path: Path) -> No
         assert (nothing.json()["redriven"], answer.json()["redriven"]) == (0, cancelled)
         done = await ended(service, address)
         assert len({one.user_id for one in service.sent}) == len(service.sent)
-    assert (done["state"], done["counts"]["cancelled"]) == ("done", 0)
+    assert (done["state"], done["counts"]["cancelled"]) == ("cancelled", 0)
 
 
 async def test_members_of_a_cluster_are_sent_again_and_no_others(tmp_path: Path) -> None:

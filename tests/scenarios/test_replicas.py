@@ -198,7 +198,7 @@ async def test_any_replica_tells_of_a_dispatch_and_cancels_it(
         first, second, address = await it.begun()
         answer = await second.client.delete(address)
         assert answer.status_code == 200
-        assert answer.json()["state"] == "cancelled"
+        assert answer.json()["state"] == "cancelling"
         counts = await first.ended(address, 5)
         with trio.fail_after(5):
             while counts.get("pending"):

@@ -49,6 +49,7 @@ class Model:
     rows: dict[str, dict[str, Row]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
+    ends_cancelled: set[str] = field(default_factory=set)
     kept: dict[str, str | None] = field(default_factory=dict)
 
     def end_attempt(self, dispatch: str, key: str, number: int, result: Result) -> None:
@@ -184,7 +185,9 @@ class World:
             row.outcome, row.tries_from = "pending", len(row.attempts)
         if again:
             self.model.ended.discard(dispatch)
-            self.model.cancelled.discard(dispatch)
+            if dispatch in self.model.cancelled:
+                self.model.cancelled.discard(dispatch)
+                self.model.ends_cancelled.add(dispatch)
 
     async def crash(self) -> None:
         """Go on with what is durable now."""
@@ -229,8 +232,11 @@ class World:
 def _expected(model: Model) -> Mapping[str, Any]:
     told = {}
     for dispatch, rows in model.rows.items():
-        state = "done" if dispatch in model.ended else "running"
-        state = "cancelled" if dispatch in model.cancelled else state
+        if dispatch in model.ended:
+            was_cancelled = dispatch in model.cancelled | model.ends_cancelled
+            state = "cancelled" if was_cancelled else "done"
+        else:
+            state = "cancelling" if dispatch in model.cancelled else "running"
         counts = Counter(row.outcome for row in rows.values())
         ended = {outcome: number for outcome, number in counts.items() if outcome != "pending"}
         pending = {
