@@ -25,7 +25,7 @@ class Told(BaseModel):
     @property
     def document(self) -> Document:
         """As the service told it."""
-        return self.model_dump(mode="json", by_alias=True)
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 class Setting(Told):

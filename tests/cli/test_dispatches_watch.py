@@ -13,7 +13,8 @@ import trio
 from rich.console import Console
 
 from cli.dispatches_client import DispatchTold
-from cli.dispatches_watch import picture
+from cli.dispatches_report import sentence
+from cli.dispatches_watch import line, picture
 from cli.failure import Failure
 from messages.model import Document
 from tests.cli.command_line import SCRIPT, clean_environment, invoke, script, started
@@ -190,3 +191,36 @@ def test_an_id_that_is_empty_is_told_before_anybody_is_asked(command: str) -> No
     result = invoke("dispatches", command, "", CARILLON_URL="http://127.0.0.1:9")
     assert result.exit_code == 2
     assert result.stderr == "carillon: The id of a dispatch must not be empty\n"
+
+
+def read_so_far(read: int, total: int | None, *, complete: bool = False) -> Document:
+    return {"audience": {"read": read, "total": total, "complete": complete}}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (read_so_far(1250, 20_000), "819 of 20,000 ended"),
+        (read_so_far(1250, None), "819 of 1,250 ended so far, the audience is still being read"),
+        (read_so_far(1250, 1250, complete=True), "819 of 1,250 ended"),
+    ],
+)
+def test_the_bar_counts_the_audience_where_it_is_known(told: Document, expected: str) -> None:
+    screen = io.StringIO()
+    one = DispatchTold.model_validate({**dispatch(pending=431, sent=819), **told})
+    Console(file=screen, width=120).print(picture(one, one))
+    assert expected in screen.getvalue()
+
+
+def test_whoever_looks_is_told_what_was_not_read() -> None:
+    running = DispatchTold.model_validate({**dispatch(sent=819), **read_so_far(1250, 20_000)})
+    assert line(running) == "running: 819 sent; 1,250 of 20,000 recipients read so far"
+    over = DispatchTold.model_validate(
+        {**dispatch("cancelled", ended=True, sent=819), **read_so_far(1250, None)}
+    )
+    assert line(over) == "cancelled: 819 sent; 1,250 recipients read, the rest were sent nothing"
+    assert "the rest were sent nothing" in sentence(over)
+    crashed = DispatchTold.model_validate(
+        {**dispatch("crashed", ended=True), **read_so_far(1, 1), "reason": "A bug cut it short"}
+    )
+    assert sentence(crashed).endswith("A bug cut it short.")
