@@ -20,7 +20,7 @@ from messages.records import DispatchRecord, RecordFilter, Records
 from stores.ports import LiveSettings
 
 _ENDED = "The dispatch has ended"
-_OVER: Final = ("done", "crashed")
+_OVER = ("done", "crashed")
 _FILTERS = ("outcome", "reason", "channel", "provider")
 
 

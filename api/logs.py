@@ -258,14 +258,6 @@ class EventLog:
                 self._log(logging.WARNING, "breaker moved", provider=provider, state=state)
             case ConnectionsLacking(provider, error):
                 self._log(logging.ERROR, "connections lacking", provider=provider, why=error)
-            case WorkerCrashed(channel, error, delivery_id):
-                self._log(
-                    logging.ERROR,
-                    "worker crashed",
-                    channel=channel,
-                    deliveryId=delivery_id,
-                    err=describe_crash(error),
-                )
             case WorkerStuck(channel, provider, seconds, delivery_id):
                 self._log(
                     logging.ERROR,
@@ -297,6 +289,19 @@ class EventLog:
             case StreamMoved(state, detail):
                 level = logging.INFO if state == "joined" else logging.WARNING
                 self._log(level, "command stream", state=state, detail=detail)
+            case _:
+                self._crash(event)
+
+    def _crash(self, event: Event) -> None:
+        match event:
+            case WorkerCrashed(channel, error, delivery_id):
+                self._log(
+                    logging.ERROR,
+                    "worker crashed",
+                    channel=channel,
+                    deliveryId=delivery_id,
+                    err=describe_crash(error),
+                )
             case DeliveryCrashed(delivery_id, dispatch_id, channel, error):
                 self._log(
                     logging.ERROR,
