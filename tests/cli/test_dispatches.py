@@ -57,7 +57,7 @@ async def test_what_failed_is_sent_again(tmp_path: Path) -> None:
 
 
 async def test_a_dispatch_is_followed_until_somebody_cancels_it(tmp_path: Path) -> None:
-    async with running(tmp_path, narrow(), users=USERS) as service:
+    async with running(tmp_path, narrow("2s"), users=USERS) as service:
         name = (await begin(service)).headers["Dispatch-Id"]
         watch = [SCRIPT, "dispatches", "watch", name, "--interval", "0.1"]
         async with started(watch, tmp_path, CARILLON_URL=service.url) as following:

@@ -88,11 +88,11 @@ async def test_deliveries_are_filtered_by_reason_and_provider(tmp_path: Path) ->
         assert (await service.client.get(f"{address}?reason=x")).status_code == 400
 
 
-def narrow() -> Document:
+def narrow(latency: str = "300ms") -> Document:
     """A configuration that sends five at a time."""
     configuration = slow()
     configuration["providers"] = {
-        "email-sandbox": {"type": "sandbox", "concurrency": 5, "options": {"latency": "300ms"}}
+        "email-sandbox": {"type": "sandbox", "concurrency": 5, "options": {"latency": latency}}
     }
     return configuration
 
