@@ -7,6 +7,7 @@ can't be had in linear time: they are an error, and so is what JavaScript refuse
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from typing import Protocol, cast
 
 from messages.templates.units import whole
@@ -15,6 +16,7 @@ from messages.templates.values import JS_SPACE
 _FLAGS = frozenset("dgimsuvy")
 _MEMORY = 4 << 20
 _SPACE_CLASS = "".join(f"\\x{{{ord(char):x}}}" for char in JS_SPACE)
+_LAST_CHAR = 0x10FFFF
 _HALF = re.compile("[\ud800-\udfff]")
 _PIECE = re.compile(
     r"\\(?:u\{[0-9A-Fa-f]+\}|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|c[A-Za-z]|k<[^>]*>|[pP]\{[^}]*\}|.)"
@@ -51,7 +53,7 @@ class RegularExpression(str):
         """
         if len(set(flags)) < len(flags) or not set(flags) <= _FLAGS:
             raise ValueError(f"`{flags[:10]}` are no flags of a regular expression")
-        shown = source.replace("\n", "\\n") or "(?:)"
+        shown = _shown(source)
         ordered = "".join(sorted(flags))
         expression = cls(f"/{shown}/{ordered}")
         expression._compiled = _compile(_translated(source, flags), flags)
@@ -63,6 +65,30 @@ class RegularExpression(str):
         text = _HALF.sub("\ufffd", whole(text))
         found = self._compiled.match(text) if self._sticky else self._compiled.search(text)
         return found is not None
+
+
+def linear_search(pattern: str, *, ignore_case: bool) -> Callable[[str], bool]:
+    """Make a test of texts by a pattern in RE2's own dialect.
+
+    Raises:
+        ValueError: it is none.
+    """
+    compiled = _compile(pattern, "i" if ignore_case else "")
+    return lambda text: compiled.search(_HALF.sub("\ufffd", whole(text))) is not None
+
+
+def _shown(source: str) -> str:
+    """The source as JavaScript shows it: a slash outside of brackets ends no expression."""
+    out, in_class = [], False
+    for piece in _PIECE.findall(source):
+        if in_class:
+            in_class = not (piece[0] != "\\" and piece.endswith("]"))
+        elif piece == "/":
+            piece = "\\/"  # noqa: PLW2901
+        else:
+            in_class = piece in {"[", "[^"}
+        out.append(piece)
+    return "".join(out).replace("\n", "\\n") or "(?:)"
 
 
 def _compile(pattern: str, flags: str) -> _Compiled:
@@ -141,6 +167,15 @@ def _escape(piece: str, flags: str, *, in_class: bool) -> str:
 def _space(name: str, *, in_class: bool) -> str:
     if not in_class:
         return f"[{'^' if name == 'S' else ''}{_SPACE_CLASS}]"
-    if name == "S":
-        raise ValueError("`\\S` in brackets is not offered")
-    return _SPACE_CLASS
+    return _NO_SPACE_CLASS if name == "S" else _SPACE_CLASS
+
+
+def _ranges_between(chars: Iterable[str]) -> str:
+    """All that is not among these characters, as ranges of a class."""
+    edges = sorted(map(ord, chars))
+    starts, ends = [0, *(edge + 1 for edge in edges)], [*(edge - 1 for edge in edges), _LAST_CHAR]
+    pairs = [(start, end) for start, end in zip(starts, ends, strict=True) if start <= end]
+    return "".join(f"\\x{{{start:x}}}-\\x{{{end:x}}}" for start, end in pairs)
+
+
+_NO_SPACE_CLASS = _ranges_between(JS_SPACE)

@@ -73,15 +73,17 @@ def _week_year(at: Moment) -> int:
     return at.year - 1 if at.month == 1 and number >= _WEEKS else at.year
 
 
-def _thursday(at: Moment) -> Moment:
+def thursday(at: Moment) -> Moment:
+    """Give the Thursday of the ISO week, whose year is that of the week."""
     day = days_from_civil(at.year, at.month, at.day)
     return moment((day + 4 - (at.weekday or 7)) * DAY_MS)
 
 
-def _iso_week(at: Moment) -> int:
-    thursday = _thursday(at)
-    first = days_from_civil(thursday.year, 1, 1)
-    return (days_from_civil(thursday.year, thursday.month, thursday.day) - first) // 7 + 1
+def iso_week(at: Moment) -> int:
+    """Number the week: weeks begin on Mondays, the first has the year's first Thursday."""
+    middle = thursday(at)
+    first = days_from_civil(middle.year, 1, 1)
+    return (days_from_civil(middle.year, middle.month, middle.day) - first) // 7 + 1
 
 
 def _shown_ms(local: Local) -> int:
@@ -96,12 +98,12 @@ _WRITERS: Mapping[str, Callable[[Local], str]] = MappingProxyType(
         "Q": lambda local: str((local.at.month + 2) // 3),
         "Do": lambda local: _ordinal(local.at.day),
         "gggg": lambda local: str(_week_year(local.at)),
-        "GGGG": lambda local: str(_thursday(local.at).year),
+        "GGGG": lambda local: str(thursday(local.at).year),
         "wo": lambda local: _ordinal(week(local.at)),
         "w": lambda local: str(week(local.at)),
         "ww": lambda local: str(week(local.at)).rjust(2, "0"),
-        "W": lambda local: str(_iso_week(local.at)),
-        "WW": lambda local: str(_iso_week(local.at)).rjust(2, "0"),
+        "W": lambda local: str(iso_week(local.at)),
+        "WW": lambda local: str(iso_week(local.at)).rjust(2, "0"),
         "k": lambda local: str(local.at.hour or 24),
         "kk": lambda local: str(local.at.hour or 24).rjust(2, "0"),
         "X": lambda local: str(_shown_ms(local) // 1000),

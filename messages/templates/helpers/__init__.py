@@ -17,8 +17,10 @@ from messages.templates.helpers.language import LANGUAGE
 from messages.templates.helpers.letters import LETTERS
 from messages.templates.helpers.localizing import locale_helpers
 from messages.templates.helpers.logging import LOGGING
+from messages.templates.helpers.markdown import MARKDOWN
 from messages.templates.helpers.mathematics import MATH
 from messages.templates.helpers.misc import MISC
+from messages.templates.helpers.moments import moment_helpers
 from messages.templates.helpers.number import NUMBER
 from messages.templates.helpers.object import OBJECT
 from messages.templates.helpers.path import PATH
@@ -38,6 +40,7 @@ _FAMILIES: tuple[Mapping[str, Helper], ...] = (
     HTML,
     LANGUAGE,
     LOGGING,
+    MARKDOWN,
     MATH,
     MISC,
     NUMBER,
@@ -55,8 +58,13 @@ def standard_helpers(
 ) -> dict[str, Helper]:
     """Give every helper under its name.
 
-    `locale` is that of `toLocale` where a template names none, `now` what `dateNow` shows. With
+    `locale` is that of `toLocale` where a template names none, `now` what
+    `dateNow` and `year` show. With
     `date_plugins` `dateFormat` knows the tokens of Day.js' plugins, such as `Do` and `LLL`.
     """
-    made = (date_helpers(now, plugins=date_plugins), locale_helpers(locale))
+    made = (
+        date_helpers(now, plugins=date_plugins),
+        moment_helpers(now),
+        locale_helpers(locale),
+    )
     return {name: helper for family in (*_FAMILIES, *made) for name, helper in family.items()}

@@ -13,8 +13,10 @@ from messages.templates.units import units
 from messages.templates.values import is_nothing, is_true
 
 
-def is_empty(call: Invocation, collection: object = ABSENT, *_: object) -> object:
+def is_empty(call: Invocation, collection: object = ABSENT, *surplus: object) -> object:
     """Tell whether a list or an object has nothing in it."""
+    if surplus:
+        return True  # what the reference makes of a second argument
     if collection is ABSENT:
         return call.fn(call.this) if call.is_block else True
     if is_nothing(collection):

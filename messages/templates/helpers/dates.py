@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from messages.templates.dates.calendar import clipped, iso_text, moment, timestamp_of
+from messages.templates.dates.calendar import clipped, iso_text, milliseconds, moment, timestamp_of
 from messages.templates.dates.formatting import (
     DEFAULT_FORMAT,
     UTC_DEFAULT_FORMAT,
@@ -24,6 +24,7 @@ _INVALID = "Invalid Date"
 _COST = 10
 _FORMAT_PER_STEP = 8
 _SMALL_OFFSET = 16
+_TWO_DIGITS = 100
 
 
 def utc_now() -> datetime:
@@ -88,10 +89,25 @@ def _read(call: Invocation, value: object, now: Clock) -> int | None:
     return parse_as_v8(call.text(value)) if isinstance(value, list) else None
 
 
+def _read_back(shown: int) -> int:
+    """What a clock shows, once it was written with a year of two digits and read again.
+
+    Day.js' zones go by way of a text such as "1/1/1, 12:49 AM", which V8 reads as one of 2001.
+    """
+    at = moment(shown)
+    of_era = at.year if at.year > 0 else 1 - at.year
+    century = 2000 if of_era < _TWO_DIGITS // 2 else 1900 if of_era < _TWO_DIGITS else 0
+    if of_era + century == at.year:
+        return shown
+    return milliseconds(
+        of_era + century, at.month, at.day, at.hour, at.minute, at.second, at.millisecond
+    )
+
+
 def _local(zones: Zones, name: str, timestamp: int) -> Local:
     zone = None if name == "UTC" else zones.find(name)
     shift = offset_ms(zone, timestamp) if zone else 0
-    shown = timestamp + shift
+    shown = _read_back(timestamp + shift)
     # Day.js drops the milliseconds of a time before 1970 upwards, and of what a clock shows
     # downwards; the second between them becomes part of the offset.
     dropped = timestamp // 1000 if timestamp >= 0 else -(-timestamp // 1000)

@@ -1,16 +1,18 @@
-"""HTML: attr, sanitize, ul, ol, thumbnailImage. What they make needs `{{{…}}}`."""
+"""HTML: attr, css, js, sanitize, ul, ol, thumbnailImage. What they make needs `{{{…}}}`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from messages.templates.helpers.arguments import ABSENT, listed
-from messages.templates.registry import Helper, Invocation
+from messages.templates.registry import Helper, Invocation, ReadsContext
 from messages.templates.striptags import strip_tags
-from messages.templates.values import JS_SPACE, UNDEFINED, is_true, keys
+from messages.templates.values import JS_SPACE, UNDEFINED, is_nothing, is_true, keys
 
 _TAG_SCAN = 4
+_ELSEWHERE = re.compile("^//|://")
 
 
 def attr(call: Invocation, *_: object) -> object:
@@ -28,6 +30,53 @@ def attributes(call: Invocation, values: Mapping[str, object]) -> str:
 def _unquoted(text: str) -> str:
     text = text[1:] if text[:1] in {'"', "'"} else text
     return text[:-1] if text[-1:] in {'"', "'"} else text
+
+
+def css(call: Invocation, sheets: object = ABSENT, *_: object) -> object:
+    """Link style sheets: those of a list, or that of `href=`."""
+    assets = call.member(_context_options(call), "assets")
+    href = call.hash.get("href")
+    listed_sheets = _texts(call, href if is_true(href) else sheets)
+    call.charge(len(listed_sheets))
+    return "\n".join(_sheet(sheet, assets) for sheet in listed_sheets)
+
+
+def _sheet(sheet: str, assets: object) -> str:
+    path = sheet
+    if isinstance(assets, str) and assets and not _ELSEWHERE.search(sheet):
+        path = f"{assets.rstrip('/')}/{sheet.removeprefix('/')}"
+    kind = "stylesheet/less" if sheet.endswith(".less") else "stylesheet"
+    return f'<link type="text/css" rel="{kind}" href="{_quoted(path)}">'
+
+
+def js(call: Invocation, scripts: object = ABSENT, *_: object) -> object:
+    """Load scripts: those of a list, or one with hash arguments as attributes."""
+    if scripts is ABSENT:
+        written = attributes(call, call.hash)
+        return f"<script{' ' if written else ''}{written}></script>"
+    sources = _texts(call, scripts)
+    call.charge(len(sources))
+    return "\n".join(_script(source) for source in sources)
+
+
+def _script(source: str) -> str:
+    kind = ' type="text/coffeescript"' if source.endswith(".coffee") else ""
+    return f'<script{kind} src="{_quoted(source)}"></script>'
+
+
+def _texts(call: Invocation, value: object) -> list[str]:
+    if value is ABSENT or is_nothing(value):
+        return []
+    return [call.text(one) for one in (value if isinstance(value, list) else [value])]
+
+
+def _quoted(text: str) -> str:
+    return text.replace('"', "&quot;")
+
+
+def _context_options(call: Invocation) -> object:
+    """The `options` of the context."""
+    return call.member(call.this, "options") if isinstance(call.this, dict) else UNDEFINED
 
 
 def sanitize(call: Invocation, text: object = ABSENT, *_: object) -> object:
@@ -85,5 +134,13 @@ def thumbnail_image(call: Invocation, image: object = ABSENT, *_: object) -> obj
 
 
 HTML: Mapping[str, Helper] = MappingProxyType(
-    {"attr": attr, "sanitize": sanitize, "ul": ul, "ol": ol, "thumbnailImage": thumbnail_image}
+    {
+        "attr": attr,
+        "css": ReadsContext(css),
+        "js": js,
+        "sanitize": sanitize,
+        "ul": ul,
+        "ol": ol,
+        "thumbnailImage": thumbnail_image,
+    }
 )

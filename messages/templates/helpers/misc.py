@@ -25,8 +25,10 @@ def option(call: Invocation, path: object = ABSENT, values: object = ABSENT, *_:
     return get(call, own_options(call, values), path)
 
 
-def noop(call: Invocation, *_: object) -> object:
+def noop(call: Invocation, *surplus: object) -> object:
     """Render the block."""
+    if surplus:
+        raise TypeError("it takes no argument")
     return call.fn(call.this)
 
 
@@ -35,8 +37,10 @@ def type_of(_call: Invocation, value: object = ABSENT, *_: object) -> object:
     return kind(value)
 
 
-def with_hash(call: Invocation, *_: object) -> object:
+def with_hash(call: Invocation, *surplus: object) -> object:
     """Render the block with hash arguments as its context."""
+    if surplus:
+        raise TypeError("it takes `key=value` alone")
     return call.fn(dict(call.hash)) if call.hash else call.inverse(call.this)
 
 

@@ -1,4 +1,4 @@
-"""Paths as text: basename, dirname, extname, stem, segments. No file is looked at."""
+"""Paths as text: basename, dirname, extname, stem, segments, relative. No file is looked at."""
 
 from __future__ import annotations
 
@@ -58,6 +58,31 @@ def segments(
     return "/".join(cut(parts, start, UNDEFINED if start is ABSENT else end))
 
 
+def relative(
+    call: Invocation, start: object = ABSENT, target: object = ABSENT, *_: object
+) -> object:
+    """Give the way from one path to another: from the folder of `start`, where it has an ending."""
+    origin, goal = _path(start), _path(target)
+    call.charge((len(origin) + len(goal)) // 32)
+    here, there = _parts(origin), _parts(goal)
+    if _ending(_base(origin)) and here:
+        here = here[:-1]
+    shared = 0
+    while shared < min(len(here), len(there)) and here[shared] == there[shared]:
+        shared += 1
+    return "/".join([".."] * (len(here) - shared) + there[shared:]) or "."
+
+
+def _parts(path: str) -> list[str]:
+    found: list[str] = []
+    for part in path.split("/"):
+        if part == ".." and found and found[-1] != "..":
+            found.pop()
+        elif part not in ("", "."):
+            found.append(part)
+    return found
+
+
 def _base(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
@@ -74,5 +99,6 @@ PATH: Mapping[str, Helper] = MappingProxyType(
         "stem": stem,
         "extname": extname,
         "segments": segments,
+        "relative": relative,
     }
 )

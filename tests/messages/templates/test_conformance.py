@@ -15,9 +15,6 @@ CASES = Path(__file__).parent / "handlebars.jsonl"
 NOT_OFFERED = frozenset(
     {
         *(f"helpers.code-{number:03}" for number in (1, 2)),
-        *(f"helpers.html-{number:03}" for number in (7, 11, 13)),
-        *(f"helpers.match-{number:03}" for number in (1, 2, 3, 5, 6)),
-        *(f"helpers.moment-{number:03}" for number in (1, 2, 3, 4)),
     }
 )
 #: Cases that are known to come out otherwise, and why.

@@ -136,3 +136,24 @@ def test_odd_arguments_give_a_text_or_an_error(name: str) -> None:
                     assert isinstance(engine.compile(source).render(CONTEXT), str)
                 except TemplateError:
                     continue
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        (r'{{test t (toRegex "^[\s\S]+$")}}', "true"),
+        (r'{{test "a b" (toRegex "^[^\s]+$")}} {{test "ab" (toRegex "^[\Sx]+$")}}', "false true"),
+        (r'{{test " " (toRegex "[\S]")}} {{test " " (toRegex "[^\S]")}}', "false true"),
+        (r'{{toRegex "a/b"}} {{toRegex "[/]/"}} {{toRegex "a\/b"}}', r"/a\/b/ /[/]\// /a\/b/"),
+        ('{{{css "a.css"}}}', '<link type="text/css" rel="stylesheet" href="a.css">'),
+        ('{{{css href="x.less"}}}', '<link type="text/css" rel="stylesheet/less" href="x.less">'),
+        ("{{{css}}}{{{js}}}", "<script></script>"),
+        ('{{{js src="x.js"}}}', '<script src="x.js"></script>'),
+        ('{{relative "a/b/c" "a/d"}}', "../../d"),
+        ('{{relative "/a/b" "/a/b/c"}} {{relative "a" "a"}}', "c ."),
+        ('{{relative "a/b.html" "a/c.css"}}', "c.css"),
+        ("{{isEmpty list 1}}", "true"),
+    ],
+)  # fmt: skip
+def test_helpers_that_templates_in_use_call(template: str, text: str) -> None:
+    assert Engine().compile(template).render({"t": "a\nb", "list": [1]}) == text
