@@ -28,7 +28,7 @@ from stores.sqlite import only_server, open_store
 from stores.sqlite_directory import index_users
 from stores.sqlite_handovers import SqliteHandovers
 from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_life import why_paused
+from stores.sqlite_life import set_foreign_wal_aside, why_paused
 from stores.sqlite_outbox import SqliteOutbox
 from stores.sqlite_reader import SqliteReader
 from stores.sqlite_records import SqliteRecords
@@ -114,6 +114,7 @@ async def open_books(settings: Settings, stack: AsyncExitStack) -> Books:
 async def _in_a_file(settings: Settings, stack: AsyncExitStack) -> Books:
     path = settings.directory.store_path
     stack.enter_context(only_server(path))
+    notes = set_foreign_wal_aside(path)
     connection = open_store(path)
     try:
         index_users(connection, settings.user_fields)
@@ -139,5 +140,5 @@ async def _in_a_file(settings: Settings, stack: AsyncExitStack) -> Books:
         handovers=SqliteHandovers(path),
         calls=recovery,
         why_paused=partial(reader.read, why_paused, newest=False),
-        notes=journal.notes,
+        notes=[*notes, *journal.notes],
     )

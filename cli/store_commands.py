@@ -32,6 +32,7 @@ from stores.sqlite_life import (
     pause,
     read_life,
     resume,
+    set_foreign_wal_aside,
     take_up,
     why_paused,
 )
@@ -173,9 +174,11 @@ def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, bool]]:
     with _one_sentence(path), ExitStack() as stack:  # the lock must outlive the connection
         try:
             stack.enter_context(only_server(path))
-            is_served = False
         except StoreError:
             is_served = True
+        else:
+            is_served = False
+            set_foreign_wal_aside(path)
         yield stack.enter_context(closing(open_store(path))), is_served
 
 
@@ -183,6 +186,7 @@ def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, bool]]:
 def owned(path: Path, *, moved: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection to a store that no service uses, also to one that has `moved`; likewise."""
     with _one_sentence(path), only_server(path):
+        set_foreign_wal_aside(path)
         with closing(open_store(path, moved=moved)) as connection:
             yield connection
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -118,8 +119,8 @@ def examine(path: Path, connection: sqlite3.Connection) -> Standing:
         damage = _damage(life, mark, found, last)
     elif is_ahead or not fits:
         groups, aside = [], list(log_paths(path))
-    if life.paused is None and not groups and _is_blank(connection):
-        doubt = None  # nothing is in it that could be sent
+    if life.paused is None and life.number == 0 and not groups and _is_blank(connection):
+        doubt = None  # a new store: nothing of it was ever sent or is known elsewhere
     return Standing(life, doubt, damage, groups, aside)
 
 
@@ -198,6 +199,9 @@ def take_up(
     number, revision = _renew(connection, identity)
     mark.begin(standing.life.store, identity, number, revision, ledger.applied)
     log.renew(identity)
+    (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if not is_busy:
+        mark.based()
     notes = [
         f"set aside {one.name}: it is no redo log of this store's last life" for one in renamed
     ]
@@ -213,6 +217,36 @@ def _renew(connection: sqlite3.Connection, identity: bytes) -> tuple[int, int]:
             (identity,),
         ).fetchone()
     return int(number), int(revision)
+
+
+def set_foreign_wal_aside(path: Path) -> Sequence[str]:
+    """Take away the WAL of SQLite when it is not of this file, which was restored without it.
+
+    SQLite would take it for that of the file, and mix both. To be called with the lock, before the
+    store is opened; gives sentences for whoever reads the log. Raises StoreError.
+    """
+    store = path.resolve()
+    wal, index = (store.with_name(store.name + suffix) for suffix in ("-wal", "-shm"))
+    try:
+        mark = read_mark(store)
+        if mark is None or mark.copy or not mark.base or not wal.exists():
+            return []
+        # The file had this life before anything was written to a WAL of this life.
+        if not _is_of(store, mark.life, "mode=ro") or _is_of(store, mark.life, "immutable=1"):
+            return []
+        renamed = set_aside([wal, index])
+    except OSError as error:
+        raise StoreError(f"The store {path} cannot be opened: {error}") from None
+    return [f"set aside as {renamed[0].name}: no WAL of this file, which was put here without it"]
+
+
+def _is_of(store: Path, life: bytes, how: str) -> bool:
+    """Whether a store is of a life; it is `immutable` when the WAL is not to be looked at."""
+    try:
+        with closing(sqlite3.connect(f"{store.as_uri()}?{how}", uri=True)) as connection:
+            return read_life(connection).id == life
+    except sqlite3.Error as error:  # what is wrong is told when it is opened
+        return "no such table" not in str(error)  # one of an earlier version has no lives
 
 
 def bring_logs(path: Path) -> None:

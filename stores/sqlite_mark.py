@@ -26,6 +26,8 @@ from stores.private_files import open_private
 _TABLES: Final = struct.Struct("<8s8sQQQ")
 _LOG: Final = struct.Struct("<8sQ")
 _LOG_AT: Final = 64
+_BASE: Final = struct.Struct("<8s")
+_BASE_AT: Final = 128
 _CHECKSUM: Final = struct.Struct("<I")
 
 
@@ -34,7 +36,7 @@ class Marked:
     """What a mark says: a store, its life by id and number, its last write and logged group.
 
     One that is a `copy` of another file says nothing of this place. `logged` is 0 when the life of
-    the log is another one.
+    the log is another one. With a `base` the main file had this life, whatever its WAL has besides.
     """
 
     store: bytes
@@ -42,6 +44,7 @@ class Marked:
     number: int
     revision: int
     logged: int
+    base: bool
     copy: bool
 
 
@@ -59,6 +62,7 @@ def read_mark(store: Path) -> Marked | None:
     try:
         tables = _slot(os.pread(descriptor, _LOG_AT, 0), _TABLES)
         log = _slot(os.pread(descriptor, _LOG_AT, _LOG_AT), _LOG)
+        base = _slot(os.pread(descriptor, _LOG_AT, _BASE_AT), _BASE)
         inode = os.fstat(descriptor).st_ino
     finally:
         os.close(descriptor)
@@ -69,7 +73,7 @@ def read_mark(store: Path) -> Marked | None:
     if log is not None:
         of, last = _LOG.unpack(log)
         logged = last if of == life else 0
-    return Marked(name, life, number, revision, logged, copy=made_as != inode)
+    return Marked(name, life, number, revision, logged, base == life, copy=made_as != inode)
 
 
 def _slot(found: bytes, form: struct.Struct) -> bytes | None:
@@ -101,6 +105,11 @@ class HostMark:
         self._name, self._life, self._number, self._revision = store, life, number, revision
         self._put(0, self._tables(revision))
         self._put(_LOG_AT, _LOG.pack(life, logged))
+        os.fsync(self._descriptor)
+
+    def based(self) -> None:
+        """The main file has this life, durably. Raises OSError."""
+        self._put(_BASE_AT, _BASE.pack(self._life))
         os.fsync(self._descriptor)
 
     def committed(self, revision: int) -> None:

@@ -133,7 +133,8 @@ def test_it_sends_nothing_by_itself(
         before = provider_log(receiver.url).counts
         today = copy(tmp_path, "today")
         mark = (tmp_path / ".carillon.db-mark").read_bytes()
-        for copied in copies.values():
+        for name, copied in copies.items():
+            print(name)  # noqa: T201 - which one it was, should this fail
             restore(tmp_path, today, with_logs=True)
             (tmp_path / ".carillon.db-mark").write_bytes(mark)
             restore(tmp_path, copied, with_logs=with_logs)

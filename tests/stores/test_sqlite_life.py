@@ -19,7 +19,7 @@ from stores.errors import StoreError
 from stores.redo_log import RedoLog, log_paths
 from stores.sqlite import connect, open_store
 from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_life import examine, read_life, resume, why_paused
+from stores.sqlite_life import examine, read_life, resume, set_foreign_wal_aside, why_paused
 from stores.sqlite_mark import mark_path, read_mark
 
 SUFFIXES = ("", "-wal", "-shm", "-log0", "-log1")
@@ -121,6 +121,47 @@ async def test_a_copy_of_the_same_life_is_not_completed_from_its_log(
     copied(old, path, ["", "-wal", "-shm"])
     assert "older" in (await paused(path) or "")
     assert len(aside(path)) == 2
+
+
+async def test_a_wal_of_another_file_is_set_aside_and_not_mixed_with_a_restored_one(
+    path: Path, tmp_path: Path
+) -> None:
+    old, killed = tmp_path / "old" / "store.db", tmp_path / "killed" / "store.db"
+    await lived(path, ["yesterday"])
+    copied(path, old, [""])
+    assert set_foreign_wal_aside(path) == []
+    await lived(path, ["today"], killed)
+    copied(killed, path)
+    assert set_foreign_wal_aside(path) == []  # a killed process left its own
+    copied(killed, path)
+    shutil.copy(old, path)
+    [note] = set_foreign_wal_aside(path)
+    assert "-wal.aside-" in note
+    open_store(path).close()
+    assert dispatches(path) == ["yesterday"]
+    assert "older" in (await paused(path) or "")
+
+
+async def test_a_copy_that_lost_its_wal_and_so_all_of_its_journal_is_paused(
+    path: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old" / "store.db"
+    await lived(path, ["a"], old)
+    copied(old, path, [""])
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    assert "older" in (await paused(path) or "")
+    assert dispatches(path) == []
+
+
+async def test_a_copy_with_a_wal_of_its_own_keeps_it(path: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old" / "store.db"
+    await lived(path, ["yesterday"], old)
+    await lived(path, ["today"])
+    copied(old, path, ["", "-wal"])
+    assert set_foreign_wal_aside(path) == []
+    open_store(path).close()
+    assert dispatches(path) == ["yesterday"]
 
 
 async def test_a_store_without_the_mark_of_its_host_was_copied_there(
