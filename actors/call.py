@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from messages.records import Result
     from providers.ports import Provider
 
+
+STRAY: Final = "Outcome unknown: the provider sent an answer too many on the same connection"
 
 Made = Accepted | Refused | Unavailable | Unanswered
 """What came of an attempt that counts."""
@@ -79,7 +81,7 @@ class Call:
         None when it was prevented: no byte has left.
         """
         try:
-            return await provider.send(self.envelope.delivery, self._start)
+            return await provider.send(self.envelope.delivery, self)
         except ShareEnded:
             self.is_prevented = True
             return None
@@ -94,7 +96,8 @@ class Call:
             return None
         return Unavailable(f"no connection within {self.timeout:g} s")
 
-    def _start(self) -> float:
+    def __call__(self) -> float:
+        """Its first byte is about to leave: see `Started`, which it is to its provider."""
         now = trio.current_time()
         if self.started_at is not None:
             self._slot.start_again()
@@ -108,6 +111,10 @@ class Call:
             envelope.repeatable = self.repeatable
         self.started_at = now
         return self._latest
+
+    def doubt(self) -> None:
+        """See `Doubtable`: the answer to it may have been to another call."""
+        self.envelope.doubt(self.provider_name, STRAY)
 
     def ended(self, attempt: Attempt | None) -> AttemptEnd:
         """What the journal is told when the delivery goes on after this call."""

@@ -85,6 +85,10 @@ async def _until_overdue(mailbox: Mailbox, desk: Desk, scope: trio.CancelScope) 
 async def _is_on_record(mailbox: Mailbox, desk: Desk, permit: Permit) -> bool:
     """Make the start of a call durable; False gives its permit back, for nothing may leave."""
     envelope, guard = mailbox.envelope, permit.guard
+    if envelope.answered:  # in doubt, since it was put here to be tried again
+        guard.unused()
+        mailbox.give_permit_back(permit)
+        return False
     delivery = envelope.delivery
     envelope.starts += 1
     start = AttemptStart(
@@ -101,7 +105,7 @@ async def _is_on_record(mailbox: Mailbox, desk: Desk, permit: Permit) -> bool:
         if isinstance(error, JournalUnavailable):
             return False
         raise
-    if envelope.answered:  # another process goes on with it since a moment ago
+    if mailbox.envelope.answered:  # another process goes on with it since a moment ago
         guard.unused()
         mailbox.give_permit_back(permit)
         return False

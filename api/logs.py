@@ -26,6 +26,7 @@ from messages.events import (
     ConnectionsLacking,
     DeliveryConfirmed,
     DeliveryCrashed,
+    DeliveryDoubted,
     DeliveryEnded,
     DirectoryFailed,
     DispatchAccepted,
@@ -232,8 +233,26 @@ class EventLog:
                     counts=counts,
                     seconds=round(seconds, 3),
                 )
+            case DeliveryDoubted() | ConnectionsLacking():
+                self._wire(event)
             case _:
                 self._trouble(event)
+
+    def _wire(self, event: DeliveryDoubted | ConnectionsLacking) -> None:
+        match event:
+            case DeliveryDoubted(receipt):
+                self._log(
+                    logging.WARNING,
+                    "delivery doubted",
+                    dispatchId=receipt.dispatch_id,
+                    deliveryId=receipt.delivery_id,
+                    channel=receipt.channel,
+                    provider=receipt.provider,
+                    was=receipt.replaces,
+                    why=receipt.error,
+                )
+            case ConnectionsLacking(provider, error):
+                self._log(logging.ERROR, "connections lacking", provider=provider, why=error)
 
     def _attempt(self, event: AttemptEnded) -> None:
         level = logging.DEBUG if event.result == "accepted" else logging.WARNING
@@ -256,8 +275,6 @@ class EventLog:
                 self._log(logging.ERROR, "directory unavailable", dispatchId=dispatch_id, why=error)
             case BreakerMoved(provider, state):
                 self._log(logging.WARNING, "breaker moved", provider=provider, state=state)
-            case ConnectionsLacking(provider, error):
-                self._log(logging.ERROR, "connections lacking", provider=provider, why=error)
             case WorkerStuck(channel, provider, seconds, delivery_id):
                 self._log(
                     logging.ERROR,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from messages.events import DeliveryEnded, Observer
+from messages.events import DeliveryDoubted, DeliveryEnded, Observer
 from messages.model import FAILURES, Channel, Outcome, Receipt
 from messages.report import Failure, Report
 
@@ -52,9 +52,21 @@ class Collector:
     def reply(self, receipt: Receipt) -> None:
         """Take the answer to one expected delivery."""
         self._record(receipt)
+        if receipt.replaces is not None:
+            self._count_again(receipt, receipt.replaces)
+            self._observe(DeliveryDoubted(receipt))
+            return
         self._count(receipt)
         self._complete_if_done()
         self._observe(DeliveryEnded(receipt))
+
+    def _count_again(self, receipt: Receipt, before: Outcome) -> None:
+        """Count what takes the place of an outcome; a failure that was listed stays as it is."""
+        self._counts[before] -= 1
+        if before in FAILURES:
+            self._counts[receipt.outcome] += 1
+        else:
+            self._count(receipt)
 
     def _count(self, receipt: Receipt) -> None:
         self._counts[receipt.outcome] += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
 
@@ -45,6 +45,7 @@ class Envelope:
     in_doubt: bool = False
     answered: bool = False
     cancelled: bool = False
+    receipt: Receipt | None = field(default=None, repr=False)
 
     def end(
         self,
@@ -62,21 +63,44 @@ class Envelope:
             outcome, reason = "in-doubt", "unknown-outcome"
             error = f"Outcome unknown: an earlier attempt was never answered; then {error}"
         delivery = self.delivery
-        self.reply(
-            Receipt(
-                delivery_id=delivery.id,
-                dispatch_id=delivery.dispatch_id,
-                channel=delivery.channel,
-                key=delivery.key,
-                user_id=delivery.user_id,
-                outcome=outcome,
-                reason=reason,
-                error=error,
-                provider=provider,
-                attempts=self.attempts,
-                provider_message_id=message_id,
-            )
+        self.receipt = Receipt(
+            delivery_id=delivery.id,
+            dispatch_id=delivery.dispatch_id,
+            channel=delivery.channel,
+            key=delivery.key,
+            user_id=delivery.user_id,
+            outcome=outcome,
+            reason=reason,
+            error=error,
+            provider=provider,
+            attempts=self.attempts,
+            provider_message_id=message_id,
         )
+        self.reply(self.receipt)
+
+    def doubt(self, provider: str, error: str) -> None:
+        """What came of an attempt at a provider may have come of another delivery's.
+
+        An outcome becomes in doubt. Without one the delivery goes on only where repeats are
+        recognised, as after an attempt that was never answered.
+        """
+        told = self.receipt
+        if told is not None and told.outcome in {"sent", "failed"} and told.provider == provider:
+            self.receipt = replace(
+                told,
+                outcome="in-doubt",
+                reason="unknown-outcome",
+                error=error,
+                provider_message_id=None,
+                late=True,
+                replaces=told.outcome,
+            )
+            self.reply(self.receipt)
+        elif not self.answered:
+            self.in_doubt = True
+            self.at = provider
+            if self.open_attempt is None and not self.repeatable:
+                self.end("in-doubt", "unknown-outcome", error, provider)
 
     def remember(self, attempts: Sequence[PastAttempt], starts: int) -> None:
         """Take up what an earlier process tried; an attempt without a result may have arrived.

@@ -76,6 +76,13 @@ class DeliveryEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryDoubted:
+    """An outcome that was told may have been another delivery's: now it is in doubt."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptEnded:
     """One call to a provider is over; `seconds` counts from the first byte."""
 
@@ -181,6 +188,7 @@ Event = (
     | DeliveryCrashed
     | DirectoryFailed
     | DeliveryEnded
+    | DeliveryDoubted
     | AttemptEnded
     | BreakerMoved
     | ConnectionsLacking

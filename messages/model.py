@@ -207,7 +207,8 @@ def delivery_id(dispatch_id: str, channel: Channel, key: str) -> str:
 class Receipt:
     """How a delivery ended. `error` is text for people and holds no address and no text sent.
 
-    What is told `late` takes the place of how it ended before.
+    What is told `late` takes the place of how it ended before; `replaces` names that, if the
+    dispatch may still count on it.
     """
 
     delivery_id: str
@@ -222,6 +223,7 @@ class Receipt:
     attempts: int = 0
     provider_message_id: str | None = None
     late: bool = False
+    replaces: Outcome | None = None
 
     @property
     def is_failure(self) -> bool:

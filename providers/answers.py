@@ -28,6 +28,7 @@ from messages.model import (
 )
 from providers.ports import NotAnswered, NotSent, Reply, Response
 from providers.privacy import scrubbed
+from providers.wire_errors import FOREIGN
 
 _ID: Final = re.compile(r"[!-~]{1,200}")
 TRANSIENT: Final = frozenset({408, 425, 429})
@@ -64,7 +65,7 @@ def attempt(
         return Unanswered(f"{service}: {reply.error}")
     status = reply.status
     if 200 <= status < 300:  # noqa: PLR2004 - what nearly every answer is: no enumeration's detour
-        return Accepted(_short_id(identify(document(reply.body))))
+        return _accepted(reply, service, _short_id(identify(document(reply.body))))
     error = error_text(reply, service, delivery, explain)
     if status < HTTPStatus.OK or status == HTTPStatus.GATEWAY_TIMEOUT:
         return Unanswered(error)
@@ -73,6 +74,12 @@ def attempt(
             error, retry_after(reply), throttled=status == HTTPStatus.TOO_MANY_REQUESTS
         )
     return Refused(error)
+
+
+def _accepted(reply: Response, service: str, message_id: str | None) -> Accepted | Unanswered:
+    if message_id is None or reply.is_ours(message_id):
+        return Accepted(message_id)
+    return Unanswered(f"{service}: {FOREIGN}")
 
 
 def unsent(reply: NotSent, service: str) -> Unavailable | Postponed:

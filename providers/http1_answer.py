@@ -81,7 +81,7 @@ class Answers:
 
     @property
     def begun(self) -> bool:
-        """Whether a byte has come, and none was asked for before `begin`."""
+        """Whether a byte of it has come."""
         return bool(self._head)
 
     @property

@@ -20,15 +20,46 @@ from trio.lowlevel import wait_readable, wait_writable
 from providers.http1_answer import Answers
 from providers.http1_target import Origin
 from providers.http1_tls import Secured, shake_hands
-from providers.ports import Started, no_start
+from providers.ports import Doubtable, Started, no_start
 from providers.wire_bounds import STALE_SECONDS, body_deadline
 
 _READ_BYTES: Final = 64 * 1024
 _REFUSED: Final = 300
 _SHORT: Final = 14_000  # what a first flight of TCP carries
+
+QUIET_SECONDS: Final = 0.02
+"""A connection that was silent for so long, and longer than its answers took, owes none."""
+_LONGEST_QUIET: Final = 3.5
+_UNSURE_SECONDS: Final = 0.2
+_MOST_IDS: Final = 1000
+_FEWEST_IDS: Final = 2  # one and the same id again and again says nothing
+_UNSURE_CALLS: Final = 64
+"""After so much without a rest of that length a connection must have one."""
 _TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)  # Linux
 _BYTES_ACKED: Final = struct.Struct("120xQ")
 """Where Linux tells how much the other side's kernel has taken, its greeting (1) included."""
+
+
+class SeenIds:
+    """The latest message ids of an origin. They mean nothing where sure answers repeat them."""
+
+    __slots__ = ("_are_unique", "_ids")
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+        self._are_unique = True
+
+    def is_new(self, message_id: str, *, sure: bool) -> bool:
+        """Take one; False when it has been another message's."""
+        ids = self._ids
+        if message_id not in ids:
+            ids[message_id] = None
+            if len(ids) > _MOST_IDS:
+                del ids[next(iter(ids))]
+            return True
+        if sure or len(ids) < _FEWEST_IDS:
+            self._are_unique = False
+        return not self._are_unique
 
 
 class Connection:
@@ -49,13 +80,19 @@ class Connection:
         "all_sent",
         "answered_early",
         "answers",
+        "begun_at",
         "exchanges",
         "gives_up_at",
         "idle_since",
+        "ids",
+        "is_spoilt",
         "lasts",
         "opened_at",
         "rested",
         "send_failed",
+        "slowest",
+        "unsure",
+        "unsure_since",
     )
 
     def __init__(self, connected: socket.socket, session: Secured | None, handed: int = 0) -> None:
@@ -77,6 +114,12 @@ class Connection:
         self.idle_since = 0.0
         self.rested = 0.0
         self.lasts = math.inf
+        self.begun_at = 0.0
+        self.slowest = 0.0
+        self.unsure: list[object] = []
+        self.unsure_since = 0.0
+        self.ids: SeenIds | None = None
+        self.is_spoilt = False
         self.send_failed = False
 
     @property
@@ -114,6 +157,60 @@ class Connection:
         self.gives_up_at = math.inf
         self._handed_before = self._handed
         self.answers.begin(bodiless=bodiless)
+        self.begun_at = perf_counter()
+
+    @property
+    def quiet(self) -> float:
+        """After how many silent seconds nothing more can come of what was asked."""
+        return min(max(QUIET_SECONDS, 1.5 * self.slowest), _LONGEST_QUIET)
+
+    def must_rest(self, now: float) -> bool:
+        """Whether too much that it carried is unsure for it to be used before it has rested."""
+        if self.rested >= self.quiet:
+            self.unsure.clear()
+            return False
+        longest = max(_UNSURE_SECONDS, 5 * self.quiet)
+        return len(self.unsure) >= _UNSURE_CALLS or now - self.unsure_since > longest
+
+    def has_left_over(self) -> bool:
+        """Whether bytes are there that nobody asked for: an answer to who knows what."""
+        try:
+            data = self._socket.recv(_READ_BYTES)
+            return bool(data if self._tls is None else self._tls.decrypt(data)[0])
+        except OSError:
+            return False
+
+    def is_sure(self, started: Started) -> bool:
+        """Whether the answer that was read can be told, as far as is known by now.
+
+        The first on a connection is to the first request. A later one may be a stray one, or late,
+        and then so are all that follow: they are kept in mind until a rest has shown that none is
+        owed. What is left over shows that one was.
+        """
+        if self.exchanges == 1:
+            return True
+        if self.answers.surplus:
+            self.doubt()
+            return False
+        if not self.unsure:
+            self.unsure_since = trio.current_time()
+        self.unsure.append(started)
+        return True
+
+    def doubt(self) -> None:
+        """What it carried since it was sure of its answers is in doubt; it carries no more."""
+        self.is_spoilt = True
+        unsure, self.unsure = self.unsure, []
+        for started in unsure:
+            if isinstance(started, Doubtable):
+                started.doubt()
+
+    def is_ours(self, message_id: str) -> bool:
+        """Whether an answer with this message id can be to the latest request."""
+        if self.ids is None or self.ids.is_new(message_id, sure=self.exchanges == 1):
+            return True
+        self.doubt()
+        return False
 
     def is_silent(self) -> bool:
         """Whether nothing came since the last answer.

@@ -3,6 +3,10 @@
 Nobody says when a server closes a connection that idles, and a request that is written just then
 is in doubt. So an origin's connections are used again only after one of them has rested a moment
 unharmed; an origin that closes them at once, or under a request, is learnt to do so.
+
+Nor does anybody say that an answer is to the request before it: after one answer too many each
+later one is to another request. A connection that has rested for longer than its answers take,
+and silently, owes none. So they rest in turn, are looked at again, and must rest now and then.
 """
 
 from __future__ import annotations
@@ -10,16 +14,15 @@ from __future__ import annotations
 import re
 from collections import deque
 from math import inf
+from time import perf_counter
 from typing import Final
 
 import trio
 
-from providers.http1_connection import Connection
+from providers.http1_connection import QUIET_SECONDS, Connection, SeenIds
 from providers.http1_target import Origin
 from providers.wire_bounds import IDLE_SECONDS
 
-PROOF_SECONDS: Final = 0.02
-"""How long a connection must have rested unharmed before its origin is trusted."""
 LESSON_SECONDS: Final = 60.0
 """How long what an origin did is held against it; twice as long each time, up to ten minutes."""
 _LONGEST_LESSON: Final = 10 * LESSON_SECONDS
@@ -40,12 +43,16 @@ class _Rest:
         "_shorter_until",
         "_warned_at",
         "idle",
+        "ids",
         "is_proven",
+        "resting",
         "unused_until",
     )
 
     def __init__(self) -> None:
         self.idle: deque[Connection] = deque()
+        self.resting: list[Connection] = []
+        self.ids = SeenIds()
         self.is_proven = False
         self.unused_until = -inf
         self._lasts = IDLE_SECONDS
@@ -63,7 +70,7 @@ class _Rest:
 
     def knows_anything(self, now: float) -> bool:
         """Whether something would be forgotten with it."""
-        return bool(self.idle) or now < max(self._shorter_until, self.unused_until)
+        return bool(self.idle or self.resting) or now < max(self._shorter_until, self.unused_until)
 
     def stays(self) -> None:
         """A connection has rested a moment unharmed."""
@@ -92,7 +99,7 @@ class _Rest:
         if self._losses >= _ENOUGH:
             self._use_none(now)
         else:
-            self._shorten(max(connection.rested / 2, 2 * PROOF_SECONDS), now)
+            self._shorten(max(connection.rested / 2, 2 * QUIET_SECONDS), now)
 
     def _is_news(self, connection: Connection, now: float) -> bool:
         """Whether it was opened since the last one: a server that restarts ends all at once."""
@@ -117,7 +124,9 @@ class IdleConnections:
 
     def __init__(self) -> None:
         self._rests: dict[Origin, _Rest] = {}
-        self._sweep: trio.CancelScope | None = None
+        self._watch: trio.CancelScope | None = None
+        self._alarm = trio.CancelScope()
+        self._looks_at = inf
 
     async def take(self, origin: Origin) -> Connection | None:
         """One that may be used at once; those on the way to it that may not are closed.
@@ -143,12 +152,24 @@ class IdleConnections:
         while rest.idle:
             connection = rest.idle.popleft()
             connection.rested = now - connection.idle_since
-            if not connection.is_silent():
-                rest.closed(connection, now)
-            elif connection.rested < rest.longest(connection, now):
+            if not self._is_fit(rest, connection, now):
+                continue
+            if not connection.unsure or not connection.must_rest(now):
                 return connection
-            connection.close()
+            rest.resting.append(connection)
         return None
+
+    def _is_fit(self, rest: _Rest, connection: Connection, now: float) -> bool:
+        """Whether it may be kept; it is closed when not."""
+        if connection.is_silent():
+            if not connection.is_spoilt and connection.rested < rest.longest(connection, now):
+                return True
+        elif connection.has_left_over():
+            connection.doubt()
+        else:
+            rest.closed(connection, now)
+        connection.close()
+        return False
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
         """Keep a connection whose exchange is over, or close it when it is half used."""
@@ -157,49 +178,57 @@ class IdleConnections:
         if rest is None:
             self._forget(now)
             rest = self._rests[origin] = _Rest()
-        if not connection.reusable:
+        if not connection.reusable or connection.is_spoilt:
             if connection.is_lost:
                 rest.lost(connection, now)
             connection.close()
             return
         if connection.exchanges == 1:
+            connection.ids = rest.ids
             connection.lasts = _announced(connection.answers.headers.get("keep-alive", ""))
         if connection.lasts <= 0 or now < rest.unused_until:
             connection.close()
             return
         connection.idle_since = now
+        connection.slowest = max(connection.slowest, perf_counter() - connection.begun_at)
         rest.idle.append(connection)
-        if self._sweep is None:
-            self._sweep = trio.CancelScope()
-            trio.lowlevel.spawn_system_task(self._close_what_rests_too_long, self._sweep)
+        if self._watch is None:
+            self._watch = trio.CancelScope()
+            trio.lowlevel.spawn_system_task(self._look_again_and_again, self._watch)
+        elif connection.unsure and self._looks_at > (soon := now + connection.quiet):
+            self._looks_at = self._alarm.deadline = soon
 
-    async def _close_what_rests_too_long(self, scope: trio.CancelScope) -> None:
+    async def _look_again_and_again(self, scope: trio.CancelScope) -> None:
         with scope:
-            while (oldest := self._oldest()) < inf:
-                await trio.sleep_until(oldest + PROOF_SECONDS)
-                self._close_old(trio.current_time())
-            self._sweep = None
+            while (due := self._due()) < inf:
+                self._looks_at = max(due, trio.current_time() + QUIET_SECONDS)
+                with trio.CancelScope(deadline=self._looks_at) as self._alarm:
+                    await trio.sleep_forever()
+                self._look(trio.current_time())
+            self._watch = None
 
-    def _oldest(self) -> float:
-        """When the next one will have rested too long."""
+    def _due(self) -> float:
+        """When one will have rested for long enough, or too long."""
         now = trio.current_time()
         return min(
             (
-                connection.idle_since + rest.longest(connection, now)
+                one.idle_since + (one.quiet if one.unsure else rest.longest(one, now))
                 for rest in self._rests.values()
-                for connection in rest.idle
+                for one in (*rest.idle, *rest.resting)
             ),
             default=inf,
         )
 
-    def _close_old(self, now: float) -> None:
+    def _look(self, now: float) -> None:
         for rest in self._rests.values():
-            for _ in range(len(rest.idle)):
-                connection = rest.idle.popleft()
-                if now - connection.idle_since < rest.longest(connection, now):
-                    rest.idle.append(connection)
-                else:
-                    connection.close()
+            resting = (*rest.idle, *rest.resting)
+            rest.idle.clear()
+            rest.resting.clear()
+            for connection in resting:
+                connection.rested = now - connection.idle_since
+                if self._is_fit(rest, connection, now):
+                    waits = connection.unsure and connection.must_rest(now)
+                    (rest.resting if waits else rest.idle).append(connection)
 
     def _forget(self, now: float) -> None:
         """Origins that vary must not fill the memory."""
@@ -209,18 +238,20 @@ class IdleConnections:
 
     def close(self) -> None:
         """Close all; those in use close when they are given back unfit, or at the next close."""
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         for rest in self._rests.values():
-            while rest.idle:
-                rest.idle.pop().close()
+            for connection in (*rest.idle, *rest.resting):
+                connection.close()
+            rest.idle.clear()
+            rest.resting.clear()
 
 
 async def _stays_silent(connection: Connection) -> bool:
     """Whether nothing comes until it has rested a moment; closes it when that is cut short."""
     try:
-        with trio.move_on_at(connection.idle_since + PROOF_SECONDS):
+        with trio.move_on_at(connection.idle_since + QUIET_SECONDS):
             await connection.until_heard()
             return False
         await trio.lowlevel.checkpoint_if_cancelled()

@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
-from time import perf_counter
 
 import httpx
 import trio
@@ -20,7 +19,15 @@ from providers.httpx_wire import HttpxWire
 from providers.ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started
 from providers.proxies import Proxies
 from providers.wire_bounds import BODY_BYTES, TARGETS, body_deadline
-from providers.wire_errors import CLOSED, DISCONNECTED, EARLY, LOST, NOT_HTTP, unsent_reply
+from providers.wire_errors import (
+    CLOSED,
+    DISCONNECTED,
+    EARLY,
+    FOREIGN,
+    LOST,
+    NOT_HTTP,
+    unsent_reply,
+)
 
 
 class Http1Wire:
@@ -66,9 +73,8 @@ class Http1Wire:
         # Nothing is waited for between this and the first byte.
         try:
             connection.begin(bodiless=method == "HEAD")
-            since = perf_counter()
             connection.gives_up_at = started()
-            return await _exchange(connection, request, started, since)
+            return await _exchange(connection, request, started)
         finally:
             # One that was interrupted is not fit to be kept, and is closed.
             self._idle.give_back(origin, connection)
@@ -88,12 +94,12 @@ class Http1Wire:
 
 
 async def _exchange(
-    connection: Connection, request: Iterable[bytes | memoryview], started: Started, since: float
+    connection: Connection, request: Iterable[bytes | memoryview], started: Started
 ) -> Reply:
     answers = connection.answers
     error = DISCONNECTED
     try:
-        await connection.send_all(request, started, since)
+        await connection.send_all(request, started, connection.begun_at)
         await _read(connection)
     except trio.Cancelled:
         # Time may have passed in one leap, this process stopped or its machine asleep: an answer
@@ -113,7 +119,10 @@ async def _exchange(
         connection.answered_early or not connection.all_sent
     ):
         return NotAnswered(EARLY)
-    return Response(status, answers.headers, answers.take()[:BODY_BYTES])
+    if not connection.is_sure(started):
+        return NotAnswered(FOREIGN)
+    body = answers.take()[:BODY_BYTES]
+    return Response(status, answers.headers, body, connection.is_ours)
 
 
 async def _read(connection: Connection) -> None:

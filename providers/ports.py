@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import trio
 
@@ -16,6 +16,20 @@ Started = Callable[[], float]
 Gives the moment, on trio's clock, at which the caller will give up waiting for the answer. Called
 a second time directly after the byte, when that left so much later that it is the true start.
 """
+
+
+@runtime_checkable
+class Doubtable(Protocol):
+    """What a `Started` may be besides: one that can be told more of its answer later."""
+
+    def doubt(self) -> None:
+        """The answer that was read may have been to another request."""
+        ...
+
+
+def is_ours(_: str) -> bool:
+    """Where nobody keeps account of ids, each is new."""
+    return True
 
 
 class Provider(Protocol):
@@ -47,12 +61,15 @@ Body = bytes | Sequence[bytes]
 class Response:
     """An answer that was read; header names are in lower case.
 
-    `body` is cut at the wire's bound: an answer's status counts, never its length.
+    `body` is cut at the wire's bound: an answer's status counts, never its length. `is_ours` is
+    asked with the message id in it: False where that has been another message's, which puts
+    everything in doubt that its connection has carried.
     """
 
     status: int
     headers: Headers
     body: bytes = field(repr=False)
+    is_ours: Callable[[str], bool] = field(default=is_ours, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

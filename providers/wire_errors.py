@@ -17,6 +17,7 @@ DISCONNECTED: Final = "no answer: server disconnected"
 LOST: Final = "no answer: connection lost"
 NOT_HTTP: Final = "no answer: not HTTP"
 EARLY: Final = "answered before the request was sent whole"
+FOREIGN: Final = "the answer may be to another request"
 CLOSED: Final = "the connection was closed before a byte was taken"
 
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL})

@@ -72,3 +72,39 @@ def test_it_shows_no_address_and_no_text() -> None:
     shown = repr(envelope([]))
     assert "+390000" not in shown
     assert "hello" not in shown
+
+
+@pytest.mark.parametrize("outcome", ["sent", "failed"])
+def test_an_outcome_that_may_be_anothers_becomes_in_doubt_once(outcome: Outcome) -> None:
+    receipts: list[Receipt] = []
+    one = envelope(receipts)
+    one.end(outcome, "accepted" if outcome == "sent" else "rejected", provider="p", message_id="m")
+    for _ in range(2):
+        one.doubt("p", "who knows")
+    [_, late] = receipts
+    assert (late.outcome, late.reason, late.error) == ("in-doubt", "unknown-outcome", "who knows")
+    assert (late.late, late.replaces, late.provider_message_id) == (True, outcome, None)
+
+
+def test_what_another_provider_said_stays() -> None:
+    receipts: list[Receipt] = []
+    one = envelope(receipts)
+    one.end("sent", "accepted", provider="second")
+    one.doubt("first", "who knows")
+    assert [receipt.outcome for receipt in receipts] == ["sent"]
+
+
+@pytest.mark.parametrize(
+    ("open_attempt", "repeatable", "outcomes"),
+    [(None, False, ["in-doubt"]), (None, True, []), ("p", False, [])],
+)
+def test_a_delivery_that_was_to_be_tried_again_is_in_doubt_unless_it_may_be_repeated(
+    open_attempt: str | None, *, repeatable: bool, outcomes: list[str]
+) -> None:
+    """One that is being tried again already has its outcome from that."""
+    receipts: list[Receipt] = []
+    one = envelope(receipts)
+    one.open_attempt, one.repeatable = open_attempt, repeatable
+    one.doubt("p", "who knows")
+    assert [receipt.outcome for receipt in receipts] == outcomes
+    assert (one.in_doubt, one.at) == (True, "p")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from messages.collect import Collector
-from messages.events import Event, fenced, tell_all
+from messages.events import DeliveryDoubted, DeliveryEnded, Event, fenced, tell_all
 from messages.model import Receipt
 
 KINDS: tuple[type, ...] = get_args(Event)
@@ -62,3 +63,20 @@ def test_an_outcome_is_on_record_before_it_is_observed() -> None:
     collector.expect(1)
     collector.reply(Receipt("x", "d", "sms", "user/u", "u", "sent", "accepted"))
     assert steps == ["recorded", "observed"]
+
+
+def test_a_doubt_takes_the_place_of_an_outcome_and_is_counted_for_it() -> None:
+    events: list[Event] = []
+    recorded: list[Receipt] = []
+    collector = Collector("d", recorded.append, events.append, 10, {})
+    collector.expect(2)
+    sent = Receipt("i", "d", "sms", "k", "u", "sent", "accepted", provider="p")
+    failed = replace(sent, delivery_id="j", outcome="failed", reason="rejected", error="no")
+    for told in (sent, failed):
+        collector.reply(told)
+        collector.reply(replace(told, outcome="in-doubt", late=True, replaces=told.outcome))
+    report = collector.report()
+    assert {name: count for name, count in report.counts.items() if count} == {"in-doubt": 2}
+    assert (report.failures_total, report.pending) == (2, 0)
+    assert len(recorded) == 4
+    assert [type(event) for event in events] == [DeliveryEnded, DeliveryDoubted] * 2

@@ -105,7 +105,7 @@ async def raw_server(
         said = stream if tls is None else trio.SSLStream(stream, tls, server_side=True)
         try:
             await peer(Talk(said, raw.connections))
-        except (trio.BrokenResourceError, trio.EndOfChannel):
+        except* (trio.BrokenResourceError, trio.EndOfChannel):
             pass
         finally:
             await trio.aclose_forcefully(stream)
