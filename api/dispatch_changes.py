@@ -14,7 +14,7 @@ from api.choices import one_of, some_of
 from api.dispatches import shown
 from api.trail import Trail, telling_of_failure
 from messages.errors import BadCommand, Conflict
-from messages.model import CHANNELS, OUTCOMES, REASONS, Document
+from messages.model import CHANNELS, REASONS, UNSENT, Document
 from messages.pipeline import Pipeline
 from messages.records import DispatchRecord, RecordFilter, Records
 from stores.ports import LiveSettings
@@ -98,12 +98,12 @@ def _wanted(body: object) -> RecordFilter:
         raise BadCommand("the body must be an object")
     if unknown := [name for name in body if name not in _FILTERS]:
         raise BadCommand(f"{unknown[0]} is no filter; filters are {', '.join(_FILTERS)}")
-    outcomes = some_of("outcome", _listed(body, "outcome"), OUTCOMES) or ("failed",)
-    if "sent" in outcomes or "pending" in outcomes:
-        raise BadCommand("outcome must be one that ended without being sent")
+    outcomes = some_of("outcome", _listed(body, "outcome"), UNSENT) or ("failed",)
     provider = body.get("provider")
     if not isinstance(provider, str | None):
         raise BadCommand("provider must be a string")
+    if provider == "":  # as with a list: what came out empty must not mean everything
+        raise BadCommand("provider must not be empty")
     return RecordFilter(
         outcomes=outcomes,
         reasons=some_of("reason", _listed(body, "reason"), REASONS),

@@ -12,7 +12,7 @@ from typing import Final, get_args
 from pydantic_core import from_json
 
 from messages.commands import SendCommand
-from messages.model import CHANNELS, Document, JsonValue, Outcome, Reason
+from messages.model import CHANNELS, UNSENT, Document, JsonValue, Outcome, Reason
 
 UNPREFIXED: Final = ("/-/", "/documentation/")
 """The paths that stay where they are under a `SERVICE_PREFIX`."""
@@ -36,6 +36,7 @@ def openapi_document(version: str, prefix: str, *, has_keys: bool | None = None)
     for name, words in {
         "Channel": CHANNELS,
         "Outcome": get_args(Outcome),
+        "UnsentOutcome": UNSENT,
         "Reason": get_args(Reason),
     }.items():
         child(schemas[name])["enum"] = _texts(words)

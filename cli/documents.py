@@ -16,6 +16,9 @@ STATES: Final = ("PUBLIC", "DRAFT", "TRASH", "DELETED")
 _BOM: Final = b"\xef\xbb\xbf"
 _OVERFLOWING: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
 _LIST_SEPARATOR: Final = ";"
+_MOST_COLUMNS: Final = 1_000
+_LONGEST_LINE: Final = 16 << 20
+"""Bytes of a line: what MongoDB takes as one document, and more than anybody has of a user."""
 
 
 class BadLine(Exception):
@@ -31,7 +34,7 @@ Read = Callable[[BinaryIO], Iterator[tuple[int, Document]]]
 
 def json_lines(file: BinaryIO) -> Iterator[tuple[int, Document]]:
     """One JSON object a line; empty lines are passed over."""
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(_lines(file), 1):
         text = line.removeprefix(_BOM) if number == 1 else line
         if not text.strip():
             continue
@@ -59,8 +62,18 @@ def csv_rows(file: BinaryIO) -> Iterator[tuple[int, Document]]:
 
 
 def _decoded(file: BinaryIO) -> Iterator[str]:
-    for number, line in enumerate(file):
+    for number, line in enumerate(_lines(file)):
         yield line.decode("utf-8" if number else "utf-8-sig")
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Line by line, none of them longer than is held in memory. Raises BadLine."""
+    number = 0
+    while line := file.readline(_LONGEST_LINE + 1):
+        number += 1
+        if len(line) > _LONGEST_LINE:
+            raise BadLine(number, f"longer than {_LONGEST_LINE >> 20} MiB")
+        yield line
 
 
 def _object(text: bytes) -> Document:
@@ -85,6 +98,8 @@ def _is_finite(value: JsonValue) -> bool:
 
 
 def _header(cells: list[str]) -> list[str]:
+    if len(cells) > _MOST_COLUMNS:
+        raise ValueError(f"{len(cells):,} columns; at most {_MOST_COLUMNS:,} are taken")
     names = [cell.strip() for cell in cells]
     if not any(names):
         raise ValueError("a header with the names of the fields must stand here")

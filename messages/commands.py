@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
+MOST_COPIES: Final = 1_000
+"""Addresses in each of the two lists of copies, which every mail of a dispatch carries."""
+
+
 def _once(channels: list[Channel]) -> list[Channel]:
     return list(dict.fromkeys(channels))
 
@@ -158,6 +162,18 @@ def parse_send(body: object) -> SendCommand:
     Raises:
         BadCommand: names the first field that is wrong and its rule.
     """
+    command = recorded_send(body)
+    for name, copies in (
+        ("emailCarbonCopies", command.email_carbon_copies),
+        ("emailBlindCarbonCopies", command.email_blind_carbon_copies),
+    ):
+        if copies is not None and len(copies) > MOST_COPIES:
+            raise BadCommand(f"{name} must hold at most {MOST_COPIES:,} addresses")
+    return command
+
+
+def recorded_send(body: object) -> SendCommand:
+    """The same of a command that was accepted before, when limits may have been others."""
     try:
         return SendCommand.model_validate(body)
     except ValidationError as error:

@@ -18,6 +18,10 @@ PRIORITIES: Final[tuple[Priority, ...]] = ("high", "normal", "bulk")
 
 Outcome = Literal["pending", "sent", "failed", "skipped", "in-doubt", "expired", "cancelled"]
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+UNSENT: Final[tuple[Outcome, ...]] = tuple(
+    outcome for outcome in OUTCOMES if outcome not in {"sent", "pending"}
+)
+"""How a delivery ended that may be sent again."""
 FAILURES: Final[frozenset[Outcome]] = frozenset({"failed", "in-doubt", "expired", "cancelled"})
 
 Reason = Literal[

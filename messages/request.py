@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from pydantic_core import from_json, to_json
 
-from messages.commands import SendCommand, parse_send
+from messages.commands import SendCommand, parse_send, recorded_send
 from messages.errors import BadCommand
 from messages.model import Channel, Document
 
@@ -70,7 +70,7 @@ def parse_request(text: str) -> Request:
     except (ValueError, KeyError, TypeError):
         raise BadCommand("The request on record cannot be read") from None
     return Request(
-        parse_send(command),
+        recorded_send(command),
         cast("Document | None", template),
         cast("Mapping[Channel, int] | None", ends),
         cast("Document | None", origin),

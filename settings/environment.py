@@ -42,7 +42,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "HTTP_PORT": "its port; 0 is any free one",
         "HTTP_H2C": "true: HTTP/2 with prior knowledge too, for a mesh",
         "LOG_LEVEL": "how much is logged",
-        "SERVICE_PREFIX": "what every path begins with",
+        "SERVICE_PREFIX": "what paths begin with, but for /-/ and /documentation/",
         "WAIT_BEFORE_SERVER_CLOSE_SEC": "seconds of normal service after SIGTERM",
         "KUBERNETES_SERVICE_HOST": "set by Kubernetes: changes the defaults of the above",
         "STORE_URL": "the embedded store or MongoDB",

@@ -166,6 +166,8 @@ def _prefix(text: str) -> str:
     prefix = f"/{text.strip('/')}".rstrip("/")
     if not _PREFIX.fullmatch(prefix):
         raise ValueError('a path such as "/messaging"')
+    if prefix.split("/")[1:2] in (["-"], ["documentation"]):
+        raise ValueError('a path such as "/messaging" outside of /- and /documentation')
     return prefix
 
 

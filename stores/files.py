@@ -95,7 +95,10 @@ class FileService:
 
 
 class FilesDirectory:
-    """Files of one local folder and the folders in it; links that leave it are refused."""
+    """Files of one local folder and the folders in it; links that leave it are refused.
+
+    So are files and folders that are hidden by a dot: they are settings, and often secrets.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -183,6 +186,10 @@ async def _content(reference: AttachmentReference, answer: httpx.Response) -> by
 
 
 def _read_inside(root: Path, file: str) -> bytes:
+    # What is asked for counts and not what a link leads to: volumes of Kubernetes are links to
+    # files in a folder whose name begins with two dots.
+    if any(part.startswith(".") and part not in {".", ".."} for part in Path(file).parts):
+        raise _not_in_folder(file)
     path = (root / file).resolve(strict=True)
     if not path.is_relative_to(root) or not stat.S_ISREG(path.stat().st_mode):
         raise _not_in_folder(file)

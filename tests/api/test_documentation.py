@@ -253,6 +253,13 @@ async def test_a_prefix_moves_business_routes_only(tmp_path: Path) -> None:
     async with running(tmp_path, environ={"SERVICE_PREFIX": "/messaging"}) as service:
         document = (await service.client.get("/documentation/json")).json()
         assert (await service.client.post("/messaging/send", json={})).status_code == 400
+        for path in document["paths"]:
+            bare = path.replace("{", "").replace("}", "")
+            is_moved = path.startswith("/messaging/")
+            assert is_moved is not path.startswith(("/-/", "/documentation/"))
+            wrong = bare.removeprefix("/messaging") if is_moved else f"/messaging{bare}"
+            assert (await service.client.get(wrong)).status_code == 404, wrong
+            assert (await service.client.get(bare)).status_code != 404 or "{" in path, bare
     assert "/messaging/send" in document["paths"]
     assert {"/-/ready", "/documentation/json"} <= set(document["paths"])
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import httpx
 
 from api.openapi import openapi_document
-from tests.api.test_documentation import check
+from messages.model import CHANNELS, OUTCOMES, REASONS
+from tests.api.test_documentation import check, pointed_at
 from tests.running import Running, running
 from tests.scenarios.test_asynchronous import MIXED, TEMPLATE, begin, ended, failed_once, redrive
 from tests.scenarios.test_waiting import USERS, slow
@@ -69,3 +71,33 @@ async def test_repeats(tmp_path: Path) -> None:
         assert again.headers["Idempotency-Replayed"] == "true"
         documented(await keyed(service), 200, "/send", "post")
         documented(await keyed(service, messageContent="another"), 422, "/send", "post")
+
+
+VALUES: dict[str, list[object]] = {
+    "outcome": [*OUTCOMES, [], None, "", "lost", 1, True, {}, [None], [["failed"]], ["sent"]],
+    "reason": [*REASONS, [], None, "", "x", 0, ["exhausted", "x"], ["exhausted", "rejected"]],
+    "channel": [*CHANNELS, None, "", "fax", ["sms"], 1],
+    "provider": [None, "", "nobody", "email-sandbox", 1, ["a"]],
+    "user": ["x", None],
+}
+BODIES: list[object] = [
+    {},
+    *({name: value} for name, values in VALUES.items() for value in values),
+    *[[], "failed", 1, None],
+]
+
+
+async def test_a_redrive_takes_what_its_schema_allows_and_nothing_else(tmp_path: Path) -> None:
+    described = pointed_at(openapi_document("1", ""), "#/components/schemas/Redrive")
+    async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
+        address = await failed_once(service)
+        for body in BODIES:
+            answer = await service.client.post(
+                f"{address}/redrive",
+                content=json.dumps(body),
+                headers={"Content-Type": "application/json"},
+            )
+            assert answer.status_code in {200, 202, 400}, (body, answer.text)
+            assert described.is_valid(body) is (answer.status_code != 400), (body, answer.text)
+            documented(answer, answer.status_code, f"{ONE}/redrive", "post")
+            await ended(service, address)

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import io
+from time import process_time
+from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.documents import BadLine, csv_rows, json_lines
+from cli.documents import BadLine, Read, csv_rows, json_lines
 from messages.model import Document
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 def lines(content: bytes) -> list[tuple[int, Document]]:
@@ -88,3 +93,36 @@ def test_a_cell_may_span_lines_and_the_numbers_stay_right() -> None:
 def test_a_row_that_is_no_document_is_named(content: bytes, reason: str) -> None:
     with pytest.raises(BadLine, match=f"^{reason}"):
         rows(content)
+
+
+def test_a_header_of_a_hundred_thousand_columns_is_refused_cheaply() -> None:
+    header = ",".join(f"c{number}" for number in range(100_000)).encode() + b"\n"
+    began = process_time()
+    with pytest.raises(BadLine, match="line 1: 100,000 columns; at most 1,000 are taken"):
+        rows(header + b"1,2\n")
+    assert process_time() - began < 1.0  # to look for repeats among them takes minutes
+    thousand = ",".join(f"c{number}" for number in range(1000)).encode()
+    assert len(rows(thousand + b"\n" + thousand)[0][1]) == 1000
+
+
+class Endless(io.RawIOBase):
+    """A file whose first line goes on for ever; it counts what is read of it."""
+
+    given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: WriteableBuffer) -> int:
+        view = memoryview(into)
+        view[:] = b"x" * len(view)
+        self.given += len(view)
+        return len(view)
+
+
+@pytest.mark.parametrize("read", [json_lines, csv_rows])
+def test_a_line_without_end_is_refused_and_not_held_in_memory(read: Read) -> None:
+    file = Endless()
+    with pytest.raises(BadLine, match="line 1: longer than 16 MiB"):
+        next(read(io.BufferedReader(file)))
+    assert file.given < 20 << 20

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.commands import SendCommand, parse_send
+from messages.commands import SendCommand, parse_send, recorded_send
 from messages.errors import BadCommand
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -144,3 +144,14 @@ def test_null_counts_as_absent_in_every_field() -> None:
     nothing = dict.fromkeys(fields, None)
     said = {"channels": ["sms"], "recipients": [], "templateId": "t"}
     assert parse_send({**nothing, **said}) == parse_send(said)
+
+
+@pytest.mark.parametrize("name", ["emailCarbonCopies", "emailBlindCarbonCopies"])
+def test_copies_are_at_most_a_thousand_of_each(name: str) -> None:
+    copies = [f"c{number}@x.it" for number in range(1001)]
+    whole = {"channels": ["email"], "recipients": [], "messageTitle": "T", "messageContent": "C"}
+    parse_send({**whole, name: copies[:1000]})
+    with pytest.raises(BadCommand, match=f"{name} must hold at most 1,000 addresses"):
+        parse_send({**whole, name: copies})
+    # What was accepted before there was a limit goes on.
+    assert recorded_send({**whole, name: copies}).model_dump(by_alias=True)[name] == copies

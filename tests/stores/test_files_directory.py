@@ -51,6 +51,27 @@ async def test_what_is_no_file_inside_is_refused(folder: Path, file: str) -> Non
     await refused(folder, file)
 
 
+@pytest.mark.parametrize(
+    "file", [".env", ".git/config", "sub/.env", ".git/../.env", ".git/../a.txt", "..data", "..."]
+)
+async def test_hidden_files_and_folders_are_refused(folder: Path, file: str) -> None:
+    (folder / ".git").mkdir()
+    for hidden in (".env", ".git/config", "sub/.env", "..data", "..."):
+        (folder / hidden).write_text("secret")
+    await refused(folder, file)
+
+
+async def test_a_volume_of_links_into_a_hidden_folder_is_read(folder: Path) -> None:
+    """So Kubernetes mounts a ConfigMap or a Secret."""
+    (folder / "..2026_11_28").mkdir()
+    (folder / "..2026_11_28" / "terms.pdf").write_bytes(b"%PDF-")
+    (folder / "..data").symlink_to("..2026_11_28")
+    (folder / "terms.pdf").symlink_to("..data/terms.pdf")
+    found = await FilesDirectory(folder).fetch(AttachmentReference("terms.pdf"))
+    assert found.content == b"%PDF-"
+    await refused(folder, "..data/terms.pdf")
+
+
 async def test_absolute_paths_are_refused(folder: Path) -> None:
     await refused(folder, str(folder.parent / "secret.txt"))
     await refused(folder, "/etc/passwd")
