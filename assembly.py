@@ -23,7 +23,6 @@ from messages.preparation import Rules
 from messages.templates import Engine
 from providers.firebase import URL as FCM_URL
 from providers.firebase import Firebase
-from providers.google_token import read_service_account
 from providers.http1_wire import Http1Wire
 from providers.kaleyra import Kaleyra
 from providers.mail_service import MailService
@@ -33,13 +32,13 @@ from providers.sms_service import SmsService
 from settings import (
     ConfigurationError,
     DirectorySettings,
-    FirebaseCredentials,
     KaleyraCredentials,
     KaleyraOptions,
     ProviderSettings,
     SandboxOptions,
     Settings,
 )
+from settings.accounts import service_account
 from settings.live import limits
 from stores.crud_service import CrudDirectory
 from stores.files import FilesDirectory, FileService, NoFiles
@@ -181,15 +180,7 @@ def _kaleyra(section: ProviderSettings, wire: Wire) -> Kaleyra:
 
 
 def _firebase(section: ProviderSettings, click_action: str, wire: Wire) -> Firebase:
-    credentials = section.credentials
-    if not isinstance(credentials, FirebaseCredentials):
-        raise ConfigurationError([f"providers.{section.name}.credentials are missing"])
-    try:
-        account = read_service_account(credentials.file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            [f"providers.{section.name}.credentials.file {credentials.file}: {error}"]
-        ) from None
+    account = service_account(section)
     return Firebase(account, wire, url=section.url or FCM_URL, click_action=click_action)
 
 

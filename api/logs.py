@@ -40,6 +40,7 @@ from messages.events import (
     WorkerCrashed,
     WorkerStuck,
 )
+from messages.redaction import without_secrets
 
 TRACE: Final = 5
 _LEVELS: Final[Mapping[str, int]] = {
@@ -66,6 +67,12 @@ _PINO: Final[Mapping[int, int]] = {
 }
 
 
+def _message(record: logging.LogRecord) -> str:
+    """Its text; what is wrong may be told in the words of others, who quote URLs."""
+    text = record.getMessage()
+    return without_secrets(text) if record.levelno >= logging.WARNING else text
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a record; `extra={"fields": {...}}` adds to it."""
 
@@ -82,7 +89,7 @@ class JsonLines(logging.Formatter):
             "time": int(record.created * 1000),
             "pid": self._pid,
             "hostname": self._hostname,
-            "msg": record.getMessage(),
+            "msg": _message(record),
         }
         fields = getattr(record, "fields", None)
         if isinstance(fields, dict):

@@ -41,11 +41,13 @@ def check(file: Path | None, *, as_json: bool) -> None:
     import trio
 
     from settings import ConfigurationError, advice, load, writable_by_others
+    from settings.accounts import check_service_accounts
     from settings.descriptors import most, shortage
     from settings.flow_functions import check_flow_functions
 
     try:
         settings = load(path=file)
+        check_service_accounts(settings)
         if settings.flow_manager is not None:
             trio.run(check_flow_functions, settings.flow_manager)
     except ConfigurationError as error:

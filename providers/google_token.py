@@ -21,6 +21,7 @@ from messages.model import JsonValue, Postponed, Refused, Unavailable
 from providers.answers import document, unsent
 from providers.ports import NotAnswered, NotSent, Reply, Wire, no_start
 
+_TYPE: Final = "service_account"
 GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
@@ -46,13 +47,19 @@ class ServiceAccount:
     token_uri: str = TOKEN_URI
 
 
-def read_service_account(text: str) -> ServiceAccount:
-    """The account in a credentials file's text; a `ValueError` names the key that is wrong."""
+def read_service_account(content: bytes) -> ServiceAccount:
+    """The account in a credentials file; a `ValueError` says what is wrong and shows no value."""
     try:
-        values: JsonValue = json.loads(text)
+        values: JsonValue = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        raise ValueError("the credentials file is not JSON") from None
+        found = "a PEM and not JSON" if b"-----BEGIN" in content else "not JSON"
+        raise ValueError(
+            f"the credentials file is {found}; it must be the JSON file that Google gives for a "
+            "service account"
+        ) from None
     keys = values if isinstance(values, dict) else {}
+    if keys.get("type", _TYPE) != _TYPE:
+        raise ValueError(f"`type` in the credentials file must be `{_TYPE}`")
 
     def value(key: str, default: str = "") -> str:
         found = keys.get(key, default)
@@ -60,13 +67,28 @@ def read_service_account(text: str) -> ServiceAccount:
             raise ValueError(f"the credentials file has no `{key}`, or it is not a string")
         return found
 
-    return ServiceAccount(
+    account = ServiceAccount(
         project_id=value("project_id"),
         client_email=value("client_email"),
         private_key=value("private_key"),
         private_key_id=value("private_key_id"),
         token_uri=value("token_uri", TOKEN_URI),
     )
+    if not re.fullmatch(r"https?://[^\s@]+", account.token_uri):
+        raise ValueError("`token_uri` in the credentials file is no http:// or https:// URL")
+    _sign(account, {})
+    return account
+
+
+def _sign(account: ServiceAccount, claims: dict[str, str | int]) -> str:
+    """An assertion of the account. Raises ValueError when its key cannot sign one."""
+    import jwt  # noqa: PLC0415 - takes 50 ms, and only push by Firebase needs it
+
+    headers = {"kid": account.private_key_id} if account.private_key_id else None
+    try:
+        return jwt.encode(claims, account.private_key, algorithm="RS256", headers=headers)
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        raise ValueError("`private_key` in the credentials file is not an RSA key") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +170,18 @@ class GoogleToken:
         return self._token_of(reply, asked)
 
     def _assertion(self) -> str | Refused:
-        import jwt  # noqa: PLC0415 - takes 50 ms, and only push by Firebase needs it
-
         account, now = self._account, int(self._now())
-        claims = {
+        claims: dict[str, str | int] = {
             "iss": account.client_email,
             "scope": SCOPE,
             "aud": account.token_uri,
             "iat": now,
             "exp": now + ASSERTION_SECONDS,
         }
-        headers = {"kid": account.private_key_id} if account.private_key_id else None
         try:
-            return jwt.encode(claims, account.private_key, algorithm="RS256", headers=headers)
-        except (jwt.PyJWTError, ValueError, TypeError):
-            return Refused("firebase: `private_key` in the credentials file is not an RSA key")
+            return _sign(account, claims)
+        except ValueError as error:
+            return Refused(f"firebase: {error}")
 
     def _token_of(self, reply: Reply, asked: float) -> Token | NoToken:
         if isinstance(reply, NotSent):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from messages.model import Delivery, EmailContent, PushContent
+from messages.redaction import without_secrets
 
 LONGEST: Final = 200
 READ: Final = 2000
@@ -29,6 +30,7 @@ def scrubbed(said: str, delivery: Delivery) -> str:
         text = text.replace(_CONTROL.sub(" ", secret), "[text]")
     if delivery.address:
         text = _own_address(delivery.address).sub("[address]", text)
+    text = without_secrets(text)
     text = _PHONE.sub("[address]", _EMAIL.sub("[address]", text))
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from messages.model import Channel
+from messages.redaction import without_secrets
 from settings.environment import Environment
 from settings.errors import Problems, nearest, printable
 from settings.keys import FileKeys
@@ -80,7 +81,8 @@ def _wrong(
     # What is wrong with its own section is said there.
     if kind is not None or problems.knows(("providers", name)):
         return None
-    return f'"{printable(name[:60])}" is not a provider; {nearest(name, {*sections, *KINDS})}'
+    shown = printable(without_secrets(name)[:60])
+    return f'"{shown}" is not a provider; {nearest(name, {*sections, *KINDS})}'
 
 
 def _carries(channel: Channel, name: str, sections: Mapping[str, ProviderKeys]) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Final, TypeAlias
 
+from messages.redaction import without_secrets
+
 Place: TypeAlias = tuple[str | int, ...]
 """Where a value stands in the file: keys and list positions from the outermost in."""
 
@@ -22,7 +24,7 @@ class ConfigurationError(Exception):
     """The service cannot start as it is configured; each problem is one sentence."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        self.problems: list[str] = list(problems)
+        self.problems: list[str] = [without_secrets(problem) for problem in problems]
         super().__init__(self.problems)
 
     def __str__(self) -> str:
@@ -76,6 +78,7 @@ def _related(one: Place, other: Place) -> bool:
 def dotted(place: Place) -> str:
     """A place as people write it: `channels.sms.providers[0].weight`."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    text = without_secrets(text)  # before it is cut, which may take the end of a password away
     return printable(text.removeprefix(".")[:_LONGEST_PLACE]) or "the file"
 
 
@@ -85,10 +88,15 @@ def shown(place: Place, value: object) -> str:
         return "the value (not shown)"
     if isinstance(value, (dict, list)):
         return "an object" if isinstance(value, dict) else "a list"
-    if isinstance(value, str) and (("@" in value and "/" in value) or value.startswith("mongodb")):
+    if isinstance(value, str) and _may_hold_a_secret(value):
         return "the value (not shown, it may hold a password)"
     text = printable(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _may_hold_a_secret(text: str) -> bool:
+    is_like_a_url = "@" in text and "/" in text
+    return is_like_a_url or text.startswith("mongodb") or without_secrets(text) != text
 
 
 def printable(text: str) -> str:

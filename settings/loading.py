@@ -10,6 +10,7 @@ from pathlib import Path
 from messages.addresses import is_mailbox
 from messages.durations import unbounded
 from messages.model import Channel, JsonValue, UserFields
+from messages.redaction import without_secrets
 from messages.templates import Limits as TemplateLimits
 from settings import surroundings
 from settings.access import access
@@ -110,7 +111,12 @@ def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings
         android_intent_action=keys.android_intent_action,
         default_locale=surroundings.locale(env),
         flow_manager=flow_manager(keys.flow_manager_configuration),
-        warnings=(*warnings, *unused_providers(keys, in_use), *kafka_warnings(brokers)),
+        warnings=tuple(
+            map(
+                without_secrets,
+                (*warnings, *unused_providers(keys, in_use), *kafka_warnings(brokers)),
+            )
+        ),
         kafka=brokers,
     )
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 import trio
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from trio.testing import wait_all_tasks_blocked
 
 from messages.model import Accepted, Attempt, PushContent, Refused, Unanswered, Unavailable
@@ -35,7 +44,7 @@ class Scene:
 async def scene(fcm: Fcm) -> AsyncIterator[Scene]:
     wire = HttpxWire()
     async with serve(fcm) as server:
-        account = read_service_account(fcm.credentials(server.url))
+        account = read_service_account(fcm.credentials(server.url).encode())
         yield Scene(Firebase(account, wire, url=server.url), server, Starts())
         await wire.aclose()
 
@@ -270,16 +279,43 @@ async def test_a_worker_that_gives_up_leaves_the_fetch_to_the_next() -> None:
         ('{"project_id": "p"}', "`client_email`"),
         ('{"project_id": "p", "client_email": "e", "private_key": 7}', "`private_key`"),
         ('{"project_id": ""}', "`project_id`"),
+        ('{"type": "authorized_user"}', "`type` in the credentials file must be `service_account`"),
+        ("-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n", "is a PEM and not"),
+        ("-----BEGIN RSA PRIVATE KEY-----", "the JSON file that Google gives"),
+        ("\x30\x82\x00\xff", "is not JSON"),
     ],
 )
-def test_a_credentials_file_that_lacks_a_key_is_named(text: str, named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        read_service_account(text)
+def test_a_credentials_file_that_is_none_is_told_why(text: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named) as caught:
+        read_service_account(text.encode("latin-1"))
+    assert "s3cret" not in str(caught.value)
 
 
-async def test_a_key_that_is_none_is_refused_without_showing_it() -> None:
-    wire = HttpxWire()
-    text = '{"project_id": "p", "client_email": "e", "private_key": "s3cret"}'
-    attempt = await Firebase(read_service_account(text), wire).send(push(), Starts())
-    assert attempt == Refused("firebase: `private_key` in the credentials file is not an RSA key")
-    assert "s3cret" not in repr(read_service_account(text))
+@pytest.mark.parametrize("key", ["s3cret", "-----BEGIN PRIVATE KEY-----\ns3cret", "EC", "public"])
+def test_a_private_key_that_is_none_is_told_without_showing_it(key: str) -> None:
+    content = json.loads(Fcm().credentials("http://google.example"))
+    content["private_key"] = {"EC": ec_key(), "public": public_key()}.get(key, key)
+    with pytest.raises(ValueError, match="`private_key` in the credentials file is not an RSA"):
+        read_service_account(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize("uri", ["ftp://x", "oauth2.googleapis.com", "https://u:p@x/token", "x y"])
+def test_an_address_for_tokens_that_is_none_is_told(uri: str) -> None:
+    content = json.loads(Fcm().credentials("http://google.example"))
+    content["token_uri"] = uri
+    with pytest.raises(ValueError, match="`token_uri`") as caught:
+        read_service_account(json.dumps(content).encode())
+    assert uri not in str(caught.value)
+
+
+def ec_key() -> str:
+    return in_pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+def public_key() -> str:
+    public = generate_private_key(public_exponent=65537, key_size=2048).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def in_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -20,7 +20,7 @@ def issued(name: str) -> Response:
 
 
 def tokens(wire: ScriptedWire) -> GoogleToken:
-    return GoogleToken(account(Fcm().credentials("http://google.example")), wire)
+    return GoogleToken(account(Fcm().credentials("http://google.example").encode()), wire)
 
 
 async def value(tokens: GoogleToken) -> str:
