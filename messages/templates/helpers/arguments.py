@@ -103,6 +103,18 @@ def answer(
     return call.fn(call.this) if is_true(value) else call.inverse(call.this)
 
 
+def refuse(surplus: tuple[object, ...]) -> None:
+    """Refuse arguments behind the last that a helper with a block takes.
+
+    To JavaScript the last of them would be the options with the block in them.
+
+    Raises:
+        TypeError: there are some.
+    """
+    if surplus:
+        raise TypeError("it takes fewer arguments")
+
+
 def kind(value: object) -> str:
     """Name the type of a value as kind-of does."""
     if value is UNDEFINED:

@@ -14,6 +14,7 @@ from messages.templates.helpers.arguments import (
     is_text,
     is_undefined,
     listed,
+    refuse,
     sliceable,
 )
 from messages.templates.helpers.lookups import get
@@ -151,8 +152,11 @@ def pluck(call: Invocation, array: object = ABSENT, path: object = ABSENT, *_: o
     return [value for value in found if value is not UNDEFINED]
 
 
-def some(call: Invocation, array: object = ABSENT, test: object = ABSENT, *_: object) -> object:
+def some(
+    call: Invocation, array: object = ABSENT, test: object = ABSENT, *surplus: object
+) -> object:
     """Render what follows else: a template has no function to ask the items with."""
+    refuse(surplus)
     if test is ABSENT or (isinstance(array, list) and array):
         raise TypeError("it takes a function, which a template does not have")
     return call.inverse(call.this)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, elements
+from messages.templates.helpers.arguments import ABSENT, elements, refuse
 from messages.templates.helpers.lookups import entries
 from messages.templates.registry import ChangesContext, Helper, Invocation
 from messages.templates.units import units
@@ -29,8 +29,9 @@ def is_empty(call: Invocation, collection: object = ABSENT, *surplus: object) ->
     return call.fn(call.this) if is_true(empty) else call.inverse(call.this)
 
 
-def for_each(call: Invocation, array: object = ABSENT, *_: object) -> object:
+def for_each(call: Invocation, array: object = ABSENT, *surplus: object) -> object:
     """Render the block for each object of a list, and set index, total, isFirst, isLast in it."""
+    refuse(surplus)
     if array is ABSENT:
         raise TypeError("it takes a list of objects")
     data = own_frame(call)
@@ -47,8 +48,9 @@ def for_each(call: Invocation, array: object = ABSENT, *_: object) -> object:
     return "".join(texts)
 
 
-def for_own(call: Invocation, value: object = ABSENT, *_: object) -> object:
+def for_own(call: Invocation, value: object = ABSENT, *surplus: object) -> object:
     """Render the block for each value of an object, with `@key`."""
+    refuse(surplus)
     if value is ABSENT:
         return call.inverse(call.this)
     data = own_frame(call)
@@ -60,8 +62,9 @@ def for_own(call: Invocation, value: object = ABSENT, *_: object) -> object:
     return "".join(texts)
 
 
-def iterate(call: Invocation, value: object = ABSENT, *_: object) -> object:
+def iterate(call: Invocation, value: object = ABSENT, *surplus: object) -> object:
     """Go over a list as forEach does, over an object as forOwn does."""
+    refuse(surplus)
     if isinstance(value, list):
         return for_each(call, value)
     if value is ABSENT or isinstance(value, dict):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, listed
+from messages.templates.helpers.arguments import ABSENT, listed, refuse
 from messages.templates.registry import Helper, Invocation, ReadsContext
 from messages.templates.striptags import strip_tags
 from messages.templates.values import JS_SPACE, UNDEFINED, is_nothing, is_true, keys
@@ -87,13 +87,15 @@ def sanitize(call: Invocation, text: object = ABSENT, *_: object) -> object:
     return strip_tags(text).strip(JS_SPACE)
 
 
-def ul(call: Invocation, items: object = ABSENT, *_: object) -> object:
+def ul(call: Invocation, items: object = ABSENT, *surplus: object) -> object:
     """Make a list of the items; those that are no text are shown by the block."""
+    refuse(surplus)
     return _list(call, "ul", items)
 
 
-def ol(call: Invocation, items: object = ABSENT, *_: object) -> object:
+def ol(call: Invocation, items: object = ABSENT, *surplus: object) -> object:
     """Make a numbered list of the items; those that are no text are shown by the block."""
+    refuse(surplus)
     return _list(call, "ol", items)
 
 

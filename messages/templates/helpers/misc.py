@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, kind
+from messages.templates.helpers.arguments import ABSENT, kind, refuse
 from messages.templates.helpers.lookups import get
 from messages.templates.helpers.options import own_options
 from messages.templates.registry import Helper, Invocation, ReadsContext
 
 
-def frame(call: Invocation, context: object = ABSENT, *_: object) -> object:
+def frame(call: Invocation, context: object = ABSENT, *surplus: object) -> object:
     """Render the block with hash arguments as `@` data."""
+    refuse(surplus)
     if context is ABSENT:
         return call.fn(call.this, call.frame(**call.hash))
     if not isinstance(context, dict):
@@ -27,8 +28,7 @@ def option(call: Invocation, path: object = ABSENT, values: object = ABSENT, *_:
 
 def noop(call: Invocation, *surplus: object) -> object:
     """Render the block."""
-    if surplus:
-        raise TypeError("it takes no argument")
+    refuse(surplus)
     return call.fn(call.this)
 
 
@@ -39,8 +39,7 @@ def type_of(_call: Invocation, value: object = ABSENT, *_: object) -> object:
 
 def with_hash(call: Invocation, *surplus: object) -> object:
     """Render the block with hash arguments as its context."""
-    if surplus:
-        raise TypeError("it takes `key=value` alone")
+    refuse(surplus)
     return call.fn(dict(call.hash)) if call.hash else call.inverse(call.this)
 
 

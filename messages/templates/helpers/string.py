@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, cut, is_number, is_text
+from messages.templates.helpers.arguments import ABSENT, cut, is_number, is_text, refuse
 from messages.templates.helpers.options import own_options
 from messages.templates.registry import Helper, Invocation, ReadsContext
 from messages.templates.units import units, whole
@@ -118,8 +118,9 @@ def hyphenate(_call: Invocation, text: object = ABSENT, *_: object) -> object:
     return _of(text).replace(" ", "-")
 
 
-def raw(call: Invocation, *_: object) -> object:
+def raw(call: Invocation, *surplus: object) -> object:
     """Keep what stands in the block for another engine: `{{` gets a backslash."""
+    refuse(surplus)
     text = call.fn(UNDEFINED)
     if own_options(call, ABSENT).get("escape", UNDEFINED) is False:
         return text

@@ -1,13 +1,14 @@
 """The recorded cases of the real Handlebars.js stack, through the public interface."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from messages.templates import Engine, TemplateError, standard_helpers
 from messages.templates.helpers.left_out import LEFT_OUT
+from messages.templates.helpers.moments import moment_helpers
 
 CASES = Path(__file__).parent / "handlebars.jsonl"
 
@@ -29,6 +30,19 @@ def read_context(found: dict[str, object]) -> object:
         except ValueError:
             return found
     return found
+
+
+IN_USE = [
+    json.loads(line, object_hook=read_context)
+    for line in (CASES.parent / "in_use.jsonl").read_text(encoding="utf-8").split("\n")
+    if line
+]
+
+
+@pytest.mark.parametrize("case", IN_USE, ids=lambda case: str(case["id"]))
+def test_templates_in_use_render_as_the_reference_does(case: dict[str, object]) -> None:
+    engine = Engine(moment_helpers(lambda: datetime(2026, 11, 28, tzinfo=UTC)))
+    assert outcome(engine, case) == case.get("expected")
 
 
 def cases() -> dict[str, list[dict[str, object]]]:
