@@ -131,9 +131,9 @@ async def run(
         if company is not None:
             company.share(guards)
         specs = assembly.channels(settings, guards)
-        supervisor = Supervisor(specs, observe, journal)
-        office = await saga_office(settings, books.outbox, observe, stack, tls)
         keys = KeyRing(settings.access.keys)
+        supervisor = Supervisor(specs, observe, journal, keys.weight)
+        office = await saga_office(settings, books.outbox, observe, stack, tls)
         tuned = Tuned(guards, {spec.name: spec.route for spec in specs}, supervisor, keys)
         tuning = LiveTuning(settings, tuned, books.live_settings, logger)
         try:

@@ -18,6 +18,7 @@ from actors.aftermath import forsake, interrupt, rescue, withdraw
 from actors.channel import ChannelSpec, ChannelState, ChannelStatus, Waiting, WorkerStatus
 from actors.crashes import Crashes
 from actors.inbox import SHARE, Inbox
+from actors.lane import Weigh, equal_weights
 from actors.mailbox import Mailbox
 from actors.scheduler import Scheduler
 from actors.timekeeper import Timekeeper
@@ -37,11 +38,11 @@ TICK: Final = 1.0
 class SupervisedChannel:
     """One channel's inbox, its workers' leases and its record of crashes."""
 
-    def __init__(self, spec: ChannelSpec, observe: Observer, log: AttemptLog) -> None:
+    def __init__(self, spec: ChannelSpec, observe: Observer, log: AttemptLog, weigh: Weigh) -> None:
         self.spec = spec
         self.state: ChannelState = "running"
         self._observe = observe
-        self.inbox = Inbox(spec.capacity, spec.parking)
+        self.inbox = Inbox(spec.capacity, spec.parking, weigh)
         self._scheduler = Scheduler(self.inbox, spec.route)
         self._desk = Desk(spec.route, log, Timekeeper(), self._refuse)
         self._mailboxes: dict[int, Mailbox] = {}
@@ -214,10 +215,19 @@ class SupervisedChannel:
 
 
 class Supervisor:
-    """Keeps every channel's workers alive, and one channel's trouble away from the others."""
+    """Keeps every channel's workers alive, and one channel's trouble away from the others.
 
-    def __init__(self, specs: Sequence[ChannelSpec], observe: Observer, log: AttemptLog) -> None:
-        self._channels = {spec.name: SupervisedChannel(spec, observe, log) for spec in specs}
+    `weigh` tells the weight of a caller, by which callers share a channel.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[ChannelSpec],
+        observe: Observer,
+        log: AttemptLog,
+        weigh: Weigh = equal_weights,
+    ) -> None:
+        self._channels = {spec.name: SupervisedChannel(spec, observe, log, weigh) for spec in specs}
         self._workers = trio.CancelScope()
         self._ended = trio.Event()
 
@@ -253,12 +263,12 @@ class Supervisor:
         for channel in self._channels.values():
             channel.abandon()
 
-    async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
+    async def room(self, channel: Channel, dispatch_id: str, until: float, caller: str = "") -> int:
         """See the port. A channel that is active no more has room: its failures are soon told."""
         if channel not in self._channels:
             await trio.lowlevel.checkpoint()
             return SHARE
-        return await self._channels[channel].inbox.room(dispatch_id, until)
+        return await self._channels[channel].inbox.room(dispatch_id, until, caller)
 
     def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:
         """Hand deliveries of one dispatch to their channel."""

@@ -1,14 +1,15 @@
 """A channel's messages that wait: fair to priorities and dispatches, bounded, punctual.
 
 Three lanes share a channel by weight, so that bulk mail does not delay a one-time code and is not
-starved by it; inside a lane dispatches take turns. A dispatch brings more only when there is room
-for more of it, so a channel holds some hundred messages of each however many there are.
+starved by it; inside a lane callers take turns by weight, and then their dispatches. A dispatch
+brings more only when there is room for more of it, so a channel holds some hundred messages of each
+however many there are.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.lane import Lane, Signature, Source
+from actors.lane import Lane, Signature, Source, Weigh, equal_weights
 from messages.model import PRIORITIES, Priority
 
 if TYPE_CHECKING:
@@ -30,15 +31,16 @@ FEWEST: Final = 5
 class Inbox:
     """What waits for a worker, in order; what waits for its time; what waits for a turn.
 
-    `capacity` is what all dispatches together are given room for before each is held to `FEWEST`
-    at a time; `parking` bounds the messages that wait for their next attempt.
+    `capacity` is divided equally among the callers, and the part of each among its dispatches,
+    before each is held to `FEWEST` at a time. `parking` bounds the messages that wait for their
+    next attempt; `weigh` tells the weight of a caller.
     """
 
-    def __init__(self, capacity: int, parking: int) -> None:
+    def __init__(self, capacity: int, parking: int, weigh: Weigh = equal_weights) -> None:
         self.capacity = capacity
         self.parking = parking
         self.closed = False
-        self._lanes = {name: Lane(WEIGHTS[name]) for name in PRIORITIES}
+        self._lanes = {name: Lane(WEIGHTS[name], weigh) for name in PRIORITIES}
         self._parked: list[tuple[float, int, Envelope]] = []
         self._aside: dict[int, Envelope] = {}
         self._order = count()
@@ -63,11 +65,11 @@ class Inbox:
         due = self._parked[0][0] if self._parked else inf
         return min(due, self._deadlines[0]) if self._deadlines else due
 
-    async def room(self, dispatch_id: str, until: float) -> int:
-        """Wait until a dispatch may bring more, at most `until`; how many it may bring then."""
+    async def room(self, dispatch_id: str, until: float, caller: str = "") -> int:
+        """Wait until a caller's dispatch may bring more, at most `until`; how many then."""
         await trio.lowlevel.checkpoint()
         source = self._source(dispatch_id)
-        while source is not None and len(source.queue) > self._share() and not self.closed:
+        while source is not None and len(source.queue) > self._share(caller) and not self.closed:
             if source.room is None:  # else another waits: for what comes back from elsewhere
                 source.room = trio.Event()
             news = source.room
@@ -76,11 +78,16 @@ class Inbox:
             if trio.current_time() >= until:
                 break
             source = self._source(dispatch_id)
-        return self._share()
+        return self._share(caller)
 
-    def _share(self) -> int:
-        sources = sum(len(lane.sources) for lane in self._lanes.values())
-        return max(FEWEST, min(SHARE, self.capacity // max(1, sources)))
+    def _share(self, caller: str) -> int:
+        callers = dispatches = 0
+        for lane in self._lanes.values():
+            callers += lane.fresh_callers
+            dispatches += lane.dispatches_of(caller)
+        if not dispatches:  # it comes besides those that are there
+            callers, dispatches = callers + 1, 1
+        return max(FEWEST, min(SHARE, self.capacity // callers // dispatches))
 
     def _source(self, dispatch_id: str) -> Source | None:
         sources = (lane.sources.get(dispatch_id) for lane in self._lanes.values())
@@ -179,19 +186,19 @@ class Inbox:
             busy.sort(key=lambda lane: lane.passed)
         return busy
 
-    def take_fresh(self, lane: Lane) -> Envelope:
-        """The next fresh message of a lane."""
-        envelope, source = lane.take_fresh()
+    def take(
+        self, lane: Lane, can: Callable[[Signature], bool]
+    ) -> tuple[Envelope, Signature] | None:
+        """The next message of a lane that is of a kind that can go; None when nothing can."""
+        taken = lane.take(can)
+        if taken is None:
+            return None
         self._serve(lane)
-        if source.room is not None and len(source.queue) <= self._share():
+        envelope, kind, source = taken
+        if source.room is not None and len(source.queue) <= self._share(envelope.caller):
             source.room.set()
             source.room = None
-        return envelope
-
-    def take_returned(self, lane: Lane, kind: Signature) -> Envelope:
-        """The next of those messages of a lane that came back alike."""
-        self._serve(lane)
-        return lane.take_returned(kind)
+        return envelope, kind
 
     def waiting(self) -> Iterator[tuple[Signature, int, float]]:
         """What waits for what: how many messages, and when the oldest of them came."""
@@ -210,11 +217,7 @@ class Inbox:
         """Take everything out at once: what is due first, what waits for its time last."""
         left: deque[Envelope] = deque()
         for lane in self._lanes.values():
-            for kind in list(lane.returned):
-                left += lane.returned.pop(kind)
-            for source in lane.sources.values():
-                left += source.queue
-            lane.sources.clear()
+            left += lane.empty()
         left += self._aside.values()
         left += (envelope for _, _, envelope in self._parked)
         self._aside.clear()

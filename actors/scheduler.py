@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.lane import FRESH, Lane, Signature
+from actors.lane import Lane, Signature
 
 if TYPE_CHECKING:
     from actors.guard import Guard, Permit
@@ -126,13 +126,13 @@ class Scheduler:
         return None
 
     def _from(self, lane: Lane, asked: _Asked, now: float) -> Job | None:
-        for kind in list(lane.returned) if lane.returned else ():
-            while kind in lane.returned and (guard := self._choose(kind, asked, now)) is not None:
-                job = self._start(self._inbox.take_returned(lane, kind), guard, now)
-                if job is not None:
-                    return job
-        while lane.sources and (guard := self._choose(FRESH, asked, now)) is not None:
-            job = self._start(self._inbox.take_fresh(lane), guard, now)
+        def can(kind: Signature) -> bool:
+            return self._choose(kind, asked, now) is not None
+
+        while (taken := self._inbox.take(lane, can)) is not None:
+            envelope, kind = taken
+            guard = asked[kind]
+            job = None if guard is None else self._start(envelope, guard, now)
             if job is not None:
                 return job
         return None
@@ -159,8 +159,7 @@ class Scheduler:
 
     def _refuse(self, now: float) -> Job | None:
         for lane in self._inbox.lanes():
-            for kind in lane.returned:
-                return Job(self._inbox.take_returned(lane, kind), None, now)
-            return Job(self._inbox.take_fresh(lane), None, now)
+            if (taken := self._inbox.take(lane, lambda _: True)) is not None:
+                return Job(taken[0], None, now)
         self._wake_at = self._inbox.next_event
         return None

@@ -21,6 +21,7 @@ Scope = Literal["send", "read", "operate"]
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 SALT_BYTES: Final = 16
+MOST_WEIGHT: Final = 1_000_000
 HASH_BYTES: Final = 32
 ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 NOBODY: Final = ("anonymous", "loopback")
@@ -32,13 +33,17 @@ _TOKEN: Final = re.compile(rf"({ID.pattern})\.([A-Za-z0-9_-]{{43}})")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of a key. `expires_at` is in seconds since 1970; None is never."""
+    """What is kept of a key. `expires_at` is in seconds since 1970; None is never.
+
+    Callers share each channel by their `weight`.
+    """
 
     id: str
     scopes: frozenset[Scope]
     salt: bytes = field(repr=False)
     hash: bytes = field(repr=False)
     expires_at: float | None = None
+    weight: int = 1
 
     @property
     def sorted_scopes(self) -> list[Scope]:
@@ -55,12 +60,16 @@ class ApiKey:
 
 
 def draw_key(
-    key_id: str | None, scopes: Iterable[Scope], expires_at: float | None = None
+    key_id: str | None,
+    scopes: Iterable[Scope],
+    expires_at: float | None = None,
+    weight: int = 1,
 ) -> tuple[str, ApiKey]:
     """A new key as its owner sends it, and what is kept of it. Without an id it draws one."""
     key_id = key_id or secrets.token_hex(4)
     secret, salt = secrets.token_urlsafe(_SECRET_BYTES), secrets.token_bytes(SALT_BYTES)
-    kept = ApiKey(key_id, frozenset(scopes), salt, salted_hash(salt, secret), expires_at)
+    hashed = salted_hash(salt, secret)
+    kept = ApiKey(key_id, frozenset(scopes), salt, hashed, expires_at, weight)
     return f"{key_id}.{secret}", kept
 
 
@@ -98,6 +107,11 @@ class KeyRing:
             raise ValueError("no key is left; a service that began with keys goes on with keys")
         self._keys = replaced
 
+    def weight(self, caller: str) -> int:
+        """The weight of a caller; 1 for one without a key, and for one whose key is gone."""
+        key = self._keys.get(caller)
+        return 1 if key is None else key.weight
+
     def find(self, token: str) -> ApiKey | None:
         """The key that a caller shows, expired or not; None if there is no such key.
 
@@ -129,10 +143,13 @@ def changes_of_keys(
 def _told(key: ApiKey | None) -> str | None:
     if key is None:
         return None
+    told = " ".join(key.sorted_scopes)
+    if key.weight != 1:
+        told += f", weight {key.weight}"
     if key.expires_at is None:
-        return " ".join(key.sorted_scopes)
+        return told
     until = datetime.fromtimestamp(key.expires_at, UTC).isoformat(timespec="seconds")
-    return f"{' '.join(key.sorted_scopes)} until {until.replace('+00:00', 'Z')}"
+    return f"{told} until {until.replace('+00:00', 'Z')}"
 
 
 def _by_id(keys: Iterable[ApiKey]) -> Mapping[str, ApiKey]:

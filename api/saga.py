@@ -33,7 +33,7 @@ def saga_routes(sagas: Sagas | None, repeats: Repeats) -> Blueprint:
         shown = request.headers.getlist("Idempotency-Key")
         named = idempotency_key(shown, caller(), request.method, ROUTE, body)
         dated = None if named is None else repeats.dated(named)
-        return _answer(await sagas.carry_out(body, dated))
+        return _answer(await sagas.carry_out(body, dated, caller()))
 
     return routes
 

@@ -36,7 +36,7 @@ def send_routes(
         patience = min(waiting.respond_within, preferred.patience)
         shown = request.headers.getlist("Idempotency-Key")
         key = idempotency_key(shown, caller(), request.method, ROUTE, body)
-        accepted = await _accept(pipeline, repeats, body, key)
+        accepted = await _accept(pipeline, repeats, body, key, caller())
         if isinstance(accepted, str):
             told = await archive.told(accepted, patience)
             return answer(told, preferred, waiting, {REPLAYED: "true"})
@@ -52,14 +52,18 @@ def send_routes(
 
 
 async def _accept(
-    pipeline: Pipeline, repeats: Repeats, body: object, key: IdempotencyKey | None
+    pipeline: Pipeline,
+    repeats: Repeats,
+    body: object,
+    key: IdempotencyKey | None,
+    who: str,
 ) -> Dispatch | str:
     """The dispatch that this request began, or the id of the one that an earlier one did."""
     if key is None:
-        return await pipeline.accept(parse_send(body))
+        return await pipeline.accept(parse_send(body), caller=who)
     if repeats.is_claimed(key) and (earlier := await repeats.earlier(key)) is not None:
         return earlier  # the claim may be that of another repeat
     with repeats.claimed(key):
         if (earlier := await repeats.earlier(key)) is not None:
             return earlier
-        return await pipeline.accept(parse_send(body), repeats.dated(key))
+        return await pipeline.accept(parse_send(body), repeats.dated(key), caller=who)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from api.keys import SCOPES, Scope
+from api.keys import MOST_WEIGHT, SCOPES, Scope
 from cli.examples import examples
 from cli.options import json_option
 from messages.model import Document
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SHOWN: Final = ("id", "scopes", "expiresAt", "weight")
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -50,6 +51,13 @@ def keys() -> None:
 )
 @click.option("--expires", metavar="WHEN", help="A duration such as 90d, or a time in ISO 8601.")
 @click.option(
+    "--weight",
+    type=click.IntRange(1, MOST_WEIGHT),
+    default=1,
+    show_default=True,
+    help="Its share of a channel beside other callers.",
+)
+@click.option(
     "--file", type=_FILE, help="Add its record to this file, which API_KEYS_FILE may name."
 )
 @json_option
@@ -57,6 +65,7 @@ def new(
     key_id: str | None,
     scopes: tuple[Scope, ...],
     expires: str | None,
+    weight: int,
     file: Path | None,
     *,
     as_json: bool,
@@ -73,7 +82,7 @@ def new(
 
     name = None if key_id is None else _checked("--id", parse_key_id, key_id)
     expires_at = None if expires is None else _checked("--expires", _expiry, expires)
-    token, key = draw_key(name, scopes, expires_at)
+    token, key = draw_key(name, scopes, expires_at, weight)
     if file is not None:
         add_to_file(file, key)
     if as_json:
@@ -117,7 +126,7 @@ def list_keys(file: Path, *, as_json: bool) -> None:
 def _summary(key: ApiKey) -> Document:
     from settings import key_record
 
-    return {k: v for k, v in key_record(key).items() if k in {"id", "scopes", "expiresAt"}}
+    return {k: v for k, v in key_record(key).items() if k in _SHOWN}
 
 
 def _validity(key: ApiKey, now: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -89,12 +89,13 @@ class Assistance:
 
     async def _dispatch(self, taken: Taken, stop: trio.Event) -> Dispatch:
         unfinished, given = taken.dispatch, Given(taken.deliveries)
-        begun, request = Begun(unfinished.cancelled), empty_request(unfinished.channels)
+        begun = Begun(unfinished.cancelled, caller=unfinished.caller)
+        request = empty_request(unfinished.channels)
         try:
             request, ways = await self._ways(unfinished, given, stop)
         except Exception as error:  # of one dispatch; the others go on
             self._rooms.observe(DispatchCrashed(unfinished.id, error))
-            begun = Begun(unfinished.cancelled, crash=words(error))
+            begun = replace(begun, crash=words(error))
             ways = self._preparation.wreck(unfinished, stop, given)
         return Dispatch(unfinished.id, request, ways, self._means, stop, begun)
 

@@ -69,7 +69,7 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What is known of a dispatch that an earlier process began.
+    """What is known of a dispatch as it begins here: its caller, and what an earlier process did.
 
     Its request may be none that can be read any more (`is_lost`); a `crash` has cut it short.
     """
@@ -78,6 +78,7 @@ class Begun:
     counts: Mapping[Outcome, int] = field(default_factory=dict)
     is_lost: bool = False
     crash: str | None = None
+    caller: str = ""
 
 
 class Dispatch:
@@ -116,6 +117,7 @@ class Dispatch:
         )
         self._handed = 0
         self._is_lost = begun.is_lost
+        self._caller = begun.caller
         self._first: dict[Channel, Sequence[Item]] = {}
         self._shared: dict[Channel, Distribution] = {}
         self._scope = trio.CancelScope()
@@ -333,7 +335,7 @@ class Dispatch:
         self._hand_over(feed, [one.item for one in found], tried)
 
     async def _room(self, feed: Feed) -> int:
-        return await self._means.post.room(feed.channel, self.id, feed.expires_at)
+        return await self._means.post.room(feed.channel, self.id, feed.expires_at, self._caller)
 
     def _hand_over(
         self,
@@ -342,12 +344,14 @@ class Dispatch:
         tried: Mapping[str, Leftover] | None = None,
     ) -> None:
         collector, priority = self._collector, self.request.command.priority
+        expires_at, caller = feed.expires_at, self._caller
         envelopes: list[Envelope] = []
         for item in items:
             if isinstance(item, Receipt):
                 collector.tell(item)
             else:
-                envelopes.append(Envelope(item, collector.reply, priority, feed.expires_at))
+                one = Envelope(item, collector.reply, priority, expires_at, caller=caller)
+                envelopes.append(one)
         handed = len(envelopes)
         if tried is not None or self.cancelled:
             envelopes = [one for one in envelopes if self._goes_on(one, tried or {})]

@@ -26,7 +26,7 @@ class Envelope:
     that tried it last, `tries` counts the attempts of each, `given_up` names
     those whose attempts are used up. Once an attempt stayed unanswered (`in_doubt`) the delivery
     stays `at` its provider, and only an acceptance ends it otherwise. What is `cancelled` makes no
-    further attempt.
+    further attempt. The `caller` is who asked for its dispatch.
     """
 
     delivery: Delivery
@@ -46,6 +46,7 @@ class Envelope:
     answered: bool = False
     cancelled: bool = False
     receipt: Receipt | None = field(default=None, repr=False)
+    caller: str = ""
 
     def end(
         self,

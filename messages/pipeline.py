@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,7 @@ class _Going:
     stop: trio.Event = field(default_factory=trio.Event)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     dispatch: Dispatch | None = None
+    caller: str = ""
 
 
 Step = Callable[[], Awaitable[None]]
@@ -71,7 +73,7 @@ class Pipeline:
         self._nursery = nursery
         self._conclude = conclude
         self._running: dict[str, _Going] = {}
-        self._open = 0
+        self._open = Counter[str]()
         self._unsettled = 0
         self._closed = False
         self._halted = False
@@ -90,14 +92,14 @@ class Pipeline:
             BadCommand: it cannot be carried out; nothing was sent.
             TryLater: the service, or a neighbour it needs, is not up to it now; likewise.
         """
-        self._check_room()
-        self._open += 1
+        self._check_room(caller)
+        self._open[caller] += 1
         self._unsettled += 1
-        going = _Going()
+        going = _Going(caller=caller)
         try:
             dispatch = await self._prepare(command, key, origin, caller, going.stop)
         except BaseException:
-            self._open -= 1
+            self._give_place_back(going)
             self._settle()
             raise
         self._register(dispatch.id, going)
@@ -108,7 +110,8 @@ class Pipeline:
         """Take up every dispatch that another process left. Raises JournalUnavailable."""
         for unfinished in await self._rooms.recovery.unfinished(list(self._running)):
             if unfinished.id not in self._running:
-                self._nursery.start_soon(self._go_on, unfinished, self._enter(unfinished.id))
+                going = self._enter(unfinished.id, unfinished.caller)
+                self._nursery.start_soon(self._go_on, unfinished, going)
 
     def running(self, dispatch_id: str) -> Dispatch | None:
         """The dispatch with this id while it goes on here."""
@@ -202,10 +205,10 @@ class Pipeline:
             self._rooms.post.forsake(dispatch_id)
         self.suspend()
 
-    def _check_room(self) -> None:
+    def _check_room(self, caller: str = "") -> None:
         if self._closed:
             raise Stopping("The service is stopping")
-        if self._open >= self.rules.open_dispatches:
+        if not self._has_place(caller):
             raise TooManyDispatches("Too many dispatches are open")
         if not self._rooms.journal.is_working:  # before users are read, which may take as long
             raise JournalUnavailable("The journal cannot be written")
@@ -216,16 +219,33 @@ class Pipeline:
         await first()
         return await self._rooms.journal.redrive(dispatch_id, wanted)
 
-    def _enter(self, dispatch_id: str) -> _Going:
-        self._open += 1
+    def _has_place(self, caller: str) -> bool:
+        """Whether one more dispatch of a caller may be open.
+
+        When all places are taken, a caller who has less than an equal part of them is let in all
+        the same, up to a quarter beyond: so nobody is kept out by another one's dispatches.
+        """
+        most, taken = self.rules.open_dispatches, self._open.total()
+        if taken < most:
+            return True
+        callers = len(self._open) + (caller not in self._open)
+        part = max(1, most // callers)
+        return self._open[caller] < part and taken < most + max(1, most // 4)
+
+    def _give_place_back(self, going: _Going) -> None:
+        self._open[going.caller] -= 1
+        if not self._open[going.caller]:
+            del self._open[going.caller]
+
+    def _enter(self, dispatch_id: str, caller: str = "") -> _Going:
+        self._open[caller] += 1
         self._unsettled += 1
-        going = _Going()
+        going = _Going(caller=caller)
         self._register(dispatch_id, going)
         return going
 
     def _leave(self, dispatch_id: str) -> None:
-        del self._running[dispatch_id]
-        self._open -= 1
+        self._give_place_back(self._running.pop(dispatch_id))
         self._settle()
 
     def _register(self, dispatch_id: str, going: _Going) -> None:
@@ -245,12 +265,13 @@ class Pipeline:
             await dispatch.run()
             if not dispatch.crashed:
                 # Whoever was answered may come with the next one, before this end is durable.
-                self._open -= 1
+                self._give_place_back(going)
                 is_open = False
             if await self._is_concluded(dispatch):
                 await dispatch.close()
         finally:
-            self._open -= is_open
+            if is_open:
+                self._give_place_back(going)
             del self._running[dispatch.id]
             self._settle()
 
@@ -279,7 +300,7 @@ class Pipeline:
         expiries = {channel: accepted_at + seconds for channel, seconds in lives.items()}
         identity = str(uuid4())
         ways = await self._preparation.begin(identity, request, expiries, stop)
-        dispatch = Dispatch(identity, request, ways, self._means(), stop)
+        dispatch = Dispatch(identity, request, ways, self._means(), stop, Begun(caller=caller))
         new = NewDispatch(
             identity, command.channels, request.text(), key, caller, command.audience_size
         )
@@ -309,7 +330,7 @@ class Pipeline:
         except BadCommand as error:
             is_lost, request = True, empty_request(unfinished.channels)
             ways = await preparation.go_on(unfinished, request, stop, refusal=str(error))
-        begun = Begun(unfinished.cancelled, unfinished.counts, is_lost)
+        begun = Begun(unfinished.cancelled, unfinished.counts, is_lost, caller=unfinished.caller)
         return Dispatch(unfinished.id, request, ways, self._means(), stop, begun)
 
     def _wreck(self, unfinished: Unfinished, stop: trio.Event, error: Exception) -> Dispatch:
@@ -317,7 +338,9 @@ class Pipeline:
         is_lost, request = True, empty_request(unfinished.channels)
         with suppress(Exception):  # its saga is to be told, where it can be read
             is_lost, request = False, parse_request(unfinished.request or "")
-        begun = Begun(unfinished.cancelled, unfinished.counts, is_lost, words(error))
+        begun = Begun(
+            unfinished.cancelled, unfinished.counts, is_lost, words(error), unfinished.caller
+        )
         ways = self._preparation.wreck(unfinished, stop)
         return Dispatch(unfinished.id, request, ways, self._means(), stop, begun)
 

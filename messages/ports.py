@@ -76,8 +76,8 @@ class Files(Protocol):
 class Post(Protocol):
     """The way into the channels' inboxes."""
 
-    async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
-        """Wait until a channel has room for more of a dispatch: for how many deliveries.
+    async def room(self, channel: Channel, dispatch_id: str, until: float, caller: str = "") -> int:
+        """Wait until a channel has room for more of a caller's dispatch: for how many deliveries.
 
         Returns by `until` (trio's clock) whatever the room; a closed channel has room at once.
         """

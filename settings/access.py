@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
-from api.keys import HASH_BYTES, ID, NOBODY, SALT_BYTES, SCOPES, ApiKey, Scope
+from api.keys import HASH_BYTES, ID, MOST_WEIGHT, NOBODY, SALT_BYTES, SCOPES, ApiKey, Scope
 from messages.model import Document, JsonValue
 from settings.environment import Environment
 from settings.errors import Place, Problems
@@ -19,7 +19,7 @@ from settings.model import AccessSettings
 from settings.operator_token import token_place
 from settings.reading import LARGEST_FILE, parse
 
-_FIELDS: Final = ("id", "scopes", "salt", "sha256", "expiresAt")
+_FIELDS: Final = ("id", "scopes", "salt", "sha256", "expiresAt", "weight")
 _ALLOWED: Final = "records as `carillon keys new` prints them"
 
 T = TypeVar("T")
@@ -65,6 +65,8 @@ def key_record(key: ApiKey) -> Document:
     if key.expires_at is not None:
         expiry = datetime.fromtimestamp(key.expires_at, UTC)
         stored["expiresAt"] = expiry.isoformat().replace("+00:00", "Z")
+    if key.weight != 1:
+        stored["weight"] = key.weight
     return stored
 
 
@@ -131,9 +133,16 @@ def _key(entry: JsonValue, place: Place, problems: Problems) -> ApiKey | None:
     name, scopes = read("id", parse_key_id), read("scopes", _scopes)
     salt, digest = read("salt", _hexadecimal(SALT_BYTES)), read("sha256", _hexadecimal(HASH_BYTES))
     expires_at = read("expiresAt", parse_expiry) if "expiresAt" in entry else None
-    if name is None or scopes is None or salt is None or digest is None:
+    weight = read("weight", _weight) if "weight" in entry else 1
+    if name is None or scopes is None or salt is None or digest is None or weight is None:
         return None
-    return ApiKey(name, scopes, salt, digest, expires_at)
+    return ApiKey(name, scopes, salt, digest, expires_at, weight)
+
+
+def _weight(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_WEIGHT:
+        raise ValueError(f"a whole number from 1 to {MOST_WEIGHT}")
+    return value
 
 
 def _scopes(value: object) -> frozenset[Scope]:

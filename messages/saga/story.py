@@ -27,6 +27,8 @@ from messages.saga.events import Origin
 from messages.saga.functions import SagaFunctions
 from messages.saga.stream_records import StreamCommand
 
+STREAM = ":stream"
+"""The caller of all commands of a stream; no API key has such an id."""
 _CALLER = "saga"
 _ROUTE = "/saga/send#repeats"
 _LOOK = 0.1
@@ -56,6 +58,7 @@ class Work:
     `told` is set when the saga's event was accepted or parked, if there is to be one.
     """
 
+    caller: str = ""
     decided: trio.Event = field(default_factory=trio.Event)
     error: Exception | None = None
     dispatch_id: str | None = None
@@ -94,12 +97,16 @@ class Sagas:
             scope.cancel()
         self._conclusion.hurry()
 
-    async def carry_out(self, body: object, named: IdempotencyKey | None = None) -> Work:
-        """See to a command, and wait until its saga was told or patience ends. Never raises.
+    async def carry_out(
+        self, body: object, named: IdempotencyKey | None = None, caller: str = ""
+    ) -> Work:
+        """See to a caller's command, and wait until its saga was told or patience ends.
+
+        Never raises.
 
         One that is `named` is known by that name only, whatever the repeat window.
         """
-        work = Work()
+        work = Work(caller)
         self._nursery.start_soon(self._see_to, body, work, named)
         patience = 0.0 if self._hurried else self._rules.respond_within
         with trio.move_on_after(patience) as scope:
@@ -122,7 +129,7 @@ class Sagas:
         Raises:
             TryLater: it cannot be decided now; nothing was begun, and nobody was told.
         """
-        work, identity = Work(), str(uuid5(NAMESPACE_OID, command.name))
+        work, identity = Work(STREAM), str(uuid5(NAMESPACE_OID, command.name))
         if await self._conclusion.has_told(identity):
             work.is_repeat = True
             return work
@@ -221,7 +228,7 @@ class Sagas:
         data = await functions.data(command.whole)
         send = self._metadata.send_command(command, template_id, data)
         origin = Origin(command.key, command.label).document()
-        work.dispatch = await self._pipeline.accept(send, key, origin)
+        work.dispatch = await self._pipeline.accept(send, key, origin, work.caller)
         # Nothing was waited for since: the event cannot have been accepted before it is watched.
         work.dispatch_id = work.dispatch.id
         work.told = self._conclusion.sender.watch(work.dispatch.id)

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.inbox import FEWEST, SHARE, Inbox
-from actors.lane import FRESH, signature
+from actors.lane import FRESH, Lane
 from messages.envelope import Envelope
 from messages.model import Priority
 from tests.actors.fakes import Answers, envelope
@@ -25,10 +25,13 @@ def batch(dispatch: str, number: int, priority: Priority = "normal") -> list[Env
 
 def take(inbox: Inbox) -> str:
     """The next message, as a worker gets it when every provider is free."""
-    lane = inbox.lanes()[0]
-    for kind in lane.returned:
-        return inbox.take_returned(lane, kind).delivery.id
-    return inbox.take_fresh(lane).delivery.id
+    return take_one(inbox, inbox.lanes()[0]).delivery.id
+
+
+def take_one(inbox: Inbox, lane: Lane) -> Envelope:
+    taken = inbox.take(lane, lambda _: True)
+    assert taken is not None
+    return taken[0]
 
 
 def take_ids(inbox: Inbox, number: int) -> list[str]:
@@ -109,7 +112,7 @@ async def test_a_lane_saves_nothing_up_while_what_it_holds_cannot_go(
     inbox.put(batch("n", 2000))
     for _ in range(1000):
         lane = next(lane for lane in inbox.lanes() if lane.sources)
-        inbox.take_fresh(lane)
+        take_one(inbox, lane)
     taken = take_ids(inbox, 50)
     assert sum(name.startswith("s") for name in taken) == 10
 
@@ -117,7 +120,7 @@ async def test_a_lane_saves_nothing_up_while_what_it_holds_cannot_go(
 async def test_what_came_back_goes_before_fresh_ones_of_its_lane(mock_clock: MockClock) -> None:
     inbox = Inbox(10, 10)
     inbox.put(batch("a", 2))
-    first = inbox.take_fresh(inbox.lanes()[0])
+    first = take_one(inbox, inbox.lanes()[0])
     inbox.give_back(first)
     assert take_ids(inbox, 2) == ["a0", "a1"]
 
@@ -267,7 +270,7 @@ async def test_what_expires_is_answered_wherever_it_waits(mock_clock: MockClock)
     for one in (fresh, late, aside):
         inbox.put([one])
     for _ in range(3):
-        one = inbox.take_fresh(inbox.lanes()[0])
+        one = take_one(inbox, inbox.lanes()[0])
         if one is aside:
             inbox.set_aside(one)
         else:
@@ -300,12 +303,11 @@ async def test_what_is_in_doubt_never_ends_as_expired(mock_clock: MockClock) -> 
 
 async def test_remembering_deadlines_costs_no_memory_per_message(mock_clock: MockClock) -> None:
     inbox, one = Inbox(10, 10), envelope("a", expires_at=1e6)
-    kind = signature(one)
 
     def come_back(times: int) -> None:
         for _ in range(times):
             inbox.give_back(one)
-            inbox.take_returned(inbox.lanes()[0], kind)
+            take_one(inbox, inbox.lanes()[0])
 
     come_back(10)
     tracemalloc.start()
@@ -321,7 +323,7 @@ async def test_remembering_deadlines_costs_no_memory_per_message(mock_clock: Moc
 async def test_what_was_set_aside_still_counts_and_comes_back_once(mock_clock: MockClock) -> None:
     inbox = Inbox(10, 10)
     inbox.put(batch("a", 2))
-    one = inbox.take_fresh(inbox.lanes()[0])
+    one = take_one(inbox, inbox.lanes()[0])
     inbox.set_aside(one)
     assert inbox.depth == 2
     inbox.take_up(one)
@@ -335,7 +337,7 @@ async def test_what_was_set_aside_still_counts_and_comes_back_once(mock_clock: M
 async def test_emptying_takes_everything(mock_clock: MockClock) -> None:
     inbox = Inbox(2, 2)
     inbox.put(batch("a", 3))
-    inbox.set_aside(inbox.take_fresh(inbox.lanes()[0]))
+    inbox.set_aside(take_one(inbox, inbox.lanes()[0]))
     inbox.park(envelope("parked"), 5)
     inbox.give_back(envelope("back"))
     names = [one.delivery.id for one in inbox.empty()]

@@ -7,7 +7,7 @@ from math import inf
 
 import pytest
 
-from actors.lane import FRESH, Lane, signature
+from actors.lane import FRESH, Lane, Signature, signature
 from messages.envelope import Envelope
 from tests.actors.fakes import envelope
 
@@ -20,7 +20,14 @@ def batch(dispatch: str, number: int, expires_at: float = inf) -> list[Envelope]
 
 
 def taken(lane: Lane, number: int) -> list[str]:
-    return [lane.take_fresh()[0].delivery.id for _ in range(number)]
+    return [take(lane).delivery.id for _ in range(number)]
+
+
+def take(lane: Lane, kind: Signature | None = None) -> Envelope:
+    """The next one, of any kind or of this one."""
+    found = lane.take(lambda one: kind is None or one == kind)
+    assert found is not None
+    return found[0]
 
 
 def test_dispatches_take_turns_however_large_they_are() -> None:
@@ -57,8 +64,8 @@ def test_what_came_back_alike_keeps_its_order() -> None:
     for one in (tried, moved, doubtful, again):
         lane.give_back(one)
     assert list(lane.returned) == [signature(tried), signature(moved), signature(doubtful)]
-    assert lane.take_returned(signature(tried)) is tried
-    assert lane.take_returned(signature(again)) is again
+    assert take(lane, signature(tried)) is tried
+    assert take(lane, signature(again)) is again
     assert signature(tried) not in lane.returned
     assert signature(envelope("new")) == FRESH
 
@@ -68,7 +75,7 @@ def test_it_is_busy_while_it_holds_anything() -> None:
     assert not lane
     lane.add("a", batch("a", 1))
     assert lane
-    one, _ = lane.take_fresh()
+    one = take(lane)
     assert not lane
     lane.give_back(one)
     assert lane
@@ -82,8 +89,7 @@ def test_only_what_has_expired_is_taken_out() -> None:
         lane.give_back(envelope(name, expires_at=expires_at))
     names = [one.delivery.id for one in lane.remove_expired(5.0)]
     assert names == ["a0", "a1", "early"]
-    assert taken(lane, 1) == ["b0"]
-    assert lane.take_returned(FRESH).delivery.id == "late"
+    assert taken(lane, 2) == ["late", "b0"]  # what came back goes first
     assert not lane
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -130,3 +131,17 @@ def test_scopes_stand_alone_but_for_reading() -> None:
 def test_a_key_ends_at_its_time() -> None:
     _, key = draw_key("a", ["send"], expires_at=100.0)
     assert [key.has_expired(now) for now in (99.9, 100.0, 101.0)] == [False, True, True]
+
+
+def test_a_caller_weighs_what_its_key_says_and_others_one() -> None:
+    _, heavy = draw_key("shop", ["send"], weight=3)
+    ring = KeyRing([heavy])
+    assert [ring.weight(name) for name in ("shop", "anonymous", "gone", "")] == [3, 1, 1, 1]
+    ring.replace([draw_key("shop", ["send"], weight=5)[1]])
+    assert ring.weight("shop") == 5
+
+
+def test_an_audit_tells_of_a_weight_that_changed() -> None:
+    _, key = draw_key("shop", ["send"])
+    before, after = keys.changes_of_keys({"shop": key}, {"shop": replace(key, weight=3)})
+    assert (before, after) == ({"apiKeys.shop": "send"}, {"apiKeys.shop": "send, weight 3"})

@@ -181,7 +181,7 @@ class FakePost:
     def posted(self) -> list[str]:
         return [one.delivery.user_id for one in self.envelopes]
 
-    async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
+    async def room(self, channel: Channel, dispatch_id: str, until: float, caller: str = "") -> int:
         await trio.lowlevel.checkpoint()
         while self.full and trio.current_time() < until:
             await trio.sleep(min(1.0, until - trio.current_time()))

@@ -184,13 +184,15 @@ async def test_what_is_enrolled_and_not_handed_over_fails_with_its_dispatch(
     autojump_clock: MockClock,
 ) -> None:
     class Breaks(FakePost):
-        async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
+        async def room(
+            self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
+        ) -> int:
             if len(self.envelopes) > 20:
                 it.recovery.left.setdefault("push", []).append(
                     Pending("user/open", "open", [PastAttempt(1, "p", None)], 1)
                 )
                 raise KeyError("a bug")
-            return await super().room(channel, dispatch_id, until)
+            return await super().room(channel, dispatch_id, until, caller)
 
     async with world(post=Breaks()) as it:
         dispatch = await it.send(*many(400))

@@ -157,10 +157,12 @@ async def test_a_full_channel_holds_up_no_other(autojump_clock: MockClock) -> No
     world = World(many(100), channels=["email", "push"])
 
     class OneFull(FakePost):
-        async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
+        async def room(
+            self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
+        ) -> int:
             if channel == "push":
                 await trio.sleep(100)
-            return await super().room(channel, dispatch_id, until)
+            return await super().room(channel, dispatch_id, until, caller)
 
     post = OneFull()
     world.use(post=post)
@@ -345,7 +347,9 @@ async def test_a_cancelled_dispatch_sends_nothing_more(autojump_clock: MockClock
         await world.dispatch.cancel()
 
     class Slow(FakePost):
-        async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
+        async def room(
+            self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
+        ) -> int:
             await trio.sleep(1)
             return 5
 

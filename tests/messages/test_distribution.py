@@ -58,7 +58,7 @@ class FakePool:
 class SlowPost(FakePost):
     """A channel that has little room, now and then."""
 
-    async def room(self, channel: Channel, dispatch_id: str, until: float) -> int:
+    async def room(self, channel: Channel, dispatch_id: str, until: float, caller: str = "") -> int:
         await trio.sleep(0.1)
         return 20
 
