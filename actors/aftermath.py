@@ -20,7 +20,7 @@ def rescue(mailbox: Mailbox, envelope: Envelope, log: AttemptLog, max_crashes: i
     envelope.crashes += 1
     if envelope.open_attempt is not None:
         envelope.in_doubt = True
-    if envelope.in_doubt and not envelope.repeatable:
+    if envelope.in_doubt and not (envelope.repeatable and _may_repeat(mailbox, envelope)):
         _leave_in_doubt(envelope, "an internal error came before the provider's answer")
     elif envelope.crashes >= max_crashes:
         envelope.end("failed", "crashed", "Internal error while sending")
@@ -32,6 +32,15 @@ def rescue(mailbox: Mailbox, envelope: Envelope, log: AttemptLog, max_crashes: i
     if envelope.open_attempt is None:
         log.end(_unstarted(envelope))
     mailbox.give_back()
+
+
+def _may_repeat(mailbox: Mailbox, envelope: Envelope) -> bool:
+    """Whether the provider whose call was cut off may be called once more for it."""
+    permit = None if mailbox.job is None else mailbox.job.permit
+    if permit is None:
+        return True
+    guard = permit.guard
+    return envelope.tries.get(guard.name, 0) < guard.limits.retry.attempts
 
 
 def interrupt(envelope: Envelope, log: AttemptLog) -> None:

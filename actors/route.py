@@ -65,9 +65,10 @@ class Route:
             listener()
 
     def restore(self, envelope: Envelope) -> None:
-        """Let a delivery go on that an earlier process tried, or end it in doubt.
+        """Let a delivery go on that an earlier process tried, or end it.
 
-        One whose last call was never answered goes on only where repeats are recognised.
+        One whose last call was never answered goes on only where repeats are recognised, and ends
+        in doubt elsewhere. A repeat is an attempt: none is made beyond those that are allowed.
         """
         guard = self._known.get(envelope.at or "")
         if envelope.open_attempt is not None:
@@ -77,12 +78,19 @@ class Route:
             if guard is None or not (envelope.repeatable or envelope.open_attempt is None):
                 error = "Outcome unknown: stopped before the provider answered"
                 envelope.end("in-doubt", "unknown-outcome", error, envelope.at)
+            elif self._is_used_up(guard.name, envelope.tries.get(guard.name, 0)):
+                number = envelope.attempts
+                error = f"Outcome unknown: an attempt was never answered ({number} attempts)"
+                envelope.end("in-doubt", "unknown-outcome", error, envelope.at)
             envelope.open_attempt = None
             return
         envelope.given_up = tuple(
             name for name, tries in envelope.tries.items() if self._is_used_up(name, tries)
         )
-        if envelope.at in envelope.given_up:
+        if envelope.given_up and not self.left(envelope.given_up):
+            error = f"The last attempt failed before a restart ({envelope.attempts} attempts)"
+            envelope.end("failed", "exhausted", error, envelope.at)
+        elif envelope.at in envelope.given_up:
             envelope.at = None
 
     def _is_used_up(self, name: str, tries: int) -> bool:

@@ -15,7 +15,7 @@ from actors.route import Choice, Route
 from messages.model import Unavailable
 from messages.records import PastAttempt, Result
 from supervisor import Supervisor
-from tests.actors.fakes import Answers, Connects, Log, Script, envelope, ignore
+from tests.actors.fakes import Answers, Breaks, Connects, Log, Script, envelope, ignore
 
 BUG = RuntimeError("bug")
 HOLD, RETRY = Limits(2), Limits(2, on_unknown_outcome="retry")
@@ -124,6 +124,56 @@ async def test_it_is_repeated_where_they_are(autojump_clock: MockClock) -> None:
         await it.answered(1)
     assert (it.outcomes(), it.receipts["a"].attempts) == ({"a": "sent"}, 2)
     assert it.starts == [("user/a", 2)]
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3])
+async def test_starts_over_and_over_make_no_more_calls_than_are_allowed(
+    attempts: int, autojump_clock: MockClock
+) -> None:
+    """Each process is killed while its call is open."""
+    limits = Limits(2, on_unknown_outcome="retry", retry=Retry(attempts, 1, 1))
+    made: list[PastAttempt] = []
+    calls, outcomes = 0, dict[str, str]()
+    for _ in range(attempts + 3):
+        provider = Script(a=[100.0])
+        it = Office(provider, limits)
+        async with it.supervisor.running(grace=0):
+            if made:
+                it.take_up("a", *made)
+            else:
+                it.post("a")
+            await wait_all_tasks_blocked()
+        calls += len(provider.ids)
+        outcomes |= it.outcomes()
+        made += [PastAttempt(one.number, "p", None) for one in it.log.starts]
+        if outcomes:
+            break
+    assert (calls, outcomes) == (attempts, {"a": "in-doubt"})
+
+
+async def test_what_has_failed_at_its_last_attempt_is_not_tried_again(
+    autojump_clock: MockClock,
+) -> None:
+    """The process died between the end of the attempt and that of its delivery."""
+    provider = Script()
+    it = Office(provider, Limits(2, retry=Retry(2, 1, 1)))
+    async with it.supervisor.running(grace=5):
+        it.take_up("a", *past("unavailable", "unavailable"))
+        await it.answered(1)
+    assert provider.ids == []
+    receipt = it.receipts["a"]
+    assert (receipt.outcome, receipt.reason, receipt.attempts) == ("failed", "exhausted", 2)
+
+
+async def test_a_crash_in_an_open_call_makes_no_attempt_too_many(
+    autojump_clock: MockClock,
+) -> None:
+    provider = Script(a=[Breaks()])
+    it = Office(provider, Limits(2, on_unknown_outcome="retry", retry=Retry(1, 1, 1)))
+    async with it.supervisor.running(grace=5):
+        it.post("a")
+        await it.answered(1)
+    assert (len(provider.ids), it.outcomes()) == (1, {"a": "in-doubt"})
 
 
 async def test_a_call_that_had_not_started_is_made(autojump_clock: MockClock) -> None:
