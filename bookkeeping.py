@@ -21,7 +21,7 @@ from messages.pipeline import Pipeline
 from messages.ports import Directory
 from messages.records import PastCalls, Records, Recovery
 from messages.saga.ports import Outbox
-from messages.sharing import Pool
+from messages.sharing import Pool, Turns
 from settings import Settings
 from stores.ports import LiveSettings
 from stores.sqlite import only_server, open_store
@@ -67,8 +67,13 @@ class Company(Protocol):
         """Let the guards start nothing but on a share of their limits."""
         ...
 
-    async def attend(self, pipeline: Pipeline, channels: Channels, logger: logging.Logger) -> None:
-        """Show for ever that this replica lives, and take up what others have left, or offer."""
+    async def attend(
+        self, pipeline: Pipeline, channels: Channels, turns: Turns, logger: logging.Logger
+    ) -> None:
+        """Show for ever that this replica lives, and take up what others have left, or offer.
+
+        Callers take `turns` over all replicas.
+        """
         ...
 
 

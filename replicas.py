@@ -16,7 +16,7 @@ from bookkeeping import Books, Channels
 from messages.errors import JournalUnavailable
 from messages.pipeline import Pipeline
 from messages.ports import Directory
-from messages.sharing import Pool
+from messages.sharing import Pool, Turns
 from settings import Settings
 from stores.errors import StoreError
 from stores.mongodb import MongoStore, connect, disconnect, prepare
@@ -115,23 +115,25 @@ class ReplicaCompany:
         """See the port."""
         self._keeper = ShareKeeper(MongoShares(self._store()), uuid4().hex, guards)
 
-    async def attend(self, pipeline: Pipeline, channels: Channels, logger: logging.Logger) -> None:
+    async def attend(
+        self, pipeline: Pipeline, channels: Channels, turns: Turns, logger: logging.Logger
+    ) -> None:
         """See the port."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keeper.run)
-                nursery.start_soon(self._beat, pipeline, logger)
+                nursery.start_soon(self._beat, pipeline, turns, logger)
                 nursery.start_soon(self._look, pipeline)
                 nursery.start_soon(self._assist, pipeline, channels)
         finally:
             with trio.CancelScope(shield=True):
                 await self._keeper.leave()
 
-    async def _beat(self, pipeline: Pipeline, logger: logging.Logger) -> None:
+    async def _beat(self, pipeline: Pipeline, turns: Turns, logger: logging.Logger) -> None:
         while True:
             await trio.sleep(BEAT)
             with suppress(JournalUnavailable):  # the journal says so, and louder
-                if not await self._replicas.beat():
+                if not await self._replicas.beat(turns):
                     logger.warning("taken for dead by another replica; starting anew")
                     pipeline.forsake()
                     await self._replicas.join()

@@ -284,7 +284,8 @@ class _Service:
                 await pipeline.resume()
                 if self.books.company is not None:
                     attend = self.books.company.attend
-                    company.start_soon(attend, pipeline, self.supervisor.status, self.logger)
+                    supervisor, logger = self.supervisor, self.logger
+                    company.start_soon(attend, pipeline, supervisor.status, supervisor, logger)
                 await self._open(pipeline, rooms, dispatches, task_status)
             company.cancel_scope.cancel()
         self.logger.info("drained and down")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from messages.envelope import Envelope
     from messages.journal import AttemptLog
     from messages.model import Channel
+    from messages.sharing import Served
 
 TICK: Final = 1.0
 """Seconds between two looks at what no worker may have come by: expiry, stuck workers."""
@@ -269,6 +270,24 @@ class Supervisor:
             await trio.lowlevel.checkpoint()
             return SHARE
         return await self._channels[channel].inbox.room(dispatch_id, until, caller)
+
+    def served(self) -> Served:
+        """How many deliveries of each channel, lane and caller were begun with here."""
+        return {
+            (name, priority, caller): number
+            for name, channel in self._channels.items()
+            for priority, caller, number in channel.inbox.served()
+            if number
+        }
+
+    def charge(self, elsewhere: Served) -> None:
+        """Count what other replicas have begun with since this was called last.
+
+        So callers share all replicas together, and not each of them.
+        """
+        for (channel, priority, caller), number in elsewhere.items():
+            if channel in self._channels:
+                self._channels[channel].inbox.charge(priority, caller, number)
 
     def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:
         """Hand deliveries of one dispatch to their channel."""

@@ -200,6 +200,15 @@ class Inbox:
             source.room = None
         return envelope, kind
 
+    def served(self) -> Iterator[tuple[Priority, str, int]]:
+        """How many messages of each lane and caller have been taken since it began."""
+        for name, lane in self._lanes.items():
+            yield from ((name, caller, number) for caller, number in lane.served())
+
+    def charge(self, priority: Priority, caller: str, elsewhere: int) -> None:
+        """Count messages of a caller that other replicas have taken meanwhile."""
+        self._lanes[priority].charge(caller, elsewhere)
+
     def waiting(self) -> Iterator[tuple[Signature, int, float]]:
         """What waits for what: how many messages, and when the oldest of them came."""
         for lane in self._lanes.values():

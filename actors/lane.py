@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING
@@ -52,11 +52,13 @@ class Source:
 class CallerQueue:
     """What one caller has in a lane: fresh messages by dispatch, and what came back by kind.
 
-    `passed` is its place in the order of callers; it `is_in_line` while an entry there says so.
+    `passed` is its place in the order of callers, `served` how many of its messages were taken; it
+    `is_in_line` while an entry there says so.
     """
 
     stride: float = 1.0
     passed: float = 0.0
+    served: int = 0
     is_in_line: bool = False
     sources: OrderedDict[str, Source] = field(default_factory=OrderedDict)
     returned: dict[Signature, deque[Envelope]] = field(default_factory=dict)
@@ -137,6 +139,30 @@ class Lane:
         self._line_up(caller)
         return envelope, kind, source
 
+    def served(self) -> Iterator[tuple[str, int]]:
+        """How many messages of each caller have been taken, since the lane began."""
+        return ((name, caller.served) for name, caller in self._callers.items())
+
+    def charge(self, name: str, elsewhere: int) -> None:
+        """Count messages of a caller that other replicas have taken since it was charged last.
+
+        So a caller with work at several replicas gets no more of all of them together than one
+        with work at a single one. What was had long ago is not held against anybody: a caller
+        falls behind the others by what two charges come to at most.
+        """
+        caller = self._callers.get(name)
+        if caller is None:
+            return
+        cost = elsewhere * caller.stride
+        begun = max(caller.passed, self._served)
+        passed = max(begun, min(begun + cost, self._served + 2 * cost))
+        if caller.is_in_line:
+            self._line = [one for one in self._line if one[2] is not caller]
+            heapify(self._line)
+            caller.is_in_line = False
+        caller.passed = passed
+        self._line_up(caller)
+
     def _next(self, can: Callable[[Signature], bool]) -> tuple[CallerQueue, Signature, bool] | None:
         """Take the first one out of the line that has something that can go."""
         line, aside = self._line, list[tuple[float, int, CallerQueue]]()
@@ -165,6 +191,7 @@ class Lane:
         """Move on the one that is served now, which stands in no line meanwhile."""
         self._served = max(self._served, caller.passed)
         caller.passed = self._served + caller.stride
+        caller.served += 1
         caller.is_in_line = False
 
     def _take_fresh(self, caller: CallerQueue) -> tuple[Envelope, Source]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from messages.journal import Enrolment, Progress
-from messages.model import Channel, Receipt
+from messages.model import Channel, Priority, Receipt
 from messages.records import Pending, Unfinished
 
 
@@ -34,6 +34,22 @@ class Taken:
 
     dispatch: Unfinished
     deliveries: Mapping[Channel, Sequence[Pending]]
+
+
+Served = Mapping[tuple[Channel, Priority, str], int]
+"""How many deliveries of a channel, a lane and a caller were begun with."""
+
+
+class Turns(Protocol):
+    """Where callers take turns, at one replica of several."""
+
+    def served(self) -> Served:
+        """What was begun with here, in all."""
+        ...
+
+    def charge(self, elsewhere: Served) -> None:
+        """Count what other replicas have begun with since this was called last."""
+        ...
 
 
 class Pool(Protocol):

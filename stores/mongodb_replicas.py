@@ -9,6 +9,7 @@ anybody is taken for dead. Whoever was is struck off the list, and learns it at 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
@@ -18,7 +19,9 @@ from uuid import uuid4
 import trio
 
 from messages.errors import JournalUnavailable
-from stores.mongodb import Database, MongoStore
+from messages.model import Channel, Priority
+from messages.sharing import Served, Turns
+from stores.mongodb import Database, MongoStore, Stored
 from stores.mongodb_rows import whole
 
 T = TypeVar("T")
@@ -51,6 +54,7 @@ class MongoReplicas:
         self._leased_until = -inf
         self._looked = -inf
         self._seen: dict[str, _Seen] = {}
+        self._served: dict[str, Served] = {}
 
     @property
     def living(self) -> frozenset[str]:
@@ -70,18 +74,24 @@ class MongoReplicas:
         self._leased_until = began + LEASE
         await self.beat()
 
-    async def beat(self) -> bool:
+    async def beat(self, turns: Turns | None = None) -> bool:
         """Tell that this one lives, and look who else does; False when it was taken for dead.
+
+        What each has begun with for whom is told along, so that callers take turns over all.
 
         Raises JournalUnavailable.
         """
         began = trio.current_time()
         self._beat += 1
         identity, beat = self.id, self._beat
-        found = await self._do(lambda database: _beat(database, identity, beat), "beat")
-        if found is None:
+        served = {} if turns is None else turns.served()
+        told = await self._do(lambda database: _beat(database, identity, beat, served), "beat")
+        if told is None:
             self._leased_until = -inf
             return False
+        found, elsewhere = told
+        if turns is not None:
+            turns.charge(self._news(elsewhere))
         self._leased_until = began + LEASE
         silent = self._silent(found)
         if silent:
@@ -96,6 +106,16 @@ class MongoReplicas:
         await self._do(
             lambda database: database[REPLICAS].delete_one({"_id": identity}), "leave the replicas"
         )
+
+    def _news(self, served: dict[str, Served]) -> Served:
+        """What others have begun with since the last heartbeat; of those that were known then."""
+        before, self._served = self._served, served
+        news = Counter[tuple[Channel, Priority, str]]()
+        for replica in served.keys() & before.keys() - {self.id}:
+            for place, number in served[replica].items():
+                if (more := number - before[replica].get(place, 0)) > 0:
+                    news[place] += more
+        return news
 
     def _silent(self, found: dict[str, int]) -> dict[str, int]:
         """Those that have said nothing for too long, and their last heartbeat."""
@@ -119,12 +139,22 @@ def _join(database: Database, identity: str) -> None:
     database[REPLICAS].update_one({"_id": identity}, {"$set": {"beat": 0}}, upsert=True)
 
 
-def _beat(database: Database, identity: str, beat: int) -> dict[str, int] | None:
-    """The last heartbeat of each; None when this one is no replica any more."""
-    told = database[REPLICAS].update_one({"_id": identity}, {"$set": {"beat": beat}})
-    if not told.matched_count:
+def _beat(
+    database: Database, identity: str, beat: int, served: Served
+) -> tuple[dict[str, int], dict[str, Served]] | None:
+    """The last heartbeat of each, and what it served; None when this one is no replica any more."""
+    numbers = [[*place, number] for place, number in served.items()]
+    mine: Stored = {"beat": beat, "served": numbers}
+    if not database[REPLICAS].update_one({"_id": identity}, {"$set": mine}).matched_count:
         return None
-    return {str(one["_id"]): whole(one.get("beat")) for one in database[REPLICAS].find()}
+    found = {str(one["_id"]): one for one in database[REPLICAS].find()}
+    beats = {name: whole(one.get("beat")) for name, one in found.items()}
+    return beats, {name: _served(one.get("served")) for name, one in found.items()}
+
+
+def _served(stored: object) -> Served:
+    rows = stored if isinstance(stored, list) else []
+    return {(channel, priority, caller): number for channel, priority, caller, number in rows}
 
 
 def _strike_off(database: Database, silent: dict[str, int]) -> None:

@@ -19,6 +19,7 @@ from actors.lane import FRESH, Lane, Signature
 from actors.limits import Limits
 from actors.route import Choice, Route
 from messages.envelope import Envelope
+from messages.model import Channel, Priority
 from supervisor import Supervisor
 from tests.actors.fakes import Answers, Log, Script, envelope, ignore
 
@@ -243,3 +244,88 @@ async def test_no_place_idles_while_anybody_has_something_to_send(
         while len(crowd.answers.times) < 1805:
             await trio.sleep(1)
     assert max(crowd.answers.times.values()) == pytest.approx(1805 / 100, abs=0.2)
+
+
+# Over replicas
+
+
+class Fleet:
+    """Replicas that tell each other twice a second what they have begun with."""
+
+    def __init__(self, *replicas: Crowd) -> None:
+        self.replicas = replicas
+
+    async def exchange(self) -> None:
+        told = [one.supervisor.served() for one in self.replicas]
+        while True:
+            await trio.sleep(0.5)
+            now = [one.supervisor.served() for one in self.replicas]
+            for at, one in enumerate(self.replicas):
+                news = Counter[tuple[Channel, Priority, str]]()
+                for other in range(len(self.replicas)):
+                    if other != at:
+                        for place, number in now[other].items():
+                            news[place] += number - told[other].get(place, 0)
+                one.supervisor.charge(news)
+            told = now
+
+    def begun(self) -> Counter[str]:
+        found = Counter[str]()
+        for one in self.replicas:
+            for (_, _, caller), number in one.supervisor.served().items():
+                found[caller] += number
+        return found
+
+
+async def test_callers_share_all_replicas_together_and_not_each_of_them(
+    autojump_clock: MockClock,
+) -> None:
+    fleet = Fleet(Crowd(), Crowd())
+    first, second = fleet.replicas
+    async with (
+        first.supervisor.running(grace=0),
+        second.supervisor.running(grace=0),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(fleet.exchange)
+        nursery.start_soon(first.send, "A", "a1", 9000)
+        nursery.start_soon(second.send, "A", "a2", 2000)
+        nursery.start_soon(first.send, "B", "b", 9000)
+        await trio.sleep(2)
+        before = fleet.begun()
+        await trio.sleep(10)
+        after = fleet.begun()
+        assert after["A"] - before["A"] == pytest.approx(1000, abs=100)
+        assert after["B"] - before["B"] == pytest.approx(1000, abs=100)
+        await trio.sleep(12)  # the second one has nothing more to do since some seconds
+        before = fleet.begun()
+        await trio.sleep(10)
+        after = fleet.begun()
+        assert after["A"] - before["A"] == pytest.approx(500, abs=50)
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_was_had_elsewhere_is_forgotten_within_a_second_or_two(
+    autojump_clock: MockClock,
+) -> None:
+    crowd = Crowd()
+    async with crowd.supervisor.running(grace=0), trio.open_nursery() as nursery:
+        nursery.start_soon(crowd.send, "A", "a", 9000)
+        nursery.start_soon(crowd.send, "B", "b", 9000)
+        for _ in range(20):  # A gets three times as much elsewhere as there is here
+            await trio.sleep(0.5)
+            crowd.supervisor.charge({("sms", "normal", "A"): 150})
+        before = crowd.supervisor.served()
+        await trio.sleep(8)
+        after = crowd.supervisor.served()
+        nursery.cancel_scope.cancel()
+    place: tuple[Channel, Priority, str] = "sms", "normal", "A"
+    assert after[place] - before[place] >= 200
+
+
+def test_a_charge_for_whom_nobody_knows_is_none() -> None:
+    lane = Lane(1)
+    lane.charge("A", 1000)
+    lane.add("a", batch("A", "a", 10))
+    lane.add("b", batch("B", "b", 10))
+    assert Counter(callers(lane, 10))["A"] == 5
