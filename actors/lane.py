@@ -65,9 +65,10 @@ class CallerQueue:
 
     def first_able(self, can: Callable[[Signature], bool]) -> tuple[Signature, bool] | None:
         """What of it goes next: the kind, and whether that came back; None when nothing can."""
-        for kind in self.returned:
-            if can(kind):
-                return kind, True
+        if self.returned:
+            for kind in self.returned:
+                if can(kind):
+                    return kind, True
         return (FRESH, False) if self.sources and can(FRESH) else None
 
 
@@ -131,12 +132,15 @@ class Lane:
         if found is None:
             return None
         caller, kind, has_returned = found
-        self._pass(caller)
+        self._served = passed = max(self._served, caller.passed)
+        caller.passed = passed + caller.stride
+        caller.served += 1
         if has_returned:
             envelope, source = self._take_returned(caller, kind), _NONE
         else:
             envelope, source = self._take_fresh(caller)
-        self._line_up(caller)
+        if not caller.is_in_line:
+            self._line_up(caller)
         return envelope, kind, source
 
     def served(self) -> Iterator[tuple[str, int]]:
@@ -165,13 +169,24 @@ class Lane:
 
     def _next(self, can: Callable[[Signature], bool]) -> tuple[CallerQueue, Signature, bool] | None:
         """Take the first one out of the line that has something that can go."""
-        line, aside = self._line, list[tuple[float, int, CallerQueue]]()
+        line = self._line
+        if len(line) == 1:  # whoever is alone stays there; see `_line_up`
+            caller = line[0][2]
+            able = caller.first_able(can)
+            if able is not None:
+                return caller, *able
+            if not (caller.sources or caller.returned):
+                line.clear()
+                caller.is_in_line = False
+            return None
+        aside = list[tuple[float, int, CallerQueue]]()
         found: tuple[CallerQueue, Signature, bool] | None = None
         while line and found is None:
             caller = line[0][2]
             able = caller.first_able(can)
             if able is not None:
                 heappop(line)
+                caller.is_in_line = False
                 found = caller, *able
             elif not (caller.sources or caller.returned):  # all of it was taken out
                 heappop(line)
@@ -186,13 +201,6 @@ class Lane:
 
     def _can_any(self, can: Callable[[Signature], bool]) -> bool:
         return (bool(self.sources) and can(FRESH)) or any(map(can, self.returned))
-
-    def _pass(self, caller: CallerQueue) -> None:
-        """Move on the one that is served now, which stands in no line meanwhile."""
-        self._served = max(self._served, caller.passed)
-        caller.passed = self._served + caller.stride
-        caller.served += 1
-        caller.is_in_line = False
 
     def _take_fresh(self, caller: CallerQueue) -> tuple[Envelope, Source]:
         """The next one: of the dispatch whose turn it is, which then goes last."""
@@ -220,9 +228,13 @@ class Lane:
 
     def _line_up(self, caller: CallerQueue) -> None:
         if not caller.is_in_line and (caller.sources or caller.returned):
+            line = self._line
+            if len(line) == 1:  # it has been served since, without leaving its place
+                alone = line[0][2]
+                line[0] = alone.passed, next(self._numbers), alone
             caller.passed = max(caller.passed, self._served)
             caller.is_in_line = True
-            heappush(self._line, (caller.passed, next(self._numbers), caller))
+            heappush(line, (caller.passed, next(self._numbers), caller))
 
     def _remove(self, caller: CallerQueue, dispatch_id: str) -> Source:
         source = caller.sources.pop(dispatch_id)
