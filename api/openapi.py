@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from messages.commands import SendCommand
 from messages.model import CHANNELS, UNSENT, Document, JsonValue, Outcome, Reason
 
-UNPREFIXED: Final = ("/-/", "/documentation/")
+UNPREFIXED: Final = ("/-/", "/documentation")
 """The paths that stay where they are under a `SERVICE_PREFIX`."""
 
 

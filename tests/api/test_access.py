@@ -515,7 +515,7 @@ def path_as_documented(rule: str, paths: Document) -> str:
     """The path of the document that has the same fixed parts."""
 
     def shape(path: str) -> list[str]:
-        return ["*" if part[:1] in {"<", "{"} else part for part in path.split("/")]
+        return ["*" if part[:1] in {"<", "{"} else part for part in path.rstrip("/").split("/")]
 
     [found] = [path for path in paths if shape(path) == shape(rule)]
     return found
