@@ -14,38 +14,35 @@ from typing import Protocol
 
 from actors.channel import ChannelStatus
 from actors.guard import Guard
+from messages.clock import Sightings
 from messages.confirmations import Handovers
 from messages.journal import Journal
 from messages.model import Channel
 from messages.pipeline import Pipeline
 from messages.ports import Directory
-from messages.records import PastCalls, Records, Recovery
+from messages.records import PastCalls, Pauses, Records, Recovery
 from messages.saga.ports import Outbox
 from messages.sharing import Pool, Turns
 from settings import Settings
 from stores.ports import LiveSettings
 from stores.sqlite import only_server, open_store
+from stores.sqlite_clock import SqliteSightings
 from stores.sqlite_directory import index_users
 from stores.sqlite_handovers import SqliteHandovers
 from stores.sqlite_journal import SqliteJournal
 from stores.sqlite_life import set_foreign_wal_aside, why_paused
 from stores.sqlite_outbox import SqliteOutbox
+from stores.sqlite_pauses import SqlitePauses
 from stores.sqlite_reader import SqliteReader
-from stores.sqlite_records import SqliteRecords
+from stores.sqlite_records import SqliteCalls, SqliteRecords
 from stores.sqlite_recovery import SqliteRecovery
 from stores.sqlite_settings import SqliteSettings
 
+Retire = Callable[[int], Awaitable[bool]]
+"""Erases a part of what ended before a time, in milliseconds since 1970; whether more is left.
 
-class ServiceJournal(Journal, Protocol):
-    """A journal as a service needs it."""
-
-    async def retire(self, before: int) -> bool:
-        """Erase a part of what ended before a time, in milliseconds since 1970; whether more is.
-
-        Raises JournalUnavailable.
-        """
-        ...
-
+Raises JournalUnavailable.
+"""
 
 Channels = Callable[[], Mapping[Channel, ChannelStatus]]
 """Every channel at this moment."""
@@ -83,20 +80,25 @@ async def _never_paused() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Everything durable behind its ports; `calls` are those of the process before this one.
+    """Everything durable behind its ports.
 
-    With a `company` there are other replicas. `why_paused` says why nothing may be sent until an
-    operator lets the store go on; it raises JournalUnavailable. `notes` are sentences for the log.
+    With a `company` there are other replicas; without one `calls` and `pauses` are those of the
+    process before this one.
+    `why_paused` says why nothing may be sent until an operator lets the store go on; it raises
+    JournalUnavailable. `notes` are sentences for the log.
     """
 
     name: str
-    journal: ServiceJournal
+    journal: Journal
     records: Records
     recovery: Recovery
     live_settings: LiveSettings
     outbox: Outbox
     handovers: Handovers
+    sightings: Sightings
+    retire: Sequence[Retire]
     calls: PastCalls | None = None
+    pauses: Pauses | None = None
     company: Company | None = None
     why_paused: Callable[[], Awaitable[str | None]] = _never_paused
     notes: Sequence[str] = ()
@@ -135,6 +137,7 @@ async def _in_a_file(settings: Settings, stack: AsyncExitStack) -> Books:
     )
     for one in (reader, live_settings, outbox):
         stack.callback(one.close)
+    handovers = SqliteHandovers(path)
     return Books(
         name=str(path),
         journal=journal,
@@ -142,8 +145,11 @@ async def _in_a_file(settings: Settings, stack: AsyncExitStack) -> Books:
         recovery=recovery,
         live_settings=live_settings,
         outbox=outbox,
-        handovers=SqliteHandovers(path),
-        calls=recovery,
+        handovers=handovers,
+        sightings=SqliteSightings(path),
+        retire=[journal.retire, outbox.retire, handovers.retire],
+        calls=SqliteCalls(reader, journal.forget_calls),
+        pauses=SqlitePauses(path),
         why_paused=partial(reader.read, why_paused, newest=False),
         notes=[*notes, *journal.notes],
     )

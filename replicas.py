@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
@@ -20,10 +21,11 @@ from messages.sharing import Pool, Turns
 from settings import Settings
 from stores.errors import StoreError
 from stores.mongodb import MongoStore, connect, disconnect, prepare
+from stores.mongodb_clock import MongoSightings
 from stores.mongodb_directory import MongoDirectory, directory_indexes
 from stores.mongodb_handovers import HANDOVER_INDEXES, MongoHandovers
 from stores.mongodb_journal import MongoJournal
-from stores.mongodb_keys import KEY_INDEXES
+from stores.mongodb_keys import KEY_INDEXES, OBSOLETE_KEY_INDEXES
 from stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
 from stores.mongodb_pool import MongoPool
 from stores.mongodb_records import MongoReader, MongoRecords
@@ -59,7 +61,8 @@ async def books_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitSt
         **OUTBOX_INDEXES,
         **HANDOVER_INDEXES,
     }
-    await trio.to_thread.run_sync(prepare, client, url, indexes, abandon_on_cancel=True)
+    preparing = partial(prepare, client, url, indexes, obsolete=OBSOLETE_KEY_INDEXES)
+    await trio.to_thread.run_sync(preparing, abandon_on_cancel=True)
 
     def store() -> MongoStore:  # each with as many threads as it likes: none waits for another
         return MongoStore(client, url.database)
@@ -74,14 +77,18 @@ async def books_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitSt
     await stack.enter_async_context(journal.running())
     reader = MongoReader(store(), journal.flush)
     recovery = MongoRecovery(reader, journal, lambda: replicas.id, lambda: replicas.living)
+    outbox = MongoOutbox(store(), lambda: replicas.id, lambda: replicas.living)
+    handovers = MongoHandovers(store())
     return Books(
         name=str(url),
         journal=journal,
         records=MongoRecords(reader),
         recovery=recovery,
         live_settings=MongoSettings(store()),
-        handovers=MongoHandovers(store()),
-        outbox=MongoOutbox(store(), lambda: replicas.id, lambda: replicas.living),
+        handovers=handovers,
+        sightings=MongoSightings(store()),
+        outbox=outbox,
+        retire=[journal.retire, journal.retire_keys, outbox.retire, handovers.retire],
         company=ReplicaCompany(store, replicas, recovery, MongoPool(reader, journal, replicas)),
     )
 

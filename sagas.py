@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import trio
 
 from api.operations import Check, asking
+from messages.clock import Clock
 from messages.events import Observer
 from messages.pipeline import Pipeline
 from messages.records import Records
@@ -59,12 +60,17 @@ class SagaOffice:
             await self.commands.left.wait()
 
     def sagas(
-        self, pipeline: Pipeline, records: Records, observe: Observer, nursery: trio.Nursery
+        self,
+        pipeline: Pipeline,
+        records: Records,
+        observe: Observer,
+        nursery: trio.Nursery,
+        ago: Callable[[float], int],
     ) -> Sagas | None:
         """What takes commands, if they are configured."""
         if self.rules is None or self.conclusion is None:
             return None
-        return Sagas(self.rules, pipeline, records, self.conclusion, observe, nursery)
+        return Sagas(self.rules, pipeline, records, self.conclusion, observe, nursery, ago)
 
 
 async def saga_office(
@@ -73,6 +79,7 @@ async def saga_office(
     observe: Observer,
     stack: AsyncExitStack,
     tls: ssl.SSLContext,
+    clock: Clock,
 ) -> SagaOffice:
     """The parts that sagas need. Raises ConfigurationError."""
     flow = settings.flow_manager
@@ -82,7 +89,7 @@ async def saga_office(
     stack.push_async_callback(flow_manager.aclose)
     functions = await flow_functions(flow)
     stack.push_async_callback(functions.aclose)
-    sender = Sender(outbox, flow_manager, observe)
+    sender = Sender(outbox, flow_manager, observe, doubts_clock=clock.is_doubted)
     return SagaOffice(
         outbox,
         SagaRules(flow.metadata_schema, functions, flow.respond_within, flow.repeat_window),

@@ -39,6 +39,7 @@ from api.paused import create_paused_app
 from api.told import Waiting
 from assembly import SandboxListener
 from bookkeeping import Books, open_books
+from messages.clock import Clock
 from messages.errors import JournalUnavailable
 from messages.events import Observer, fenced, tell_all
 from messages.pipeline import Pipeline
@@ -53,7 +54,7 @@ from stores.errors import StoreError
 from streams import confirmations
 from supervisor import Supervisor
 from tuning import LiveTuning, Tuned, follow_file, follow_store, on_hangup, reload
-from upkeep import remember_calls, retire_for_ever
+from upkeep import keep_house, take_up
 
 LAST_WORDS: Final = 10.0
 """Seconds for answers to leave after the drain; every dispatch has ended by then."""
@@ -131,17 +132,13 @@ async def run(
         if company is not None:
             company.share(guards)
         specs = assembly.channels(settings, guards)
+        clock = Clock(books.sightings, logger)
         keys = KeyRing(settings.access.keys)
         supervisor = Supervisor(specs, observe, journal, keys.weight)
-        office = await saga_office(settings, books.outbox, observe, stack, tls)
+        office = await saga_office(settings, books.outbox, observe, stack, tls, clock)
         tuned = Tuned(guards, {spec.name: spec.route for spec in specs}, supervisor, keys)
         tuning = LiveTuning(settings, tuned, books.live_settings, logger)
-        try:
-            await tuning.restore()
-            if books.calls is not None:
-                await remember_calls(guards.values(), books.calls)
-        except JournalUnavailable as error:
-            raise StoreError(f"The store {books.name} cannot be read: {error}") from None
+        await take_up(books, clock, tuning, guards)
         rooms = Rooms(
             directory=assembly.directory(settings, client, company, stack),
             files=assembly.files(settings, client),
@@ -164,6 +161,7 @@ async def run(
             keys,
             office,
             _listener(settings, Exchange(logger, metrics)),
+            clock,
         )
         stack.callback(service.token.withdraw)
         async with trio.open_nursery() as nursery:
@@ -174,10 +172,7 @@ async def run(
                 nursery.start_soon(follow_file, extras.file, tuning)
                 on_signal.append(partial(reload, extras.file.read, tuning, "SIGHUP"))
             nursery.start_soon(on_hangup, *on_signal)
-            kept = max(settings.journal.retention, settings.idempotency_expiry)
-            nursery.start_soon(retire_for_ever, journal.retire, kept)
-            nursery.start_soon(retire_for_ever, office.outbox.retire, kept)
-            nursery.start_soon(retire_for_ever, books.handovers.retire, kept)
+            keep_house(nursery, settings, books, guards, clock)
             if office.sender is not None:
                 nursery.start_soon(office.sender.run)
             await service.run(rooms, task_status)
@@ -270,6 +265,7 @@ class _Service:
     keys: KeyRing
     office: SagaOffice
     listener: Listener
+    clock: Clock
     token: OperatorToken = field(default_factory=OperatorToken)
 
     async def run(self, rooms: Rooms, task_status: trio.TaskStatus[str]) -> None:
@@ -298,7 +294,9 @@ class _Service:
         task_status: trio.TaskStatus[str],
     ) -> None:
         """Serve HTTP until the service is asked to stop and has drained."""
-        sagas = self.office.sagas(pipeline, self.books.records, rooms.observe, dispatches)
+        sagas = self.office.sagas(
+            pipeline, self.books.records, rooms.observe, dispatches, self.clock.since
+        )
         parts = Parts(
             pipeline,
             self.books.records,
@@ -370,6 +368,7 @@ class _Service:
             waiting=Waiting(settings.respond_within, settings.server.prefix),
             gate=Gate(self.keys, self.token, in_cluster=settings.server.in_cluster),
             key_expiry=settings.idempotency_expiry,
+            ago=self.clock.since,
         )
 
     def _probes(self, rooms: Rooms) -> Probes:

@@ -1,22 +1,31 @@
-"""What the journal is asked for beside the deliveries: past calls at the start, old rows later."""
+"""What is kept and given up beside the deliveries: past calls, pauses, old rows."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import trio
 
 from actors.guard import Guard
 from actors.limits import Limits
+from bookkeeping import Books
+from messages.clock import LOOK, Clock
 from messages.errors import JournalUnavailable
-from messages.records import PastCalls
+from messages.records import PastCalls, Pauses
+from settings import Settings
+from stores.errors import StoreError
+from tuning import LiveTuning
 
 _A_DAY: Final = 25 * 3600.0  # of a clock that may be set back in autumn
 _RECENT: Final = 60.0
-_LEAST: Final = 1000
-"""So many calls of the last minute are remembered though no limit asks: one may be set."""
+"""Seconds of calls that are remembered though no limit asks: one may be set."""
+
+_AGAIN: Final = 0.5
+"""Seconds until a pause that could not be kept is tried to be kept again."""
 
 PAUSE: Final = 60.0
 """Seconds between two looks for rows that are old enough."""
@@ -31,27 +40,126 @@ async def remember_calls(guards: Iterable[Guard], calls: PastCalls) -> None:
         JournalUnavailable: it cannot be read.
     """
     for guard in guards:
+        since = round((time.time() - _span(guard.limits)) * 1000)
+        past = await calls.calls(guard.name, since)
         now, wall = trio.current_time(), time.time()
-        span, most = _memory(guard.limits)
-        starts = await calls.starts(guard.name, round((wall - span) * 1000), most)
-        guard.remember([min(now, now - (wall - at / 1000)) for at in starts])
+        guard.remember([(min(now, now - (wall - at / 1000)), number) for at, number in past])
 
 
-def _memory(limits: Limits) -> tuple[float, int]:
-    """For how long calls count, in seconds, and how many of them at most."""
+def _span(limits: Limits) -> float:
+    """For how long calls count, in seconds."""
     span = max((rate.per for rate in limits.rates), default=_RECENT)
-    most = max((rate.limit for rate in limits.rates), default=_LEAST)
-    if limits.quota is not None:
-        span, most = max(span, _A_DAY), max(most, limits.quota.limit)
-    return span, max(most, _LEAST)
+    return span if limits.quota is None else max(span, _A_DAY)
 
 
-async def retire_for_ever(retire: Callable[[int], Awaitable[bool]], retention: float) -> None:
-    """Erase what ended longer ago than `retention` seconds, a little at a time."""
+def longest_span(guards: Iterable[Guard]) -> float:
+    """For how many seconds calls are kept, whatever becomes of their deliveries.
+
+    A day at least: a quota that is set later counts what was sent before it.
+    """
+    return max([_A_DAY, *(_span(guard.limits) for guard in guards)])
+
+
+async def restore_pauses(guards: Mapping[str, Guard], pauses: Pauses) -> None:
+    """Let guards wait for what is left of pauses. Raises JournalUnavailable."""
+    for name, seconds in (await pauses.left()).items():
+        if name in guards:
+            guards[name].pause_for(seconds)
+
+
+async def keep_pauses(guards: Mapping[str, Guard], pauses: Pauses) -> None:
+    """Make each pause durable as soon as a provider asks for it, for ever."""
+    until: dict[str, float] = {}
+    news = trio.Event()
+
+    def note(name: str) -> None:
+        until[name] = guards[name].paused_until
+        news.set()
+
+    for name, guard in guards.items():
+        guard.on_pause(partial(note, name))
     while True:
+        await news.wait()
+        news = trio.Event()
+        for name in list(until):
+            ends = until.pop(name)
+            try:
+                with trio.CancelScope(shield=True):
+                    await pauses.keep(name, max(0.0, ends - trio.current_time()))
+            except JournalUnavailable:
+                until.setdefault(name, ends)
+        if until:
+            news.set()
+            await trio.sleep(_AGAIN)
+
+
+async def forget_calls(guards: Iterable[Guard], calls: PastCalls, now: int) -> bool:
+    """Erase calls that nothing can count any more at a time in milliseconds since 1970.
+
+    Raises JournalUnavailable.
+    """
+    await calls.forget(now - round(longest_span(guards) * 1000))
+    return False
+
+
+async def watch_clock(clock: Clock) -> None:
+    """Look at the clock again and again, for ever."""
+    while True:
+        await trio.sleep(LOOK)
+        with suppress(JournalUnavailable):
+            await clock.look()
+
+
+async def retire_for_ever(
+    retire: Callable[[int], Awaitable[bool]],
+    retention: float,
+    is_doubted: Callable[[], bool] = lambda: False,
+) -> None:
+    """Erase what ended longer ago than `retention` seconds, a little at a time.
+
+    Nothing while the clock `is_doubted`.
+    """
+    while True:
+        if is_doubted():
+            await trio.sleep(PAUSE)
+            continue
         try:
             before = round((time.time() - retention) * 1000)
             pause = BREATH if await retire(before) else PAUSE
         except JournalUnavailable:
             pause = PAUSE
         await trio.sleep(pause)
+
+
+async def take_up(
+    books: Books, clock: Clock, tuning: LiveTuning, guards: Mapping[str, Guard]
+) -> None:
+    """Put in force what earlier processes have left. Raises StoreError."""
+    try:
+        await clock.look()
+        await tuning.restore()
+        if books.calls is not None:
+            await remember_calls(guards.values(), books.calls)
+        if books.pauses is not None:
+            await restore_pauses(guards, books.pauses)
+    except JournalUnavailable as error:
+        raise StoreError(f"The store {books.name} cannot be read: {error}") from None
+
+
+def keep_house(
+    nursery: trio.Nursery,
+    settings: Settings,
+    books: Books,
+    guards: Mapping[str, Guard],
+    clock: Clock,
+) -> None:
+    """Erase what is old, and keep what must outlive this process, until the nursery ends."""
+    kept = max(settings.journal.retention, settings.idempotency_expiry)
+    nursery.start_soon(watch_clock, clock)
+    for retire in books.retire:
+        nursery.start_soon(retire_for_ever, retire, kept, clock.is_doubted)
+    if books.calls is not None:
+        forget = partial(forget_calls, guards.values(), books.calls)
+        nursery.start_soon(retire_for_ever, forget, 0.0, clock.is_doubted)
+    if books.pauses is not None:
+        nursery.start_soon(keep_pauses, guards, books.pauses)

@@ -37,7 +37,9 @@ class Gate:
         self._share: Share | None = None
         self._concurrency = limits.concurrency
         self._breaker = Breaker(limits.breaker, self._breaker_moved)
-        self._paused_until = -inf
+        self._on_pause: Listener = lambda: None
+        self.paused_until = -inf
+        """Until when its provider has asked not to be called, on trio's clock."""
         self._in_flight = 0
         self._troubles = Troubles()
 
@@ -50,9 +52,9 @@ class Gate:
         """Whether several channels call through it."""
         return len(self._listeners) > 1
 
-    def remember(self, starts: Sequence[float]) -> None:
-        """Count calls that an earlier process made, oldest first, on trio's clock."""
-        self._rate.remember(starts)
+    def remember(self, calls: Sequence[tuple[float, int]]) -> None:
+        """Count calls that an earlier process made: when, on trio's clock, and how many then."""
+        self._rate.remember(calls)
 
     def apply(self, limits: Limits) -> None:
         """Put other limits in force, at once; calls that are open end by the old ones."""
@@ -88,6 +90,23 @@ class Gate:
         """What it uses of its limits, since this was asked last. Raises as `take_share` does."""
         return self._joined.usage(self.limits, self._rate, self._in_flight)
 
+    def on_pause(self, listener: Listener) -> None:
+        """Call this whenever the provider asks for a longer pause, or for one at all."""
+        self._on_pause = listener
+
+    def pause_for(self, seconds: float, *, tells: bool = False) -> bool:
+        """Start nothing for so many seconds; whether that is longer than it would have been.
+
+        It `tells` that the provider asks for it: others do not know that yet.
+        """
+        until = trio.current_time() + seconds
+        if until <= self.paused_until:
+            return False
+        self.paused_until = until
+        if tells:
+            self._on_pause()
+        return True
+
     def close_breaker(self) -> None:
         """Forget the failures: calls may start."""
         self._breaker.succeeded()
@@ -104,7 +123,7 @@ class Gate:
             return False
         quota = self._rate.quota
         return (
-            self._paused_until <= now
+            self.paused_until <= now
             and self._breaker.opens_at() <= now
             and (quota is None or quota.left > 0)
         )
@@ -129,7 +148,7 @@ class Gate:
             in_flight=self._in_flight,
             breaker=self._breaker.state,
             failures_in_row=self._breaker.failures,
-            paused_for=max(0.0, self._paused_until - now),
+            paused_for=max(0.0, self.paused_until - now),
             hold=self._hold(now),
             opens_in=None if isinf(opens_in) else opens_in,
             windows=self._rate.use(),
@@ -145,11 +164,11 @@ class Gate:
             return inf
         rate = self._rate.opens_at()
         self._rate_binds = rate > now
-        return max(rate, self._paused_until, self._breaker.opens_at())
+        return max(rate, self.paused_until, self._breaker.opens_at())
 
     def _held_until(self) -> float:
         """When a larger share could be used."""
-        paused_until = inf if self.limits.paused else self._paused_until
+        paused_until = inf if self.limits.paused else self.paused_until
         return max(paused_until, self._breaker.opens_at())
 
     def _hold(self, now: float) -> Hold | None:
@@ -157,7 +176,7 @@ class Gate:
         holds: dict[Hold, bool] = {
             "paused": limits.paused,
             "draining": limits.draining,
-            "throttled": self._paused_until > now,
+            "throttled": self.paused_until > now,
             "breaker": self._breaker.opens_at() > now,
             "share": self._share is not None and not self._share.lease.lasts,
             "quota": quota is not None and quota.left <= 0,

@@ -196,4 +196,4 @@ class Guard(Gate):
         seconds = retry_after
         if seconds is None:
             seconds = ceiling(tries, retry.first_delay, retry.max_delay)
-        self._paused_until = max(self._paused_until, trio.current_time() + seconds)
+        self.pause_for(seconds, tells=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from math import inf
+from math import inf, nextafter
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,8 @@ import trio
 from actors.starts import Starts
 
 _DAY: Final = timedelta(days=1)
+_LEAP: Final = 60.0
+"""Seconds by which a wall clock may run ahead of trio's between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class DailyQuota:
         self._starts = starts
         self._wall = wall
         self._before = 0  # calls that started before the last reset
-        self._ends = datetime.min.replace(tzinfo=UTC)
+        self._began = self._ends = datetime.min.replace(tzinfo=UTC)
+        self._looked: tuple[datetime, float] | None = None  # by the wall clock and by trio's
         self.allowance: Allowance | None = None
         """Where the quota is shared: one for another day allows nothing."""
 
@@ -113,22 +116,36 @@ class DailyQuota:
         return self._quota.limit
 
     def _turn_over(self) -> None:
-        """Count anew if the reset has passed."""
+        """Count anew if the reset has passed, or the clock was set to another day, be it earlier.
+
+        Calls have their times from a clock that nobody sets. When the wall clock leaps ahead, the
+        calls so far are those of another day: the machine may have slept. When it is set back, so
+        were the calls that it dated: what was sent in a day that never came counts today.
+        """
+        now, at = self._wall(), trio.current_time()
+        looked, self._looked = self._looked, (now, at)
+        if self._began <= now < self._ends:
+            return
+        self._began, self._ends = self._resets(now)
+        since = at - (now - self._began).total_seconds()
+        if looked is not None and (now - looked[0]).total_seconds() - (at - looked[1]) > _LEAP:
+            since = max(since, nextafter(looked[1], inf))
+        self._before = self._starts.count - self._starts.since(since)
+
+    def last_reset(self) -> float:
+        """When the present day began, on trio's clock."""
         now = self._wall()
-        if now >= self._ends:
-            last, self._ends = self._resets(now)
-            reset = trio.current_time() - (now - last).total_seconds()
-            self._before = self._starts.count - self._starts.since(reset)
+        return trio.current_time() - (now - self._resets(now)[0]).total_seconds()
 
     def recount(self) -> None:
         """Calls have become known that were made before: count those of today anew."""
-        self._ends = datetime.min.replace(tzinfo=UTC)
+        self._began = self._ends = datetime.min.replace(tzinfo=UTC)
 
     def change(self, quota: Quota) -> None:
         """Put another quota in force; what has been used stays used until its next reset."""
         self._turn_over()
         self._quota = quota
-        _, self._ends = self._resets(self._wall())
+        self._began, self._ends = self._resets(self._wall())
 
     def _resets(self, now: datetime) -> tuple[datetime, datetime]:
         """The last reset and the next."""

@@ -216,11 +216,13 @@ class RateLimit:
         self.starts.promised += 1
         return Slot(self)
 
-    def remember(self, starts: Sequence[float]) -> None:
-        """Count calls that were made before this began, oldest first, on trio's clock."""
-        for at in starts:
-            self.starts.promised += 1
-            self.starts.add(at)
+    def remember(self, calls: Sequence[tuple[float, int]]) -> None:
+        """Count calls that were made before this began: so many at each time of trio's clock.
+
+        Oldest first, and before any call is promised.
+        """
+        reset = -inf if self.quota is None else self.quota.last_reset()
+        self.starts.remember(calls, reset)
         self._windows = [self._window(rate) for rate in self.rates]
         if self.quota is not None:
             self.quota.recount()

@@ -13,6 +13,7 @@ import trio
 from actors.quota import utc_now
 from actors.share import Grant, Usage
 from actors.share_exchange import Exchange
+from actors.share_pauses import PausesOnBoard
 from actors.share_sheet import parse_sheet, sheet_text
 from actors.share_watch import LEASE
 from messages.errors import TryLater
@@ -107,6 +108,7 @@ class _Keeper:
         self._news = trio.Event()
         self._replicas = 1
         self._is_over = False
+        self._pauses = PausesOnBoard(replica_id, guard, self._tell)
         guard.join(self._tell)
 
     def _tell(self) -> None:
@@ -154,6 +156,7 @@ class _Keeper:
         begun_at = trio.current_time()
         version, text = await self._board.read(self._name)
         sheet, now = parse_sheet(text), trio.current_time()
+        sheet = self._pauses.exchanged(sheet, self._wall())
         exchange.watch.look(sheet, now)
         self._replicas = len(sheet.entries)
         usage = guard.usage()
@@ -172,6 +175,7 @@ class _Keeper:
         exchange = self._exchange
         version, text = await self._board.read(self._name)
         sheet, now = parse_sheet(text), trio.current_time()
+        sheet = self._pauses.exchanged(sheet, self._wall())
         exchange.watch.look(sheet, now)
         left = exchange.farewell(sheet, self._guard.usage(), now, self._wall())
         return await self._board.swap(self._name, version, sheet_text(left))

@@ -72,12 +72,25 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """The provider has asked not to be called: `left` seconds when this was written `at` a time.
+
+    Its `id` is that of the answer in which it did: whoever knows it does not begin anew.
+    """
+
+    id: str
+    left: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
     """The entries of one provider by their replica, and the `turn` of those who get none."""
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     turn: int = 0
     spent: tuple[Spent, ...] = ()
+    pause: Pause | None = None
 
 
 _SHEET: Final = TypeAdapter(Sheet)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
+from collections.abc import Sequence
 from math import inf
 from typing import Final
 
@@ -86,6 +87,32 @@ class Starts:
         """The latest call to start did so only now."""
         if number == self.count - 1:
             self._started[self._place(number)] = now
+
+    def remember(self, calls: Sequence[tuple[float, int]], exactly_from: float = -inf) -> None:
+        """Count calls that were made before any other: so many at each time, oldest first.
+
+        `since` is exact for `exactly_from`, however many there are. Raises RuntimeError later on.
+        """
+        if self.count:
+            raise RuntimeError("calls are remembered before the first one is made")
+        for at, number in calls:
+            if at >= exactly_from:
+                self._marks.append((exactly_from - 1.0, self.count))  # clocks are read apart
+                exactly_from = inf
+            elif at >= self._next_mark:
+                self._marks.append((at, self.count))
+                self._next_mark = at + MARK_EVERY
+            self.count += number
+        left, last = self._most, list[tuple[float, int]]()
+        for at, number in reversed(calls):
+            if left <= 0:
+                break
+            last.append((at, min(left, number)))
+            left -= number
+        for at, number in reversed(last):
+            self._started.extend([at] * number)
+            self._answered.extend([inf] * number)
+        self._origin = self.first
 
     def answered(self, number: int, now: float) -> bool:
         """A call is over; tells whether that says more about its arrival than its start did."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -30,6 +31,7 @@ from api.saga import saga_routes
 from api.send import send_routes
 from api.supervision import supervision_routes
 from api.told import Waiting
+from messages.clock import ago
 from messages.confirmations import Confirmations
 from messages.events import fenced
 from messages.pipeline import Pipeline
@@ -52,6 +54,7 @@ class Edge:
     waiting: Waiting
     gate: Gate
     key_expiry: float
+    ago: Callable[[float], int] = ago
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     app.url_map.merge_slashes = False  # it would redirect, which is no error shape
     app.logger = parts.logger  # a cached property: ours, and no global one
     errors.register(app)
-    repeats = Repeats(parts.records, edge.key_expiry)
+    repeats = Repeats(parts.records, edge.key_expiry, edge.ago)
     for routes in (
         send_routes(parts.pipeline, parts.records, repeats, edge.waiting),
         dispatch_routes(parts.records),

@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
+from messages.clock import ago
 from messages.errors import BadCommand, Conflict, KeyReused
 from messages.journal import IdempotencyKey
 from messages.records import Records
-from messages.request import milliseconds
 
 _KEY: Final = re.compile(r'"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
 
 
 class Repeats:
-    """Knows the keys of the last while; `expiry` is in seconds."""
+    """Knows the keys of the last while; `expiry` is in seconds, `ago` tells when that began."""
 
-    def __init__(self, records: Records, expiry: float) -> None:
+    def __init__(self, records: Records, expiry: float, ago: Callable[[float], int] = ago) -> None:
         self._records = records
         self._expiry = expiry
+        self._ago = ago
         self._claimed: set[tuple[str, str, str]] = set()
 
     def is_claimed(self, key: IdempotencyKey) -> bool:
@@ -60,7 +61,7 @@ class Repeats:
             KeyReused: it stands for another request.
             JournalUnavailable: nobody can tell.
         """
-        since = milliseconds() - round(self._expiry * 1000)
+        since = self._ago(self._expiry)
         found = await self._records.remembered(key.caller, key.route, key.key, since)
         if found is None:
             return None

@@ -219,13 +219,30 @@ class Recovery(Protocol):
         ...
 
 
+class Pauses(Protocol):
+    """For how long providers have asked not to be called, durable."""
+
+    async def left(self) -> Mapping[str, float]:
+        """The seconds that are left, by provider. Raises JournalUnavailable."""
+        ...
+
+    async def keep(self, provider: str, seconds: float) -> None:
+        """Make it durable that a provider is not called for so long. Raises JournalUnavailable."""
+        ...
+
+
 class PastCalls(Protocol):
     """What the journal tells of calls that an earlier process made."""
 
-    async def starts(self, provider: str, since: int, most: int) -> Sequence[int]:
-        """The last `most` calls to a provider since a time: when each was last known to be open.
+    async def calls(self, provider: str, since: int) -> Sequence[tuple[int, int]]:
+        """When calls to a provider were last known to be open since a time, and how many then.
 
-        Oldest first; all times are milliseconds since 1970. One that was never answered counts as
-        open now. Raises JournalUnavailable.
+        Oldest first; all times are milliseconds since 1970. Those that were never answered count
+        as open when this process began. What is older than some minutes may be told some seconds
+        too late. Raises JournalUnavailable.
         """
+        ...
+
+    async def forget(self, before: int) -> None:
+        """Erase those that ended before a time. Raises JournalUnavailable."""
         ...

@@ -13,6 +13,7 @@ from settings.model import ProviderSettings, ProviderType, Settings
 
 _GATEWAY_TIMEOUT: Final = 60.0
 _GRACE_PERIOD: Final = 30.0
+_DAY: Final = 86_400.0
 
 _DOCUMENTED: Final = MappingProxyType[ProviderType, tuple[str, int]](
     {
@@ -29,6 +30,7 @@ def advice(settings: Settings) -> list[str]:
     """Sentences for `config check`."""
     return [
         *filter(None, map(_rate, settings.providers.values())),
+        *_retention(settings),
         *_templates(settings),
         *_times(settings),
         *_events(settings),
@@ -45,6 +47,20 @@ def _rate(provider: ProviderSettings) -> str | None:
         f"providers.{provider.name}.rate is open; {why}: "
         f'consider "rate": [{{"limit": {limit}, "per": "1m"}}]'
     )
+
+
+def _retention(settings: Settings) -> Iterator[str]:
+    kept = max(settings.journal.retention, settings.idempotency_expiry)
+    for provider in settings.providers.values():
+        longest = max((rate.per for rate in provider.rate), default=0.0)
+        counts = {"rate": longest, "quota": 0.0 if provider.quota is None else _DAY}
+        for key, seconds in counts.items():
+            if seconds > kept:
+                yield (
+                    f"journal.retention is {written(settings.journal.retention)}, but "
+                    f"providers.{provider.name}.{key} counts calls for {written(seconds)}: they "
+                    "are kept as long, by time and provider, without the deliveries' rows"
+                )
 
 
 def _templates(settings: Settings) -> Iterator[str]:

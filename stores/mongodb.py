@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
+from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 
 import pymongo
@@ -61,6 +62,7 @@ _FIRST_DELAY: Final = 0.05
 _MAX_DELAY: Final = 1.0
 _UNAUTHENTICATED: Final = 18
 _UNAUTHORIZED: Final = 13
+_NOT_THERE: Final = frozenset({26, 27})  # a collection, an index
 # Interrupted by a shutdown, no primary, too slow, and the like. pymongo makes AutoReconnect of the
 # most common ones; https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 _PASSING_CODES: Final = frozenset({6, 7, 24, 50, 64, 89, 91, 112, 133, 134, 189, 202, 262, 9001})
@@ -168,13 +170,15 @@ def prepare(
     url: MongoUrl,
     indexes: Indexes,
     within: float = START_SECONDS,
+    obsolete: Mapping[str, Sequence[str]] = MappingProxyType({}),
     *,
     filled: bool = False,
 ) -> None:
     """See that the store is of a schema we know, and make its indexes; those may take minutes.
 
-    `within` bounds in seconds how long a server may take to answer at all. One that is just being
-    filled from an embedded store is prepared only when `filled` says so.
+    `within` bounds in seconds how long a server may take to answer at all. Indexes that are
+    `obsolete`, by collection, are taken away. One that is just being filled from an embedded store
+    is prepared only when `filled` says so.
 
     Raises:
         StoreError: it cannot be reached, refuses us, is newer than this version, or not filled.
@@ -188,6 +192,17 @@ def prepare(
     with _explained(url, INDEX_SECONDS), pymongo.timeout(INDEX_SECONDS):
         for collection, wanted in indexes.items():
             database[collection].create_indexes(list(wanted))
+        for collection, names in obsolete.items():
+            for name in names:
+                _drop_index(database, collection, name)
+
+
+def _drop_index(database: Database, collection: str, name: str) -> None:
+    try:
+        database[collection].drop_index(name)
+    except OperationFailure as error:
+        if error.code not in _NOT_THERE:
+            raise
 
 
 def check_schema(client: MongoClient[Stored], url: MongoUrl) -> None:

@@ -29,6 +29,7 @@ from stores.mongodb import Database, MongoStore
 from stores.mongodb_batch import Rows
 from stores.mongodb_endings import Endings
 from stores.mongodb_front import Asked, FrontWriter
+from stores.mongodb_keys import retire_keys
 from stores.mongodb_rear import RearWriter
 from stores.mongodb_states import cancel_dispatch, close_dispatch, redrive, retire, void
 
@@ -189,6 +190,13 @@ class MongoJournal:
         Raises JournalUnavailable.
         """
         return bool(await self._rear.do(lambda database, _now: retire(database, before)))
+
+    async def retire_keys(self, before: int) -> bool:
+        """Erase a part of the idempotency keys that expired before a time, as `retire` does.
+
+        Raises JournalUnavailable.
+        """
+        return bool(await self._rear.do(lambda database, _now: retire_keys(database, before)))
 
     async def flush(self) -> None:
         """See the port."""

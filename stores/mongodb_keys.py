@@ -9,7 +9,7 @@ again, and not every server that speaks the protocol moves entries of unique ind
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,11 +18,13 @@ from pymongo import IndexModel
 from messages.journal import NewDispatch
 from messages.records import Remembered
 from stores.mongodb import Database, Indexes, Stored
-from stores.mongodb_rows import DISPATCHES, insert_own, storable, whole
+from stores.mongodb_rows import DISPATCHES, insert_own, parts, storable, whole
 
 KEYS: Final = "idempotencyKeys"
-KEY_INDEXES: Final[Indexes] = {KEYS: [IndexModel([("expires", 1)], expireAfterSeconds=0)]}
-"""They only tidy: whoever reads a key looks at its age."""
+KEY_INDEXES: Final[Indexes] = {KEYS: [IndexModel([("expires", 1), ("at", 1)])]}
+OBSOLETE_KEY_INDEXES: Final[Mapping[str, Sequence[str]]] = {KEYS: ["expires_1"]}
+"""An earlier version let the server erase keys, by its own clock: nobody could doubt that."""
+RETIRED_AT_ONCE: Final = 500
 
 _BEING_OPENED: Final = 15_000
 """Milliseconds in which the dispatch of a key may still come: longer than a write may take."""
@@ -97,3 +99,12 @@ def remembered(database: Database, name: str, since: int) -> Remembered | None:
 def give_keys_back(database: Database, dispatch_id: str) -> None:
     """Free the keys of a dispatch that was refused."""
     database[KEYS].delete_many({"dispatch": dispatch_id})
+
+
+def retire_keys(database: Database, before: int) -> bool:
+    """Erase a part of the keys that expired before a time; whether there is more of them."""
+    expired: Stored = {"expires": {"$lt": datetime.fromtimestamp(before / 1000, UTC)}}
+    ids = [one["_id"] for one in database[KEYS].find(expired, {"_id": 1}).limit(RETIRED_AT_ONCE)]
+    for part in parts(ids):
+        database[KEYS].delete_many({**expired, "_id": {"$in": part}})
+    return len(ids) == RETIRED_AT_ONCE

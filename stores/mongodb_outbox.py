@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Final, TypeVar, cast
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from pymongo import IndexModel, ReturnDocument, UpdateOne
 from messages.errors import JournalUnavailable
 from messages.model import Document
 from messages.saga.events import SagaEvent
-from messages.saga.ports import Due, DueEvent, EventPage, EventRecord, EventState
+from messages.saga.ports import LONGEST_REST, Due, DueEvent, EventPage, EventRecord, EventState
 from stores.cursors import number_in
 from stores.mongodb import ABOUT, Database, Indexes, MongoStore, Stored
 from stores.mongodb_rows import insert_own, parts, storable, text_or_none, whole
@@ -81,7 +82,9 @@ class MongoOutbox:
 
     async def postponed(self, event_id: str, until: int, error: str) -> None:
         """See the port."""
-        await self._tried(event_id, {"dueAt": until, "error": storable(error)})
+        await self._tried(
+            event_id, {"dueAt": until, "error": storable(error)}, earliest={"since": until}
+        )
 
     async def parked(self, event_id: str, now: int, error: str) -> None:
         """See the port."""
@@ -127,7 +130,13 @@ class MongoOutbox:
         """See the port."""
         return await self._do(lambda database: _retire(database, before), "written")
 
-    async def _tried(self, event_id: str, change: Stored, gone: Sequence[str] = ()) -> None:
+    async def _tried(
+        self,
+        event_id: str,
+        change: Stored,
+        gone: Sequence[str] = (),
+        earliest: Stored | None = None,
+    ) -> None:
         """Write what became of an attempt, unless the event is another's or has ended."""
         mine: Stored = {
             "_id": event_id,
@@ -139,6 +148,8 @@ class MongoOutbox:
             "$inc": {"attempts": 1},
             "$unset": dict.fromkeys([*gone, "holder"], ""),
         }
+        if earliest is not None:
+            update["$min"] = earliest
         await self._do(lambda database: database[EVENTS].update_one(mine, update), "written")
 
     async def _do(self, job: Callable[[Database], T], what: str) -> T:
@@ -159,7 +170,10 @@ def _due(database: Database, now: int, limit: int, owner: str, living: frozenset
     events = database[EVENTS]
     found: list[DueEvent] = []
     is_others = False
-    waiting = events.find({"state": "pending", "dueAt": {"$lte": now}}).sort("dueAt", 1)
+    farthest = now + LONGEST_REST
+    by_now = events.find({"state": "pending", "dueAt": {"$lte": now}}).sort("dueAt", 1)
+    wrongly_dated = events.find({"state": "pending", "dueAt": {"$gt": farthest}}).sort("dueAt", 1)
+    waiting = chain(by_now, wrongly_dated)
     # To the end if need be: events that wait for an earlier one of their saga hide no other saga.
     for part in parts(waiting):
         first = _earliest(database, [str(one["saga"]) for one in part])
@@ -173,7 +187,8 @@ def _due(database: Database, now: int, limit: int, owner: str, living: frozenset
                 found.append(_due_event(one))
         if len(found) == limit:
             break
-    later = events.find({"state": "pending", "dueAt": {"$gt": now}}, {"dueAt": 1})
+    soon: Stored = {"state": "pending", "dueAt": {"$gt": now, "$lte": farthest}}
+    later = events.find(soon, {"dueAt": 1})
     following = [whole(one["dueAt"]) for one in later.sort("dueAt", 1).limit(1)]
     if is_others:
         following.append(now + LOOK_AGAIN)

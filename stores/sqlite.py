@@ -144,6 +144,27 @@ ALTER TABLE progress ADD COLUMN is_read INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN problem TEXT;
 """
 
+CALLS: Final = """
+-- The calls to a provider by when they were last known to be open, in milliseconds since 1970, so
+-- many of each moment; those at 0 are open. They name no delivery: its rows come and go.
+CREATE TABLE call (
+    provider TEXT NOT NULL, at INTEGER NOT NULL, number INTEGER NOT NULL,
+    PRIMARY KEY (provider, at)
+) STRICT, WITHOUT ROWID;
+INSERT INTO call SELECT provider, iif(at < now - 600000, at / 10000 * 10000 + 9999, at) AS moment,
+    count(*) FROM (
+        SELECT a.provider, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) AS now,
+            coalesce(a.ended_at, iif(a.number > d.tries_from, d.ended_at, a.started_at + 30000),
+                CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)) AS at
+        FROM attempt AS a JOIN delivery AS d USING (dispatch, channel, key)
+        WHERE coalesce(a.result, '') <> 'unstarted'
+    ) GROUP BY provider, moment;
+-- Until when a provider has asked not to be called, and for how long it did.
+CREATE TABLE pause (
+    provider TEXT PRIMARY KEY, until INTEGER NOT NULL, seconds REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 _MIGRATIONS: Final = (
     _USERS_AND_JOURNAL,
     _LIVE_SETTINGS,
@@ -152,6 +173,7 @@ _MIGRATIONS: Final = (
     _HANDOVERS,
     _LIFE,
     _WHOLE_STORY,
+    CALLS,
 )
 """The n-th brings a store from schema n to n + 1; what was released is never edited."""
 

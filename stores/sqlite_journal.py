@@ -34,6 +34,7 @@ from stores.sqlite_ledger import (
     Flushing,
     Redriving,
     Retiring,
+    Tidying,
     Write,
 )
 from stores.sqlite_life import begin_life
@@ -162,6 +163,13 @@ class SqliteJournal:
         write = Retiring(before)
         await self._durably(write)
         return write.more
+
+    async def forget_calls(self, before: int) -> None:
+        """Erase calls that ended before a time, in milliseconds since 1970.
+
+        Raises JournalUnavailable.
+        """
+        await self._durably(Tidying(before))
 
     async def flush(self) -> None:
         """See the port."""

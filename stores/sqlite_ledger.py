@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -13,6 +14,7 @@ import trio
 from messages.journal import AttemptEnd, AttemptStart, DispatchEnd, Enrolment, Progress
 from messages.model import Outcome, Receipt
 from messages.records import RecordFilter
+from stores.sqlite_calls import CallCounts, Dating, MachineClock, tidy
 from stores.sqlite_group import Group
 from stores.sqlite_journal_rows import end, enrol, record, start
 from stores.sqlite_journal_states import (
@@ -112,6 +114,16 @@ class Retiring(Write):
         self.more = False
 
 
+class Tidying(Write):
+    """Calls that ended before a time may go: nothing counts them any more."""
+
+    __slots__ = ("before",)
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self.before = before
+
+
 class Ledger:
     """Makes commits, and knows the numbers of the open dispatches."""
 
@@ -122,6 +134,9 @@ class Ledger:
         # times; IMMEDIATE, for a transaction that only then wants to write may not wait.
         connection.isolation_level = "IMMEDIATE"
         self._numbers: dict[str, int] = {}
+        self._calls = CallCounts()
+        self._dating = Dating(MachineClock())
+        self._is_live = False
         self.applied: int
         self.revision: int
         query = "SELECT applied, revision FROM life"
@@ -135,12 +150,15 @@ class Ledger:
         if writes and not groups and all(isinstance(write, Flushing) for write in writes):
             return  # all that came before is committed
         now = time.time_ns() // 1_000_000
+        self._calls.begin()
         try:
             with self._connection:
                 self._write(groups, writes, now)
                 applied = max([self.applied, *(group.number for group in groups)])
                 (revision,) = self._connection.execute(_COUNT, (applied,)).fetchone()
         except BaseException:
+            self._calls.roll_back()
+            self._dating.roll_back()
             self._numbers.clear()  # some may be of dispatches that were taken back
             raise
         self.applied, self.revision = applied, revision
@@ -150,7 +168,17 @@ class Ledger:
             if isinstance(write, Closing):
                 self._numbers.pop(write.dispatch_id, None)
 
+    def take_over(self) -> None:
+        """Begin to write for this process, once all is in that earlier ones have handed over."""
+        now = time.time_ns() // 1_000_000
+        with self._connection:
+            self._dating.begin(self._connection, now)
+            self._calls.take_over(self._connection, now)
+        self._is_live = True
+
     def _write(self, groups: Sequence[Group], writes: Sequence[Write], now: int) -> None:
+        if self._is_live and self._dating.follow(self._connection, now):
+            groups = [replace(group, at=now) for group in groups]  # from before the clock was set
         self._open([group for group in groups if group.openings])
         self._enrol([write for write in writes if isinstance(write, Enrolling)], now)
         self._apply(groups)
@@ -160,13 +188,19 @@ class Ledger:
     def _apply(self, groups: Sequence[Group]) -> None:
         """What started and ended since the last commit; together what came within a moment."""
         for at, part in _of_one_moment(groups):
-            start(self._connection, self._numbered([one for g in part for one in g.starts]), at)
+            starts = self._numbered([one for group in part for one in group.starts])
+            start(self._connection, starts, at)
+            self._calls.started(starts, at)
             ends = [one for group in part for one in group.ends]
             receipts = [one for one in ends if isinstance(one, Receipt)]
             if len(receipts) < len(ends):
-                left = [one for one in ends if isinstance(one, AttemptEnd)]
-                end(self._connection, self._numbered(left), at)
-            record(self._connection, self._numbered(receipts), at)
+                left = self._numbered([one for one in ends if isinstance(one, AttemptEnd)])
+                end(self._connection, left, at)
+                self._calls.ended(left, at)
+            ended = self._numbered(receipts)
+            record(self._connection, ended, at)
+            self._calls.delivered(ended, at)
+        self._calls.write(self._connection)
 
     def _open(self, groups: Sequence[Group]) -> None:
         rows: list[tuple[int, Enrolment]] = []
@@ -204,6 +238,8 @@ class Ledger:
                 write.deliveries = redrive(connection, number, write.wanted)
             case Retiring():
                 write.more = retire(connection, write.before, MOST_RETIRED)
+            case Tidying():
+                tidy(connection, write.before, now)
             case _:
                 pass
 

@@ -191,6 +191,7 @@ def take_up(
     ledger = Ledger(connection, mark)
     if standing.groups:
         ledger.commit(standing.groups, ())
+    ledger.take_over()
     renamed = set_aside(standing.aside)
     log = RedoLog(path, standing.life.id, sync=sync)
     for _ in log.begin(ledger.applied):

@@ -12,7 +12,7 @@ import trio
 
 from messages.errors import JournalUnavailable
 from messages.saga.events import SagaEvent
-from messages.saga.ports import Due, DueEvent, EventPage, EventRecord, EventState
+from messages.saga.ports import LONGEST_REST, Due, DueEvent, EventPage, EventRecord, EventState
 from stores.cursors import number_in
 from stores.sqlite import changed, connect, transaction
 from stores.sqlite_mark import HostMark
@@ -25,23 +25,24 @@ _ADD: Final = (
     " due_at) VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, ?6, ?6, ?6) ON CONFLICT (id) DO NOTHING"
 )
 _DUE: Final = (
-    "SELECT id, saga, label, payload, dispatch, attempts, since"
-    " FROM event AS one INDEXED BY event_due"
-    " WHERE state = 'pending' AND due_at <= ? AND NOT EXISTS (SELECT 1 FROM event AS earlier"
+    "SELECT id, saga, label, payload, dispatch, attempts, since FROM event AS one"
+    " WHERE state = 'pending' AND (due_at <= ? OR due_at > ?)"
+    " AND NOT EXISTS (SELECT 1 FROM event AS earlier"
     "  WHERE earlier.state = 'pending' AND earlier.saga = one.saga"
     "  AND earlier.number < one.number)"
     " ORDER BY due_at LIMIT ?"
 )
 _NEXT: Final = (
-    "SELECT min(due_at) FROM event INDEXED BY event_due WHERE state = 'pending' AND due_at > ?"
+    "SELECT min(due_at) FROM event INDEXED BY event_due"
+    " WHERE state = 'pending' AND due_at > ? AND due_at <= ?"
 )
 _ACCEPTED: Final = (
     "UPDATE event SET state = 'accepted', attempts = attempts + 1, error = NULL, due_at = NULL,"
     " ended_at = ? WHERE id = ? AND state = 'pending'"
 )
 _POSTPONED: Final = (
-    "UPDATE event SET attempts = attempts + 1, due_at = ?, error = ?"
-    " WHERE id = ? AND state = 'pending'"
+    "UPDATE event SET attempts = attempts + 1, due_at = ?1, since = min(since, ?1), error = ?2"
+    " WHERE id = ?3 AND state = 'pending'"
 )
 _PARKED: Final = (
     "UPDATE event SET state = 'parked', attempts = attempts + 1, due_at = NULL, ended_at = ?,"
@@ -133,8 +134,9 @@ def _written(
 
 
 def _due(connection: sqlite3.Connection, now: int, limit: int) -> Due:
-    rows = connection.execute(_DUE, (now, limit)).fetchall()
-    (following,) = connection.execute(_NEXT, (now,)).fetchone()
+    farthest = now + LONGEST_REST
+    rows = connection.execute(_DUE, (now, farthest, limit)).fetchall()
+    (following,) = connection.execute(_NEXT, (now, farthest)).fetchone()
     return Due([_due_event(*row) for row in rows], following)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from messages.model import Channel, delivery_id
@@ -19,6 +20,7 @@ from messages.records import (
     audience_record,
 )
 from stores.cursors import cursor_of, place_of
+from stores.sqlite_calls import past_calls
 from stores.sqlite_filter import conditions
 from stores.sqlite_reader import SqliteReader
 
@@ -41,6 +43,23 @@ _DELIVERY: Final = (
     " attempts), created_at, ended_at FROM delivery AS d WHERE dispatch = (SELECT number FROM"
     " dispatch WHERE id = ?) AND (channel, key) > (?, ?)"
 )
+
+
+class SqliteCalls:
+    """Implements `messages.records.PastCalls`; `forget` is the journal's."""
+
+    def __init__(self, reader: SqliteReader, forget: Callable[[int], Awaitable[None]]) -> None:
+        self._reader = reader
+        self._forget = forget
+
+    async def calls(self, provider: str, since: int) -> Sequence[tuple[int, int]]:
+        """See the port."""
+        now = time.time_ns() // 1_000_000
+        return await self._reader.read(lambda c: past_calls(c, provider, since, now))
+
+    async def forget(self, before: int) -> None:
+        """See the port."""
+        await self._forget(before)
 
 
 class SqliteRecords:

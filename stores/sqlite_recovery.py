@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -18,7 +17,7 @@ _UNFINISHED: Final = (
 
 
 class SqliteRecovery:
-    """Implements `messages.records.Recovery` and `PastCalls`."""
+    """Implements `messages.records.Recovery`."""
 
     def __init__(self, reader: SqliteReader) -> None:
         self._reader = reader
@@ -57,10 +56,6 @@ class SqliteRecovery:
         return await self._reader.read(
             lambda c: _pending(c, dispatch_id, channel, after, limit), newest=False
         )
-
-    async def starts(self, provider: str, since: int, most: int) -> Sequence[int]:
-        """See the port."""
-        return await self._reader.read(lambda c: _starts(c, provider, since, most))
 
 
 def _unfinished(
@@ -118,16 +113,3 @@ def _one_pending(
     starts = attempts[-1].number if attempts else 0
     counted = [one for one in attempts if one.number > tries_from]
     return Pending(place[2], user_id, counted, starts)
-
-
-def _starts(connection: sqlite3.Connection, provider: str, since: int, most: int) -> list[int]:
-    # The last attempt of a delivery ended with it; one that never ended may be open even now.
-    rows = connection.execute(
-        "SELECT coalesce(a.ended_at, d.ended_at, ?) AS at"
-        " FROM dispatch AS p CROSS JOIN attempt AS a ON a.dispatch = p.number"
-        " CROSS JOIN delivery AS d USING (dispatch, channel, key)"
-        " WHERE (p.ended_at IS NULL OR p.ended_at >= ?) AND a.provider = ?"
-        " AND coalesce(a.result, '') <> 'unstarted' AND at >= ? ORDER BY at DESC LIMIT ?",
-        (time.time_ns() // 1_000_000, since, provider, since, most),
-    ).fetchall()
-    return [int(at) for (at,) in reversed(rows)]

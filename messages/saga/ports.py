@@ -9,6 +9,10 @@ from typing import Final, Literal, Protocol
 from messages.model import Accepted, Refused, Unavailable
 from messages.saga.events import SagaEvent
 
+LONGEST_REST: Final = 3_660_000
+"""Milliseconds that an event rests at most: the hour that a neighbour may ask for, and what clocks
+differ by. What is put off for longer was put off by a clock that was wrong: it is due."""
+
 EventState = Literal["pending", "accepted", "parked"]
 EVENT_STATES: Final[tuple[EventState, ...]] = ("pending", "accepted", "parked")
 
@@ -81,7 +85,10 @@ class Outbox(Protocol):
         ...
 
     async def due(self, now: int, limit: int) -> Due:
-        """At most `limit` events whose time has come, those that waited longest first."""
+        """At most `limit` events whose time has come, or is farther off than any rest lasts.
+
+        Those that waited longest come first.
+        """
         ...
 
     async def accepted(self, event_id: str, now: int) -> None:
@@ -89,7 +96,7 @@ class Outbox(Protocol):
         ...
 
     async def postponed(self, event_id: str, until: int, error: str) -> None:
-        """An attempt failed; the next is due at a time."""
+        """An attempt failed; the next is due at a time. What began later than that begins then."""
         ...
 
     async def parked(self, event_id: str, now: int, error: str) -> None:

@@ -22,13 +22,20 @@ from messages.model import Accepted, Refused, Unavailable
 from messages.patience import insist
 from messages.request import milliseconds
 from messages.saga.events import SagaEvent
-from messages.saga.ports import DueEvent, EventRecord, FlowManager, Outbox, Verdict
+from messages.saga.ports import (
+    LONGEST_REST,
+    DueEvent,
+    EventRecord,
+    FlowManager,
+    Outbox,
+    Verdict,
+)
 
 AT_ONCE: Final = 16
 """So many sagas are told at the same time."""
 AWAY: Final = 10
 """After so many failures in a row the Flow Manager counts as away."""
-LONGEST_REST: Final = 5.0
+LONGEST_GAP: Final = 5.0
 """Seconds between two events while it is away."""
 BROKEN_REST: Final = 5.0
 """Seconds between two looks into an outbox that cannot be read."""
@@ -53,12 +60,14 @@ class Sender:
         observe: Observer,
         persistence: Persistence = Persistence(),
         now: Callable[[], int] = milliseconds,
+        doubts_clock: Callable[[], bool] = lambda: False,
     ) -> None:
         self._outbox = outbox
         self._flow_manager = flow_manager
         self._observe = observe
         self._persistence = persistence
         self._now = now
+        self._doubts_clock = doubts_clock
         self._woken = trio.Event()
         self._busy: set[str] = set()
         self._failures = 0
@@ -137,7 +146,9 @@ class Sender:
             if one.event.key not in self._busy and len(self._busy) < most:
                 self._busy.add(one.event.key)
                 nursery.start_soon(self._see_to, one)
-        return inf if due.next is None else max(0.0, (due.next - now) / 1000)
+        if due.next is None:
+            return inf
+        return min(max(0.0, (due.next - now) / 1000), LONGEST_REST / 1000)
 
     async def _see_to(self, due: DueEvent) -> None:
         try:
@@ -166,7 +177,8 @@ class Sender:
                     due.attempts + 1, self._persistence.first_delay, self._persistence.max_delay
                 )
                 until = now + round(max(rest, retry_after or 0.0) * 1000)
-                if until - due.since > self._persistence.gives_up_after * 1000:
+                lasts = until - due.since
+                if lasts > self._persistence.gives_up_after * 1000 and not self._doubts_clock():
                     await self._park(due, error)
                     return
                 await self._write(partial(self._outbox.postponed, identity, until, error))
@@ -175,7 +187,7 @@ class Sender:
     def _count_failure(self) -> None:
         self._failures += 1
         if self._failures >= AWAY:
-            rest = ceiling(self._failures - AWAY + 1, 0.5, LONGEST_REST)
+            rest = ceiling(self._failures - AWAY + 1, 0.5, LONGEST_GAP)
             self._rests_until = trio.current_time() + rest
 
     async def _write(self, write: Callable[[], Awaitable[None]]) -> None:

@@ -6,7 +6,7 @@ A command goes on by itself, whoever still waits for it: a saga that is never to
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -14,6 +14,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import trio
 
+from messages.clock import ago
 from messages.dispatch import Dispatch
 from messages.errors import CarillonError, Conflict, KeyReused, TryLater
 from messages.events import DispatchCrashed, Observer
@@ -78,8 +79,11 @@ class Sagas:
         conclusion: Conclusion,
         observe: Observer,
         nursery: trio.Nursery,
+        ago: Callable[[float], int] = ago,
     ) -> None:
+        """`ago` tells since when names are known that are kept for so many seconds."""
         self._rules = rules
+        self._ago = ago
         self._metadata = Metadata(rules.schema)
         self._pipeline = pipeline
         self._records = records
@@ -198,7 +202,7 @@ class Sagas:
 
     async def _once(self, command: SagaCommand, named: IdempotencyKey, work: Work) -> None:
         """Begin with a command unless one came with its name, which is repeated then."""
-        since = milliseconds() - round(named.expiry * 1000)
+        since = self._ago(named.expiry)
         async with self._alone(named):
             earlier = await self._accepted_earlier(command, named, since, work)
         if earlier is not None and earlier.fingerprint != named.fingerprint:

@@ -158,3 +158,56 @@ def test_nothing_reads_a_clock_before_it_is_asked() -> None:
         raise AssertionError
 
     assert RateLimit([Rate(1, 1.0)], Quota(1, MIDNIGHT, "UTC"), wall=broken).quota is not None
+
+
+class SetWall(Wall):
+    """One that a test sets."""
+
+    def set(self, **by: float) -> None:
+        self._start += timedelta(**by)
+
+
+async def test_a_day_that_never_came_takes_nothing_away_and_gives_nothing_back(
+    autojump_clock: MockClock,
+) -> None:
+    wall = SetWall("2026-01-10T12:00:00+00:00")
+    it = Waiting([], Quota(3, MIDNIGHT, "UTC"), wall)
+    await starts(it, 1)
+    wall.set(days=400)
+    assert of(it.limit).left == 3
+    await starts(it, 1)
+    wall.set(days=-400)
+    assert of(it.limit).ends == datetime(2026, 1, 11, tzinfo=UTC)
+    assert of(it.limit).left == 1  # both were sent today
+    assert await starts(it, 2) == pytest.approx([0, 12 * 3600])
+
+
+async def test_a_clock_that_is_set_to_tomorrow_brings_tomorrows_quota(
+    autojump_clock: MockClock,
+) -> None:
+    wall = SetWall("2026-01-10T01:00:00+00:00")  # the calls were made in the last hour
+    it = Waiting([], Quota(3, MIDNIGHT, "UTC"), wall)
+    await starts(it, 3)
+    wall.set(days=1)
+    assert of(it.limit).left == 3
+
+
+async def test_a_quota_that_was_used_up_ahead_of_time_turns_on_the_right_day(
+    autojump_clock: MockClock,
+) -> None:
+    wall = SetWall("2027-06-10T12:00:00+00:00")
+    it = Waiting([], Quota(1, MIDNIGHT, "UTC"), wall)
+    await starts(it, 1)
+    wall.set(days=-300)
+    assert of(it.limit).left == 0
+    assert await starts(it, 1) == [pytest.approx(12 * 3600)]
+
+
+async def test_so_many_calls_of_before_are_counted_exactly_from_the_reset(
+    autojump_clock: MockClock,
+) -> None:
+    limit = RateLimit([Rate(5, 1.0)], Quota(2_000_000, time(11, 58), "UTC"), wall=NOON)
+    past = [(-3600.0 + second, 300) for second in range(3600)]
+    limit.remember(past)
+    assert of(limit).used == 120 * 300
+    assert limit.starts.count == 3600 * 300

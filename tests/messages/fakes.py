@@ -160,9 +160,12 @@ class FakeRecovery:
         left = sorted(self.left.get(channel, ()), key=lambda one: one.key)
         return [one for one in left if one.key > after][:limit]
 
-    async def starts(self, provider: str, since: int, most: int) -> Sequence[int]:
+    async def calls(self, provider: str, since: int) -> Sequence[tuple[int, int]]:
         await trio.lowlevel.checkpoint()
         return []
+
+    async def forget(self, before: int) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 class FakePost:

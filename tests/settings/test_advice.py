@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from api.keys import draw_key
-from messages.model import Document
+from messages.model import Document, JsonValue
 from settings import Settings, key_record
 from settings import advice as all_advice
 from tests.settings.examples import SMS_ENVIRONMENT, settings, sms, sms_provider
 
 ABOUT_KEYS = "API_KEYS and API_KEYS_FILE are not set"
-LIMITED = sms_provider(rate=[{"limit": 100, "per": "1m"}])
+LIMIT_A_MINUTE: JsonValue = [{"limit": 100, "per": "1m"}]
+LIMITED = sms_provider(rate=LIMIT_A_MINUTE)
 
 
 def advice(settings: Settings) -> list[str]:
@@ -98,3 +99,23 @@ def test_a_service_with_keys_is_not() -> None:
     _, key = draw_key("shop", ["send"])
     environ = {"API_KEYS": json.dumps([key_record(key)])}
     assert all_advice(settings(LIMITED, SMS_ENVIRONMENT | environ)) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "retention", "words"),
+    [
+        ({"rate": [{"limit": 9, "per": "2d"}]}, "1d", ["sms-service.rate counts calls for 2d"]),
+        ({"rate": [{"limit": 9, "per": "1m"}]}, "1d", []),
+        ({"quota": {"limit": 9}}, "1h", ["sms-service.quota counts calls for 1d"]),
+        ({"quota": {"limit": 9}}, "1d", []),
+    ],
+)
+def test_calls_that_count_for_longer_than_rows_are_kept(
+    limits: dict[str, JsonValue], retention: str, words: list[str]
+) -> None:
+    keys: Document = {"journal": {"retention": retention}, "idempotency": {"expiry": "1m"}}
+
+    found = advice(settings(LIMITED | sms_provider(**{"rate": LIMIT_A_MINUTE, **limits}) | keys))
+
+    assert [one.partition("providers.")[2].partition(":")[0] for one in found] == words
+    assert all(f"journal.retention is {retention}, but" in one for one in found)

@@ -9,7 +9,7 @@ import pytest
 
 from messages.errors import BadCommand
 from messages.saga.events import SagaEvent
-from messages.saga.ports import DueEvent, Outbox
+from messages.saga.ports import LONGEST_REST, DueEvent, Outbox
 from stores.mongodb_outbox import LOOK_AGAIN
 from tests.stores.shelves import Shelf
 
@@ -142,3 +142,28 @@ async def test_hostile_texts_come_back_as_they_were(outbox: Outbox) -> None:
     odd = SagaEvent("a", "$where", "\x00\u20ac", {"$set": {"a.b": 1}, "": [None, 1.5]}, None)
     await outbox.add(odd, 5)
     assert (await outbox.due(5, 1)).events == [DueEvent(odd, 0, 5)]
+
+
+async def test_what_was_put_off_farther_than_any_rest_lasts_is_due(outbox: Outbox) -> None:
+    tomorrow = 100 + 86_400_000
+    await outbox.add(event("a"), 5)
+    await outbox.add(event("b"), 6)
+    await outbox.postponed("a", tomorrow, "away")
+    await outbox.add(event("c", "S-2"), tomorrow)
+    assert await due(outbox) == ["a", "c"]
+    await outbox.accepted("a", 101)
+    assert await due(outbox) == ["b", "c"]
+
+
+async def test_no_event_that_rests_as_long_as_one_may_is_due_before(outbox: Outbox) -> None:
+    await outbox.add(event("a"), 5)
+    await outbox.postponed("a", 100 + LONGEST_REST, "away")
+    assert await due(outbox) == []
+    assert (await outbox.due(100, 10)).next in {100 + LONGEST_REST, 100 + LOOK_AGAIN}
+
+
+async def test_an_event_that_began_in_the_future_begins_when_it_is_put_off(outbox: Outbox) -> None:
+    await outbox.add(event("a"), 400 * 86_400_000)
+    await outbox.postponed("a", 200, "away")
+    (found,) = (await outbox.due(300, 10)).events
+    assert found.since == 200

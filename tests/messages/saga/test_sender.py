@@ -16,7 +16,7 @@ from messages.events import Event, SagaEventTried
 from messages.model import Accepted, Refused, Unavailable
 from messages.saga.events import SagaEvent
 from messages.saga.ports import Verdict
-from messages.saga.sender import AT_ONCE, LONGEST_REST, Sender
+from messages.saga.sender import AT_ONCE, LONGEST_GAP, Sender
 from tests.messages.saga.fakes import FakeFlowManager, FakeOutbox, now
 
 AWAY = Unavailable("The Flow Manager: connection refused")
@@ -154,9 +154,9 @@ async def test_one_at_a_time_while_the_flow_manager_is_away(autojump_clock: Mock
         before = len(office.flow_manager.posted)
         await trio.sleep(600)
         asked = len(office.flow_manager.posted) - before
-        assert asked <= 600 / LONGEST_REST + 2
+        assert asked <= 600 / LONGEST_GAP + 2
         office.flow_manager.verdict = lambda _: Accepted()
-        await trio.sleep(LONGEST_REST + 61)
+        await trio.sleep(LONGEST_GAP + 61)
     assert {office.outbox.state(str(number))[0] for number in range(500)} == {"accepted"}
 
 
@@ -222,3 +222,29 @@ async def test_a_bug_delays_its_own_event_only(autojump_clock: MockClock) -> Non
         await trio.sleep(1)
     assert office.outbox.state("b")[0] == "accepted"
     assert office.outbox.state("a")[2] == "Internal error: ZeroDivisionError"
+
+
+async def test_an_event_is_not_given_up_for_its_age_while_the_clock_is_doubted(
+    autojump_clock: MockClock,
+) -> None:
+    outbox, flow_manager = FakeOutbox(), FakeFlowManager()
+    flow_manager.verdict = lambda _: AWAY
+    ahead, doubts = [0], [True]
+    sender = Sender(
+        outbox,
+        flow_manager,
+        lambda _: None,
+        now=lambda: now() + ahead[0],
+        doubts_clock=lambda: doubts[0],
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sender.run)
+        await sender.add(event("a"))
+        await trio.sleep(1)
+        ahead[0] = 40 * 86_400_000
+        await trio.sleep(600)
+        assert outbox.state("a")[0] == "pending"
+        doubts[0] = False
+        await trio.sleep(200)
+        assert outbox.state("a")[0] == "parked"
+        nursery.cancel_scope.cancel()
