@@ -22,7 +22,7 @@ Hold = Literal[
 class Retry:
     """`attempts` counts all calls, the first included; delays are in seconds."""
 
-    attempts: int = 5
+    attempts: int = 8
     first_delay: float = 0.5
     max_delay: float = 60.0
 

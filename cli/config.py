@@ -11,6 +11,7 @@ import click
 
 from cli.examples import examples
 from cli.failure import BadInput
+from messages.model import Document
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -34,13 +35,14 @@ def check(file: Path | None, *, as_json: bool) -> None:
     """Tell whether `carillon serve` would start as things are.
 
     Reads the environment, and FILE or else the file that CONFIGURATION_PATH names. Prints
-    everything that is wrong, then warnings, then advice. Secrets are never shown.
+    everything that is wrong, then warnings, then advice, then for each provider how long it tries
+    a message. Secrets are never shown.
 
     Exit codes: 0 it would start, 2 it would not.
     """
     import trio
 
-    from settings import ConfigurationError, advice, load, writable_by_others
+    from settings import ConfigurationError, advice, load, persistence, writable_by_others
     from settings.accounts import check_service_accounts
     from settings.descriptors import most, shortage
     from settings.flow_functions import check_flow_functions
@@ -53,26 +55,40 @@ def check(file: Path | None, *, as_json: bool) -> None:
     except ConfigurationError as error:
         if not as_json:
             raise BadInput(str(error)) from None
-        _print_json(error.problems, [], [])
+        _print_json(error.problems, [], [], {})
         raise SystemExit(BadInput.exit_code) from None
     lacking = shortage(settings, most())
     warnings = [*settings.warnings, *writable_by_others(settings), *filter(None, [lacking])]
     if as_json:
-        _print_json([], warnings, advice(settings))
+        retries: Document = {
+            one.provider: {
+                "attempts": one.attempts,
+                "atMost": one.at_most,
+                "onAverage": one.on_average,
+                "timeout": one.timeout,
+            }
+            for one in persistence(settings)
+        }
+        _print_json([], warnings, advice(settings), retries)
         return
     for warning in warnings:
         click.echo(f"warning: {warning}")
     for hint in advice(settings):
         click.echo(f"advice: {hint}")
+    for one in persistence(settings):
+        click.echo(f"retries: {one}.")
     click.echo(f"The configuration is right: {_carriers(settings)}.")
 
 
-def _print_json(problems: Sequence[str], warnings: Sequence[str], hints: Sequence[str]) -> None:
+def _print_json(
+    problems: Sequence[str], warnings: Sequence[str], hints: Sequence[str], retries: Document
+) -> None:
     found = {
         "valid": not problems,
         "problems": [*problems],
         "warnings": [*warnings],
         "advice": [*hints],
+        "retries": retries,
     }
     click.echo(json.dumps(found, ensure_ascii=False))
 

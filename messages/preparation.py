@@ -209,9 +209,11 @@ class Preparation:
         if "email" not in command.channels:
             return MailExtras()
         wanted = attachments.references(command.email_attachments or (), source)
+        copies = _valid(command.email_carbon_copies)
+        blind = _valid(command.email_blind_carbon_copies)
         return MailExtras(
-            carbon_copies=_valid(command.email_carbon_copies),
-            blind_carbon_copies=_valid(command.email_blind_carbon_copies),
+            carbon_copies=tuple(copies.values()),
+            blind_carbon_copies=tuple(one for box, one in blind.items() if box not in copies),
             attachments=await attachments.fetch(self._rooms.files, wanted, self._rules.patience),
         )
 
@@ -240,5 +242,11 @@ def _expiry(request: Request, channel: Channel) -> float:
     return inf if end is None else trio.current_time() + (end - milliseconds()) / 1000
 
 
-def _valid(addresses: Sequence[str] | None) -> Sequence[str]:
-    return tuple(address for address in addresses or () if is_mailbox(address))
+def _valid(addresses: Sequence[str] | None) -> Mapping[tuple[str, str], str]:
+    """The addresses that are some, each mailbox once: a domain is the same in capitals."""
+    found: dict[tuple[str, str], str] = {}
+    for address in addresses or ():
+        if is_mailbox(address):
+            local, _, domain = address.rpartition("@")
+            found.setdefault((local, domain.lower()), address)
+    return found

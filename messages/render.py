@@ -26,7 +26,8 @@ _FIELDS: Final[Mapping[Channel, Sequence[str]]] = {
     "push": ("pushTitle", "pushSubtitle", "pushMessage", "pushData"),
     "voice": ("voiceMessage",),
 }
-_LINE_BREAKS: Final = re.compile(r"[\r\n\v\f\x85\u2028\u2029]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+"""No part of a header: line breaks, and what mail servers refuse or drop."""
 _WRITTEN_BREAKS: Final = re.compile(r"\\r\\n|\\n\\r|\\n|\\r")
 _NO_CONTENT: Final[Mapping[Channel, str]] = {
     "email": "The template has no emailTitle, or neither emailMessage nor emailHtmlMessage",
@@ -168,7 +169,7 @@ class Texts:
         if subject is None or (html is None and text is None):
             raise NoContent(_NO_CONTENT["email"])
         return EmailContent(
-            subject=_LINE_BREAKS.sub(" ", subject),
+            subject=_CONTROL.sub(" ", subject),
             text=text,
             html=None if html is None else written_breaks(html),
         )

@@ -30,6 +30,10 @@ from providers.ports import NotAnswered, NotSent, Reply, Response
 from providers.privacy import scrubbed
 from providers.wire_errors import FOREIGN
 
+_ASCTIME: Final = re.compile(
+    r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ 0-3]?[0-9]) ([0-9:]{8}) ([0-9]{4})", re.ASCII
+)
+"""As in `Sun Nov  6 08:49:37 1994`, which is in GMT."""
 _ID: Final = re.compile(r"[!-~]{1,200}")
 TRANSIENT: Final = frozenset({408, 425, 429})
 LONGEST_PAUSE: Final = 3600.0
@@ -115,7 +119,7 @@ def retry_after(reply: Response, now: Callable[[], float] = time.time) -> float 
     if reply.status not in (429, 503):
         return None
     value = reply.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", value):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
         return min(float(value), LONGEST_PAUSE)
     until = _timestamp(value)
     if until is None:
@@ -125,7 +129,10 @@ def retry_after(reply: Response, now: Callable[[], float] = time.time) -> float 
 
 
 def _timestamp(date: str) -> float | None:
-    """Seconds since 1970 of an HTTP-date; one without a zone is in UTC."""
+    """Seconds since 1970 of an HTTP-date, in any of its three forms."""
+    if match := _ASCTIME.fullmatch(date.strip()):
+        month, day, time_of_day, year = match.groups()
+        date = f"{day} {month} {year} {time_of_day} GMT"
     try:
         return parsedate_to_datetime(date if date.rstrip().endswith("GMT") else "").timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):

@@ -2,7 +2,7 @@
 
 from messages.saga.command import MetadataSchema
 from settings.access import key_record, parse_expiry, parse_key_id, parse_keys
-from settings.advice import advice
+from settings.advice import advice, persistence
 from settings.environment import VARIABLES
 from settings.errors import ConfigurationError
 from settings.exposure import writable_by_others
@@ -70,6 +70,7 @@ __all__ = [
     "parse_expiry",
     "parse_key_id",
     "parse_keys",
+    "persistence",
     "schema",
     "state_folder",
     "store",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from messages.backoff import ceiling
 from messages.durations import written
 from settings.exposure import readable_by_others
 from settings.model import ProviderSettings, ProviderType, Settings
@@ -37,6 +39,43 @@ def advice(settings: Settings) -> list[str]:
         *_keys(settings),
         *readable_by_others(settings),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """How long a provider tries one message: the seconds between its calls, drawn at random.
+
+    Calls themselves take up to `timeout` seconds each; rates, quotas and pauses come on top.
+    """
+
+    provider: str
+    attempts: int
+    at_most: float
+    on_average: float
+    timeout: float
+
+    def __str__(self) -> str:
+        if self.attempts == 1:
+            return f"{self.provider} calls once for a message, for {written(self.timeout)} at most"
+        return (
+            f"{self.provider} calls {self.attempts} times for a message at most: the waits between "
+            f"take {self.at_most:.4g} s at most and {self.on_average:.4g} s on average, each call "
+            f"{written(self.timeout)} at most"
+        )
+
+
+def persistence(settings: Settings) -> list[Persistence]:
+    """How long each provider tries a message before it is given up."""
+    return [_persistence(provider) for provider in settings.providers.values()]
+
+
+def _persistence(provider: ProviderSettings) -> Persistence:
+    retry = provider.retry
+    waits = [
+        ceiling(attempt, retry.first_delay, retry.max_delay) for attempt in range(1, retry.attempts)
+    ]
+    most = sum(waits)
+    return Persistence(provider.name, retry.attempts, most, most / 2, provider.timeout)
 
 
 def _rate(provider: ProviderSettings) -> str | None:

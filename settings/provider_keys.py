@@ -45,7 +45,7 @@ class QuotaKeys(Section):
 class RetryKeys(Section):
     """How a call is repeated after a transient failure."""
 
-    attempts: int = Field(default=5, ge=1, le=100, description="All calls, the first included.")
+    attempts: int = Field(default=8, ge=1, le=100, description="All calls, the first included.")
     first_delay: PositiveDuration = lasting(
         "500ms", "Longest wait before the second call; it doubles from there."
     )

@@ -17,7 +17,7 @@ import trio
 from messages.errors import AttachmentRefused, FilesUnavailable
 from messages.model import Attachment, AttachmentReference
 from stores.bounded_body import TooLarge, Undecodable, read_body
-from stores.files_headers import disposition_name, media_type
+from stores.files_headers import disposition_name, leaf, media_type
 
 LARGEST: Final = 15 * 1024 * 1024
 """Bytes of a file, at most."""
@@ -62,7 +62,7 @@ class FileService:
                 _accept(file, answer)
                 content = await _content(reference, answer)
         disposition = answer.headers.get("content-disposition", "")
-        name = reference.name or disposition_name(disposition) or file
+        name = leaf(reference.name or "") or disposition_name(disposition) or leaf(file) or file
         return Attachment(name, content, media_type(answer.headers.get("content-type"), name))
 
     async def check(self) -> None:
@@ -111,7 +111,7 @@ class FilesDirectory:
             FilesUnavailable: it could not be read now.
         """
         content = await trio.to_thread.run_sync(self._read, reference.file, abandon_on_cancel=True)
-        name = reference.name or Path(reference.file).name
+        name = leaf(reference.name or "") or leaf(reference.file) or reference.file
         return Attachment(name, content, media_type(None, name))
 
     async def check(self) -> None:

@@ -40,19 +40,19 @@ def _extended_name(header: str) -> str | None:
         return None
     charset, encoded = match.groups()
     try:
-        return _leaf(unquote(encoded, encoding=charset, errors="strict"))
+        return leaf(unquote(encoded, encoding=charset, errors="strict"))
     except UnicodeError:
         return None
 
 
 def _plain_name(header: str) -> str | None:
     if match := _QUOTED.search(header):
-        return _leaf(re.sub(r"\\(.)", r"\1", match[1]))
+        return leaf(re.sub(r"\\(.)", r"\1", match[1]))
     match = _PLAIN.search(header)
-    return _leaf(match[1]) if match else None
+    return leaf(match[1]) if match else None
 
 
-def _leaf(name: str) -> str | None:
+def leaf(name: str) -> str | None:
     """The last part of a path of either kind, without what is not printable."""
     leaf = re.split(r"[/\\]", name)[-1]
     return "".join(filter(str.isprintable, leaf)).strip() or None

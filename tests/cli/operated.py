@@ -21,7 +21,7 @@ FILE: Document = {
     "rate": [{"limit": 100, "per": "1m"}],
     "quota": None,
     "timeout": "30s",
-    "retry": {"attempts": 5, "firstDelay": "500ms", "maxDelay": "1m"},
+    "retry": {"attempts": 8, "firstDelay": "500ms", "maxDelay": "1m"},
     "breaker": {"failures": 10, "cooldown": "30s"},
     "onUnknownOutcome": "hold",
     "weight": None,

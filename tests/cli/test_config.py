@@ -73,3 +73,28 @@ def test_the_schema_is_one_and_takes_the_examples() -> None:
     Draft202012Validator.check_schema(schema)
     assert Draft202012Validator(schema).is_valid(sandbox_configuration())
     assert not Draft202012Validator(schema).is_valid({"activeChannels": []})
+
+
+def test_it_says_how_long_each_provider_tries_a_message(tmp_path: Path) -> None:
+    document = sandbox_configuration()
+    providers = document["providers"]
+    assert isinstance(providers, dict)
+    providers["email-sandbox"] = {
+        "type": "sandbox",
+        "timeout": "5s",
+        "retry": {"attempts": 1},
+    }
+    file = write(tmp_path, document)
+    shown = invoke("config", "check", file).output
+    assert (
+        "retries: sms-sandbox calls 8 times for a message at most: the waits between take 63.5 s "
+        "at most and 31.75 s on average, each call 30s at most.\n"
+    ) in shown
+    assert "retries: email-sandbox calls once for a message, for 5s at most.\n" in shown
+    told = json.loads(invoke("config", "check", "--json", file).output)["retries"]
+    assert told["sms-sandbox"] == {
+        "attempts": 8,
+        "atMost": 63.5,
+        "onAverage": 31.75,
+        "timeout": 30.0,
+    }

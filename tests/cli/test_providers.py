@@ -85,7 +85,7 @@ async def test_one_provider_is_shown_with_settings_and_errors() -> None:
         "rate used 98 of 100/1m; 10 of 10/1s",
         "quota 1,234 left of 5,000 until 2026-05-02T00:00:00Z",
         "rate 100/1m file",
-        "retry attempts 5, firstDelay 500ms, maxDelay 1m file",
+        "retry attempts 8, firstDelay 500ms, maxDelay 1m file",
         r"throttled 7 2026-05-01T09:01:00Z 429: slow\x1b[2J",
     ):
         assert line in lines
@@ -101,7 +101,7 @@ async def test_what_is_set_is_told_before_and_after() -> None:
         "  concurrency: 20 (file) -> 5 (override)",
         "  rate: 100/1m (file) -> 10/1s (override)",
         "  timeout: 30s (file) -> 30s (override)",
-        f"  retry: attempts 5, {DELAYS} (file) -> attempts 3, {DELAYS} (override)",
+        f"  retry: attempts 8, {DELAYS} (file) -> attempts 3, {DELAYS} (override)",
     ]
     assert service.patches == [
         {

@@ -37,7 +37,7 @@ async def test_a_setting_holds_until_it_is_reset(tmp_path: Path) -> None:
     assert changed.stdout.splitlines() == [
         "email-sandbox:",
         "  rate: 100/1m (file) -> 2/1h (override)",
-        f"  retry: attempts 5, {DELAYS} (default) -> attempts 3, {DELAYS} (override)",
+        f"  retry: attempts 8, {DELAYS} (default) -> attempts 3, {DELAYS} (override)",
     ]
     assert len(documents(listed)) == 4
     assert "  rate: 2/1h (override) -> 100/1m (file)" in reset.stdout.splitlines()

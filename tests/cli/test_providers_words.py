@@ -10,7 +10,7 @@ from messages.model import Document
 IN_FORCE: dict[str, JsonValue] = {
     "concurrency": 20,
     "quota": None,
-    "retry": {"attempts": 5, "firstDelay": "500ms", "maxDelay": "1m"},
+    "retry": {"attempts": 8, "firstDelay": "500ms", "maxDelay": "1m"},
     "breaker": {"failures": 10, "cooldown": "30s"},
 }
 
@@ -106,7 +106,7 @@ def test_what_is_shown_can_be_set(assignment: str) -> None:
 
 
 def test_objects_are_shown_by_their_parts() -> None:
-    assert worded("retry", IN_FORCE["retry"]) == "attempts 5, firstDelay 500ms, maxDelay 1m"
+    assert worded("retry", IN_FORCE["retry"]) == "attempts 8, firstDelay 500ms, maxDelay 1m"
 
 
 def test_only_what_is_another_is_told() -> None:

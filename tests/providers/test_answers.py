@@ -73,7 +73,9 @@ def test_without_an_answer_it_depends_on_whether_bytes_left() -> None:
         ("1e3", None),
         ("nan", None),
         ("٣", None),
-        ("9" * 5000, None),
+        ("9" * 5000, LONGEST_PAUSE),
+        ("0" * 400 + "7", 7.0),
+        ("1.", None),
     ],
 )
 def test_retry_after_in_seconds(status: int, value: str, seconds: float | None) -> None:
@@ -91,6 +93,25 @@ def test_retry_after_as_a_date_is_measured_from_the_answers_own_date(
     there = 1_000_000_000.0  # a clock that is decades behind ours
     until, date = formatdate(there + offset, usegmt=True), formatdate(there, usegmt=True)
     assert retry_after(Response(503, {"retry-after": until, "date": date}, b"")) == seconds
+
+
+@pytest.mark.parametrize(
+    "until",
+    [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "Sun Nov 06 08:49:37 1994",
+    ],
+)
+def test_retry_after_as_a_date_in_each_of_its_forms(until: str) -> None:
+    date = "Sun Nov  6 08:49:07 1994"
+    assert retry_after(Response(429, {"retry-after": until, "date": date}, b"")) == 30.0
+
+
+@pytest.mark.parametrize("until", ["Sun Abc  6 08:49:37 1994", "Sun Nov 39 08:49:37 1994"])
+def test_retry_after_as_a_date_that_is_none(until: str) -> None:
+    assert retry_after(Response(429, {"retry-after": until}, b"")) is None
 
 
 def test_retry_after_as_a_date_falls_back_to_our_clock() -> None:

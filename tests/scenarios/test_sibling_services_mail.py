@@ -85,6 +85,18 @@ async def test_copies_that_are_no_addresses_are_left_out(tmp_path: Path) -> None
     assert "bcc" not in sent
 
 
+async def test_a_copy_goes_to_each_mailbox_once(tmp_path: Path) -> None:
+    async with neighbourhood(tmp_path) as at:
+        answer = await at.send(
+            recipients=[ADA_ID],
+            emailCarbonCopies=["a@x.test", "b@x.test", "a@x.test", "a@X.Test", "A@x.test"],
+            emailBlindCarbonCopies=["c@x.test", "b@x.test", "c@x.test"],
+        )
+        accepted(answer)
+    sent = at.body("mail")
+    assert (sent["cc"], sent["bcc"]) == (["a@x.test", "b@x.test", "A@x.test"], ["c@x.test"])
+
+
 async def test_a_request_may_name_its_sender(tmp_path: Path) -> None:
     senders = ["other@x.test", "The Shop <other@x.test>"]
     async with neighbourhood(tmp_path) as at:
@@ -111,6 +123,7 @@ BREAKS = {
     "many": ("Ada\r\n\r\n<html>", "Hi Ada <html>!"),
     "unicode": ("Ada\u2028X\u2029Y\x85Z", "Hi Ada X Y Z!"),
     "at the end": ("Ada\r\n", "Hi Ada !"),
+    "control": ("Ada\x00\x07\tB\x1b[1m\x7f\x9fC", "Hi Ada B [1m C!"),
 }
 
 

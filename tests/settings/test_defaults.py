@@ -48,7 +48,7 @@ def test_the_smallest_configuration_gets_every_documented_default() -> None:
             rate=(),
             quota=None,
             timeout=30.0,
-            retry=Retry(5, 0.5, 60.0),
+            retry=Retry(8, 0.5, 60.0),
             breaker=BreakerSettings(10, 30.0),
             on_unknown_outcome="hold",
         )

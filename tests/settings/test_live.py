@@ -89,7 +89,7 @@ def test_without_anything_the_defaults_hold() -> None:
         "rate": [],
         "quota": None,
         "timeout": "30s",
-        "retry": {"attempts": 5, "firstDelay": "500ms", "maxDelay": "1m"},
+        "retry": {"attempts": 8, "firstDelay": "500ms", "maxDelay": "1m"},
         "breaker": {"failures": 10, "cooldown": "30s"},
         "onUnknownOutcome": "hold",
         "weight": None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ import trio
 
 from messages.errors import AttachmentRefused, FilesUnavailable
 from messages.model import Attachment, AttachmentReference
-from stores.files import LARGEST, FileService, NoFiles
+from stores.files import LARGEST, FilesDirectory, FileService, NoFiles
 from tests.neighbours.file_service import StandInFiles, file_service
 from tests.neighbours.http import Answer, Framing, in_turn, serve
 
@@ -58,6 +59,29 @@ async def test_the_name_is_the_references_then_the_uploaders_then_the_files() ->
         assert (original.name, original.media_type) == ("Résumé.pdf", "application/pdf")
         plain = await files.fetch(AttachmentReference("a2.csv"))
         assert (plain.name, plain.media_type) == ("a2.csv", "text/csv")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\ada\\cv.pdf", "cv.pdf"),
+        ("a\r\nb\x00.pdf", "ab.pdf"),
+        (" cv.pdf ", "cv.pdf"),
+        ("folder/", "bill.pdf"),
+        ("\x00", "bill.pdf"),
+    ],
+)
+async def test_a_name_that_a_template_gives_is_stripped_as_an_uploaders(
+    given: str, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bill.pdf").write_bytes(b"x")
+    found = await FilesDirectory(tmp_path).fetch(AttachmentReference("bill.pdf", name=given))
+    assert found.name == name
+    async with file_service() as service, reader(service) as files:
+        service.add("bill.pdf", b"x", media_type=None)
+        found = await files.fetch(AttachmentReference("bill.pdf", name=given))
+    assert found.name == name
 
 
 async def test_a_file_that_is_not_there_is_refused_by_name() -> None:
