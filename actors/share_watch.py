@@ -32,6 +32,8 @@ SKEW: Final = 60.0
 They are asked only about the dead and gone, so that a window of a day need not be watched for a day
 after each restart.
 """
+LONGEST_DAY: Final = timedelta(hours=26)
+"""From one reset of a quota to the next, whatever summer time adds and clocks differ by."""
 SPENT_FOR: Final = timedelta(hours=1)
 """How long after its end a quota is remembered; wall clocks differ by less."""
 
@@ -82,14 +84,14 @@ class Watch:
     def tidied(self, sheet: Sheet, now: float, wall: datetime) -> Sheet:
         """The sheet without what the dead and those who left do not hold any more."""
         entries = dict(sheet.entries)
-        spent = [one for one in sheet.spent if one.ends > wall - SPENT_FOR]
+        spent = [_in_reach(one, wall) for one in sheet.spent if one.ends > wall - SPENT_FOR]
         for name, entry in self.others(sheet).items():
             if self.lives(name, entry, now):
                 continue
             entries[name] = rested = self._rested(name, entry, now, wall)
             if not any(pool.held for pool in rested.pools.values()):
                 del entries[name]
-                spent += spent_by(entry)
+                spent += [_in_reach(one, wall) for one in spent_by(entry)]
         return replace(sheet, entries=entries, spent=summed(spent))
 
     def _rested(self, name: str, entry: Entry, now: float, wall: datetime) -> Entry:
@@ -102,6 +104,11 @@ class Watch:
             for pool, held in entry.pools.items()
         }
         return replace(entry, pools=pools)
+
+
+def _in_reach(spent: Spent, wall: datetime) -> Spent:
+    """What is gone of a day that is none of the next: a clock was wrong, and it counts for one."""
+    return replace(spent, ends=min(spent.ends, wall + LONGEST_DAY))
 
 
 def spent_by(entry: Entry) -> list[Spent]:
