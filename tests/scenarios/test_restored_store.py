@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from bench.carillon import Carillon, provider
-from bench.children import Server, module, server
+from bench.children import ChildError, Server, module, server
 from bench.keyed import begin, dispatch_counts, provider_log
 from bench.store import fill_store
 from bench.workload import CLUSTER, dispatch
@@ -188,6 +189,42 @@ def test_what_was_sent_before_the_copy_is_not_sent_again_once_it_is_resumed(
     assert 0 < len(twice) < USERS
     assert set(twice.values()) == {1}
     assert provider_log(receiver.url).counts == third  # the key of the first is known
+
+
+@pytest.mark.parametrize("harm", ["deleted", "emptied", "flipped"])
+def test_a_log_that_lost_something_stops_the_start_and_nothing_is_doubled(
+    carillon: Carillon, receiver: Server, tmp_path: Path, harm: str
+) -> None:
+    store = str(tmp_path / "carillon.db")
+    with carillon.started() as service:
+        begin(service.url, BODY, '"1"')
+        time.sleep(0.3)
+        kill(service)
+    harmed([tmp_path / "carillon.db-log0", tmp_path / "carillon.db-log1"], harm)
+    checked = json.loads(invoke("store", "check", "--json", "--store", store).stdout)
+    if checked["redoLog"] is not None:  # else the tables had all of it
+        with pytest.raises(ChildError, match=r"carillon store repair"), carillon.started():
+            pass
+        assert invoke("store", "repair", "--yes", "--store", store).exit_code == 0
+    before = provider_log(receiver.url).counts
+    with carillon.started() as service:
+        ended(service, '"1"')
+    twice = sum(number - 1 for number in provider_log(receiver.url).counts.values())
+    assert twice <= (checked["pending"] if checked["redoLog"] else 0)
+    assert provider_log(receiver.url).counts.keys() > before.keys()
+
+
+def harmed(logs: list[Path], harm: str) -> None:
+    for log in logs:
+        if harm == "deleted":
+            log.unlink()
+        elif harm == "emptied":
+            os.truncate(log, 0)
+        else:
+            content = bytearray(log.read_bytes())
+            for at in range(100, len(content.rstrip(b"\0")), 200):
+                content[at] ^= 1
+            log.write_bytes(content)
 
 
 def listens_again(log: Path) -> str:
