@@ -195,7 +195,9 @@ class Inbox:
             return None
         self._serve(lane)
         envelope, kind, source = taken
-        if source.room is not None and len(source.queue) <= self._share(envelope.caller):
+        # No share is larger than SHARE, so as a rule nothing is worked out.
+        left = len(source.queue)
+        if source.room is not None and left <= SHARE and left <= self._share(envelope.caller):
             source.room.set()
             source.room = None
         return envelope, kind
