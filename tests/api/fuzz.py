@@ -40,21 +40,21 @@ def _post(path: bytes, body: bytes, *more: bytes) -> bytes:
     return head + b"".join(b"%s\r\n" % header for header in more) + b"\r\n" + body
 
 
-def _frame(kind: int, flags: int, stream: int, data: bytes = b"") -> bytes:
+def frame(kind: int, flags: int, stream: int, data: bytes = b"") -> bytes:
     return (
         struct.pack(">I", len(data))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + data
     )
 
 
-def _block(*headers: tuple[bytes, bytes]) -> bytes:
+def block(*headers: tuple[bytes, bytes]) -> bytes:
     return b"".join(
         b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in headers
     )
 
 
-def _request(stream: int, method: bytes, path: bytes, *more: tuple[bytes, bytes]) -> bytes:
+def request(stream: int, method: bytes, path: bytes, *more: tuple[bytes, bytes]) -> bytes:
     pseudo = ((b":method", method), (b":path", path), (b":scheme", b"http"), (b":authority", b"x"))
-    return _frame(1, 4 if more else 5, stream, _block(*pseudo, *more))
+    return frame(1, 4 if more else 5, stream, block(*pseudo, *more))
 
 
 SEND: Final = b'{"channels":["email"],"recipients":["ada"],"messageTitle":"T","messageContent":"C"}'
@@ -65,7 +65,7 @@ WEBSOCKET: Final = (
     b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0)
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0)
 JSON: Final = (b"content-type", b"application/json")
 
 STREAMS: Final[Sequence[bytes]] = (
@@ -82,25 +82,25 @@ STREAMS: Final[Sequence[bytes]] = (
     _post(b"/send", SEND, LENGTH, b"X: 1\r\n folded"),
     UPGRADE + WEBSOCKET + b"\x81\x85\x01\x02\x03\x04hello\x88\x80\0\0\0\0",
     UPGRADE + b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n" + PREFACE,
-    PREFACE + _request(1, b"GET", b"/-/healthz") + _request(3, b"HEAD", b"/-/ready"),
+    PREFACE + request(1, b"GET", b"/-/healthz") + request(3, b"HEAD", b"/-/ready"),
     PREFACE
-    + _request(1, b"POST", b"/send", JSON)
-    + _frame(0, 0, 1, SEND[:20])
-    + _frame(0, 1, 1, SEND[20:])
-    + _frame(6, 0, 0, b"12345678"),
+    + request(1, b"POST", b"/send", JSON)
+    + frame(0, 0, 1, SEND[:20])
+    + frame(0, 1, 1, SEND[20:])
+    + frame(6, 0, 0, b"12345678"),
     PREFACE
-    + _request(1, b"POST", b"/nope", JSON)
-    + _frame(0, 0, 1, SEND * 20)
-    + _frame(3, 0, 1, b"\0\0\0\x08")
-    + _frame(8, 0, 0, b"\0\0\1\0"),
-    PREFACE + b"".join(_frame(2, 0, at, b"\0\0\0\0\x10") for at in range(1, 40, 2)),
+    + request(1, b"POST", b"/nope", JSON)
+    + frame(0, 0, 1, SEND * 20)
+    + frame(3, 0, 1, b"\0\0\0\x08")
+    + frame(8, 0, 0, b"\0\0\1\0"),
+    PREFACE + b"".join(frame(2, 0, at, b"\0\0\0\0\x10") for at in range(1, 40, 2)),
     PREFACE
-    + _frame(1, 0, 1, _block((b":method", b"GET"), (b":path", b"/")))
-    + _frame(9, 4, 1, _block((b":scheme", b"http"), (b":authority", b"x")))
-    + _frame(7, 0, 0, bytes(8)),
+    + frame(1, 0, 1, block((b":method", b"GET"), (b":path", b"/")))
+    + frame(9, 4, 1, block((b":scheme", b"http"), (b":authority", b"x")))
+    + frame(7, 0, 0, bytes(8)),
     PREFACE
-    + _frame(4, 0, 0, struct.pack(">HI", 4, 0))
-    + b"".join(_request(at, b"GET", b"/-/healthz") + _frame(3, 0, at, bytes(4)) for at in (1, 3)),
+    + frame(4, 0, 0, struct.pack(">HI", 4, 0))
+    + b"".join(request(at, b"GET", b"/-/healthz") + frame(3, 0, at, bytes(4)) for at in (1, 3)),
 )
 PREFIXES: Final = [(at, end) for at, stream in enumerate(STREAMS) for end in range(len(stream))]
 TOKENS: Final = (
