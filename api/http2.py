@@ -183,6 +183,8 @@ class _Protocol(H2Protocol):
         send: Callable[[Event], Awaitable[None]],
     ) -> None:
         self._tasks = tasks
+        self._answered: dict[int, trio.Event] = {}
+        self._receiving: set[int] = set()
         super().__init__(
             ASGIWrapper(tasks.app),
             config,
@@ -211,8 +213,25 @@ class _Protocol(H2Protocol):
                 await _in_time(super().stream_send(piece))
             return
         await _in_time(super().stream_send(event))
-        if isinstance(event, parts.StreamClosed):
-            self._refuse_the_rest(event.stream_id)
+        if isinstance(event, parts.EndBody) and event.stream_id in self._answered:
+            # hypercorn goes on before the end has left: what closes then would cut the answer.
+            await _in_time(self._answered[event.stream_id].wait())
+
+    async def _close_stream(self, stream_id: int) -> None:
+        if (answered := self._answered.pop(stream_id, None)) is not None:
+            answered.set()
+        await super()._close_stream(stream_id)
+
+    async def _send_data(self, stream_id: int) -> None:
+        await super()._send_data(stream_id)
+        if stream_id in self.stream_buffers:
+            return
+        if stream_id in self._receiving:  # of a body whose answer has left no more need come
+            self._receiving.discard(stream_id)
+            self._reset(stream_id, h2.errors.ErrorCodes.NO_ERROR)
+            await self._flush()
+        if (answered := self._answered.get(stream_id)) is not None:
+            answered.set()
 
     async def end(self) -> None:
         """Say that nothing more comes, and let the application know that the caller is gone."""
@@ -222,10 +241,6 @@ class _Protocol(H2Protocol):
         except h2.exceptions.ProtocolError:
             pass  # the caller said it first
         await self.handle(Closed())
-
-    def _refuse_the_rest(self, stream_id: int) -> None:
-        """Have the caller send no more of a body after its answer."""
-        self._reset(stream_id, h2.errors.ErrorCodes.NO_ERROR)
 
     async def _handle_events(self, events: Sequence[h2.events.Event]) -> None:
         for event in events:
@@ -240,9 +255,11 @@ class _Protocol(H2Protocol):
                         await stream.handle(parts.Body(at, data or b""))
                     self.connection.acknowledge_received_data(event.flow_controlled_length, at)
                 case h2.events.StreamEnded(stream_id=int(at)):
+                    self._receiving.discard(at)
                     if (stream := self.streams.get(at)) is not None:
                         await stream.handle(parts.EndBody(at))
                 case h2.events.StreamReset(stream_id=int(at)):
+                    self._receiving.discard(at)
                     await self._close_stream(at)
                     await self._window_updated(at)
                 case h2.events.WindowUpdated(stream_id=at):
@@ -273,6 +290,8 @@ class _Protocol(H2Protocol):
             at,
         )
         self.streams[at] = stream
+        self._answered[at] = trio.Event()
+        self._receiving.add(at)
         self.stream_buffers[at] = StreamBuffer(self.context.event_class)
         self.priority.insert_stream(at)
         self.priority.block(at)
