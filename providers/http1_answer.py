@@ -15,6 +15,7 @@ HEAD_BYTES: Final = 64 * 1024
 _LEAST: Final = 100
 _MOST: Final = 599
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
+_BEGINS: Final = b"HTTP/1."
 # The parser takes these for answers, too.
 _OTHERS: Final = re.compile(rb"(?:\A|\n\r?\n)[\r\n]*(?:RTSP|ICE)/")
 
@@ -123,12 +124,11 @@ class Answers:
 
     def on_headers_complete(self) -> None:
         """A head was read."""
-        parser = self._parser
-        status = parser.get_status_code()
-        if not _LEAST <= status <= _MOST or parser.get_http_version() not in _VERSIONS:
+        status = self._parser.get_status_code()
+        if not _LEAST <= status <= _MOST:
             raise NotHttp
         if status >= FINAL or status == SWITCHING:
-            if self._is_odd() and _OTHERS.search(b"".join(self._head)):
+            if (self._interim or self._head[0][:7] != _BEGINS) and not self._is_http1():
                 raise NotHttp
             self.status = status
             if self._bodiless:
@@ -136,8 +136,10 @@ class Answers:
         else:
             self._interim = True
 
-    def _is_odd(self) -> bool:
-        return self._interim or self._head[0][:1] != b"H"
+    def _is_http1(self) -> bool:
+        """For what did not come in one piece; the parser knows no HTTP/1 but 1.0 and 1.1."""
+        version = self._parser.get_http_version()
+        return version in _VERSIONS and not _OTHERS.search(b"".join(self._head))
 
     def on_body(self, data: bytes) -> None:
         """A part of the body."""

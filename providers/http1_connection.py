@@ -74,7 +74,6 @@ class Connection:
         "_handed",
         "_handed_before",
         "_number",
-        "_poll",
         "_socket",
         "_tls",
         "all_sent",
@@ -88,6 +87,7 @@ class Connection:
         "is_spoilt",
         "lasts",
         "opened_at",
+        "poll",
         "rested",
         "send_failed",
         "slowest",
@@ -99,8 +99,9 @@ class Connection:
         """`handed` is how many bytes were written before, to agree on TLS."""
         self._socket = connected
         self._number = connected.fileno()
-        self._poll = select.poll()
-        self._poll.register(self._number, select.POLLIN)
+        poll = select.poll()
+        poll.register(self._number, select.POLLIN)
+        self.poll = poll.poll
         self._tls = session
         self._ended = False
         self._broken = False
@@ -166,8 +167,10 @@ class Connection:
 
     def must_rest(self, now: float) -> bool:
         """Whether too much that it carried is unsure for it to be used before it has rested."""
-        if self.rested >= self.quiet:
+        if self.rested >= QUIET_SECONDS and self.rested >= self.quiet:
             self.unsure.clear()
+            return False
+        if now - self.unsure_since <= _UNSURE_SECONDS and len(self.unsure) < _UNSURE_CALLS:
             return False
         longest = max(_UNSURE_SECONDS, 5 * self.quiet)
         return len(self.unsure) >= _UNSURE_CALLS or now - self.unsure_since > longest
@@ -217,7 +220,7 @@ class Connection:
 
         What is readable before anything was asked is the server's farewell, or not for us.
         """
-        return not self._poll.poll(0)
+        return not self.poll(0)
 
     async def until_heard(self) -> None:
         """Wait until something comes, or the end of the stream."""
@@ -302,7 +305,7 @@ class Connection:
         """
         if not self.answers.status:
             await _first(self._number, wait_readable, wait_writable)
-            if self._poll.poll(0):
+            if self.poll(0):
                 self._read()
             self.answered_early = bool(self.answers.status)
             return not self._ended and self.answers.status < _REFUSED

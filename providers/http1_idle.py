@@ -37,7 +37,6 @@ class _Rest:
 
     __slots__ = (
         "_early",
-        "_lasts",
         "_lesson",
         "_losses",
         "_shorter_until",
@@ -45,6 +44,7 @@ class _Rest:
         "idle",
         "ids",
         "is_proven",
+        "lasts",
         "resting",
         "unused_until",
     )
@@ -55,7 +55,7 @@ class _Rest:
         self.ids = SeenIds()
         self.is_proven = False
         self.unused_until = -inf
-        self._lasts = IDLE_SECONDS
+        self.lasts = IDLE_SECONDS
         self._shorter_until = -inf
         self._early = 0
         self._losses = 0
@@ -65,8 +65,8 @@ class _Rest:
     def longest(self, connection: Connection, now: float) -> float:
         """For how many seconds this connection may rest."""
         if now >= self._shorter_until:
-            self._lasts = IDLE_SECONDS
-        return min(self._lasts, connection.lasts)
+            self.lasts = IDLE_SECONDS
+        return min(self.lasts, connection.lasts)
 
     def knows_anything(self, now: float) -> bool:
         """Whether something would be forgotten with it."""
@@ -109,7 +109,7 @@ class _Rest:
         return True
 
     def _shorten(self, seconds: float, now: float) -> None:
-        self._lasts = min(self._lasts, seconds)
+        self.lasts = min(self.lasts, seconds)
         self._shorter_until = now + LESSON_SECONDS
 
     def _use_none(self, now: float) -> None:
@@ -151,8 +151,13 @@ class IdleConnections:
         now = trio.current_time()
         while rest.idle:
             connection = rest.idle.popleft()
-            connection.rested = now - connection.idle_since
-            if not self._is_fit(rest, connection, now):
+            rested = connection.rested = now - connection.idle_since
+            if (
+                connection.is_spoilt
+                or rested >= rest.lasts
+                or rested >= connection.lasts
+                or connection.poll(0)
+            ) and not self._is_fit(rest, connection, now):
                 continue
             if not connection.unsure or not connection.must_rest(now):
                 return connection
@@ -190,13 +195,19 @@ class IdleConnections:
             connection.close()
             return
         connection.idle_since = now
-        connection.slowest = max(connection.slowest, perf_counter() - connection.begun_at)
+        took = perf_counter() - connection.begun_at
+        if took > connection.slowest:  # noqa: PLR1730 - a call of max() for each answer costs more
+            connection.slowest = took
         rest.idle.append(connection)
         if self._watch is None:
             self._watch = trio.CancelScope()
             trio.lowlevel.spawn_system_task(self._look_again_and_again, self._watch)
-        elif connection.unsure and self._looks_at > (soon := now + connection.quiet):
-            self._looks_at = self._alarm.deadline = soon
+        elif self._looks_at > now + QUIET_SECONDS and connection.unsure:
+            self._look_soon(now + connection.quiet)
+
+    def _look_soon(self, at: float) -> None:
+        if self._looks_at > at:
+            self._looks_at = self._alarm.deadline = at
 
     async def _look_again_and_again(self, scope: trio.CancelScope) -> None:
         with scope:
