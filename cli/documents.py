@@ -1,4 +1,4 @@
-"""Documents in files: JSON lines and CSV, read line by line, a bad one named by its number."""
+"""Documents in files: JSON and CSV, read one by one, a bad one named by its line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import BinaryIO, Final
 
 from pydantic_core import from_json
 
+from cli.json_values import NoValue, objects
 from messages.model import Document, JsonValue
 
 STATES: Final = ("PUBLIC", "DRAFT", "TRASH", "DELETED")
@@ -19,6 +20,8 @@ _LIST_SEPARATOR: Final = ";"
 _MOST_COLUMNS: Final = 1_000
 _LONGEST_LINE: Final = 16 << 20
 """Bytes of a line: what MongoDB takes as one document, and more than anybody has of a user."""
+_OTHER_SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_PLACE: Final = re.compile(r"at line (\d+) column")
 
 
 class BadLine(Exception):
@@ -29,7 +32,7 @@ class BadLine(Exception):
 
 
 Read = Callable[[BinaryIO], Iterator[tuple[int, Document]]]
-"""Gives the number and the document of each line of a file. Raises BadLine."""
+"""Gives each document of a file, and the line it begins in. Raises BadLine."""
 
 
 def json_lines(file: BinaryIO) -> Iterator[tuple[int, Document]]:
@@ -44,16 +47,64 @@ def json_lines(file: BinaryIO) -> Iterator[tuple[int, Document]]:
             raise BadLine(number, str(error)) from None
 
 
-def csv_rows(file: BinaryIO) -> Iterator[tuple[int, Document]]:
-    """One object a row; the header names the fields, and an empty cell is an absent field."""
+def json_documents(file: BinaryIO) -> Iterator[tuple[int, Document]]:
+    """One JSON object a line, or a list of objects, or objects that take several lines each."""
+    start = file.tell()
+    head = file.read(len(_BOM))
+    begin = start + len(_BOM) * (head == _BOM)
+    file.seek(begin)
+    if _is_by_line(file):
+        file.seek(start)
+        yield from json_lines(file)
+        return
+    file.seek(begin)
+    try:
+        for number, text in objects(file):
+            try:
+                document = _checked(_object(text))
+            except ValueError as error:
+                raise _bad_line(number, str(error)) from None
+            yield number, document
+    except NoValue as none:
+        raise BadLine(none.line, str(none)) from None
+
+
+def _bad_line(begin: int, reason: str) -> BadLine:
+    """What is wrong with a document that begins in a line, which may be wrong further down."""
+    place = _PLACE.search(reason)
+    if place is None:
+        return BadLine(begin, reason)
+    return BadLine(begin + int(place[1]) - 1, reason.replace(place[0], "at column"))
+
+
+def _is_by_line(file: BinaryIO) -> bool:
+    """Whether the first line that is not empty holds a document, or none at all."""
+    while (line := file.readline(_LONGEST_LINE)) and not line.strip():
+        pass
+    if line.lstrip().startswith(b"["):
+        return False
+    try:
+        from_json(line)
+    except ValueError:
+        return not line.lstrip().startswith(b"{")
+    return True
+
+
+def csv_rows(file: BinaryIO, clusters: str = "clusters") -> Iterator[tuple[int, Document]]:
+    """One object a row; the header names the fields, and an empty cell is an absent field.
+
+    `clusters` names the column whose cells hold several values. Cells are stripped, and a row of
+    empty ones is passed over.
+    """
     rows = csv.reader(_decoded(file), strict=True)
     number = 1
     try:
         header = _header(next(rows, []))
         number = rows.line_num + 1
         for row in rows:
-            if row:
-                yield number, _checked(_row(header, row))
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield number, _checked(_row(header, cells, clusters))
             number = rows.line_num + 1
     except UnicodeDecodeError:
         raise BadLine(rows.line_num + 1, "not UTF-8") from None
@@ -103,8 +154,11 @@ def _header(cells: list[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
     if not any(names):
         raise ValueError("a header with the names of the fields must stand here")
-    if len(names) == 1 and _LIST_SEPARATOR in names[0]:
-        raise ValueError("no comma in the header; columns are separated by commas")
+    for separator, words in _OTHER_SEPARATORS.items():
+        if len(names) == 1 and separator in names[0]:
+            raise ValueError(
+                f"no comma in the header, but {words}; columns are separated by commas"
+            )
     for name in names:
         if not name:
             raise ValueError("a column of the header has no name")
@@ -113,14 +167,14 @@ def _header(cells: list[str]) -> list[str]:
     return names
 
 
-def _row(header: list[str], cells: list[str]) -> Document:
+def _row(header: list[str], cells: list[str], clusters: str) -> Document:
     if len(cells) != len(header):
         raise ValueError(f"{len(cells)} cells, but the header has {len(header)}")
     document: Document = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
-    clusters = document.get("clusters")
-    if isinstance(clusters, str):
-        parts = (part.strip() for part in clusters.split(_LIST_SEPARATOR))
-        document["clusters"] = [part for part in parts if part]
+    listed = document.get(clusters)
+    if isinstance(listed, str):
+        parts = (part.strip() for part in listed.split(_LIST_SEPARATOR))
+        document[clusters] = [part for part in parts if part]
     return document
 
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -18,8 +18,9 @@ import click
 from cli.documents import BadLine, Read
 from cli.failure import BadInput, Failure
 from cli.progress import bar
-from cli.shelf import Collection, Unusable, inspection, opened
-from messages.model import Document
+from cli.shelf import Collection, Shelf, Unusable, inspection, opened
+from cli.user_ids import SeenIds, settled
+from messages.model import Document, UserFields
 from stores.mongodb_url import MongoUrl
 
 _EVERY: Final = 1000
@@ -28,11 +29,20 @@ _EVERY: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """What is imported, and how; `inspect` raises ValueError for a document that is refused."""
+    """What is imported, and how; `inspect` raises ValueError for a document that is refused.
+
+    `fields` are those of users; a template has none.
+    """
 
     collection: Collection
     read: Read
+    fields: UserFields | None = None
     inspect: Callable[[Document], None] = lambda _: None
+
+    @property
+    def id_field(self) -> str:
+        """The field that documents are known by besides `_id`, or just that."""
+        return "_id" if self.fields is None else self.fields.id
 
 
 def import_file(job: Import, source: str, store: Path | MongoUrl, *, as_json: bool) -> None:
@@ -47,14 +57,18 @@ def import_file(job: Import, source: str, store: Path | MongoUrl, *, as_json: bo
             start = file.tell()
             total = _check(job, file, inspection(store))
             file.seek(start)
-            _write(job, file, store, total)
+            removed = _write(job, file, store, total)
         except BadLine as error:
             raise BadInput(f"{_name(source)}, {error}; nothing was imported") from None
     if as_json:
-        click.echo(json.dumps({"imported": total, "store": str(store)}))
+        doubles = {"removed": removed} if removed else {}
+        click.echo(json.dumps({"imported": total, "store": str(store), **doubles}))
     else:
         things = job.collection if total == 1 else f"{job.collection}s"
         click.echo(f"Imported {total:,} {things} into {store}.")
+        if removed:
+            doubles_were = "double of them was" if removed == 1 else "doubles of them were"
+            click.echo(f"{removed:,} {doubles_were} removed.")
 
 
 @contextmanager
@@ -81,11 +95,12 @@ def _check(job: Import, file: BinaryIO, inspect: Callable[[Document], None]) -> 
     start = file.tell()
     size = file.seek(0, os.SEEK_END) - file.seek(start)
     found = 0
-    with bar("Checking", size) as show:
+    with bar("Checking", size) as show, closing(SeenIds(job.id_field)) as seen:
         for found, (number, document) in enumerate(job.read(file), 1):
             try:
                 job.inspect(document)
                 inspect(document)
+                seen.add(number, document)
             except ValueError as error:
                 raise BadLine(number, str(error)) from None
             if found % _EVERY == 0:
@@ -93,14 +108,37 @@ def _check(job: Import, file: BinaryIO, inspect: Callable[[Document], None]) -> 
     return found
 
 
-def _write(job: Import, file: BinaryIO, store: Path | MongoUrl, total: int) -> None:
+def _write(job: Import, file: BinaryIO, store: Path | MongoUrl, total: int) -> int:
+    """Write all, and return how many users were removed since others came in their place."""
     written = 0
-    documents = (document for _, document in job.read(file))
+    removed: list[str] = []
+    fields = None if job.id_field == "_id" else job.fields
     try:
-        with opened(store, job.collection, made=True) as shelf, bar("Importing", total) as show:
-            for written in shelf.write(documents):
-                show(written)
+        with opened(store, job.collection, made=True, fields=fields) as shelf:
+            documents = _settled(job, file, shelf, removed)
+            with bar("Importing", total) as show:
+                for written in shelf.write(documents):
+                    show(written)
     except Unusable as error:
         raise Failure(
             f"The store {store} cannot be written: {error}; {written:,} documents were imported"
         ) from None
+    return len(removed)
+
+
+def _settled(job: Import, file: BinaryIO, shelf: Shelf, removed: list[str]) -> Iterator[Document]:
+    """The documents as they are written; all are looked at before the first one is."""
+    if job.id_field == "_id":
+        return (document for _, document in job.read(file))
+    start, known = file.tell(), shelf.known(job.id_field)
+    for _ in settled(job.read(file), job.id_field, known):
+        pass
+    file.seek(start)
+
+    def documents() -> Iterator[Document]:
+        for part in settled(job.read(file), job.id_field, known):
+            shelf.remove(part.replaced)
+            removed.extend(part.replaced)
+            yield from part.documents
+
+    return documents()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from cli.failure import Failure
-from messages.model import Document
+from cli.failure import BadInput, Failure
+from messages.model import Document, UserFields
 from stores.errors import StoreError
 from stores.mongodb_url import MongoUrl
+from stores.ports import KnownUsers
 
 Collection: TypeAlias = Literal["user", "template"]
 
@@ -24,10 +25,15 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """`write` gives the number of documents written so far."""
+    """`write` gives the number of documents written so far.
+
+    `known` finds users by `_id` and by the field that it is given; `remove` takes `_id`s.
+    """
 
     write: Callable[[Iterable[Document]], Iterator[int]]
     documents: Callable[[], Iterator[Document]]
+    known: Callable[[str], KnownUsers]
+    remove: Callable[[Sequence[str]], None]
 
 
 def inspection(store: Path | MongoUrl) -> Callable[[Document], None]:
@@ -39,9 +45,43 @@ def inspection(store: Path | MongoUrl) -> Callable[[Document], None]:
     return check_document
 
 
+def user_fields(store: Path | MongoUrl) -> UserFields:
+    """Which fields of users hold what: as the configuration file says, else as the store does.
+
+    Raises:
+        BadInput: the configuration file cannot be read, or says it wrongly.
+        Failure: the store cannot be opened.
+    """
+    from settings import ConfigurationError
+    from settings import user_fields as configured_fields
+
+    try:
+        configured = configured_fields()
+    except ConfigurationError as error:
+        raise BadInput(str(error)) from None
+    if configured is not None or not isinstance(store, Path) or not store.exists():
+        return configured or UserFields()
+    from stores.sqlite import open_store
+    from stores.sqlite_directory import indexed_fields
+
+    try:
+        with closing(open_store(store)) as connection:
+            return indexed_fields(connection)
+    except (StoreError, sqlite3.Error) as error:
+        raise Failure(str(error)) from None
+
+
 @contextmanager
-def opened(store: Path | MongoUrl, collection: Collection, *, made: bool) -> Iterator[Shelf]:
+def opened(
+    store: Path | MongoUrl,
+    collection: Collection,
+    *,
+    made: bool,
+    fields: UserFields | None = None,
+) -> Iterator[Shelf]:
     """A collection of a store, which is `made` when it is not there.
+
+    With `fields` users can be found by them.
 
     Raises:
         Failure: the store is not there, or cannot be opened.
@@ -54,7 +94,7 @@ def opened(store: Path | MongoUrl, collection: Collection, *, made: bool) -> Ite
             with _embedded(store, collection) as shelf:
                 yield shelf
         else:
-            with _mongodb(store, collection, made=made) as shelf:
+            with _mongodb(store, collection, fields, made=made) as shelf:
                 yield shelf
     except StoreError as error:
         raise Failure(str(error)) from None
@@ -64,34 +104,42 @@ def opened(store: Path | MongoUrl, collection: Collection, *, made: bool) -> Ite
 def _embedded(path: Path, collection: Collection) -> Iterator[Shelf]:
     from stores.sqlite import open_store
     from stores.sqlite_directory import import_documents, list_documents
+    from stores.sqlite_import import known_users, remove_users
 
     try:
         with closing(open_store(path)) as connection:
             yield Shelf(
                 partial(import_documents, connection, collection),
                 partial(list_documents, connection, collection),
+                partial(known_users, connection),
+                partial(remove_users, connection),
             )
     except sqlite3.Error as error:
         raise Unusable(str(error)) from None
 
 
 @contextmanager
-def _mongodb(url: MongoUrl, collection: Collection, *, made: bool) -> Iterator[Shelf]:
+def _mongodb(
+    url: MongoUrl, collection: Collection, fields: UserFields | None, *, made: bool
+) -> Iterator[Shelf]:
     from pymongo.errors import PyMongoError
 
     from stores.mongodb import check_schema, connected, prepare, reason
-    from stores.mongodb_import import import_documents, list_documents
+    from stores.mongodb_directory import directory_indexes
+    from stores.mongodb_import import import_documents, known_users, list_documents, remove_users
 
     try:
         with connected(url) as client:
             if made:
-                prepare(client, url, {})
+                prepare(client, url, {} if fields is None else directory_indexes(fields))
             else:
                 check_schema(client, url)
             database = client[url.database]
             yield Shelf(
                 partial(import_documents, database, collection),
                 partial(list_documents, database, collection),
+                partial(known_users, database),
+                partial(remove_users, database),
             )
     except PyMongoError as error:
         raise Unusable(reason(error)) from None

@@ -44,20 +44,23 @@ def templates() -> None:
 @store_option
 @json_option
 def import_templates(file: str, store: str | None, *, as_json: bool) -> None:
-    """Import templates from FILE, or from stdin if that is `-`: one JSON document a line.
+    """Import templates from FILE, or from stdin if that is `-`.
+
+    A file holds JSON: one document a line, a list of them, or one after another.
 
     A template may have `_id`, `name`, `emailTitle`, `emailMessage`, `emailHtmlMessage`,
     `emailAttachments`, `smsMessage`, `voiceMessage`, `pushTitle`, `pushSubtitle`, `pushMessage` and
     `pushData`. Each text is compiled, and one with a syntax error is refused.
 
-    A template without `_id` gets one, and one whose `_id` is known is replaced. Without
-    `__STATE__` it is PUBLIC; others cannot be sent. If a line is bad, nothing of the file is
-    imported. A running service need not be stopped.
+    A template without `_id` gets one, and one whose `_id` is known is replaced; one `_id` twice
+    in a file is an error. Without `__STATE__` it is PUBLIC; others cannot be sent. If a line is
+    bad, nothing of the file is imported. A running service need not be stopped.
     """
-    from cli.documents import json_lines
+    from cli.documents import json_documents
     from cli.importing import Import, import_file
 
-    import_file(Import("template", json_lines, inspect), file, named_store(store), as_json=as_json)
+    job = Import("template", json_documents, inspect=inspect)
+    import_file(job, file, named_store(store), as_json=as_json)
 
 
 @templates.command(

@@ -40,20 +40,28 @@ def import_users(
 ) -> None:
     """Import users from FILE, or from stdin if that is `-`.
 
-    A file holds one JSON document a line, or CSV whose header names the fields, with the clusters
-    of a user separated by `;`. A user may have `_id`, `emailAddress`, `phoneNumber`,
-    `deviceToken`, `clusters` and any other field, which templates reach as `user.field`.
+    A file holds JSON (one document a line, a list of them, or one after another) or CSV whose
+    header names the fields, with the clusters of a user separated by `;`. A user may have `_id`,
+    `emailAddress`, `phoneNumber`, `deviceToken`, `clusters` and any other field, which templates
+    reach as `user.field`. Where `userFields` of the file that CONFIGURATION_PATH names gives
+    other names to them, those hold.
 
-    A user without `_id` gets one, and one whose `_id` is known is replaced. Without `__STATE__` a
-    user is PUBLIC; others get no messages. If a line is bad, nothing of the file is imported. A
-    running service need not be stopped.
+    A user whose `_id` is known is replaced. One without `_id` is known by the field that
+    `userFields.id` names, and gets an `_id` if it has none of that either. Two users of one id
+    are an error. Without `__STATE__` a user is PUBLIC; others get no messages. If a line is bad,
+    nothing of the file is imported. A running service need not be stopped.
     """
-    from cli.documents import csv_rows, json_lines
-    from cli.importing import Import, import_file
+    from functools import partial
 
+    from cli.documents import csv_rows, json_documents
+    from cli.importing import Import, import_file
+    from cli.shelf import user_fields
+
+    where = named_store(store)
+    fields = user_fields(where)
     is_csv = form == "csv" or (form is None and file.lower().endswith(".csv"))
-    job = Import("user", csv_rows if is_csv else json_lines)
-    import_file(job, file, named_store(store), as_json=as_json)
+    read = partial(csv_rows, clusters=fields.clusters) if is_csv else json_documents
+    import_file(Import("user", read, fields), file, where, as_json=as_json)
 
 
 @users.command(

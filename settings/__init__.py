@@ -6,7 +6,7 @@ from settings.advice import advice, persistence
 from settings.environment import VARIABLES
 from settings.errors import ConfigurationError
 from settings.exposure import writable_by_others
-from settings.loading import from_document, load
+from settings.loading import from_document, load, user_fields
 from settings.model import (
     AccessSettings,
     ChannelSettings,
@@ -74,5 +74,6 @@ __all__ = [
     "schema",
     "state_folder",
     "store",
+    "user_fields",
     "writable_by_others",
 ]

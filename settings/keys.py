@@ -89,6 +89,12 @@ class TemplatesKeys(Section):
     partial_depth: int = Field(default=80, ge=1, le=1000, description="Partials within partials.")
 
 
+class UserKeys(OpenSection):
+    """The part of the file that says what users are."""
+
+    user_fields: UserFieldsKeys = Field(default_factory=UserFieldsKeys)
+
+
 class FileKeys(OpenSection):
     """The configuration of Carillon, a messaging service."""
 

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from messages.addresses import is_mailbox
 from messages.durations import unbounded
-from messages.model import Channel, JsonValue, UserFields
+from messages.model import Channel, Document, JsonValue, UserFields
 from messages.redaction import without_secrets
 from messages.templates import Limits as TemplateLimits
 from settings import surroundings
 from settings.access import access
 from settings.channels import channels
-from settings.checking import check
+from settings.checking import check, check_keys
 from settings.effect import unused_providers
 from settings.environment import Environment
 from settings.errors import Problems
 from settings.flow_manager import flow_manager
 from settings.kafka import kafka, kafka_warnings
-from settings.keys import DirectoryKeys, FileKeys, UserFieldsKeys
+from settings.keys import DirectoryKeys, FileKeys, UserFieldsKeys, UserKeys
 from settings.model import JournalSettings, Limits, Settings
 from settings.providers import check_sections, providers
 from settings.reading import read_file, without_nulls
@@ -41,6 +41,30 @@ def load(environ: Mapping[str, str] | None = None, path: Path | None = None) -> 
         env.problems.add(("CONFIGURATION_PATH",), "is missing; it must name the JSON file")
         return _settings(None, env)
     return replace(_settings(read_file(file, env.problems), env), file=file)
+
+
+def user_fields(environ: Mapping[str, str] | None = None) -> UserFields | None:
+    """What the configuration file says of users, for commands that need no more of it.
+
+    None where no file is named.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or its `userFields` are wrong.
+    """
+    env = Environment(os.environ if environ is None else environ, Problems())
+    file = configuration_path(env)
+    if file is None:
+        return None
+    document = read_file(file, env.problems)
+    keys = None
+    if isinstance(document, dict) and not env.problems:
+        section: Document = {"userFields": document.get("userFields", {})}
+        keys = check_keys(UserKeys, section, env.problems, [])
+    elif not env.problems:
+        env.problems.add((), "must be a JSON object")
+    if keys is None or env.problems:
+        raise env.problems.error()
+    return _user_fields(keys.user_fields)
 
 
 def configuration_path(env: Environment) -> Path | None:

@@ -16,6 +16,7 @@ from messages.model import Document
 from stores.mongodb import Database, Stored
 from stores.mongodb_directory import TEMPLATES, USERS
 from stores.mongodb_documents import as_document, known_by, new_id
+from stores.ports import KnownUser, KnownUsers
 
 COLLECTIONS: Final[Mapping[Literal["user", "template"], str]] = {
     "user": USERS,
@@ -62,6 +63,29 @@ def list_documents(
     """Every document by `_id`, whatever its state. Raises PyMongoError."""
     for stored in database[COLLECTIONS[collection]].find().sort("_id", 1):
         yield as_document(stored)
+
+
+def known_users(database: Database, field: str) -> KnownUsers:
+    """What finds users by `_id` and by this field, which should be indexed. Raises PyMongoError."""
+
+    def known(ids: Sequence[str]) -> Iterable[KnownUser]:
+        values = [value for text in ids for value in known_by(text)]
+        query = {"$or": [{field: {"$in": values}}, {"_id": {"$in": values}}]}
+        with pymongo.timeout(_PART_SECONDS):
+            found = list(database[USERS].find(query, {field: 1, "__STATE__": 1}))
+        for document in map(as_document, found):
+            value, state = document.get(field), document.get("__STATE__")
+            user_id = None if value is None else str(value)
+            yield KnownUser(str(document["_id"]), user_id, state == "PUBLIC")
+
+    return known
+
+
+def remove_users(database: Database, keys: Sequence[str]) -> None:
+    """Take users out by the texts of their `_id`s. Raises PyMongoError."""
+    values = [value for key in keys for value in known_by(key)]
+    with pymongo.timeout(_PART_SECONDS):
+        database[USERS].delete_many({"_id": {"$in": values}})
 
 
 def _write(database: Database, collection: str, part: Sequence[Document]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from messages.model import Document
 
@@ -31,6 +31,19 @@ class AuditPage:
 
     entries: Sequence[AuditEntry]
     next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownUser:
+    """A user of a store: the text of its `_id`, and its id where that is another field."""
+
+    key: str
+    user_id: str | None
+    is_public: bool
+
+
+KnownUsers: TypeAlias = Callable[[Sequence[str]], Iterable[KnownUser]]
+"""Gives the users whose `_id` or id is one of these texts, each once."""
 
 
 class LiveSettings(Protocol):

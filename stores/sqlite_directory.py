@@ -204,7 +204,8 @@ def index_users(connection: sqlite3.Connection, fields: UserFields) -> None:
     Raises sqlite3.Error.
     """
     wanted = json.dumps([fields.id, fields.clusters])
-    if _indexed_fields(connection) == (fields.id, fields.clusters):
+    indexed = indexed_fields(connection)
+    if (indexed.id, indexed.clusters) == (fields.id, fields.clusters):
         return
     with transaction(connection):
         connection.execute("DELETE FROM user_key")
@@ -259,17 +260,19 @@ def _write(
     )
     if collection == "user":
         connection.execute("DELETE FROM user_key WHERE user = ?", (key,))
-        _write_keys(connection, key, whole, *_indexed_fields(connection))
+        fields = indexed_fields(connection)
+        _write_keys(connection, key, whole, fields.id, fields.clusters)
 
 
-def _indexed_fields(connection: sqlite3.Connection) -> tuple[str, str]:
+def indexed_fields(connection: sqlite3.Connection) -> UserFields:
+    """By which id and which clusters users are found: those of the latest service."""
     row = connection.execute(
         "SELECT value FROM setting WHERE name = ?", (_FIELDS_SETTING,)
     ).fetchone()
     if row is None:
-        return UserFields().id, UserFields().clusters
+        return UserFields()
     id_field, clusters_field = json.loads(row[0])
-    return id_field, clusters_field
+    return UserFields(id=id_field, clusters=clusters_field)
 
 
 def _write_keys(

@@ -69,6 +69,11 @@ def test_the_header_of_a_csv_names_the_fields() -> None:
     ]
 
 
+def test_cells_are_stripped_and_rows_of_empty_ones_are_no_documents() -> None:
+    content = b'_id,name\n,\n ada ,\t" Ada\xc2\xa0"\n ,\xe3\x80\x80\n,,,,\n\nbob,  \n'
+    assert rows(content) == [(3, {"_id": "ada", "name": "Ada"}), (7, {"_id": "bob"})]
+
+
 def test_a_cell_may_span_lines_and_the_numbers_stay_right() -> None:
     assert rows(b'_id,note\n1,"a\nb"\n2,x\n') == [
         (2, {"_id": "1", "note": "a\nb"}),
@@ -83,7 +88,9 @@ def test_a_cell_may_span_lines_and_the_numbers_stay_right() -> None:
         (b",,\n", "line 1: a header"),
         (b"a,\n", "line 1: a column of the header has no name"),
         (b"a,b,a\n", "line 1: the header names a twice"),
-        (b"a;b\n1;2\n", "line 1: no comma in the header"),
+        (b"a;b\n1;2\n", "line 1: no comma in the header, but semicolons"),
+        (b"a\tb\n1\t2\n", "line 1: no comma in the header, but tabs"),
+        (b"a|b\n1|2\n", "line 1: no comma in the header, but bars"),
         (b"a,b\n1,2\n1\n", "line 3: 1 cells, but the header has 2"),
         (b'a,b\n1,"2\n', "line 2: unexpected end"),
         (b"a,b\n1,2\n1,\xff\n", "line 3: not UTF-8"),

@@ -43,6 +43,23 @@ async def test_an_id_nobody_has_is_one_failure_a_channel(tmp_path: Path) -> None
     assert len(service.sent) == 2
 
 
+@pytest.mark.parametrize("whom", [{"recipients": ["A", "B"]}, {"clusters": ["all"]}])
+async def test_an_id_of_several_users_is_one_failure_and_no_message(
+    whom: dict[str, list[str]], tmp_path: Path
+) -> None:
+    users: list[Document] = [
+        {"_id": key, "code": key[0], "emailAddress": f"{key}@example.com", "clusters": ["all"]}
+        for key in ("A1", "A2", "B1")
+    ]
+    configuration = sandbox_configuration(userFields={"id": "code"})
+    async with running(tmp_path, configuration, users=users) as service:
+        answer = await service.send(channels=["email"], **whom)
+    assert answer.json() == {
+        "failures": [{"userId": "A", "channel": "email", "error": "More than one user has this id"}]
+    }
+    assert [one.address for one in service.sent] == ["B1@example.com"]
+
+
 @pytest.mark.parametrize("whom", [{"recipients": []}, {"clusters": []}, {"clusters": ["none"]}])
 async def test_nobody_to_send_to_is_no_failure(whom: dict[str, list[str]], tmp_path: Path) -> None:
     async with running(tmp_path, users=[ADA]) as service:
