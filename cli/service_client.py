@@ -19,6 +19,7 @@ from settings import ClientSettings, is_own_machine
 M = TypeVar("M", bound=BaseModel)
 Query = Mapping[str, str | list[str]]
 
+_MOST_BYTES: Final = 64 * 1024 * 1024
 _CONNECT_SECONDS: Final = 5.0
 _QUESTION_SECONDS: Final = 5.0
 _REFUSALS: Final = range(400, 500)
@@ -150,7 +151,38 @@ def _telling_of_trouble(service: ClientSettings, besides: str = "") -> Iterator[
 def _client(service: ClientSettings, timeout: httpx.Timeout) -> httpx.Client:
     # What is on this machine is no proxy's business, and the token even less.
     is_here = is_own_machine(httpx.URL(service.url).host)
-    return httpx.Client(timeout=timeout, trust_env=not is_here)
+    return httpx.Client(
+        timeout=timeout,
+        trust_env=not is_here,
+        headers={"Accept-Encoding": "identity"},
+        event_hooks={"response": [_bound]},
+    )
+
+
+def _bound(response: httpx.Response) -> None:
+    """See that no more of an answer is read than a Carillon would give."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise httpx.DecodingError("it is packed, which was not asked for")
+    if isinstance(response.stream, httpx.SyncByteStream):
+        response.stream = _Bounded(response.stream)
+
+
+class _Bounded(httpx.SyncByteStream):
+    """A body that breaks off once it is too long."""
+
+    def __init__(self, stream: httpx.SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for part in self._stream:
+            size += len(part)
+            if size > _MOST_BYTES:
+                raise httpx.ReadError(f"its answer is larger than {_MOST_BYTES:,} bytes")
+            yield part
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 def _answer(service: ClientSettings, response: httpx.Response) -> Answer:

@@ -230,6 +230,8 @@ async def test_an_operator_without_the_right_key_is_told_which_is_shown(
         (Answer(200, b"<html>"), "is no Carillon"),
         (json_answer({"providers": [{"name": "a"}]}), "is no Carillon"),
         (Answer(fault="disconnect"), "broke off"),
+        (Answer(body=b" " * 1_000_000, fault="endless-body", framing="chunked"), "67,108,864"),
+        (Answer(body=b"{}", headers={"content-encoding": "gzip"}), "is packed"),
     ],
 )
 async def test_trouble_of_the_service_is_a_failure(answer: Answer, reason: str) -> None:
