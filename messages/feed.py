@@ -93,7 +93,7 @@ class Feed:
         if page is not None:
             self._page, self._following = cursor, page.next
             self._items = self._of(page)
-            self._left = len(page.recipients) + len(page.missing)
+            self._left = page.length
 
     async def _next_page(self, cursor: Cursor) -> Page:
         page = await self._pages.at(cursor)

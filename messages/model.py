@@ -116,6 +116,11 @@ class Page:
     next: Cursor | None
     ambiguous: Sequence[str] = ()
 
+    @property
+    def length(self) -> int:
+        """How many users and ids it holds."""
+        return len(self.recipients) + len(self.missing) + len(self.ambiguous)
+
 
 @dataclass(frozen=True, slots=True)
 class AttachmentReference:

@@ -38,7 +38,7 @@ class Pages:
         cursor: Cursor | None = Cursor()
         while cursor is not None and found < HEAD:
             page = await self.at(cursor)
-            found += _size(page)
+            found += page.length
             cursor = page.next
 
     async def at(self, cursor: Cursor) -> Page:
@@ -55,15 +55,11 @@ class Pages:
     def forget(self, cursor: Cursor) -> None:
         """Read the page that starts there anew when it is asked for again."""
         if (dropped := self._kept.pop(cursor, None)) is not None:
-            self._recipients -= _size(dropped)
+            self._recipients -= dropped.length
 
     def _keep(self, cursor: Cursor, page: Page) -> None:
         self._kept[cursor] = page
-        self._recipients += _size(page)
+        self._recipients += page.length
         while self._recipients > KEPT and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
-            self._recipients -= _size(dropped)
-
-
-def _size(page: Page) -> int:
-    return len(page.recipients) + len(page.missing) + len(page.ambiguous)
+            self._recipients -= dropped.length
