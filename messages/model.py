@@ -108,13 +108,15 @@ class Cursor:
 class Page:
     """A part of an audience: the users found, the listed ids nobody has, and where to go on.
 
-    `ambiguous` are ids that several users have; none of those is among the recipients.
+    `ambiguous` are ids that several users have; none of those is among the recipients. `size` is
+    what the users' documents were read from, in bytes, or about that.
     """
 
     recipients: Sequence[Recipient]
     missing: Sequence[str]
     next: Cursor | None
     ambiguous: Sequence[str] = ()
+    size: int = field(default=0, compare=False)
 
     @property
     def length(self) -> int:

@@ -19,6 +19,8 @@ HEAD: Final = 1000
 """So many recipients are resolved before the first delivery leaves."""
 KEPT: Final = 2 * HEAD
 """Pages are kept for so many recipients, so that the whole head is at hand when it is asked for."""
+KEPT_BYTES: Final = 16 * 1024 * 1024
+"""Where users are large fewer are resolved before the first delivery leaves, and fewer are kept."""
 
 
 class Pages:
@@ -29,16 +31,17 @@ class Pages:
         self._audience = audience
         self._patience = patience
         self._kept: OrderedDict[Cursor, Page] = OrderedDict()
-        self._recipients = 0
+        self._recipients = self._bytes = 0
         self._reading = trio.Lock()
 
     async def read_head(self) -> None:
         """Read the first pages. Raises DirectoryUnavailable."""
-        found = 0
+        found = size = 0
         cursor: Cursor | None = Cursor()
-        while cursor is not None and found < HEAD:
+        while cursor is not None and found < HEAD and size < KEPT_BYTES:
             page = await self.at(cursor)
             found += page.length
+            size += page.size
             cursor = page.next
 
     async def at(self, cursor: Cursor) -> Page:
@@ -55,11 +58,15 @@ class Pages:
     def forget(self, cursor: Cursor) -> None:
         """Read the page that starts there anew when it is asked for again."""
         if (dropped := self._kept.pop(cursor, None)) is not None:
-            self._recipients -= dropped.length
+            self._count(dropped, -1)
 
     def _keep(self, cursor: Cursor, page: Page) -> None:
         self._kept[cursor] = page
-        self._recipients += page.length
-        while self._recipients > KEPT and len(self._kept) > 1:
+        self._count(page, 1)
+        while (self._recipients > KEPT or self._bytes > KEPT_BYTES) and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
-            self._recipients -= dropped.length
+            self._count(dropped, -1)
+
+    def _count(self, page: Page, sign: int) -> None:
+        self._recipients += sign * page.length
+        self._bytes += sign * page.size

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import httpx
@@ -43,6 +44,14 @@ class NoSuchDocument(DirectoryUnavailable):
     """404. For a list it means that the collection does not exist."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The documents of a page, and how many bytes the answer had."""
+
+    documents: list[Document]
+    size: int
+
+
 class CrudClient:
     """Reads JSON over a shared client, which the caller closes. It never repeats a read.
 
@@ -70,15 +79,15 @@ class CrudClient:
                 f"The CRUD Service did not answer within {self._timeout:g} seconds"
             ) from error
 
-    async def documents(self, collection: Collection, url: str) -> list[Document]:
+    async def documents(self, collection: Collection, url: str) -> Answered:
         """The documents of one page.
 
         Raises:
             InvalidObjectId: a value cannot be cast.
             DirectoryUnavailable: it could not be read whole, or was refused.
         """
-        value = await self._read(collection, url, parsed_list)
-        return [_document(collection, item) for item in value]
+        value, size = await self._read(collection, url, parsed_list)
+        return Answered([_document(collection, item) for item in value], size)
 
     async def document(self, collection: Collection, url: str) -> Document:
         """One document.
@@ -87,12 +96,16 @@ class CrudClient:
             NoSuchDocument: nobody has the id, or it is not PUBLIC.
             DirectoryUnavailable: it could not be read whole, or was refused.
         """
-        return _document(collection, await self._read(collection, url, parsed))
+        value, _ = await self._read(collection, url, parsed)
+        return _document(collection, value)
 
-    async def _read(self, collection: Collection, url: str, parse: Callable[[bytearray], T]) -> T:
+    async def _read(
+        self, collection: Collection, url: str, parse: Callable[[bytearray], T]
+    ) -> tuple[T, int]:
         turn = _Turn(self._large)
         try:
-            return await self._parsed(await self._body(collection, url, turn), parse)
+            body = await self._body(collection, url, turn)
+            return await self._parsed(body, parse), len(body)
         except Malformed as error:
             raise _malformed(collection) from error
         finally:

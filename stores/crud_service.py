@@ -12,7 +12,7 @@ import httpx
 from messages.errors import DirectoryUnavailable, TemplateNotFound
 from messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
 from stores.asked import Asked, is_object_id
-from stores.crud_client import CrudClient, InvalidObjectId, NoSuchDocument
+from stores.crud_client import Answered, CrudClient, InvalidObjectId, NoSuchDocument
 from stores.crud_query import PAGE, Collection, matching, projection
 from stores.shared_ids import apart, ids_of
 
@@ -99,7 +99,7 @@ class CrudDirectory:
         while start < len(keys):
             chunk = self._users.chunk("_id", keys, start)
             with self._crud.deadline():
-                found += await self._matching("_id", chunk.askable)
+                found += (await self._matching("_id", chunk.askable)).documents
             start += chunk.length
         return self._recipients(found, Asked(()))
 
@@ -112,7 +112,8 @@ class CrudDirectory:
         field = self._fields.id
         only = projection(audience.fields)
         chunk = self._users.chunk(field, audience.recipients, cursor.position, only)
-        documents = await self._matching(field, chunk.askable, cursor.after, only=only)
+        answered = await self._matching(field, chunk.askable, cursor.after, only=only)
+        documents = answered.documents
         # A page of unique ids is never followed by another one, however full it is.
         more = len(documents) >= PAGE and field != "_id"
         asked = Asked(chunk.askable)
@@ -124,17 +125,20 @@ class CrudDirectory:
         following = _following(found, cursor, chunk.length, more=more)
         # All users of the chunk's ids are here, unless there are more pages of them.
         is_part = more or cursor.after is not None
-        return await self._page(found, missing, following, is_part=is_part)
+        page = await self._page(found, missing, following, is_part=is_part)
+        return replace(page, size=answered.size)
 
     async def _members(self, audience: Audience, cursor: Cursor) -> Page:
         field = self._fields.clusters
         start = cursor.position - len(audience.recipients)
         only = projection(audience.fields)
         chunk = self._users.chunk(field, audience.clusters, start, only)
-        documents = await self._matching(field, chunk.askable, cursor.after, only=only)
-        found = self._recipients(documents, Asked(()))
-        following = _following(found, cursor, chunk.length, more=len(documents) >= PAGE)
-        return await self._page(found, (), following, is_part=True)
+        answered = await self._matching(field, chunk.askable, cursor.after, only=only)
+        found = self._recipients(answered.documents, Asked(()))
+        more = len(answered.documents) >= PAGE
+        following = _following(found, cursor, chunk.length, more=more)
+        page = await self._page(found, (), following, is_part=True)
+        return replace(page, size=answered.size)
 
     async def _page(
         self,
@@ -158,7 +162,7 @@ class CrudDirectory:
             chunk = self._users.chunk(field, ids[: start + PAGE // 2], start, only)
             left = list(chunk.askable)
             while left:
-                documents = await self._matching(field, left, only=only)
+                documents = (await self._matching(field, left, only=only)).documents
                 held = Counter(one.user_id for one in self._recipients(documents, Asked(left)))
                 several = {user_id for user_id, users in held.items() if users > 1}
                 shared |= several
@@ -175,7 +179,7 @@ class CrudDirectory:
         """
         field = self._fields.id
         while ids:
-            documents = await self._matching(field, ids, only=[field])
+            documents = (await self._matching(field, ids, only=[field])).documents
             left = Asked(ids).without(documents, field)
             if len(documents) < PAGE or len(left) == len(ids):
                 return left
@@ -189,7 +193,7 @@ class CrudDirectory:
         after: str | None = None,
         *,
         only: Sequence[str] = (),
-    ) -> list[Document]:
+    ) -> Answered:
         """A page of users whose field is, or has, one of the values.
 
         One value that is no ObjectId spoils the whole query where the field holds ObjectIds;
@@ -199,13 +203,13 @@ class CrudDirectory:
         if field in self._object_id_fields:
             asked = [value for value in values if is_object_id(value)]
         if not asked:
-            return []
+            return Answered([], 0)
         try:
-            documents = await self._crud.documents(
+            answered = await self._crud.documents(
                 self._users, self._users.list_url(matching(field, asked, after), only=only)
             )
-            _check_follows(documents, after)
-            return _only(documents, only)
+            _check_follows(answered.documents, after)
+            return replace(answered, documents=_only(answered.documents, only))
         except InvalidObjectId:
             refused_place = after is not None and not is_object_id(after)
             if refused_place or all(map(is_object_id, asked)):

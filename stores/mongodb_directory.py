@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias, TypeVar, cast
 
+from bson import decode_all
 from pymongo import IndexModel
 from pymongo.synchronous.collection import Collection as PymongoCollection
 
@@ -25,6 +26,8 @@ Query: TypeAlias = Mapping[str, object]
 PAGE: Final = 500
 LISTED: Final = 200
 """So many values one `$in` holds."""
+_CUT_BYTES: Final = 8 * 1024 * 1024
+"""Documents of a page after which no more of them are asked for."""
 USERS: Final = "users"
 TEMPLATES: Final = "templates"
 
@@ -106,18 +109,19 @@ class MongoDirectory:
         query, asked = _one_of(self._fields.id, names), Asked(names)
         if cursor.after is None:
             # The state decides about few, and ids alone are found in one index for sure.
-            found = list(users.find(query, only).limit(PAGE + 1))
-            recipients = self._recipients(found, asked)
-            if len(found) <= PAGE:
+            read = _batch(users, query, only, PAGE + 1)
+            recipients = self._recipients(read.found, asked)
+            if not read.is_part:
                 missing = asked.without([one.document for one in recipients], self._fields.id)
                 alone, ambiguous = apart(_in_order(recipients, names), self._fields.id)
-                return Page(alone, missing, following, ambiguous)
+                return Page(alone, missing, following, ambiguous, read.size)
         most = PAGE - LISTED  # with the missing ones it is a page
-        found = _walk(users, {**query, _STATE: _PUBLIC}, only, cursor.after, most)
+        read = _walk(users, {**query, _STATE: _PUBLIC}, only, cursor.after, most)
         missing = [] if cursor.after else self._unknown(users, query, asked)
-        if len(found) == most:
-            following = Cursor(cursor.position, place(found[-1]["_id"]))
-        return self._page(users, self._recipients(found, asked), missing, following)
+        if read.is_part:
+            following = Cursor(cursor.position, place(read.found[-1]["_id"]))
+        page = self._page(users, self._recipients(read.found, asked), missing, following)
+        return replace(page, size=read.size)
 
     def _unknown(self, users: Collection, query: Query, asked: Asked) -> list[str]:
         """The ids that nobody has, where too many users have the others to look at all of them."""
@@ -130,11 +134,12 @@ class MongoDirectory:
         chunk = [name for name in audience.clusters[start : start + LISTED] if is_storable(name)]
         query = {self._fields.clusters: {"$in": list(dict.fromkeys(chunk))}, _STATE: _PUBLIC}
         only = self._projection(audience.fields)
-        found = _walk(database[USERS], query, only, cursor.after, PAGE)
+        read = _walk(database[USERS], query, only, cursor.after, PAGE)
         following = Cursor(cursor.position + LISTED)
-        if len(found) == PAGE:
-            following = Cursor(cursor.position, place(found[-1]["_id"]))
-        return self._page(database[USERS], self._recipients(found, Asked(())), (), following)
+        if read.is_part:
+            following = Cursor(cursor.position, place(read.found[-1]["_id"]))
+        found = self._recipients(read.found, Asked(()))
+        return replace(self._page(database[USERS], found, (), following), size=read.size)
 
     def _page(
         self,
@@ -187,17 +192,50 @@ def _one_of(field: str, texts: Sequence[str]) -> Query:
     return {field: {"$in": [value for text in texts for value in known_by(text)]}}
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Documents, whether there may be more of them, and how many bytes they take."""
+
+    found: Sequence[Stored]
+    is_part: bool
+    size: int
+
+
 def _walk(
     users: Collection, query: Query, only: Mapping[str, int] | None, after: str | None, most: int
-) -> list[Stored]:
-    """At most so many users in the order of `_id`."""
+) -> _Read:
+    """At most so many users in the order of `_id`, and fewer where they are large."""
     found: list[Stored] = []
+    size = 0
     for following in ranges_after(after):
-        matching = users.find({**query, "_id": following}, only)
-        found += matching.sort("_id", 1).limit(most - len(found))
-        if len(found) == most:
-            break
-    return found
+        both = {"$and": [query, {"_id": following}]}  # the query may be one of ids
+        read = _batch(users, both, only, most - len(found), [("_id", 1)])
+        found += read.found
+        size += read.size
+        if read.is_part:
+            return _Read(found, is_part=True, size=size)
+    return _Read(found, is_part=False, size=size)
+
+
+def _batch(
+    users: Collection,
+    query: Query,
+    only: Mapping[str, int] | None,
+    most: int,
+    order: Sequence[tuple[str, int]] | None = None,
+) -> _Read:
+    """At most so many documents, and no further answer of the server once they are large.
+
+    Each of its answers ends at 16 MB.
+    """
+    size, found = 0, list[Stored]()
+    with users.find_raw_batches(query, only, sort=order, limit=most, batch_size=most) as batches:
+        for batch in cast("Iterator[bytes]", batches):
+            found += decode_all(batch, users.codec_options)
+            size += len(batch)
+            if size > _CUT_BYTES:
+                break
+    return _Read(found, len(found) == most or size > _CUT_BYTES, size)
 
 
 def _in_order(recipients: Sequence[Recipient], names: Sequence[str]) -> list[Recipient]:

@@ -6,8 +6,10 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from heapq import merge
-from itertools import chain, groupby, islice
+from itertools import groupby, islice
+from math import inf
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 from uuid import uuid4
@@ -25,11 +27,20 @@ PAGE: Final = 500
 SMALL_PAGE: Final = 20
 """So many listed users are read without a thread."""
 
+PAGE_LETTERS: Final = 16 * 1024 * 1024
+"""What the documents of a page hold, as JSON: about so much at most, and one document at least."""
+_LETTERS_INLINE: Final = 64 * 1024
 _AT_ONCE: Final = 125
 """Documents read and decoded at once; the loop waits meanwhile: 110 µs, 1 ms with 45 fields.
 
 Beside a busy loop a page of 500 took 18 ms row by row, 14 by 50, 9 by 125 and 6 at once.
 """
+_LETTERS_AT_ONCE: Final = 256 * 1024
+"""Of large documents fewer are read at once; the first ones show how large they are."""
+_READING: Final = (
+    "SELECT u.document FROM {} AS j"
+    " CROSS JOIN user AS u ON u.id = j.column1 WHERE u.state = 'PUBLIC'"
+)
 _ROWS_A_COMMIT: Final = 2000
 _FIELDS_SETTING: Final = "user-fields"
 
@@ -59,7 +70,7 @@ class SqliteDirectory:
     async def template(self, template_id: str) -> Document:
         """See the port."""
         row = await self._read(
-            lambda c: c.execute(
+            lambda c, _: c.execute(
                 "SELECT document FROM template WHERE id = ? AND state = 'PUBLIC'", (template_id,)
             ).fetchone(),
             is_small=True,
@@ -74,47 +85,54 @@ class SqliteDirectory:
         """See the port."""
         listed = len(audience.recipients) - cursor.position
         return await self._read(
-            lambda c: self._page(c, audience, cursor), is_small=0 < listed <= SMALL_PAGE
+            lambda c, most: self._page(c, audience, cursor, most), is_small=0 < listed <= SMALL_PAGE
         )
 
     async def users(self, keys: Sequence[str]) -> Sequence[Recipient]:
         """See the port."""
-        return await self._read(lambda c: self._by_key(c, keys), is_small=len(keys) <= SMALL_PAGE)
+        return await self._read(
+            lambda c, most: self._by_key(c, keys, most), is_small=len(keys) <= SMALL_PAGE
+        )
 
     async def check(self) -> None:
         """See the port."""
         await self._read(
-            lambda c: c.execute("SELECT 1 FROM user LIMIT 1").fetchone(), is_small=True
+            lambda c, _: c.execute("SELECT 1 FROM user LIMIT 1").fetchone(), is_small=True
         )
 
-    async def _read(self, run: Callable[[sqlite3.Connection], T], *, is_small: bool) -> T:
+    async def _read(self, run: Callable[[sqlite3.Connection, float], T], *, is_small: bool) -> T:
+        """What `run` returns; it gets a connection, and how many letters it may read for now."""
         if is_small:
             await trio.lowlevel.checkpoint_if_cancelled()
-            with suppress(sqlite3.Error):  # locked, say: the thread finds out
-                return run(self._inline)
+            with suppress(sqlite3.Error, _Large):  # locked, say: the thread finds out
+                return run(self._inline, _LETTERS_INLINE)
         try:
-            return await trio.to_thread.run_sync(run, self._connection, limiter=self._limiter)
+            return await trio.to_thread.run_sync(run, self._connection, inf, limiter=self._limiter)
         except sqlite3.Error as error:
             raise DirectoryUnavailable(f"The embedded store cannot be read: {error}") from None
 
-    def _page(self, connection: sqlite3.Connection, audience: Audience, cursor: Cursor) -> Page:
+    def _page(
+        self, connection: sqlite3.Connection, audience: Audience, cursor: Cursor, most: float
+    ) -> Page:
         listed = audience.recipients[cursor.position : cursor.position + PAGE]
         if listed:
-            position = cursor.position + len(listed)
+            page, length = self._listed(connection, listed, most)
+            position = cursor.position + length
             ends = position >= len(audience.recipients) and not audience.clusters
-            found, missing = self._listed(connection, listed)
-            recipients, ambiguous = apart(found, self._fields.id)
-            return Page(recipients, missing, None if ends else Cursor(position), ambiguous)
+            return replace(page, next=None if ends else Cursor(position))
         members = _members(connection, audience.clusters, cursor.after or "")
-        following = Cursor(cursor.position, members[-1]) if len(members) == PAGE else None
-        found = self._by_key(connection, members)
+        read = _documents(connection, members, most)
+        is_last = len(members) < PAGE and read.keys == len(members)
+        following = None if is_last else Cursor(cursor.position, members[read.keys - 1])
+        found = self._recipients(read.found)
         shared = _shared(connection, ids_of(found, self._fields.id))
         recipients, ambiguous = apart(found, self._fields.id, shared)
-        return Page(recipients, (), following, ambiguous)
+        return Page(recipients, (), following, ambiguous, read.letters)
 
     def _listed(
-        self, connection: sqlite3.Connection, listed: Sequence[str]
-    ) -> tuple[list[Recipient], list[str]]:
+        self, connection: sqlite3.Connection, listed: Sequence[str], most: float
+    ) -> tuple[Page, int]:
+        """The users of as many of the listed ids as a page has room for, and how many those are."""
         wanted = dict.fromkeys(listed)
         keys = list(wanted)
         if self._fields.id != "_id":
@@ -123,15 +141,64 @@ class SqliteDirectory:
                 " CROSS JOIN user_key AS k ON k.kind = 'id' AND k.value = j.column1"
             )
             keys = [key for (key,) in _execute(connection, query, keys)]
-        recipients = self._by_key(connection, keys)
-        found = {recipient.user_id for recipient in recipients}
-        return recipients, [user_id for user_id in wanted if user_id not in found]
+        read = _documents(connection, keys, most)
+        is_part = read.keys < len(keys)
+        if is_part and len(listed) > 1:
+            return self._listed(connection, listed[: len(listed) // 2], most)
+        found = self._recipients(read.found)
+        shared = _shared(connection, ids_of(found, self._fields.id)) if is_part else ()
+        recipients, ambiguous = apart(found, self._fields.id, shared)
+        there = {recipient.user_id for recipient in found}
+        missing = [user_id for user_id in wanted if user_id not in there]
+        return Page(recipients, missing, None, ambiguous, read.letters), len(listed)
 
-    def _by_key(self, connection: sqlite3.Connection, keys: Sequence[str]) -> list[Recipient]:
-        users = chain.from_iterable(
-            _documents(connection, keys[at : at + _AT_ONCE]) for at in range(0, len(keys), _AT_ONCE)
-        )
+    def _by_key(
+        self, connection: sqlite3.Connection, keys: Sequence[str], most: float
+    ) -> list[Recipient]:
+        found: list[Document] = []
+        at = 0
+        while at < len(keys):
+            read = _documents(connection, keys[at:], most)
+            found += read.found
+            at += read.keys
+        return self._recipients(found)
+
+    def _recipients(self, users: Iterable[Document]) -> list[Recipient]:
         return [Recipient(self._fields.user_id(user), str(user["_id"]), user) for user in users]
+
+
+class _Large(Exception):
+    """More is to be read than the event loop may wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The documents of so many of the keys that were asked for, and what they hold as JSON."""
+
+    found: Sequence[Document]
+    keys: int
+    letters: int
+
+
+def _documents(connection: sqlite3.Connection, keys: Sequence[str], most: float) -> _Read:
+    """The documents of these keys, or of the first of them where they are large.
+
+    Raises:
+        _Large: there are more than `most` letters.
+    """
+    found: list[Document] = []
+    at = letters = 0
+    step = 1
+    while at < len(keys) and letters < PAGE_LETTERS:
+        part = keys[at : at + step]
+        text = _joined(connection, part)
+        letters += len(text)
+        if letters > most:
+            raise _Large
+        found += _parsed(connection, part, text)
+        at += len(part)
+        step = max(1, min(_AT_ONCE, 8 * step, _LETTERS_AT_ONCE * len(part) // (len(text) + 1)))
+    return _Read(found, at, letters)
 
 
 def _shared(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
@@ -149,18 +216,18 @@ def _shared(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
     return {value for (value,) in _execute(connection, public, candidates)}
 
 
-def _documents(connection: sqlite3.Connection, keys: Sequence[str]) -> Iterator[Document]:
+def _joined(connection: sqlite3.Connection, keys: Sequence[str]) -> str:
     # As one text: each row would give the GIL away once. The documents hold their keys.
-    query = (
-        "SELECT coalesce(group_concat(u.document), '') FROM {} AS j"
-        " CROSS JOIN user AS u ON u.id = j.column1 WHERE u.state = 'PUBLIC'"
-    )
-    texts = _execute(connection, query, keys)
+    joined = "coalesce(group_concat(u.document), '')"
+    ((text,),) = _execute(connection, _READING.replace("u.document", joined), keys)
+    return text
+
+
+def _parsed(connection: sqlite3.Connection, keys: Sequence[str], text: str) -> Iterable[Document]:
     try:
-        return map(_checked, from_json(f"[{texts[0][0] if texts else ''}]"))
+        return map(_checked, from_json(f"[{text}]"))
     except ValueError:  # one is nested as deeply as the parser goes: the list is a level too many
-        each = query.replace("coalesce(group_concat(u.document), '')", "u.document")
-        return map(_document, (text for (text,) in _execute(connection, each, keys)))
+        return map(_document, (one for (one,) in _execute(connection, _READING, keys)))
 
 
 def _execute(connection: sqlite3.Connection, query: str, values: Sequence[str]) -> list[tuple[str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from messages.errors import DirectoryUnavailable
-from messages.model import Audience, Cursor
+from messages.model import Audience, Cursor, Page
 from messages.patience import Patience
 from messages.resolve import KEPT, Pages
 from tests.messages.fakes import FakeDirectory
@@ -54,6 +56,27 @@ async def test_a_channel_that_lags_reads_again_and_misses_nobody(
         assert await walk(it, 0.1) == NAMES
     assert slow == NAMES
     assert len(directory.reads) > 1.4 * KEPT
+
+
+class LargeUsers(FakeDirectory):
+    """Users of four megabytes."""
+
+    async def page(self, audience: Audience, cursor: Cursor) -> Page:
+        page = await super().page(audience, cursor)
+        return replace(page, size=4_000_000 * len(page.recipients))
+
+
+async def test_of_large_users_few_are_resolved_ahead_and_kept(autojump_clock: MockClock) -> None:
+    directory = LargeUsers()
+    it = pages(directory)
+    await it.read_head()
+    assert len(directory.reads) == 3
+    await walk(it, 0.0)
+    reads = len(directory.reads)
+    assert (await it.at(Cursor(2 * KEPT - 2))).next is None
+    assert len(directory.reads) == reads
+    await it.at(Cursor(2 * KEPT - 8))
+    assert len(directory.reads) == reads + 1
 
 
 async def test_a_passing_failure_is_read_again(autojump_clock: MockClock) -> None:

@@ -141,6 +141,7 @@ async def test_one_large_answer_at_a_time_is_in_memory() -> None:
                     nursery.start_soon(reader.page, Audience(clusters=["all"]), Cursor())
         small = await reader.page(Audience([f"{0:024x}"]), Cursor())
         assert len(small.recipients) == 1
+        assert 20_000 < small.size < 30_000
 
 
 @pytest.mark.parametrize("body", [ENDLESS, Answer(400, b"x" * 100_000)], ids=["endless", "long"])

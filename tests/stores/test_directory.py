@@ -152,6 +152,34 @@ async def test_an_import_beside_a_service_uses_the_fields_of_the_service(shelf: 
     assert missing == ["A"]
 
 
+@pytest.mark.parametrize("fields", [UserFields(), UserFields(id="code")])
+async def test_a_page_of_large_users_is_short(shelf: Shelf, fields: UserFields) -> None:
+    small: list[Document] = [
+        {"_id": f"s{n:03}", "code": f"s{n:03}", "clusters": "c"} for n in range(300)
+    ]
+    large: list[Document] = [
+        {"_id": f"l{n:03}", "code": f"l{n:03}", "clusters": "c", "photo": "x" * 200_000}
+        for n in range(250)
+    ]
+    names = [str(user["_id"]) for user in (*large, *small)]
+    async with filled(shelf, [*small, *large], fields=fields) as it:
+        for audience in (Audience(names), Audience((), ["c"])):
+            found: list[str] = []
+            cursor: Cursor | None = Cursor()
+            while cursor is not None:
+                page = await it.page(audience, cursor)
+                assert sum(len(str(one.document)) for one in page.recipients) < 40_000_000
+                assert not page.missing
+                assert not page.ambiguous
+                found += [one.key for one in page.recipients]
+                cursor = page.next
+            assert sorted(found) == sorted(names)
+            assert len(found) == len(set(found))
+        few = await it.page(Audience(names[:15]), Cursor())
+        assert [one.key for one in few.recipients] == names[:15]
+        assert few.size > 15 * 200_000
+
+
 async def test_a_template_is_found_by_its_id(shelf: Shelf) -> None:
     templates: list[Document] = [
         {"_id": "t", "smsMessage": "x"},
