@@ -35,6 +35,9 @@ _PATIENCE: Final = 0.02
 """Seconds after which a call that waits has another process started."""
 _LARGE: Final = 256 * 1024
 """Bytes of an answer from which on it is parsed beside the event loop."""
+_SHORT: Final = 0.1
+_NICENESS: Final = 10
+"""What a process gets whose call takes longer than `_SHORT` seconds, and keeps."""
 _REAPING: Final = 2.0
 _PROGRAM: Final = str(Path(wire.__file__))
 
@@ -201,7 +204,7 @@ class _Process:
         try:
             await self._begin(place, name, command)
             with trio.fail_after(seconds):
-                kind, answer = await self._frame()
+                kind, answer = await self._outcome()
             self._calls += 1
             is_over = kind != wire.NO_MEMORY
         except trio.TooSlowError:
@@ -273,13 +276,28 @@ class _Process:
             raise _Gone
         return content
 
+    async def _outcome(self) -> tuple[bytes, bytes]:
+        """What a call came to. One that computes for long does so behind the service."""
+        with trio.move_on_after(_SHORT):
+            return await self._frame()
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.setpriority(os.PRIO_PGRP, self._process.pid, _NICENESS)
+        return await self._frame()
+
     async def _frame(self) -> tuple[bytes, bytes]:
-        kind, length = wire.HEAD.unpack(await self._exactly(wire.HEAD.size))
+        """The next frame, whole or not at all: it may be cancelled."""
+        await self._read_up_to(wire.HEAD.size)
+        kind, length = wire.HEAD.unpack_from(self._read)
         if length > wire.ANSWER_BYTES:
             raise _Gone
-        return kind, await self._exactly(length)
+        end = wire.HEAD.size + length
+        await self._read_up_to(end)
+        content = bytes(self._read[wire.HEAD.size : end])
+        del self._read[:end]
+        return kind, content
 
-    async def _exactly(self, length: int) -> bytes:
+    async def _read_up_to(self, length: int) -> None:
         if self._process is None or self._process.stdout is None:
             raise _Gone
         while len(self._read) < length:
@@ -290,9 +308,6 @@ class _Process:
             if not part:
                 raise _Gone
             self._read += part
-        found = bytes(self._read[:length])
-        del self._read[:length]
-        return found
 
 
 def _answer(kind: bytes, content: bytes, name: str, *, was_used: bool) -> bytes:

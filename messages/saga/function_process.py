@@ -41,7 +41,6 @@ DATA_BYTES: Final = 256 * 1024 * 1024
 """What all that a process writes to may take in memory."""
 ADDRESS_BYTES: Final = 1024 * 1024 * 1024
 """What it may map, shared memory and unused stacks included."""
-_NICENESS: Final = 5
 _LONGEST: Final = 500
 
 _ENGINE_BYTES: Final = 64 * 1024 * 1024
@@ -193,10 +192,9 @@ def _end_with_parent(life: int) -> None:
 
 
 def _bound() -> None:
-    """Take little, yield to the service, and be the first to go where memory is short."""
+    """Take little, and be the first to go where memory is short."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # sent to all of a service; the service decides
-    os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for limit, most in ((resource.RLIMIT_DATA, DATA_BYTES), (resource.RLIMIT_AS, ADDRESS_BYTES)):
         _, hard = resource.getrlimit(limit)

@@ -203,6 +203,12 @@ async def test_eight_that_hang_stop_no_others(tmp_path: Path) -> None:
     assert answered == [{"fine": True}] * 50
 
 
+async def test_what_computes_for_long_does_so_behind_the_service(tmp_path: Path) -> None:
+    body = "time.sleep(event['seconds'])\nreturn {'nice': os.nice(0)}"
+    async with loaded(data=get_data(tmp_path, body)) as functions:
+        assert await functions.data({"seconds": 0.5}) == {"nice": 10}
+
+
 async def test_more_that_hang_than_there_are_processes_are_all_told(tmp_path: Path) -> None:
     async with loaded(data=unless_fine(tmp_path, HANG), seconds=0.3) as functions:
         told: list[str] = []
