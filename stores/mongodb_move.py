@@ -214,9 +214,21 @@ def _sizes(connection: sqlite3.Connection) -> dict[str, int]:
 def _dispatches(connection: sqlite3.Connection) -> Iterator[Stored]:
     # Without the place where reading goes on: the two directories count differently. Whoever is
     # read again is on record, and not sent to.
-    for identity, channels, state, created_at, ended_at, counts, request in connection.execute(
-        "SELECT id, channels, state, created_at, ended_at, counts, text FROM dispatch"
-        " LEFT JOIN request ON request.dispatch = number ORDER BY number"
+    names = ("caller", "total", "endsAs", "reason")
+    for (
+        identity,
+        channels,
+        state,
+        created_at,
+        ended_at,
+        counts,
+        request,
+        is_read,
+        *more,
+    ) in connection.execute(
+        "SELECT id, channels, state, created_at, ended_at, counts, CAST(text AS BLOB), is_read,"
+        " caller, total, ends_as, crash"
+        " FROM dispatch LEFT JOIN request ON request.dispatch = number ORDER BY number"
     ):
         document: Stored = {
             "_id": identity,
@@ -225,9 +237,11 @@ def _dispatches(connection: sqlite3.Connection) -> Iterator[Stored]:
             "channels": channels.split(","),
             "createdAt": created_at,
             "round": 0,
+            "isRead": bool(is_read),
         }
+        document |= {name: one for name, one in zip(names, more, strict=True) if one is not None}
         if request is not None:
-            document["request"] = packed(request)
+            document["request"] = packed(request.decode(errors="replace"))
         if ended_at is None:
             document["owner"] = _BY
         else:
@@ -255,7 +269,7 @@ def _rows(connection: sqlite3.Connection) -> Iterator[tuple[Stored, Stored | Non
         " FROM delivery AS d JOIN dispatch AS p ON p.number = d.dispatch"
         " ORDER BY d.dispatch, channel, key"
     ):
-        yield _delivery(*row[:7]), _ending(row[:3], *row[6:])
+        yield _delivery(*row[:6]), _ending(row[:3], *row[6:])
 
 
 def _delivery(
@@ -265,7 +279,6 @@ def _delivery(
     user_id: str,
     created_at: int,
     tries_from: int,
-    attempts: int,
 ) -> Stored:
     document: Stored = {
         "_id": row_id(dispatch_id, channel, key),
@@ -276,10 +289,7 @@ def _delivery(
         "outcome": "pending",
         "createdAt": created_at,
     }
-    for name, number in (("triesFrom", tries_from), ("attempts", attempts)):
-        if number:
-            document[name] = number
-    return document
+    return document | {"triesFrom": tries_from} if tries_from else document
 
 
 def _ending(
@@ -320,8 +330,9 @@ def _attempts(connection: sqlite3.Connection) -> Iterator[Stored]:
         started_at,
         ended_at,
         result,
+        problem,
     ) in connection.execute(
-        "SELECT p.id, channel, key, a.number, provider, started_at, a.ended_at, result"
+        "SELECT p.id, channel, key, a.number, provider, started_at, a.ended_at, result, problem"
         " FROM attempt AS a JOIN dispatch AS p ON p.number = a.dispatch"
     ):
         row = row_id(dispatch_id, channel, key)
@@ -333,12 +344,16 @@ def _attempts(connection: sqlite3.Connection) -> Iterator[Stored]:
             "provider": provider,
             "startedAt": started_at,
         }
-        yield document if result is None else document | {"result": result, "endedAt": ended_at}
+        if result is not None:
+            document |= {"result": result, "endedAt": ended_at}
+        if problem is not None:
+            document["error"] = storable(problem)
+        yield document
 
 
 def _keys(connection: sqlite3.Connection) -> Iterator[Stored]:
     for caller, route, key, fingerprint, created_at, dispatch_id in connection.execute(
-        "SELECT caller, route, key, fingerprint, i.created_at, id FROM idempotency AS i"
+        "SELECT i.caller, route, key, fingerprint, i.created_at, id FROM idempotency AS i"
         " JOIN dispatch ON number = i.dispatch"
     ):
         yield {
