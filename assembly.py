@@ -60,6 +60,7 @@ def rules(settings: Settings, times_to_live: Mapping[Channel, float]) -> Rules:
         patience=_patience(settings.directory),
         times_to_live=times_to_live,
         keeps_content=settings.journal.keep_content,
+        most_values=settings.limits.values,
     )
 
 

@@ -42,6 +42,7 @@ from bookkeeping import Books, open_books
 from messages.clock import Clock
 from messages.errors import JournalUnavailable
 from messages.events import Observer, fenced, tell_all
+from messages.offload import return_large_blocks
 from messages.pipeline import Pipeline
 from messages.preparation import Rooms
 from messages.saga.story import Sagas
@@ -310,6 +311,7 @@ class _Service:
             sagas,
             self.office.sender,
             confirmations(self.settings, self.books, rooms.observe),
+            rooms.offload,
         )
         app = create_app(parts, self._edge())
         async with trio.open_nursery() as nursery:
@@ -369,6 +371,7 @@ class _Service:
             gate=Gate(self.keys, self.token, in_cluster=settings.server.in_cluster),
             key_expiry=settings.idempotency_expiry,
             ago=self.clock.since,
+            most_values=settings.limits.values,
         )
 
     def _probes(self, rooms: Rooms) -> Probes:
@@ -437,6 +440,7 @@ def main(settings: Settings, extras: Extras = Extras()) -> None:
         if warning is not None:
             logger.warning(warning)
     try:
+        return_large_blocks()
         crash = trio.run(_run_until_signalled, settings, logger, extras)
         if crash is not None:
             logger.critical("crashed", exc_info=crash)

@@ -82,7 +82,8 @@ def command_office(settings: Settings, observe: Observer) -> CommandOffice | Non
     topics = None if flow is None else flow.stream
     if topics is None or topics.commands_topic is None or brokers is None:
         return None
-    reader = RecordReader(topics.labels, settings.limits.body_bytes)
+    limits = settings.limits
+    reader = RecordReader(topics.labels, limits.body_bytes, limits.values)
     return CommandOffice(CommandStream(reader, observe), brokers, topics)
 
 

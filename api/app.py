@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 from uuid import uuid4
@@ -16,6 +16,7 @@ from quart_trio import QuartTrio
 from api import access, errors
 from api.access import Gate
 from api.audit import audit_routes
+from api.body import READERS, Bodies, GatedRequest, done_with_body
 from api.connection import Connection
 from api.dispatch_changes import dispatch_change_routes
 from api.dispatches import dispatch_routes
@@ -34,6 +35,8 @@ from api.told import Waiting
 from messages.clock import ago
 from messages.confirmations import Confirmations
 from messages.events import fenced
+from messages.json_input import MOST_VALUES
+from messages.offload import Offload
 from messages.pipeline import Pipeline
 from messages.records import Records
 from messages.saga.ports import Outbox
@@ -48,13 +51,17 @@ LONGEST_REQUEST_ID: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """What the configuration says of the HTTP edge; idempotency keys expire after seconds."""
+    """What the configuration says of the HTTP edge; idempotency keys expire after seconds.
+
+    A body holds `most_values` JSON values, but for its recipients.
+    """
 
     most_body_bytes: int
     waiting: Waiting
     gate: Gate
     key_expiry: float
     ago: Callable[[float], int] = ago
+    most_values: int = MOST_VALUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +80,15 @@ class Parts:
     sagas: Sagas | None = None
     sender: Sender | None = None
     confirmations: Confirmations | None = None
+    offload: Offload = field(default_factory=Offload)
 
 
 def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     """The application, ready to be served."""
     app = QuartTrio("carillon", static_folder=None)
     app.asgi_http_class = Connection
+    app.request_class = GatedRequest
+    app.extensions[READERS] = Bodies(edge.most_body_bytes, parts.offload, edge.most_values)
     app.config["MAX_CONTENT_LENGTH"] = edge.most_body_bytes
     app.config["RESPONSE_TIMEOUT"] = None  # it would cut long answers
     app.url_map.strict_slashes = False
@@ -131,6 +141,7 @@ def _observe_requests(app: QuartTrio, metrics: Metrics, logger: logging.Logger) 
 
     @app.after_request
     async def _ended(response: Response) -> Response:
+        done_with_body()
         tell_of_end(response)
         return response
 

@@ -1,105 +1,136 @@
-"""JSON at the edge: what is let in, and what would only raise later, inside a worker."""
+"""JSON at the edge: read when it is wanted, parsed in a thread when it is long, bounded in sum."""
 
 from __future__ import annotations
 
-import gc
-import json
-import math
-import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
-from pydantic_core import from_json
-from quart import Request
+import trio
+from quart import Request, current_app, g
+from quart_trio.wrappers.request import TrioBody, TrioRequest
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.errors import UnsupportedMediaType
-from messages.errors import BadCommand
+from messages.errors import TryLater
+from messages.json_input import MOST_VALUES, Bounds, JsonText, read_json
+from messages.offload import SMALL, Claim, Offload
+from messages.request import KEPT, LISTS
 
-MOST_LEVELS: Final = 200
-"""The parser's own bound, but that it lets one empty container more pass."""
+READERS: Final = "carillon.bodies"
+"""The name under which an app has its `Bodies`."""
+LITTLE: Final = 262_144
+"""Bytes of the body of any other request than those that send."""
+FEW_VALUES: Final = 1000
+"""JSON values of such a one."""
+PATIENCE: Final = 30.0
+"""Seconds for which a large body waits for others to be done with."""
 
-# Only a body with one of these can hold a forbidden key (which may be written with escapes), a
-# number that overflows, or an empty container too deep. All are searched for at C's pace: a walk
-# over the values of one large body would hold up everybody for seconds.
-_KEYS: Final = re.compile(rb"__proto__|constructor|\\u00[3-7]")
-_NUMBERS: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
-_SPACED_EMPTY: Final = re.compile(rb"\[\s+\]|\{\s+\}")
+
+class Body(TrioBody):
+    """A request's body. More than a little of it is fetched only when somebody wants it."""
+
+    def __init__(self, expected_content_length: int | None, max_content_length: int | None) -> None:
+        super().__init__(expected_content_length, max_content_length)
+        self.wanted = trio.Event()
+
+    def __await__(self) -> Generator[object, None, bytes]:
+        """All of it, once it has come."""
+        self.wanted.set()
+        whole: bytes = yield from super().__await__()
+        return whole
+
+
+class GatedRequest(TrioRequest):
+    """A request with such a body."""
+
+    body_class = Body
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBody:
+    """A parsed body; `text` is what was parsed, where that is long and no part of it is kept."""
+
+    value: object
+    text: JsonText | None
+    is_long: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """How an app reads bodies: `values` is the most JSON values that one may hold."""
+
+    most_bytes: int
+    offload: Offload = field(default_factory=Offload)
+    values: int = MOST_VALUES
+
+    async def read(self, request: Request, bounds: Bounds, most_bytes: int) -> JsonBody:
+        """The parsed body of a request. See `json_body`."""
+        length = request.content_length
+        if length is not None and length > most_bytes:
+            raise RequestEntityTooLarge
+        expected = most_bytes if length is None else length
+        if expected > SMALL:
+            g.claim = await self._claimed(expected)
+        data = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+        if len(data) > most_bytes:
+            raise RequestEntityTooLarge
+        data = data.removeprefix(BOM_UTF8)
+        if expected > SMALL:
+            g.claim.shrink(len(data) if len(data) > SMALL else 0)
+        is_long = len(data) > SMALL
+        value = await self.offload.run_if(is_long, partial(read_json, data, bounds))
+        is_whole = is_long and bounds.kept is None
+        return JsonBody(value, JsonText(data) if is_whole else None, is_long)
+
+    async def _claimed(self, size: int) -> Claim:
+        with trio.move_on_after(PATIENCE):
+            return await self.offload.room.claim(size)
+        raise TryLater("Too many large bodies are being read")
+
+
+def bodies() -> Bodies:
+    """How this app reads bodies."""
+    found: Bodies = current_app.extensions[READERS]
+    return found
 
 
 async def json_body(request: Request) -> object:
-    """The parsed body of a request.
+    """The parsed body of a request that needs only a short one.
 
     Raises:
         UnsupportedMediaType: it is no application/json, or packed.
         BadCommand: it is not JSON, or JSON that nobody should send.
         RequestEntityTooLarge: it is longer than the configured limit.
+        TryLater: other large bodies are in the way.
     """
+    most = bodies()
+    bounds = Bounds(min(most.values, FEW_VALUES))
+    return (await _read(request, bounds, min(most.most_bytes, LITTLE))).value
+
+
+async def command_body(request: Request) -> JsonBody:
+    """The parsed body of a request with its text; raises as `json_body`."""
+    return await _read(request, Bounds(bodies().values), bodies().most_bytes)
+
+
+async def send_body(request: Request) -> JsonBody:
+    """A parsed body in which what may be long is kept as text; raises as `json_body`."""
+    return await _read(request, Bounds(bodies().values, LISTS, KEPT), bodies().most_bytes)
+
+
+def done_with_body() -> None:
+    """Let others use the room that this request's body took, which is held as text by now."""
+    if (claim := g.get("claim")) is not None:
+        claim.release()
+
+
+async def _read(request: Request, bounds: Bounds, most_bytes: int) -> JsonBody:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
     coding = request.headers.get("Content-Encoding", "identity")
     if coding.strip().lower() not in {"", "identity"}:
         raise UnsupportedMediaType("The body must have no Content-Encoding")
-    data = await request.get_data(cache=False, as_text=False, parse_form_data=False)
-    return parse_json(data.removeprefix(BOM_UTF8))
-
-
-def parse_json(data: bytes) -> object:
-    """The value of a JSON text in UTF-8. Raises BadCommand."""
-    with _collecting_nothing():
-        try:
-            value: object = from_json(data, allow_inf_nan=False)
-        except ValueError as error:
-            raise BadCommand(f"The body is not valid JSON: {error}") from None
-        _refuse_depth(data)
-        has_keys, has_numbers = _KEYS.search(data), _NUMBERS.search(data)
-        if has_keys or has_numbers:
-            json.loads(
-                data.decode(),
-                object_hook=_refuse_keys if has_keys else None,
-                parse_float=_refuse_infinity if has_numbers else None,
-            )
-    return value
-
-
-@contextmanager
-def _collecting_nothing() -> Iterator[None]:
-    """While a body becomes objects all of them live: to look for dead ones takes most of the time.
-
-    A megabyte of empty objects is judged in 60 ms in place of 400.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _refuse_depth(data: bytes) -> None:
-    """Refuse an empty container on the level below the last, which the parser lets pass."""
-    filled = data.replace(b"[]", b"[0]").replace(b"{}", b"[0]")
-    filled, spaced = _SPACED_EMPTY.subn(b"[0]", filled)
-    if spaced or len(filled) != len(data):
-        try:
-            from_json(filled)
-        except ValueError:
-            raise BadCommand(f"The body is nested deeper than {MOST_LEVELS} levels") from None
-
-
-def _refuse_infinity(number: str) -> float:
-    value = float(number)
-    if not math.isfinite(value):
-        raise BadCommand("The body is not valid JSON: a number is too large")
-    return value
-
-
-def _refuse_keys(node: dict[str, object]) -> dict[str, object]:
-    if "__proto__" in node:
-        raise BadCommand("The body has the forbidden key __proto__")
-    constructor = node.get("constructor")
-    if isinstance(constructor, dict) and "prototype" in constructor:
-        raise BadCommand("The body has the forbidden key constructor.prototype")
-    return node
+    return await bodies().read(request, bounds, most_bytes)

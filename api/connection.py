@@ -6,7 +6,8 @@ costs. Here one does both when the body is there, which it nearly always is.
 
 from __future__ import annotations
 
-from typing import Final
+from math import inf
+from typing import Final, Literal
 
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
@@ -15,10 +16,14 @@ from quart.typing import ResponseTypes
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import BadHost
 
+from api.body import Body
 from api.errors import error_answer
+from messages.offload import SMALL
 
 SOON: Final = 0.02
 """Seconds in which a body that is on its way is waited for, before a task of its own reads it."""
+
+_Came = Literal["all", "a part", "nothing more"]
 
 
 class Connection(TrioASGIHTTPConnection):
@@ -30,10 +35,12 @@ class Connection(TrioASGIHTTPConnection):
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer one request; none is answered whose caller left before its body was whole."""
         request = self._create_request_from_scope(send)
-        with trio.move_on_after(SOON) as soon:
-            if not await _read(request, receive):
-                return
-        if not soon.cancelled_caught:
+        came: _Came = "a part"
+        with trio.move_on_after(SOON):
+            came = await _read(request, receive, SMALL)
+        if came == "nothing more":
+            return
+        if came == "all":
             await self._send_response(send, await self._response(request))
             return
         async with trio.open_nursery() as nursery:
@@ -43,8 +50,10 @@ class Connection(TrioASGIHTTPConnection):
     async def handle_messages(  # type: ignore[override]  # as quart-trio itself overrides it
         self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
     ) -> None:
-        """Read the rest of the body."""
-        if not await _read(request, receive):
+        """Read the rest of the body, once somebody wants it: till then it takes no memory."""
+        if isinstance(request.body, Body):
+            await request.body.wanted.wait()
+        if await _read(request, receive) == "nothing more":
             nursery.cancel_scope.cancel()
 
     async def handle_request(  # type: ignore[override]  # likewise
@@ -72,13 +81,20 @@ class Connection(TrioASGIHTTPConnection):
         return None
 
 
-async def _read(request: Request, receive: ASGIReceiveCallable) -> bool:
-    """Read the body to its end; False when the caller left before."""
-    while True:
+async def _read(request: Request, receive: ASGIReceiveCallable, enough: float = inf) -> _Came:
+    """Read the body to its end, or until so many bytes are enough.
+
+    Nothing more comes when the caller left before.
+    """
+    size = 0
+    while size <= enough:
         message = await receive()
         if message["type"] != "http.request":
-            return False
-        request.body.append(message.get("body", b""))
+            return "nothing more"
+        part = message.get("body", b"")
+        size += len(part)
+        request.body.append(part)
         if not message.get("more_body", False):
             request.body.set_complete()
-            return True
+            return "all"
+    return "a part"

@@ -16,7 +16,10 @@ from typing import Final
 from messages.clock import ago
 from messages.errors import BadCommand, Conflict, KeyReused
 from messages.journal import IdempotencyKey
+from messages.json_digest import write_sorted
+from messages.json_input import JsonText
 from messages.records import Records
+from messages.string_list import StringList
 
 _KEY: Final = re.compile(r'"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
 
@@ -75,10 +78,17 @@ def _name(key: IdempotencyKey) -> tuple[str, str, str]:
 
 
 def idempotency_key(
-    shown: Sequence[str], caller: str, method: str, route: str, body: object
+    shown: Sequence[str],
+    caller: str,
+    method: str,
+    route: str,
+    body: object,
+    *,
+    is_long: bool = False,
 ) -> IdempotencyKey | None:
     """The key of a request, from the headers of that name; None without one.
 
+    To look through a body that `is_long` is a work for a thread, in which it disturbs nobody.
     `route` is the path as it is documented: a slash more is no other request.
 
     Raises:
@@ -92,6 +102,19 @@ def idempotency_key(
             "Idempotency-Key must be one string of 1 to 255 printable ASCII characters, "
             'such as "8e03978e-40d5-43dd-bc93-6894a57f9324"'
         )
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    fingerprint = sha256(f"{method} {route}\0{text}".encode()).hexdigest()
-    return IdempotencyKey(caller, route, match[1] or match[2], fingerprint)
+    sign = _fingerprint(method, route, body, is_long=is_long)
+    return IdempotencyKey(caller, route, match[1] or match[2], sign)
+
+
+def _fingerprint(method: str, route: str, body: object, *, is_long: bool) -> str:
+    """What tells a request from another one, whether parts of it are kept as text or not."""
+    digest = sha256(f"{method} {route}\0".encode())
+    if not is_long and not (isinstance(body, dict) and any(map(_is_text, body.values()))):
+        digest.update(json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
+    else:
+        write_sorted(body, digest.update)
+    return digest.hexdigest()
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, JsonText | StringList)

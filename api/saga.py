@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from quart import Blueprint, Response, request
 
 from api.access import caller, needs
-from api.body import json_body
+from api.body import bodies, command_body, done_with_body
 from api.errors import error_answer
 from api.idempotency import Repeats, idempotency_key
 from api.send import REPLAYED
@@ -29,11 +30,23 @@ def saga_routes(sagas: Sagas | None, repeats: Repeats) -> Blueprint:
             return error_answer(
                 404, f"Route {request.method}:{request.path} needs flowManagerConfiguration"
             )
-        body = await json_body(request)
+        body = await command_body(request)
         shown = request.headers.getlist("Idempotency-Key")
-        named = idempotency_key(shown, caller(), request.method, ROUTE, body)
+        sign = partial(
+            idempotency_key,
+            shown,
+            caller(),
+            request.method,
+            ROUTE,
+            body.value,
+            is_long=body.is_long,
+        )
+        named = await bodies().offload.run_if(body.is_long and bool(shown), sign)
         dated = None if named is None else repeats.dated(named)
-        return _answer(await sagas.carry_out(body, dated, caller()))
+        work = sagas.carry_out(
+            body.value, dated, caller(), text=body.text, on_decided=done_with_body
+        )
+        return _answer(await work)
 
     return routes
 

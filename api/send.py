@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from quart import Blueprint, Response, request
 
 from api.access import caller, needs
-from api.body import json_body
+from api.body import bodies, done_with_body, send_body
 from api.idempotency import Repeats, idempotency_key
 from api.preferences import preferences
 from api.told import Archive, Waiting, answer, cut_short, told_now, wait_for
@@ -31,12 +32,22 @@ def send_routes(
     @routes.post(ROUTE, provide_automatic_options=False)
     @needs("send", open_without_keys=True)
     async def send() -> Response:
-        body = await json_body(request)
+        body = await send_body(request)
         preferred = preferences(request.headers.getlist("Prefer"))
         patience = min(waiting.respond_within, preferred.patience)
         shown = request.headers.getlist("Idempotency-Key")
-        key = idempotency_key(shown, caller(), request.method, ROUTE, body)
-        accepted = await _accept(pipeline, repeats, body, key, caller())
+        named = partial(
+            idempotency_key,
+            shown,
+            caller(),
+            request.method,
+            ROUTE,
+            body.value,
+            is_long=body.is_long,
+        )
+        key = await bodies().offload.run_if(body.is_long and bool(shown), named)
+        accepted = await _accept(pipeline, repeats, body.value, key, caller())
+        done_with_body()
         if isinstance(accepted, str):
             told = await archive.told(accepted, patience)
             return answer(told, preferred, waiting, {REPLAYED: "true"})

@@ -46,7 +46,7 @@ class Forgetful(SqliteJournal):
         self,
         dispatch_id: str,
         counts: Mapping[Outcome, int],
-        kept: str | None,
+        kept: str | bytes | None,
         end: DispatchEnd | None = None,
     ) -> None:
         """See the port."""

@@ -14,7 +14,7 @@ from messages.leftovers import Given
 from messages.model import Channel
 from messages.preparation import Preparation, Rooms
 from messages.records import Unfinished
-from messages.request import Request, empty_request, parse_request
+from messages.request import Request, empty_request
 from messages.sharing import Taken
 
 
@@ -104,7 +104,7 @@ class Assistance:
     ) -> tuple[Request, Sequence[Way]]:
         go_on = self._preparation.go_on
         try:
-            request = parse_request(unfinished.request or "")
+            request = await self._preparation.stored_request(unfinished.id, stop)
             return request, await go_on(unfinished, request, stop, given=given)
         except BadCommand as error:
             request = empty_request(unfinished.channels)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Final
 
 from messages.errors import BadCommand
 from messages.model import Attachment, AttachmentReference
 from messages.patience import Patience
 from messages.ports import Files
+
+MOST_FILES: Final = 1000
+"""Files that a request names."""
 
 
 def references(
@@ -17,8 +21,10 @@ def references(
     """The request's files, then the template's, each file once.
 
     Raises:
-        BadCommand: the template's list is not made of objects with a `file`.
+        BadCommand: there are too many, or the template's list is not made of objects with a `file`.
     """
+    if len(listed) > MOST_FILES:
+        raise BadCommand(f"emailAttachments must have at most {MOST_FILES:,} items")
     found = [AttachmentReference(file) for file in listed]
     stored = template.get("emailAttachments") or []
     if not isinstance(stored, list):

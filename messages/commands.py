@@ -14,6 +14,8 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -21,7 +23,9 @@ from pydantic_core import PydanticCustomError
 from messages.addresses import is_mailbox
 from messages.durations import some_seconds
 from messages.errors import BadCommand
+from messages.json_input import LONGEST_ID, JsonText
 from messages.model import Channel, Priority
+from messages.string_list import StringList
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -69,8 +73,26 @@ def _a_duration(value: object) -> float | None:
         ) from None
 
 
+def _text_as_it_is(value: object, plain: ValidatorFunctionWrapHandler) -> object:
+    return value if isinstance(value, JsonText) else plain(value)
+
+
+def _long_list_as_it_is(value: object, plain: ValidatorFunctionWrapHandler) -> object:
+    if isinstance(value, StringList) and value.longest <= LONGEST_ID:
+        return value
+    return plain(list(value) if isinstance(value, StringList) else value)
+
+
 # One wrong item is told; a description of each of a million would take seconds and gigabytes.
 _Texts: TypeAlias = Annotated[list[str], Field(fail_fast=True)]
+_Id: TypeAlias = Annotated[str, Field(max_length=LONGEST_ID)]
+_Ids: TypeAlias = Annotated[list[_Id], Field(fail_fast=True)]
+if TYPE_CHECKING:
+    _Recipients: TypeAlias = StringList | list[str]
+    _Data: TypeAlias = JsonText | dict[str, object]
+else:  # what is validated: the others were read as what they are
+    _Recipients = _Ids
+    _Data = dict[str, object]  # parsed JSON already: not walked again
 
 
 _MOST_COUNTED: Final = 10_000
@@ -86,12 +108,12 @@ class SendCommand(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     channels: Annotated[list[Channel], Field(min_length=1, fail_fast=True), AfterValidator(_once)]
-    recipients: _Texts | None = None
-    clusters: _Texts | None = None
+    recipients: Annotated[_Recipients | None, WrapValidator(_long_list_as_it_is)] = None
+    clusters: _Ids | None = None
     message_title: Annotated[str | None, Field(alias="messageTitle")] = None
     message_content: Annotated[str | None, Field(alias="messageContent")] = None
-    template_id: Annotated[str | None, Field(alias="templateId")] = None
-    data: dict[str, object] | None = None  # parsed JSON already: not walked again
+    template_id: Annotated[_Id | None, Field(alias="templateId")] = None
+    data: Annotated[_Data | None, WrapValidator(_text_as_it_is)] = None
     email_attachments: Annotated[_Texts | None, Field(alias="emailAttachments")] = None
     email_carbon_copies: Annotated[_Texts | None, Field(alias="emailCarbonCopies")] = None
     email_blind_carbon_copies: Annotated[_Texts | None, Field(alias="emailBlindCarbonCopies")] = (
@@ -118,6 +140,20 @@ class SendCommand(BaseModel):
             return None
         listed = self.recipients or ()
         return len(set(listed)) if len(listed) <= _MOST_COUNTED else len(listed)
+
+    @property
+    def size(self) -> int:
+        """The bytes of what may be long in it, about."""
+        data, recipients = self.data, self.recipients
+        texts = (self.message_title, self.message_content)
+        lists = (self.clusters, self.email_attachments)
+        copies = (self.email_carbon_copies, self.email_blind_carbon_copies)
+        return (
+            (len(data) if isinstance(data, JsonText) else 0)
+            + (recipients.size if isinstance(recipients, StringList) else 0)
+            + sum(len(text) for text in texts if text is not None)
+            + sum(sum(map(len, one)) for one in (*lists, *copies) if one is not None)
+        )
 
     def seconds_left(self, now: datetime) -> float | None:
         """How long it stays worth sending: the earlier of both ends; None when it has neither.
@@ -153,6 +189,7 @@ _RULES = {
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
     "too_short": "must not be empty",
+    "string_too_long": f"must have at most {LONGEST_ID:,} characters",
 }
 
 

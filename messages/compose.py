@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from time import perf_counter
 from typing import Final
+
+import trio
 
 from messages.addresses import is_email, phone_number
 from messages.envelope import EXPIRED
-from messages.events import DeliveryCrashed, Observer
+from messages.events import DeliveryCrashed, Event, Observer
 from messages.model import (
     Channel,
     Delivery,
@@ -20,8 +24,14 @@ from messages.model import (
     UserFields,
     delivery_id,
 )
+from messages.offload import Offload
 from messages.render import NoContent, NotRenderable, Texts
+from messages.templates import TakesLong
 
+TURN: Final = 0.005
+"""Seconds for which deliveries are composed in the loop before others have their turn."""
+WHILE: Final = 0.1
+"""Seconds for which they are composed in a thread before other work has its turn there."""
 USER: Final = "user/"
 LISTED: Final = "listed/"
 """What the keys of deliveries begin with: see `delivery_id`."""
@@ -42,20 +52,83 @@ class Composer:
     mail: MailExtras
     refusals: Mapping[Channel, str] = field(default_factory=dict)
     observe: Observer | None = None
+    offload: Offload = field(default_factory=Offload)
 
-    def compose(self, channel: Channel, recipient: Recipient) -> Delivery | Receipt:
-        """The rendered delivery, or how it ended before it could be one. Never raises."""
+    async def compose_all(
+        self, channel: Channel, recipients: Sequence[Recipient]
+    ) -> Sequence[Delivery | Receipt]:
+        """The rendered deliveries of a slice, or how they ended before they could be some.
+
+        Others have their turn every few milliseconds; what takes longer is done in a thread.
+        """
+        made: list[Delivery | Receipt] = []
+        if not recipients:
+            return made
+        with self.texts.in_use():
+            if not self.texts.takes_long:
+                await self._compose_here(channel, recipients, made)
+            while len(made) < len(recipients):
+                rest = recipients[len(made) :]
+                made += await self.offload.run(partial(self._compose_for_a_while, channel, rest))
+        return made
+
+    async def _compose_here(
+        self, channel: Channel, recipients: Sequence[Recipient], made: list[Delivery | Receipt]
+    ) -> None:
+        """Compose in the loop what takes no time, up to the first one that does."""
+        began = perf_counter()
+        for recipient in recipients:
+            try:
+                made.append(self.compose(channel, recipient, self.observe, short=True))
+            except TakesLong:
+                return
+            if perf_counter() - began > TURN:
+                await trio.lowlevel.checkpoint()
+                began = perf_counter()
+
+    def _compose_for_a_while(
+        self, channel: Channel, recipients: Sequence[Recipient]
+    ) -> Sequence[Delivery | Receipt]:
+        until = perf_counter() + WHILE
+        made = [self.compose(channel, recipients[0], self._observe_from_thread)]
+        for recipient in recipients[1:]:
+            if perf_counter() > until:
+                break
+            made.append(self.compose(channel, recipient, self._observe_from_thread))
+        return made
+
+    def _observe_from_thread(self, event: Event) -> None:
+        if self.observe is not None:
+            trio.from_thread.run_sync(self.observe, event)
+
+    def compose(
+        self,
+        channel: Channel,
+        recipient: Recipient,
+        observe: Observer | None = None,
+        *,
+        short: bool = False,
+    ) -> Delivery | Receipt:
+        """The rendered delivery, or how it ended before it could be one.
+
+        Raises:
+            TakesLong: it was to be `short`, and takes longer than some milliseconds.
+        """
         key = f"{USER}{recipient.key}"
         try:
-            return self._compose(channel, recipient, key)
+            return self._compose(channel, recipient, key, short=short)
+        except TakesLong:
+            raise
         except Exception as error:
-            if self.observe is not None:
+            if observe is not None:
                 identity = delivery_id(self.dispatch_id, channel, key)
-                self.observe(DeliveryCrashed(identity, self.dispatch_id, channel, error))
+                observe(DeliveryCrashed(identity, self.dispatch_id, channel, error))
             why = "Internal error while composing"
             return self._failure(channel, key, recipient.user_id, "crashed", why)
 
-    def _compose(self, channel: Channel, recipient: Recipient, key: str) -> Delivery | Receipt:
+    def _compose(
+        self, channel: Channel, recipient: Recipient, key: str, *, short: bool
+    ) -> Delivery | Receipt:
         if (why := self.refusals.get(channel)) is not None:
             return self._failure(channel, key, recipient.user_id, "not-renderable", why)
         value = recipient.document.get(self.user_fields.address_of(channel))
@@ -67,7 +140,7 @@ class Composer:
             error = f"Invalid {name}"
             return self._failure(channel, key, recipient.user_id, "invalid-address", error)
         try:
-            content = self.texts.content(channel, recipient.document)
+            content = self.texts.content(channel, recipient.document, short=short)
         except NoContent as error:
             return self._failure(channel, key, recipient.user_id, "no-content", str(error))
         except NotRenderable as error:

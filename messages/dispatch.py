@@ -21,6 +21,7 @@ from messages.feed import Feed, Item
 from messages.journal import DispatchEnd, Enrolment, Journal, NewDispatch
 from messages.leftovers import Leftover, Leftovers
 from messages.model import Channel, Delivery, Outcome, Receipt
+from messages.offload import SMALL, Offload
 from messages.patience import insist
 from messages.ports import Post
 from messages.report import Report
@@ -65,6 +66,7 @@ class Means:
     keeps_content: bool = False
     pool: Pool | None = None
     assists: bool = False
+    offload: Offload = field(default_factory=Offload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,8 @@ class Dispatch:
         if self.crashed and not await self.fail_the_rest():
             return
         counts = self.report().counts
-        kept = self._kept(counts)
+        is_long = self._means.keeps_content and self.request.command.size > SMALL
+        kept = await self._means.offload.run_if(is_long, partial(self._kept, counts))
         end = DispatchEnd(all(way.feed.is_over for way in self._ways), self.crash)
         try:
             await self._durably(partial(self._means.journal.close, self.id, counts, kept, end))
@@ -238,7 +241,7 @@ class Dispatch:
         channels = [way.feed.channel for way in self._ways]
         return any([await pool.elsewhere(self.id, channel) for channel in channels])
 
-    def _kept(self, counts: Mapping[Outcome, int]) -> str | None:
+    def _kept(self, counts: Mapping[Outcome, int]) -> str | bytes | None:
         """What a redrive needs, where there is something to drive again."""
         if self._is_lost:
             return None

@@ -12,7 +12,7 @@ from messages.compose import Composer
 from messages.errors import DirectoryUnavailable, TryLater
 from messages.events import DirectoryFailed, Observer
 from messages.journal import Progress
-from messages.model import Channel, Cursor, Delivery, Page, Receipt
+from messages.model import Channel, Cursor, Delivery, Page, Receipt, Recipient
 from messages.patience import insist
 from messages.resolve import Pages
 
@@ -66,7 +66,7 @@ class Feed:
         self._stop = stop
         self._page = begin or Cursor()
         self._following: Cursor | None = self._page
-        self._items: Iterator[Item] = iter(())
+        self._next: Iterator[Recipient | Receipt] = iter(())
         self._loops = _LoopDetection(self._page)
         self._left = 0
 
@@ -78,12 +78,12 @@ class Feed:
     async def next(self, most: int) -> Sequence[Item]:
         """At most so many further ones; none at the end, or once it has to stop."""
         while not (self.is_over or self._stop.is_set()):
-            items = list(islice(self._items, most))
-            self._left -= len(items)
+            some = list(islice(self._next, most))
+            self._left -= len(some)
             if self._following is None and not self._left:
                 self.is_over = True
-            if items:
-                return items
+            if some:
+                return await self._composed(some)
             if self._following is not None:
                 await self._turn_to(self._following)
         return []
@@ -92,8 +92,17 @@ class Feed:
         page = await insist(lambda: self._next_page(cursor), self._stop, self._tell)
         if page is not None:
             self._page, self._following = cursor, page.next
-            self._items = self._of(page)
+            self._next = self._of(page)
             self._left = page.length
+
+    def _of(self, page: Page) -> Iterator[Recipient | Receipt]:
+        """Whom to compose for, and then how it ends for ids that nobody has, or several."""
+        composer, channel = self.composer, self.channel
+        yield from page.recipients
+        for user_id in page.missing:
+            yield composer.unknown_user(channel, user_id)
+        for user_id in page.ambiguous:
+            yield composer.ambiguous_user(channel, user_id)
 
     async def _next_page(self, cursor: Cursor) -> Page:
         page = await self._pages.at(cursor)
@@ -105,14 +114,11 @@ class Feed:
     def _tell(self, error: TryLater) -> None:
         self._observe(DirectoryFailed(self.composer.dispatch_id, str(error)))
 
-    def _of(self, page: Page) -> Iterator[Item]:
+    async def _composed(self, some: Sequence[Recipient | Receipt]) -> Sequence[Item]:
+        """The items of recipients, and the receipts that follow them in a page."""
         composer, channel = self.composer, self.channel
-        for recipient in page.recipients:
-            item = composer.compose(channel, recipient)
-            if self.expires_at <= trio.current_time() and isinstance(item, Delivery):
-                item = composer.expired(item)
-            yield item
-        for user_id in page.missing:
-            yield composer.unknown_user(channel, user_id)
-        for user_id in page.ambiguous:
-            yield composer.ambiguous_user(channel, user_id)
+        recipients = [one for one in some if isinstance(one, Recipient)]
+        items: list[Item] = [*await composer.compose_all(channel, recipients)]
+        if self.expires_at <= trio.current_time():
+            items = [composer.expired(one) if isinstance(one, Delivery) else one for one in items]
+        return [*items, *(one for one in some if isinstance(one, Receipt))]

@@ -42,12 +42,12 @@ class NewDispatch:
     """A dispatch that is about to exist; `request` is what it needs in order to go on later.
 
     `caller` asks for it. Its audience has `total` recipients, if that is known, and `is_read` to
-    its end when its first deliveries are all.
+    its end when its first deliveries are all. The request is a JSON text, in UTF-8 when it is long.
     """
 
     id: str
     channels: Sequence[Channel]
-    request: str
+    request: str | bytes
     key: IdempotencyKey | None = None
     caller: str = ""
     total: int | None = None
@@ -158,7 +158,7 @@ class Journal(AttemptLog, Protocol):
         self,
         dispatch_id: str,
         counts: Mapping[Outcome, int],
-        kept: str | None,
+        kept: str | bytes | None,
         end: DispatchEnd | None = None,
     ) -> None:
         """Make the end of a dispatch durable, and every outcome recorded before it.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import trio
 
-from messages.compose import LISTED, USER, Composer
+from messages.compose import USER, Composer
 from messages.errors import TryLater
 from messages.events import DirectoryFailed, Observer
 from messages.feed import Item
@@ -94,9 +94,15 @@ class Leftovers:
 
     async def compose(self, found: Sequence[Pending]) -> Sequence[Leftover]:
         """Compose deliveries anew. Raises TryLater when their users cannot be read."""
-        users = await self._users(found)
+        users = await self._users([one for one in found if one.ended is None])
+        recipients = [
+            replace(users[one.key], user_id=one.user_id)
+            for one in found
+            if one.ended is None and one.key in users
+        ]
+        composed = iter(await self._composer.compose_all(self.channel, recipients))
         return [
-            Leftover(self._checked(self._item(one, users), one), one.attempts, one.starts)
+            Leftover(self._checked(self._item(one, users, composed), one), one.attempts, one.starts)
             for one in found
         ]
 
@@ -124,14 +130,13 @@ class Leftovers:
         recipients = await self._directory.users(keys)
         return {f"{USER}{recipient.key}": recipient for recipient in recipients}
 
-    def _item(self, one: Pending, users: dict[str, Recipient]) -> Item:
+    def _item(self, one: Pending, users: Mapping[str, Recipient], composed: Iterator[Item]) -> Item:
+        """How a delivery ended, or the next of those that were composed for the `users`."""
         if one.ended is not None:
             return one.ended
-        composer, channel = self._composer, self.channel
-        recipient = users.get(one.key)
-        if recipient is None or one.key.startswith(LISTED):
-            return composer.gone(channel, one.key, one.user_id)
-        return composer.compose(channel, replace(recipient, user_id=one.user_id))
+        if one.key not in users:
+            return self._composer.gone(self.channel, one.key, one.user_id)
+        return next(composed)
 
 
 def told_of(receipt: Receipt, one: Pending) -> Receipt:

@@ -27,11 +27,14 @@ from messages.errors import (
 from messages.events import DispatchAccepted, DispatchCrashed, DispatchResumed
 from messages.journal import IdempotencyKey, NewDispatch
 from messages.model import Channel, Document
+from messages.offload import SMALL, Claim, Offload, Room
 from messages.patience import insist
 from messages.preparation import Preparation, Rooms, Rules
 from messages.records import RecordFilter, Unfinished
-from messages.request import empty_request, milliseconds, parse_request
+from messages.request import empty_request, milliseconds
 
+MOST_HELD: Final = 134_217_728
+"""Bytes that the long requests of open dispatches take at most: 128 MiB."""
 _ERASED: Final = (
     "The dispatch cannot be sent again: its texts and data were erased when it ended. "
     "journal.keepContent keeps those of dispatches to come"
@@ -40,12 +43,21 @@ _ERASED: Final = (
 
 @dataclass(eq=False, slots=True)
 class _Going:
-    """A dispatch on its way here: setting `stop` starts nothing more of it."""
+    """A dispatch on its way here: setting `stop` starts nothing more of it.
+
+    What its texts take of the memory for all of them is `held`.
+    """
 
     stop: trio.Event = field(default_factory=trio.Event)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     dispatch: Dispatch | None = None
     caller: str = ""
+    held: Claim | None = None
+
+    def release(self) -> None:
+        """Give back what is held."""
+        if self.held is not None:
+            self.held.release()
 
 
 Step = Callable[[], Awaitable[None]]
@@ -73,6 +85,7 @@ class Pipeline:
         self._nursery = nursery
         self._conclude = conclude
         self._running: dict[str, _Going] = {}
+        self._held = Room(MOST_HELD)
         self._open = Counter[str]()
         self._unsettled = 0
         self._closed = False
@@ -97,14 +110,21 @@ class Pipeline:
         self._unsettled += 1
         going = _Going(caller=caller)
         try:
+            going.held = self._hold(command)
             dispatch = await self._prepare(command, key, origin, caller, going.stop)
         except BaseException:
+            going.release()
             self._give_place_back(going)
             self._settle()
             raise
         self._register(dispatch.id, going)
         self._nursery.start_soon(self._see_through, dispatch, going)
         return dispatch
+
+    @property
+    def offload(self) -> Offload:
+        """What does the work that is too long for the loop."""
+        return self._rooms.offload
 
     async def resume(self) -> None:
         """Take up every dispatch that another process left. Raises JournalUnavailable."""
@@ -237,6 +257,12 @@ class Pipeline:
         if not self._open[going.caller]:
             del self._open[going.caller]
 
+    def _hold(self, command: SendCommand) -> Claim:
+        claim = self._held.try_claim(_held(command))
+        if claim is None:
+            raise TooManyDispatches("The open dispatches hold as much text as they may")
+        return claim
+
     def _enter(self, dispatch_id: str, caller: str = "") -> _Going:
         self._open[caller] += 1
         self._unsettled += 1
@@ -270,6 +296,7 @@ class Pipeline:
             if await self._is_concluded(dispatch):
                 await dispatch.close()
         finally:
+            going.release()
             if is_open:
                 self._give_place_back(going)
             del self._running[dispatch.id]
@@ -301,9 +328,8 @@ class Pipeline:
         identity = str(uuid4())
         ways = await self._preparation.begin(identity, request, expiries, stop)
         dispatch = Dispatch(identity, request, ways, self._means(), stop, Begun(caller=caller))
-        new = NewDispatch(
-            identity, command.channels, request.text(), key, caller, command.audience_size
-        )
+        text = await self.offload.run_if(bool(_held(command)), request.text)
+        new = NewDispatch(identity, command.channels, text, key, caller, command.audience_size)
         await dispatch.open(new)
         self._rooms.observe(DispatchAccepted(identity, command.channels))
         return dispatch
@@ -312,20 +338,22 @@ class Pipeline:
         dispatch = None
         with going.scope:
             try:
-                dispatch = await self._resumed(unfinished, going.stop)
+                dispatch = await self._resumed(unfinished, going)
             except Exception as error:  # of one dispatch; the others go on
                 self._rooms.observe(DispatchCrashed(unfinished.id, error))
-                dispatch = self._wreck(unfinished, going.stop, error)
+                dispatch = await self._wreck(unfinished, going.stop, error)
         if dispatch is not None:
             self._rooms.observe(DispatchResumed(dispatch.id, unfinished.channels))
             await self._see_through(dispatch, going)
         else:
+            going.release()
             self._leave(unfinished.id)
 
-    async def _resumed(self, unfinished: Unfinished, stop: trio.Event) -> Dispatch:
-        preparation, is_lost = self._preparation, False
+    async def _resumed(self, unfinished: Unfinished, going: _Going) -> Dispatch:
+        preparation, stop, is_lost = self._preparation, going.stop, False
         try:
-            request = parse_request(unfinished.request or "")
+            request = await preparation.stored_request(unfinished.id, going.stop)
+            going.held = await self._held.claim(_held(request.command))
             ways = await preparation.go_on(unfinished, request, stop)
         except BadCommand as error:
             is_lost, request = True, empty_request(unfinished.channels)
@@ -333,11 +361,12 @@ class Pipeline:
         begun = Begun(unfinished.cancelled, unfinished.counts, is_lost, caller=unfinished.caller)
         return Dispatch(unfinished.id, request, ways, self._means(), stop, begun)
 
-    def _wreck(self, unfinished: Unfinished, stop: trio.Event, error: Exception) -> Dispatch:
+    async def _wreck(self, unfinished: Unfinished, stop: trio.Event, error: Exception) -> Dispatch:
         """A dispatch that a bug keeps from going on, so that it ends and does not come again."""
         is_lost, request = True, empty_request(unfinished.channels)
         with suppress(Exception):  # its saga is to be told, where it can be read
-            is_lost, request = False, parse_request(unfinished.request or "")
+            request = await self._preparation.stored_request(unfinished.id, stop)
+            is_lost = False
         begun = Begun(
             unfinished.cancelled, unfinished.counts, is_lost, words(error), unfinished.caller
         )
@@ -354,6 +383,7 @@ class Pipeline:
             rules.keeps_content,
             None if assists else rooms.pool,
             assists,
+            rooms.offload,
         )
 
     def _lives(self, command: SendCommand) -> Mapping[Channel, float]:
@@ -363,3 +393,9 @@ class Pipeline:
             return dict.fromkeys(command.channels, asked)
         lives = self.rules.times_to_live
         return {name: lives[name] for name in command.channels if name in lives}
+
+
+def _held(command: SendCommand) -> int:
+    """What a command takes of the memory for long ones; short ones are bounded by their number."""
+    size = command.size
+    return size if size > SMALL else 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
+from typing import Final
 
 import trio
 
@@ -17,16 +19,21 @@ from messages.errors import BadCommand
 from messages.events import Observer
 from messages.feed import Feed
 from messages.journal import Journal
+from messages.json_input import MOST_VALUES
 from messages.leftovers import Given, Leftovers, PendingSource
 from messages.model import Audience, Channel, Cursor, MailExtras, UserFields
+from messages.offload import SMALL, Offload
 from messages.patience import Patience, insist
 from messages.ports import Directory, Files, Post
 from messages.records import Recovery, Unfinished
-from messages.render import Source, Texts, plain_source, stored_source
-from messages.request import Request, milliseconds
+from messages.render import LastHeavy, Source, Texts, are_long, plain_source, stored_source
+from messages.request import Request, milliseconds, parse_request
 from messages.resolve import Pages
 from messages.sharing import Pool
 from messages.templates import Engine
+
+STORED: Final = 33_554_432
+"""Room for a request that is taken up, in bytes: how long it is nobody knows yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +53,12 @@ class Rules:
     patience: Patience = field(default_factory=Patience)
     times_to_live: Mapping[Channel, float] = field(default_factory=dict)
     keeps_content: bool = False
+    most_values: int = MOST_VALUES
 
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """What the pipeline works with."""
+    """What the pipeline works with; what computes long is done by `offload`."""
 
     directory: Directory
     files: Files
@@ -60,6 +68,7 @@ class Rooms:
     engine: Engine
     observe: Observer
     pool: Pool | None = None
+    offload: Offload = field(default_factory=Offload)
 
 
 class Preparation:
@@ -68,6 +77,7 @@ class Preparation:
     def __init__(self, rooms: Rooms, rules: Rules) -> None:
         self._rooms = rooms
         self._rules = rules
+        self._last_heavy = LastHeavy()
 
     async def request(self, command: SendCommand, ends: Mapping[Channel, int]) -> Request:
         """The command together with the template that it names.
@@ -83,6 +93,24 @@ class Preparation:
             template = await read(lambda: self._rooms.directory.template(template_id))
         return Request(command, template, ends)
 
+    async def stored_request(self, dispatch_id: str, stop: trio.Event) -> Request:
+        """The request of a dispatch that another process accepted; waits for the journal.
+
+        Raises:
+            BadCommand: it cannot be read any more.
+        """
+        rooms = self._rooms
+
+        async def read() -> str | bytes:
+            return await rooms.recovery.request(dispatch_id) or ""
+
+        async with rooms.offload.room.claimed(STORED):
+            text = await insist(read, stop)
+            if text is not None:
+                parse = partial(parse_request, text, self._rules.most_values)
+                return await rooms.offload.run_if(len(text) > SMALL, parse)
+        return await trio.sleep_forever()  # it has to stop: this is not for now
+
     async def begin(
         self, identity: str, request: Request, expiries: Mapping[Channel, float], stop: trio.Event
     ) -> Sequence[Way]:
@@ -92,7 +120,7 @@ class Preparation:
             BadCommand: it cannot be carried out.
             TryLater: a neighbour could not be read.
         """
-        texts, source = self._texts(request)
+        texts, source = await self._texts(request)
         mail = await self._mail(request.command, source)
         pages = self._pages(request.command, texts)
         await pages.read_head()
@@ -123,7 +151,7 @@ class Preparation:
             BadCommand: a text cannot be compiled.
         """
         command = request.command
-        texts, source = self._texts(request)
+        texts, source = await self._texts(request)
         mail, refusals = MailExtras(), self._refusals(unfinished.channels, refusal)
         try:
             found = await insist(lambda: self._mail(command, source), stop)
@@ -190,20 +218,16 @@ class Preparation:
                     f"channels: {channel} is not active; active channels are {', '.join(active)}"
                 )
 
-    def _texts(self, request: Request) -> tuple[Texts, Source]:
+    async def _texts(self, request: Request) -> tuple[Texts, Source]:
         command = request.command
         if request.template is not None:
             source = stored_source(request.template)
         else:
             source = plain_source(command.message_title, command.message_content)
-        texts = Texts(
-            self._rooms.engine,
-            source,
-            command.channels,
-            command.data,
-            everywhere=self._rules.escape_everywhere,
-        )
-        return texts, source
+        engine, everywhere = self._rooms.engine, self._rules.escape_everywhere
+        make = partial(Texts, engine, source, command.channels, command.data, everywhere=everywhere)
+        is_long = are_long(engine, source, command.data, everywhere=everywhere)
+        return await self._rooms.offload.run_if(is_long, make), source
 
     async def _mail(self, command: SendCommand, source: Source) -> MailExtras:
         if "email" not in command.channels:
@@ -231,9 +255,16 @@ class Preparation:
         senders = self._rules.senders
         if command.email_sender is not None:
             senders = {**senders, "email": command.email_sender}
-        observe = self._rooms.observe
-        fields = self._rules.user_fields
-        return Composer(identity, texts, senders, fields, mail, observe=observe)
+        rooms, fields = self._rooms, self._rules.user_fields
+        return Composer(
+            identity,
+            texts,
+            senders,
+            fields,
+            mail,
+            observe=rooms.observe,
+            offload=rooms.offload,
+        )
 
 
 def _expiry(request: Request, channel: Channel) -> float:

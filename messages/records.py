@@ -153,12 +153,11 @@ class Records(Protocol):
 class Unfinished:
     """A dispatch that has not ended; `counts` holds what has an outcome already.
 
-    `request` is None once it was erased: nothing more of it can be rendered. `caller` asked for it.
+    `caller` asked for it. Its request, which may be long, is read by itself.
     """
 
     id: str
     channels: Sequence[Channel]
-    request: str | None
     cancelled: bool
     counts: Mapping[Outcome, int]
     progress: Mapping[Channel, Cursor]
@@ -201,8 +200,13 @@ class Recovery(Protocol):
         """
         ...
 
-    async def request(self, dispatch_id: str) -> str | None:
-        """What is on record of a dispatch's request, ended or not. Raises JournalUnavailable."""
+    async def request(self, dispatch_id: str) -> str | bytes | None:
+        """What is on record of a dispatch's request, ended or not; None once it was erased.
+
+        It is a JSON text, in UTF-8 when it is long.
+
+        Raises JournalUnavailable.
+        """
         ...
 
     async def find_unfinished(self, dispatch_id: str) -> Unfinished | None:

@@ -8,14 +8,19 @@ mentions `user` is rendered once a dispatch.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
+from weakref import ReferenceType, ref
 
 from pydantic_core import from_json
 
 from messages.errors import BadCommand
+from messages.json_input import JsonText
 from messages.model import Channel, Content, Document, EmailContent, PushContent, TextContent
-from messages.templates import Engine, Escaping, Template, TemplateError
+from messages.offload import SMALL
+from messages.templates import Engine, Escaping, TakesLong, Template, TemplateError
 
 Source = Mapping[str, object]
 """Texts under the names that a stored template has: `emailTitle`, `smsMessage` …"""
@@ -26,6 +31,13 @@ _FIELDS: Final[Mapping[Channel, Sequence[str]]] = {
     "push": ("pushTitle", "pushSubtitle", "pushMessage", "pushData"),
     "voice": ("voiceMessage",),
 }
+_LIGHT: Final = 32_768
+"""Bytes of a compiled field that a dispatch holds as long as it is open."""
+_LONG_SOURCE: Final = 1024
+"""Characters of a template that is compiled in a thread, if it is not known yet."""
+LONGEST_PUSH_DATA: Final = 65_536
+"""Characters of `pushData`, of which FCM takes 4,096 bytes."""
+_PIECE: Final = 262_144
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """No part of a header: line breaks, and what mail servers refuse or drop."""
 _WRITTEN_BREAKS: Final = re.compile(r"\\r\\n|\\n\\r|\\n|\\r")
@@ -44,7 +56,21 @@ def written_breaks(html: str) -> str:
 
     As the reference does from 1.7.1 on.
     """
-    return _WRITTEN_BREAKS.sub("<br/>", html)
+    if "\\" not in html:
+        return html
+    pieces = (html[start:end] for start, end in _pieces(html))
+    return "".join(_WRITTEN_BREAKS.sub("<br/>", piece) for piece in pieces)
+
+
+def _pieces(html: str) -> Iterator[tuple[int, int]]:
+    """Where to cut a long text, so that no call takes long: never in the middle of breaks."""
+    start = 0
+    while start < len(html):
+        end = start + _PIECE
+        while end < len(html) and html[end - 1] in "\\rn":
+            end += 1
+        yield start, end
+        start = end
 
 
 def escaping_of(name: str, *, everywhere: bool = False) -> Escaping:
@@ -84,30 +110,45 @@ def stored_source(template: Document) -> Source:
     return {name: value for name, value in template.items() if value not in (None, "")}
 
 
-class _Text:
-    """One compiled field, rendered once when it does not mention the user."""
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One field of a template; one that is not `personal` says the same to everybody."""
 
-    def __init__(self, template: Template) -> None:
-        self._template = template
-        self._once: str | None = None
-        self._personal = template.mentions("user")
+    source: str
+    escaping: Escaping
+    personal: bool
 
-    @property
-    def paths(self) -> frozenset[tuple[str, ...]]:
-        """What the text may read."""
-        return self._template.paths
 
-    def render(self, context: Mapping[str, object]) -> str:
-        if self._once is not None:
-            return self._once
-        text = self._template.render(context)
-        if not self._personal:
-            self._once = text
-        return text
+class _Ready:
+    """What rendering needs at hand: compiled fields, parsed data, and texts that all get."""
+
+    def __init__(self, templates: Mapping[str, Template], context: Mapping[str, object]) -> None:
+        self.templates = templates
+        self.context = context
+        self.once: dict[str, str] = {}
+
+
+class LastHeavy:
+    """The one dispatch whose heavy texts stay at hand between its slices: the last one."""
+
+    def __init__(self) -> None:
+        self._last: ReferenceType[Texts] | None = None
+
+    def take_place(self, texts: Texts) -> None:
+        """Let these be the last ones: those that were before are dropped."""
+        before = None if self._last is None else self._last()
+        if before is not texts:
+            self._last = ref(texts)
+            if before is not None:
+                before.drop()
 
 
 class Texts:
-    """The compiled fields that the channels of one dispatch need.
+    """The fields that the channels of one dispatch need.
+
+    They are compiled, and `data` is parsed, when they are used: both take many times the room of
+    their text. What is heavy is dropped again when it is `in_use` no more and others are. Rendering
+    may be done in any thread.
 
     Raises:
         BadCommand: a text has a syntax error or is no text; names the field and the place.
@@ -118,42 +159,88 @@ class Texts:
         engine: Engine,
         source: Source,
         channels: Sequence[Channel],
-        data: Mapping[str, object] | None,
+        data: Mapping[str, object] | JsonText | None,
         *,
         everywhere: bool = False,
+        last: LastHeavy | None = None,
     ) -> None:
         self._engine = engine
-        self._everywhere = everywhere
-        self._data = {} if data is None else {"data": data}
-        self._texts: dict[str, _Text] = {}
+        self._data = data
+        self._fields: dict[str, _Field] = {}
+        self._read: set[str] | None = set()
+        templates: dict[str, Template] = {}
         for channel in channels:
             for name in _wanted(channel, source):
-                self._texts[name] = self._compile(name, source[name])
+                escaping = escaping_of(name, everywhere=everywhere)
+                templates[name] = template = self._compile(name, source[name], escaping)
+                self._fields[name] = _Field(template.source, escaping, template.mentions("user"))
+                self._note_reads(template.paths)
+        self._is_light = _is_light(data) and all(one.weight <= _LIGHT for one in templates.values())
+        # What is heavy is compiled already, and will be used for the first deliveries at once.
+        self._reads_data = any(one.mentions("data") for one in templates.values())
+        self._ready: _Ready | None = _Ready(templates, self._context())
+        self._last = last or LastHeavy()
+        self._users = 0
+        #: Whether a text took so long lately that none is tried in the event loop.
+        self.takes_long = not self._is_light and not self._is_ready_soon
+
+    @property
+    def _is_ready_soon(self) -> bool:
+        """Whether it takes no time to have everything at hand."""
+        if isinstance(self._data, JsonText) and len(self._data) > SMALL:
+            return False
+        find = self._engine.find
+        return all(find(one.source, escaping=one.escaping) for one in self._fields.values())
 
     def user_fields(self) -> frozenset[str] | None:
         """Which fields of a user the texts may read; None when it may be any."""
-        fields: set[str] = set()
-        for path in (path for text in self._texts.values() for path in text.paths):
-            if not path or path == ("user",):
-                return None
-            if path[0] == "user":
-                fields.add(path[1])
-        return frozenset(fields)
+        return None if self._read is None else frozenset(self._read)
 
-    def content(self, channel: Channel, user: Document) -> Content:
+    def _note_reads(self, paths: frozenset[tuple[str, ...]]) -> None:
+        for path in paths:
+            if not path or path == ("user",):
+                self._read = None
+            elif path[0] == "user" and self._read is not None:
+                self._read.add(path[1])
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While the body runs texts are rendered: what it takes stays at hand."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not (self._users or self._is_light):
+                self._last.take_place(self)
+
+    def drop(self) -> None:
+        """Let go of what is heavy, unless it is in use."""
+        if not (self._users or self._is_light):
+            self._ready = None
+
+    def content(self, channel: Channel, user: Document, *, short: bool = False) -> Content:
         """What one user gets over one channel.
 
         Raises:
             NoContent: the template lacks a field that the channel needs.
-            NotRenderable: a helper failed or is unknown, or `pushData` is not JSON.
+            NotRenderable: a helper failed or is unknown, it takes too long, or `pushData` is not
+                JSON.
+            TakesLong: it was to be `short`, and is not.
         """
-        context = {"user": user, **self._data}
+        ready = self._ready
+        if ready is None:
+            ready = self._ready = _Ready(self._compiled(), self._context())
+        rendering = _Rendering(ready, self._fields, {"user": user, **ready.context}, short=short)
         try:
             if channel == "email":
-                return self._email(context)
+                return rendering.email()
             if channel == "push":
-                return self._push(context)
-            text = self._render("smsMessage" if channel == "sms" else "voiceMessage", context)
+                return rendering.push()
+            text = rendering.text("smsMessage" if channel == "sms" else "voiceMessage")
+        except TakesLong:
+            self.takes_long = True
+            raise
         except TemplateError as error:
             raise NotRenderable(f"The message could not be rendered: {error.message}") from None
         if text is None:
@@ -162,10 +249,78 @@ class Texts:
             raise NoContent(_EMPTY)
         return TextContent(text)
 
-    def _email(self, context: Mapping[str, object]) -> EmailContent:
-        subject = self._render("emailTitle", context)
-        html = self._render("emailHtmlMessage", context)
-        text = None if html is not None else self._render("emailMessage", context)
+    def _context(self) -> Mapping[str, object]:
+        data = self._data
+        if data is None or (isinstance(data, JsonText) and not self._reads_data):
+            return {}
+        return {"data": data.value() if isinstance(data, JsonText) else data}
+
+    def _compiled(self) -> Mapping[str, Template]:
+        compile_ = self._engine.compile
+        return {
+            name: compile_(one.source, escaping=one.escaping) for name, one in self._fields.items()
+        }
+
+    def _compile(self, name: str, source: object, escaping: Escaping) -> Template:
+        if not isinstance(source, str):
+            raise BadCommand(f"The template's {name} must be a string")
+        try:
+            return self._engine.compile(source, escaping=escaping)
+        except TemplateError as error:
+            raise BadCommand(f"Syntax error in {name}: {error}") from None
+
+
+def are_long(engine: Engine, source: Source, data: object, *, everywhere: bool) -> bool:
+    """Whether it takes long to make `Texts` of these."""
+    if isinstance(data, JsonText) and len(data) > SMALL:
+        return True
+    return any(
+        isinstance(text, str)
+        and len(text) > _LONG_SOURCE
+        and not engine.find(text, escaping=escaping_of(name, everywhere=everywhere))
+        for name, text in source.items()
+    )
+
+
+def _is_light(data: object) -> bool:
+    return not isinstance(data, JsonText)
+
+
+class _Rendering:
+    """The texts for one user."""
+
+    __slots__ = ("_context", "_fields", "_ready", "_short")
+
+    def __init__(
+        self,
+        ready: _Ready,
+        fields: Mapping[str, _Field],
+        context: Mapping[str, object],
+        *,
+        short: bool,
+    ) -> None:
+        self._ready = ready
+        self._fields = fields
+        self._context = context
+        self._short = short
+
+    def text(self, name: str) -> str | None:
+        """A field's text; None when there is no such field."""
+        template = self._ready.templates.get(name)
+        if template is None:
+            return None
+        text = self._ready.once.get(name)
+        if text is None:
+            text = template.render(self._context, short=self._short)
+            if not self._fields[name].personal:
+                self._ready.once[name] = text
+        return text
+
+    def email(self) -> EmailContent:
+        """The mail. Raises NoContent."""
+        subject = self.text("emailTitle")
+        html = self.text("emailHtmlMessage")
+        text = None if html is not None else self.text("emailMessage")
         if subject is None or (html is None and text is None):
             raise NoContent(_NO_CONTENT["email"])
         return EmailContent(
@@ -174,31 +329,19 @@ class Texts:
             html=None if html is None else written_breaks(html),
         )
 
-    def _push(self, context: Mapping[str, object]) -> PushContent:
-        title = self._render("pushTitle", context)
-        message = self._render("pushMessage", context)
-        data = self._render("pushData", context)
+    def push(self) -> PushContent:
+        """The notification. Raises NoContent, or NotRenderable for what `pushData` is."""
+        title = self.text("pushTitle")
+        message = self.text("pushMessage")
+        data = self.text("pushData")
         if data is None and (title is None or message is None):
             raise NoContent(_NO_CONTENT["push"])
         android, apns = (None, None) if data is None else _push_data(data)
-        subtitle = self._render("pushSubtitle", context)
+        subtitle = self.text("pushSubtitle")
         shown = any(text and text.strip() for text in (title, subtitle, message))
         if not (shown or android or apns):
             raise NoContent(_EMPTY)
         return PushContent(title, subtitle, message, android, apns)
-
-    def _render(self, name: str, context: Mapping[str, object]) -> str | None:
-        text = self._texts.get(name)
-        return None if text is None else text.render(context)
-
-    def _compile(self, name: str, source: object) -> _Text:
-        if not isinstance(source, str):
-            raise BadCommand(f"The template's {name} must be a string")
-        try:
-            escaping = escaping_of(name, everywhere=self._everywhere)
-            return _Text(self._engine.compile(source, escaping=escaping))
-        except TemplateError as error:
-            raise BadCommand(f"Syntax error in {name}: {error}") from None
 
 
 def _wanted(channel: Channel, source: Source) -> Sequence[str]:
@@ -209,6 +352,9 @@ def _wanted(channel: Channel, source: Source) -> Sequence[str]:
 
 
 def _push_data(text: str) -> tuple[Document | None, Document | None]:
+    if len(text) > LONGEST_PUSH_DATA:
+        limit = f"{LONGEST_PUSH_DATA:,}"
+        raise NotRenderable(f"pushData has more than {limit} characters once it is rendered")
     try:
         data = from_json(text, allow_inf_nan=False)
     except ValueError:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, cast
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from messages.commands import SendCommand, parse_send, recorded_send
 from messages.errors import BadCommand
+from messages.json_input import MOST_VALUES, Bounds, JsonText, TooManyValues, read_json
 from messages.model import Channel, Document
+from messages.string_list import StringList
 
 _PERSONAL: Final = (
     "data",
@@ -26,7 +28,12 @@ _PERSONAL: Final = (
     "email_blind_carbon_copies",
 )
 _PARTS: Final = ("command", "template", "ends", "origin")
-_IN_ENDS: Final = {"expires_at", "time_to_live"}
+_IN_ENDS: Final = frozenset({"expires_at", "time_to_live"})
+_BESIDE: Final = 1000
+"""JSON values of a request on record beside those that its caller sent."""
+LISTS: Final = frozenset({"recipients"})
+KEPT: Final = "data"
+"""What of a command may be long, and is kept as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +49,15 @@ class Request:
     ends: Mapping[Channel, int] | None = None
     origin: Document | None = None
 
-    def text(self) -> str:
-        """All of it."""
-        command = self.command
-        body = command.model_dump_json(by_alias=True, exclude_none=True, exclude=_IN_ENDS)
+    def text(self) -> str | bytes:
+        """All of it, in UTF-8 when it is long: a text may take four times as much."""
         rest = to_json({"template": self.template, "ends": self.ends, "origin": self.origin})
-        return f'{{"command":{body},{rest.decode()[1:]}'
+        command = _command_json(self.command)
+        whole = [b'{"command":', *command, b",", rest[1:]]
+        text = b"".join(whole)
+        return text if len(command) > 1 else text.decode()
 
-    def kept(self, *, with_content: bool) -> str | None:
+    def kept(self, *, with_content: bool) -> str | bytes | None:
         """What is left of it once it has ended; None when that could not be rendered again.
 
         Who it was for stands in its deliveries. Its deadlines are over: whoever drives it again
@@ -62,12 +70,37 @@ class Request:
         return replace(self, command=nobody, ends=None, origin=None).text()
 
 
-def parse_request(text: str) -> Request:
-    """The request in such a text. Raises BadCommand when an earlier version wrote another one."""
+def _command_json(command: SendCommand) -> list[bytes]:
+    """The parts of its JSON; more than one where some of it is kept as text."""
+    long: dict[str, list[bytes]] = {}
+    if isinstance(command.data, JsonText):
+        long["data"] = [command.data.text]
+    if isinstance(command.recipients, StringList):
+        long["recipients"] = command.recipients.json()
+    body = command.model_dump_json(by_alias=True, exclude_none=True, exclude={*_IN_ENDS, *long})
+    if not long:
+        return [body.encode()]
+    parts = [body[:-1].encode()]
+    for name, texts in long.items():
+        parts += [b',"%s":' % name.encode(), *texts]
+    return [*parts, b"}"]
+
+
+def parse_request(text: str | bytes, values: int = MOST_VALUES) -> Request:
+    """The request in such a text; `values` is what the configuration allows.
+
+    Raises:
+        BadCommand: an earlier version wrote another one, or one with too many values.
+    """
+    # What was accepted under a higher limit than today's goes on.
+    bounds = Bounds(max(values, MOST_VALUES) + _BESIDE, LISTS, KEPT, inside="command")
     try:
-        parts = cast("Document", from_json(text))
+        data = text.encode() if isinstance(text, str) else text
+        parts = cast("Document", read_json(data, bounds))
         command, template, ends, origin = (parts[name] for name in _PARTS)
-    except (ValueError, KeyError, TypeError):
+    except TooManyValues:
+        raise
+    except (BadCommand, ValueError, KeyError, TypeError):
         raise BadCommand("The request on record cannot be read") from None
     return Request(
         recorded_send(command),

@@ -50,6 +50,12 @@ class LimitsKeys(Section):
     connections: int = Field(
         default=2000, ge=1, le=1_000_000, description="Connections of callers open at once."
     )
+    values: int = Field(
+        default=100_000,
+        ge=100,
+        le=10_000_000,
+        description="JSON values of a request's body, beside its recipients.",
+    )
 
 
 class DirectoryKeys(Section):
@@ -87,6 +93,9 @@ class TemplatesKeys(Section):
         default=10_000_000, ge=1, le=1_073_741_824, description="Bytes of one rendered text."
     )
     partial_depth: int = Field(default=80, ge=1, le=1000, description="Partials within partials.")
+    milliseconds: int = Field(
+        default=500, ge=1, le=60_000, description="Milliseconds of processor time of one rendering."
+    )
 
 
 class UserKeys(OpenSection):

@@ -179,7 +179,13 @@ def _user_fields(keys: UserFieldsKeys) -> UserFields:
 
 def _limits(keys: FileKeys) -> Limits:
     limits = keys.limits
-    return Limits(limits.body_bytes, limits.open_dispatches, limits.failures, limits.connections)
+    return Limits(
+        limits.body_bytes,
+        limits.open_dispatches,
+        limits.failures,
+        limits.connections,
+        limits.values,
+    )
 
 
 def _template_limits(keys: FileKeys) -> TemplateLimits:
@@ -190,6 +196,7 @@ def _template_limits(keys: FileKeys) -> TemplateLimits:
         steps=limits.steps,
         output_bytes=limits.output_bytes,
         partial_depth=limits.partial_depth,
+        milliseconds=limits.milliseconds,
     )
 
 

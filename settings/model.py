@@ -184,6 +184,7 @@ class Limits:
     open_dispatches: int = 1000
     failures: int = 10_000
     connections: int = 2000
+    values: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)

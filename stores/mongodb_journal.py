@@ -152,7 +152,7 @@ class MongoJournal:
         self,
         dispatch_id: str,
         counts: Mapping[Outcome, int],
-        kept: str | None,
+        kept: str | bytes | None,
         end: DispatchEnd | None = None,
     ) -> None:
         """See the port."""

@@ -19,12 +19,12 @@ from stores.mongodb_replicas import MongoReplicas
 from stores.mongodb_rows import (
     DELIVERIES,
     DISPATCHES,
+    WITHOUT_REQUEST,
     ending_id,
     key_of,
     parts,
     row_id,
     rows_after,
-    unpacked,
     whole,
 )
 
@@ -155,7 +155,7 @@ def _taken(
     taken: list[tuple[tuple[Taken, int], list[str]]] = []
     for dispatch_id, rows in found.items():
         query: Stored = {"_id": dispatch_id, "state": "running"}
-        dispatch = database[DISPATCHES].find_one(query)
+        dispatch = database[DISPATCHES].find_one(query, WITHOUT_REQUEST)
         if dispatch is not None and dispatch.get("owner") in owners:
             one = _take_of(database, dispatch, rows, holder)
             ids = [
@@ -174,7 +174,6 @@ def _take_of(
     unfinished = Unfinished(
         id=dispatch_id,
         channels=[name for name in channels_of(dispatch) if name in rows],
-        request=unpacked(dispatch.get("request")),
         cancelled=False,
         counts={},
         progress={},

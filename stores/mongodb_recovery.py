@@ -16,6 +16,7 @@ from stores.mongodb_records import MongoReader, channels_of, counts_of
 from stores.mongodb_rows import (
     DELIVERIES,
     DISPATCHES,
+    WITHOUT_REQUEST,
     rows_after,
     text_or_none,
     unpacked,
@@ -53,11 +54,11 @@ class MongoRecovery:
         found = await self._reader.read(lambda database: _take_over(database, look), newest=False)
         return [self._known(one) for one in found]
 
-    async def request(self, dispatch_id: str) -> str | None:
+    async def request(self, dispatch_id: str) -> str | bytes | None:
         """See the port."""
         query: Stored = {"_id": dispatch_id}
         found = await self._reader.read(
-            lambda database: database[DISPATCHES].find_one(query, {"request": 1})
+            lambda database: database[DISPATCHES].find_one(query, {"request": 1}), newest=False
         )
         return None if found is None else unpacked(found.get("request"))
 
@@ -137,7 +138,8 @@ def _take_over(database: Database, look: _Look) -> list[tuple[Unfinished, int]]:
 
 
 def _mine(database: Database, dispatch_id: str, owner: str) -> tuple[Unfinished, int] | None:
-    stored = database[DISPATCHES].find_one({"_id": dispatch_id, "owner": owner})
+    query: Stored = {"_id": dispatch_id, "owner": owner}
+    stored = database[DISPATCHES].find_one(query, WITHOUT_REQUEST)
     if stored is None:
         return None
     complete_redrive(database, stored)
@@ -149,7 +151,6 @@ def _mine(database: Database, dispatch_id: str, owner: str) -> tuple[Unfinished,
     unfinished = Unfinished(
         id=dispatch_id,
         channels=channels_of(stored),
-        request=unpacked(stored.get("request")),
         cancelled=stored["state"] == "cancelled",
         counts=counts,
         progress=_progress(stored.get("progress")),

@@ -26,6 +26,8 @@ from stores.mongodb import Indexes, Stored
 T = TypeVar("T")
 
 DISPATCHES: Final = "dispatches"
+WITHOUT_REQUEST: Final = {"request": 0}
+"""All of a dispatch but what may be long."""
 DELIVERIES: Final = "deliveries"
 ATTEMPTS: Final = "attempts"
 ENDINGS: Final = "endings"
@@ -91,17 +93,19 @@ def storable(text: str) -> str:
     return text
 
 
-def packed(text: str) -> str | bytes:
+def packed(text: str | bytes) -> str | bytes:
     """A long text in less room: a document holds 16 MB, and a request may be as long."""
+    if isinstance(text, bytes):
+        return zlib.compress(text, 1)
     text = storable(text)
     return text if len(text) < _WORTH_PACKING else zlib.compress(text.encode(), 1)
 
 
-def unpacked(value: object) -> str | None:
-    """The text that `packed` was given; None for what is not there, or cannot be read."""
+def unpacked(value: object) -> str | bytes | None:
+    """The text that `packed` was given, in UTF-8 if it is packed; None if it cannot be read."""
     if isinstance(value, bytes):
-        with suppress(zlib.error, UnicodeDecodeError):
-            return zlib.decompress(value).decode()
+        with suppress(zlib.error):
+            return zlib.decompress(value)
     return value if isinstance(value, str) else None
 
 

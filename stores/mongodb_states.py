@@ -116,7 +116,7 @@ def close_dispatch(
     dispatch_id: str,
     owner: str,
     counts: Mapping[Outcome, int],
-    kept: str | None,
+    kept: str | bytes | None,
     end: DispatchEnd,
     now: int,
 ) -> None:

@@ -28,6 +28,7 @@ from messages.records import RecordFilter
 from stores.sqlite import connect
 from stores.sqlite_group import Opening
 from stores.sqlite_ledger import (
+    BeginningLong,
     Cancelling,
     Closing,
     Enrolling,
@@ -42,6 +43,8 @@ from stores.sqlite_log import Gathering, LogWriter
 from stores.sqlite_mark import HostMark
 from stores.sqlite_writer import Mark, TableWriter
 
+LONG: Final = 65_536
+"""Characters of a request above which it goes straight into the tables: the loop writes the log."""
 _BROKEN: Final = "The journal cannot be written"
 
 Fsync = Literal["commit", "process"]
@@ -111,7 +114,11 @@ class SqliteJournal:
         """See the port."""
         if self._tables.broken is not None:  # the log would take it, but not grow for ever
             raise JournalUnavailable(_BROKEN)
-        await _logged(self._log.open(Opening(dispatch, rows)))
+        opening = Opening(dispatch, rows)
+        if len(dispatch.request) > LONG:
+            await self._durably(BeginningLong(opening))
+        else:
+            await _logged(self._log.open(opening))
         first = {(row.channel, row.key): at for at, row in reversed(list(enumerate(rows)))}
         return [first[row.channel, row.key] == at for at, row in enumerate(rows)]
 
@@ -139,7 +146,7 @@ class SqliteJournal:
         self,
         dispatch_id: str,
         counts: Mapping[Outcome, int],
-        kept: str | None,
+        kept: str | bytes | None,
         end: DispatchEnd | None = None,
     ) -> None:
         """See the port."""

@@ -33,7 +33,9 @@ def open_dispatch(connection: sqlite3.Connection, dispatch: NewDispatch, now: in
             dispatch.is_read,
         ),
     ).fetchone()
-    connection.execute("INSERT INTO request VALUES (?, ?)", (number, dispatch.request))
+    connection.execute(
+        "INSERT INTO request VALUES (?, CAST(? AS TEXT))", (number, dispatch.request)
+    )
     if (key := dispatch.key) is not None:
         connection.execute(
             "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?)",
@@ -55,7 +57,7 @@ def close_dispatch(
     connection: sqlite3.Connection,
     number: int,
     counts: Mapping[Outcome, int],
-    kept: str | None,
+    kept: str | bytes | None,
     end: DispatchEnd,
     now: int,
 ) -> None:
@@ -70,7 +72,9 @@ def close_dispatch(
     if kept is None:
         connection.execute("DELETE FROM request WHERE dispatch = ?", (number,))
     else:
-        connection.execute("UPDATE request SET text = ? WHERE dispatch = ?", (kept, number))
+        connection.execute(
+            "UPDATE request SET text = CAST(? AS TEXT) WHERE dispatch = ?", (kept, number)
+        )
 
 
 def cancel_dispatch(connection: sqlite3.Connection, number: int) -> None:

@@ -15,7 +15,7 @@ from messages.journal import AttemptEnd, AttemptStart, DispatchEnd, Enrolment, P
 from messages.model import Outcome, Receipt
 from messages.records import RecordFilter
 from stores.sqlite_calls import CallCounts, Dating, MachineClock, tidy
-from stores.sqlite_group import Group
+from stores.sqlite_group import Group, Opening
 from stores.sqlite_journal_rows import end, enrol, record, start
 from stores.sqlite_journal_states import (
     advance,
@@ -56,6 +56,16 @@ class Flushing(Write):
     __slots__ = ()
 
 
+class BeginningLong(Write):
+    """A new dispatch with a long request, which would be in the way in the redo log."""
+
+    __slots__ = ("opening",)
+
+    def __init__(self, opening: Opening) -> None:
+        super().__init__(opening.dispatch.id)
+        self.opening = opening
+
+
 class Enrolling(Write):
     """New deliveries; `new` tells which of them are."""
 
@@ -77,7 +87,7 @@ class Closing(Write):
         self,
         dispatch_id: str,
         counts: Mapping[Outcome, int],
-        kept: str | None,
+        kept: str | bytes | None,
         end: DispatchEnd,
     ) -> None:
         super().__init__(dispatch_id)
@@ -180,6 +190,9 @@ class Ledger:
         if self._is_live and self._dating.follow(self._connection, now):
             groups = [replace(group, at=now) for group in groups]  # from before the clock was set
         self._open([group for group in groups if group.openings])
+        long = [write.opening for write in writes if isinstance(write, BeginningLong)]
+        if long:
+            self._open([Group(now, long)])
         self._enrol([write for write in writes if isinstance(write, Enrolling)], now)
         self._apply(groups)
         for write in writes:

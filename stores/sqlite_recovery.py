@@ -11,8 +11,7 @@ from messages.records import PastAttempt, Pending, Unfinished
 from stores.sqlite_reader import SqliteReader
 
 _UNFINISHED: Final = (
-    "SELECT number, id, channels, state, CAST(text AS BLOB), caller FROM dispatch"
-    " LEFT JOIN request ON request.dispatch = number WHERE ended_at IS NULL"
+    "SELECT number, id, channels, state, caller FROM dispatch WHERE ended_at IS NULL"
 )
 
 
@@ -29,15 +28,16 @@ class SqliteRecovery:
         )
         return [one for one in found if one.id not in running]
 
-    async def request(self, dispatch_id: str) -> str | None:
+    async def request(self, dispatch_id: str) -> bytes | None:
         """See the port."""
         row = await self._reader.read(
             lambda c: c.execute(
-                "SELECT text FROM request JOIN dispatch ON number = dispatch WHERE id = ?",
+                "SELECT CAST(text AS BLOB) FROM request JOIN dispatch ON number = dispatch"
+                " WHERE id = ?",
                 (dispatch_id,),
             ).fetchone()
         )
-        return None if row is None else str(row[0])
+        return None if row is None else bytes(row[0])
 
     async def find_unfinished(self, dispatch_id: str) -> Unfinished | None:
         """See the port."""
@@ -64,7 +64,6 @@ def _unfinished(
     identity: str,
     channels: str,
     state: str,
-    request: bytes | None,
     caller: str,
 ) -> Unfinished:
     counts = connection.execute(
@@ -78,7 +77,6 @@ def _unfinished(
     return Unfinished(
         id=identity,
         channels=[name for name in CHANNELS if name in channels.split(",")],
-        request=None if request is None else request.decode(errors="replace"),
         cancelled=state == "cancelled",
         counts=dict(counts),
         progress={channel: Cursor(*place) for channel, *place in progress},

@@ -56,6 +56,7 @@ class TableWriter:
                 groups = []
             if writes:
                 self._token.run_sync_soon(_wake, writes)
+            del batch, writes  # the next one may be long in coming, and this one be large
 
     def _commit(self, groups: Sequence[Group], writes: Sequence[Write]) -> bool:
         try:

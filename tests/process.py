@@ -20,10 +20,14 @@ SERVE = [str(Path(sys.executable).with_name("carillon")), "serve"]
 
 @asynccontextmanager
 async def process(
-    folder: Path, document: Document, users: Sequence[Document] = (), **environ: str
+    folder: Path,
+    document: Document,
+    users: Sequence[Document] = (),
+    command: Sequence[str] = SERVE,
+    **environ: str,
 ) -> AsyncGenerator[tuple[trio.Process, str]]:
     """The process and its address; it is killed at the end, if it lives."""
-    async with heard_process(folder, document, users, len, environ) as started:
+    async with heard_process(folder, document, users, len, environ, command) as started:
         yield started
 
 
@@ -34,6 +38,7 @@ async def heard_process(
     users: Sequence[Document],
     hear: Callable[[bytes], object],
     environ: Mapping[str, str],
+    command: Sequence[str] = SERVE,
 ) -> AsyncGenerator[tuple[trio.Process, str]]:
     """The same; `hear` gets what it logs once it listens."""
     file = folder / "configuration.json"
@@ -48,7 +53,7 @@ async def heard_process(
         "HTTP_PORT": "0",
         **environ,
     }
-    it = await trio.lowlevel.open_process(SERVE, stdout=subprocess.PIPE, env=surroundings)
+    it = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, env=surroundings)
     assert it.stdout is not None
     async with it.stdout:
         text = ""

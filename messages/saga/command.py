@@ -12,6 +12,7 @@ from typing import Final
 
 from messages.commands import SendCommand, parse_send
 from messages.errors import BadCommand
+from messages.json_input import JsonText, as_string_list, as_text
 from messages.model import Document, JsonValue
 from messages.saga.paths import Path, find_list, once, path
 
@@ -36,12 +37,16 @@ class MetadataSchema:
 
 @dataclass(frozen=True, slots=True)
 class SagaCommand:
-    """A command as it was read; `whole` is all of it, with what nobody here knows."""
+    """A command as it was read; `whole` is all of it, with what nobody here knows.
+
+    `text` is the same as JSON, where it is long.
+    """
 
     key: str
     label: str
     payload: JsonValue = field(repr=False)
     whole: Document = field(repr=False)
+    text: JsonText | None = field(default=None, repr=False)
 
 
 def saga_key(body: object) -> str | None:
@@ -50,8 +55,8 @@ def saga_key(body: object) -> str | None:
     return key if isinstance(key, str) and 0 < len(key) <= LONGEST_KEY else None
 
 
-def parse_command(body: object) -> SagaCommand:
-    """The command in a parsed JSON body.
+def parse_command(body: object, text: JsonText | None = None) -> SagaCommand:
+    """The command in a parsed JSON body; `text` is that body, where it is long.
 
     Raises:
         BadCommand: names what is missing or of the wrong type.
@@ -69,7 +74,7 @@ def parse_command(body: object) -> SagaCommand:
         raise BadCommand("value.messageLabel must be a string")
     if "messagePayload" not in value:
         raise BadCommand("value.messagePayload is required")
-    return SagaCommand(key, label, value["messagePayload"], body)
+    return SagaCommand(key, label, value["messagePayload"], body, text)
 
 
 class Metadata:
@@ -106,14 +111,18 @@ class Metadata:
         Raises:
             BadCommand: as `parse_send`, with the paths of the field.
         """
-        body: Document = {name: one.find(command.payload) for name, one in self._texts.items()}
+        body: dict[str, object] = {
+            name: one.find(command.payload) for name, one in self._texts.items()
+        }
         for name, paths in self._lists.items():
             body[name] = self._list(name, paths, command.payload)
+        if command.text is not None:
+            body["recipients"] = as_string_list(body["recipients"])
         if body["channels"] is None:
             del body["channels"]  # a field that is null would be of the wrong type, not missing
         if template_id is not None:
             body["templateId"] = template_id
-        body["data"] = command.whole if data is None else data
+        body["data"] = (command.text or command.whole) if data is None else as_text(data)
         try:
             return parse_send(body)
         except BadCommand as error:

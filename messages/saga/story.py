@@ -5,10 +5,10 @@ A command goes on by itself, whoever still waits for it: a saga that is never to
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from uuid import NAMESPACE_OID, uuid5
 
@@ -19,6 +19,8 @@ from messages.dispatch import Dispatch
 from messages.errors import CarillonError, Conflict, KeyReused, TryLater
 from messages.events import DispatchCrashed, Observer
 from messages.journal import IdempotencyKey
+from messages.json_digest import write_sorted
+from messages.json_input import JsonText
 from messages.pipeline import Pipeline
 from messages.records import Records, Remembered
 from messages.request import milliseconds
@@ -102,16 +104,23 @@ class Sagas:
         self._conclusion.hurry()
 
     async def carry_out(
-        self, body: object, named: IdempotencyKey | None = None, caller: str = ""
+        self,
+        body: object,
+        named: IdempotencyKey | None = None,
+        caller: str = "",
+        *,
+        text: JsonText | None = None,
+        on_decided: Callable[[], None] = lambda: None,
     ) -> Work:
         """See to a caller's command, and wait until its saga was told or patience ends.
 
         Never raises.
 
-        One that is `named` is known by that name only, whatever the repeat window.
+        One that is `named` is known by that name only, whatever the repeat window. `text` is the
+        body, where it is long. `on_decided` is called once the body is needed no more.
         """
         work = Work(caller)
-        self._nursery.start_soon(self._see_to, body, work, named)
+        self._nursery.start_soon(self._see_to, body, text, work, named, on_decided)
         patience = 0.0 if self._hurried else self._rules.respond_within
         with trio.move_on_after(patience) as scope:
             self._waiting.add(scope)
@@ -138,7 +147,7 @@ class Sagas:
             work.is_repeat = True
             return work
         try:
-            await self._begin(parse_command(command.body), work, command.name, at)
+            await self._begin(parse_command(command.body, command.text), work, command.name, at)
         except TryLater:
             raise
         except CarillonError as error:
@@ -157,9 +166,16 @@ class Sagas:
         if work.told is not None:
             await work.told.wait()
 
-    async def _see_to(self, body: object, work: Work, named: IdempotencyKey | None) -> None:
+    async def _see_to(
+        self,
+        body: object,
+        text: JsonText | None,
+        work: Work,
+        named: IdempotencyKey | None,
+        on_decided: Callable[[], None],
+    ) -> None:
         try:
-            command = parse_command(body)
+            command = parse_command(body, text)
             if named is None:
                 await self._begin(command, work)
             else:
@@ -170,6 +186,7 @@ class Sagas:
             self._observe(DispatchCrashed("", error))
             await self._refuse(body, work, error)
         work.decided.set()
+        on_decided()
 
     async def _refuse(
         self, body: object, work: Work, error: Exception, identity: str | None = None
@@ -186,7 +203,10 @@ class Sagas:
         if window is None and not name:
             await self._accept(command, None, work)
             return
-        same = name if window is None else _fingerprint(command)
+        same = name
+        if window is not None:
+            is_long = command.text is not None
+            same = await self._pipeline.offload.run_if(is_long, partial(_fingerprint, command))
         # A stream may have waited: its command repeats those before it was written.
         now = milliseconds()
         since = 0 if window is None else min(at or now, now) - round(window * 1000)
@@ -264,4 +284,6 @@ class Sagas:
 
 def _fingerprint(command: SagaCommand) -> str:
     parts = [command.key, command.label, command.payload]
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    digest = sha256()
+    write_sorted(parts, digest.update, ", ", ": ")
+    return digest.hexdigest()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import trio
@@ -16,12 +17,15 @@ import trio
 from messages.backoff import jittered
 from messages.errors import TryLater
 from messages.events import CommandResult, Observer, SagaCommandRead, StreamMoved
+from messages.offload import SMALL, Offload
 from messages.saga.story import Work
 from messages.saga.stream_ports import Part, Record, Source
 from messages.saga.stream_records import RecordReader, StreamCommand
 
 IN_HAND: Final = 64
 """So many commands are being decided at once."""
+MOST_BYTES: Final = 16_777_216
+"""Nothing more is fetched while those that are being decided have more bytes than these."""
 TURN: Final = 0.1
 """Seconds between two looks at the source when there is nothing to read."""
 GRACE: Final = 10.0
@@ -69,8 +73,14 @@ class CommandStream:
     """Takes the commands of a source while it is `run`; implements `stream_ports.Holder`."""
 
     def __init__(
-        self, reader: RecordReader, observe: Observer, in_hand: int = IN_HAND, grace: float = GRACE
+        self,
+        reader: RecordReader,
+        observe: Observer,
+        in_hand: int = IN_HAND,
+        grace: float = GRACE,
+        offload: Offload | None = None,
     ) -> None:
+        self._offload = offload or Offload()
         self._reader = reader
         self._observe = observe
         self._most = in_hand
@@ -79,6 +89,7 @@ class CommandStream:
         self._ours: set[Part] = set()
         self._last: dict[tuple[Part, str], trio.Event] = {}
         self._open = 0
+        self._bytes = 0
         self._waiting = 0
         self._room = trio.Event()
         self.has_joined = False
@@ -125,7 +136,7 @@ class CommandStream:
 
     @property
     def _is_full(self) -> bool:
-        return self._open >= self._most or self._waiting > 0
+        return self._open >= self._most or self._waiting > 0 or self._bytes > MOST_BYTES
 
     async def _turn(self, source: Source, take: Take, nursery: trio.Nursery) -> None:
         if self._is_full:
@@ -137,7 +148,7 @@ class CommandStream:
         room = 0 if is_full else self._most - self._open
         for record in await source.poll(room, 0.0 if is_full else TURN):
             self.trouble = None
-            self._receive(record, take, nursery)
+            await self._receive(record, take, nursery)
         await self._commit(source)
 
     async def _commit(self, source: Source) -> None:
@@ -148,18 +159,20 @@ class CommandStream:
                 due[part] = reading.told = reading.committable
         await source.commit(due)
 
-    def _receive(self, record: Record, take: Take, nursery: trio.Nursery) -> None:
+    async def _receive(self, record: Record, take: Take, nursery: trio.Nursery) -> None:
         reading = self._readings.get(record.part)
         if reading is None:
             # What stands before it was decided, or is none of ours.
             reading = self._readings[record.part] = _Reading(record.offset, told=record.offset)
         if record.offset in reading.hands:
             return
+        is_long = len(record.value or b"") > SMALL
+        found = await self._offload.run_if(is_long, partial(self._reader.read, record))
         reading.next = record.offset + 1
-        found = self._reader.read(record)
         hand = reading.hands[record.offset] = _Hand(record)
         if isinstance(found, StreamCommand):
             self._open += 1
+            self._bytes += len(record.value or b"")
             before = self._last.get((record.part, found.key))
             self._last[record.part, found.key] = hand.ended
             nursery.start_soon(self._see_to, hand, found, before, take)
@@ -178,6 +191,7 @@ class CommandStream:
                 await self._decide(hand, command, take)
         finally:
             self._open -= 1
+            self._bytes -= len(hand.record.value or b"")
             self._room.set()
             hand.ended.set()
             lane = (hand.record.part, command.key)

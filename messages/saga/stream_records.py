@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
-from pydantic_core import from_json
+from pydantic_core import to_json
 
+from messages.errors import BadCommand
+from messages.json_input import MOST_VALUES, Bounds, JsonText, TooManyValues, read_json
 from messages.model import Document
+from messages.offload import SMALL
 from messages.saga.command import saga_key
 from messages.saga.stream_ports import Record
 
@@ -26,20 +29,32 @@ _MARK: Final = b"\0"
 class StreamCommand:
     """A record as the body of a command; `name` is its own among all that ever were.
 
-    A record that comes again has the name that it had, also after a restart.
+    `text` is the body as JSON, where it is long. A record that comes again has the name that it
+    had, also after a restart.
     """
 
     name: str
     key: str = field(repr=False)
     body: Document = field(repr=False)
+    text: JsonText | None = field(default=None, repr=False)
 
 
 class RecordReader:
-    """Tells commands from other records. Without `labels` every label is a command's."""
+    """Tells commands from other records. Without `labels` every label is a command's.
 
-    def __init__(self, labels: Collection[str] | None = None, most_bytes: int = 2**24) -> None:
+    A record of more bytes or JSON values than the bounds is none.
+    """
+
+    def __init__(
+        self,
+        labels: Collection[str] | None = None,
+        most_bytes: int = 2**24,
+        most_values: int = MOST_VALUES,
+    ) -> None:
         self._labels = None if labels is None else frozenset(labels)
         self._most_bytes = most_bytes
+        # Whose key is known is refused, not skipped: its saga waits.
+        self._bounds = Bounds(most_values, any_key=True)
 
     def read(self, record: Record) -> StreamCommand | SkipReason:
         """The command in a record, or why there is none."""
@@ -47,18 +62,31 @@ class RecordReader:
         if key is None:
             return "no-key"
         raw = record.value or b""
-        if len(raw) > self._most_bytes:
-            return "too-large"
         try:
-            value = from_json(raw, allow_inf_nan=False)
-        except ValueError:
+            value = self._value(raw)
+        except TooManyValues:
+            return "too-large"
+        except BadCommand:
             return "not-json"
         label = value.get("messageLabel") if isinstance(value, dict) else None
         if not isinstance(label, str):
             return "no-label"
         if self._labels is not None and label not in self._labels:
             return "other-label"
-        return StreamCommand(_name(record), key, {"key": key, "value": value})
+        body = cast("Document", {"key": key, "value": value})
+        return StreamCommand(_name(record), key, body, _whole(key, raw))
+
+    def _value(self, raw: bytes) -> object:
+        if len(raw) > self._most_bytes:
+            raise TooManyValues("The record has too many bytes")
+        return read_json(raw, self._bounds)
+
+
+def _whole(key: str, raw: bytes) -> JsonText | None:
+    """The text of a long command."""
+    if len(raw) <= SMALL:
+        return None
+    return JsonText(b'{"key":' + to_json(key) + b',"value":' + raw + b"}")
 
 
 def _text(raw: bytes | None) -> str | None:

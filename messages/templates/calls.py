@@ -29,6 +29,8 @@ _NO_HASH: Mapping[str, object] = MappingProxyType({})
 _TWO = 2
 #: A helper costs a step for so many characters it is given, and for so many that it makes.
 _READ_PER_STEP, _MADE_PER_STEP = 256, 128
+#: Characters that a helper may be given: it may take them in one call, which nothing interrupts.
+_MOST_GIVEN = 262_144
 Hash: TypeAlias = tuple[tuple[str, Evaluate], ...]
 
 
@@ -135,6 +137,9 @@ def _weigh(run: Run, at: int, *values: object) -> None:
     """Take the steps for what a helper is given to read."""
     for value in values:
         if type(value) is str and len(value) > LONG_TEXT:
+            if len(value) > _MOST_GIVEN:
+                message = f"a helper is given a text of more than {_MOST_GIVEN:,} characters"
+                raise HelperFailed(message, run.source, at)
             run.charge(len(value) // _READ_PER_STEP, at)
 
 

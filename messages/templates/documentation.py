@@ -27,6 +27,7 @@ _LIMITS: Mapping[str, str] = {
     "steps": "steps of a render: one an item, two a helper, more for what takes longer",
     "output_bytes": "bytes of the text",
     "partial_depth": "partials that call each other",
+    "milliseconds": "milliseconds of processor time of a render",
 }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from threading import Lock
 from types import MappingProxyType
 
@@ -26,13 +29,37 @@ from messages.templates.values import UNDEFINED
 from messages.templates.whitespace import strip_whitespace
 
 _DEFAULT_LIMITS = Limits()
-_CACHED_TEMPLATES_OF_FULL_SIZE = 4
+#: Bytes that the cached templates take, about.
+_MOST_CACHED = 16_000_000
+#: Bytes that a character takes once it is compiled, at most, in a tag: in plain text it takes one.
+_COMPILED = 150
+_TAG = re.compile(r"\{\{[^}]*+")
+
+
+def weight_of(source: str) -> int:
+    """The bytes that a template takes once it is compiled, about."""
+    return len(source) + _COMPILED * sum(map(len, _TAG.findall(source)))
+
+
+@contextmanager
+def _collecting_nothing() -> Iterator[None]:
+    """While a template is compiled all that is made of it lives: looking for dead parts is waste.
+
+    It takes half of the time of a large one, and nobody else can do anything meanwhile.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Template:
     """A compiled template. Made by Engine.compile; renders any number of times, in any thread."""
 
-    __slots__ = ("_body", "_changed", "_helpers", "_limits", "_paths", "source")
+    __slots__ = ("_body", "_changed", "_helpers", "_limits", "_paths", "source", "weight")
 
     def __init__(
         self,
@@ -44,6 +71,8 @@ class Template:
         changed: frozenset[tuple[str, ...]] | None = None,
     ) -> None:
         self.source = source
+        #: The bytes that it takes, about.
+        self.weight = weight_of(source)
         self._body = body
         self._limits = limits
         self._helpers = helpers
@@ -59,22 +88,26 @@ class Template:
         Found when it is first asked for.
         """
         if self._paths is None:
-            program = parse(self.source, self._limits.nesting)
-            self._paths = analyse(program, self._helpers)
+            with _collecting_nothing():
+                program = parse(self.source, self._limits.nesting, self._limits.parts)
+                self._paths = analyse(program, self._helpers)
         return self._paths
 
     def mentions(self, name: str) -> bool:
         """Tell whether rendering may read the root field `name`; True when in doubt."""
         return any(not path or path[0] == name for path in self.paths)
 
-    def render(self, context: Mapping[str, object]) -> str:
+    def render(self, context: Mapping[str, object], *, short: bool = False) -> str:
         """Render with `context`: JSON values, and datetimes for JavaScript's dates.
 
+        A `short` render is given up after some milliseconds.
+
         Raises:
+            TakesLong: it was given up.
             RenderError: a helper is unknown or failed, a partial is unknown, a limit was passed.
         """
         root = context if isinstance(context, dict) else _root(context)
-        run = Run(self.source, self._limits)
+        run = Run(self.source, self._limits, short=short)
         body = self._body
         try:
             if self._changed is not None:
@@ -128,9 +161,7 @@ class Engine:
         self._limits = limits
         self._cache_size = cache_size
         self._cache: OrderedDict[tuple[str, Escaping], Template] = OrderedDict()
-        # A compiled template takes up to 150 times its text, so many large ones are not kept.
-        self._cached_text = 0
-        self._cached_text_limit = _CACHED_TEMPLATES_OF_FULL_SIZE * limits.template_bytes
+        self._cached_weight = 0
         # The cache alone is guarded; compiling the same text twice at once does no harm.
         self._lock = Lock()
 
@@ -143,26 +174,31 @@ class Engine:
         Raises:
             TemplateSyntaxError: the text is no template, or passes a limit.
         """
+        if (found := self.find(source, escaping=escaping)) is not None:
+            return found
+        template = self._compiled(source, escaping)
+        with self._lock:
+            self._remember((source, escaping), template)
+        return template
+
+    def find(self, source: str, *, escaping: Escaping = "html") -> Template | None:
+        """Give `source` compiled if it was compiled lately."""
         key = (source, escaping)
         with self._lock:
             found = self._cache.get(key)
             if found is not None:
                 self._cache.move_to_end(key)
-                return found
-        template = self._compiled(source, escaping)
-        with self._lock:
-            self._remember(key, template)
-        return template
+        return found
 
     def _remember(self, key: tuple[str, Escaping], template: Template) -> None:
         if key not in self._cache:
-            self._cached_text += len(template.source)
+            self._cached_weight += template.weight
         self._cache[key] = template
         while self._cache and (
-            len(self._cache) > self._cache_size or self._cached_text > self._cached_text_limit
+            len(self._cache) > self._cache_size or self._cached_weight > _MOST_CACHED
         ):
             _, oldest = self._cache.popitem(last=False)
-            self._cached_text -= len(oldest.source)
+            self._cached_weight -= oldest.weight
 
     def _compiled(self, source: str, escaping: Escaping) -> Template:
         limit = self._limits.template_bytes
@@ -170,10 +206,11 @@ class Engine:
             message = f"this template is longer than {limit:,} bytes"
             raise TemplateTooLarge(message, source[:limit])
         try:
-            program = parse(source, self._limits.nesting)
-            strip_whitespace(program)
-            compiler = Compiler(source, self._helpers, escaping)
-            body = compiler.body(program)
+            with _collecting_nothing():
+                program = parse(source, self._limits.nesting, self._limits.parts)
+                strip_whitespace(program)
+                compiler = Compiler(source, self._helpers, escaping)
+                body = compiler.body(program)
         except RecursionError:
             message = "blocks and calls are nested too deeply"
         else:

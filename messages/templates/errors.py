@@ -9,6 +9,8 @@ TemplateError
     ├── HelperFailed      a helper raised, or was called with the wrong arguments
     ├── UnknownPartial    no inline partial of that name is in reach
     ├── TooManySteps      over Limits.steps
+    ├── TooMuchTime       over Limits.milliseconds
+    ├── TakesLong         over what a short rendering may take
     ├── OutputTooLarge    over Limits.output_bytes
     └── PartialTooDeep    over Limits.partial_depth, or nested too deeply to go on
 """
@@ -67,6 +69,14 @@ class UnknownPartial(RenderError):
 
 class TooManySteps(RenderError):
     """Rendering took more than Limits.steps."""
+
+
+class TooMuchTime(RenderError):
+    """Rendering took more than Limits.milliseconds."""
+
+
+class TakesLong(RenderError):
+    """Rendering would take longer than whoever asked for a short one can wait."""
 
 
 class OutputTooLarge(RenderError):

@@ -53,23 +53,24 @@ class _Open:
     inverse_strip: Strip = _NO_STRIP
 
 
-def parse(source: str, nesting: int) -> Program:
+def parse(source: str, nesting: int, parts: int) -> Program:
     """Parse a template.
 
     Raises:
         TemplateSyntaxError: the text breaks the grammar.
+        TemplateTooLarge: it has more than so many `parts`.
         NestingTooDeep: blocks, `else if`s or parentheses are nested deeper than `nesting`.
     """
-    return _Parser(source, nesting).program()
+    return _Parser(source, nesting, parts).program()
 
 
 class _Parser:
     __slots__ = ("_body", "_depth", "_expressions", "_nesting", "_open", "_root", "_source")
 
-    def __init__(self, source: str, nesting: int) -> None:
+    def __init__(self, source: str, nesting: int, parts: int) -> None:
         self._source = source
         self._nesting = nesting
-        self._expressions = Expressions(source, tokenize(source), nesting)
+        self._expressions = Expressions(source, tokenize(source, parts), nesting)
         self._root: list[Statement] = []
         self._body = self._root
         self._open: list[_Open] = []

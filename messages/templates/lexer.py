@@ -8,6 +8,7 @@ linear whatever the text.
 
 import re
 
+from messages.templates.errors import TemplateTooLarge
 from messages.templates.tokens import Kind, Token
 
 #: What `\\s` means in JavaScript; Python's also takes \\x1c-\\x1f and \\x85, and not \\ufeff.
@@ -70,16 +71,21 @@ _FIELD = re.compile(rf"\{{\{{(?!else(?![A-Za-z0-9_]))({_SEGMENT}(?:\.{_SEGMENT})
 _AFTER_ESCAPED = re.compile(r"\\{0,2}\{\{")
 
 
-def tokenize(source: str) -> list[Token]:
-    """Cut `source` into tokens, the last of them EOF or, where no rule matches, INVALID."""
-    return _Lexer(source).run()
+def tokenize(source: str, most: int) -> list[Token]:
+    """Cut `source` into tokens, the last of them EOF or, where no rule matches, INVALID.
+
+    Raises:
+        TemplateTooLarge: there are more tokens than `most`.
+    """
+    return _Lexer(source, most).run()
 
 
 class _Lexer:
-    __slots__ = ("at", "source", "tokens")
+    __slots__ = ("at", "most", "source", "tokens")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, most: int) -> None:
         self.source = source
+        self.most = most
         self.at = 0
         self.tokens: list[Token] = []
 
@@ -87,6 +93,9 @@ class _Lexer:
         end = len(self.source)
         while self.at < end and not self._failed():
             self._text()
+            if len(self.tokens) > self.most:
+                message = f"this template has more than {self.most:,} parts"
+                raise TemplateTooLarge(message, self.source, self.tokens[self.most].at)
         if not self._failed():
             self._add(Kind.EOF, "", self.at)
         return self.tokens

@@ -10,7 +10,7 @@ class Limits:
     A step is one rendered block body (so one item of an `each`), one partial call, one list
     element made into text, or four plain tags; a helper call is two. Helpers that make much out of
     little, or take their time, charge steps of their own. Parentheses may nest a quarter as deep
-    as blocks.
+    as blocks. `milliseconds` are of processor time, for one rendering.
     """
 
     template_bytes: int = 262_144
@@ -18,3 +18,12 @@ class Limits:
     steps: int = 200_000
     output_bytes: int = 10_000_000
     partial_depth: int = 80
+    milliseconds: int = 500
+
+    @property
+    def parts(self) -> int:
+        """How many names, signs and pieces of text a template has: one for 16 of its bytes.
+
+        Such a one takes a quarter of a second to compile; one of nothing else would take five.
+        """
+        return self.template_bytes // 16

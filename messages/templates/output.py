@@ -7,6 +7,8 @@ from messages.templates.runtime import LONG_TEXT, Emit, Evaluate, Scope
 from messages.templates.values import UNDEFINED, SafeText
 
 _TWO = 2
+#: Characters that are escaped in one call, which takes a millisecond.
+_PIECE = 65_536
 
 
 def escaped(evaluate: Evaluate, at: int, escaper: Escaper) -> Emit:
@@ -186,8 +188,22 @@ def _escaped(value: object, scope: Scope, at: int, escaper: Escaper) -> str:
     if type(value) is int or type(value) is float:
         return number_text(value)
     if type(value) is str:
-        return scope.run.grow(escaper.escape(value), at)
+        return scope.run.grow(_all_escaped(value, scope, at, escaper), at)
     return _other(value, scope, at, escaper)
+
+
+def _all_escaped(text: str, scope: Scope, at: int, escaper: Escaper) -> str:
+    """Escape a text piece by piece: what is too long is noticed before it is there."""
+    if len(text) <= _PIECE:
+        return escaper.escape(text)
+    run, pieces = scope.run, list[str]()
+    run.check_long(len(text), at)
+    size = 0
+    for start in range(0, len(text), _PIECE):
+        pieces.append(escaper.escape(text[start : start + _PIECE]))
+        size += len(pieces[-1])
+        run.check_long(size, at)
+    return "".join(pieces)
 
 
 def _other(value: object, scope: Scope, at: int, escaper: Escaper | None) -> str:
@@ -198,4 +214,4 @@ def _other(value: object, scope: Scope, at: int, escaper: Escaper | None) -> str
     text = scope.run.text(value, at)
     if escaper is None or (escaper.trusts and isinstance(value, SafeText)):
         return text
-    return escaper.escape(text)
+    return _all_escaped(text, scope, at, escaper)

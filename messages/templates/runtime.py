@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from time import thread_time
 from types import MappingProxyType
 from typing import TypeAlias
 
 from messages.templates.errors import (
     OutputTooLarge,
     RenderError,
+    TakesLong,
     TooManySteps,
+    TooMuchTime,
 )
 from messages.templates.limits import Limits
 from messages.templates.numbers import date_text, number_text
@@ -24,6 +27,10 @@ from messages.templates.values import (
     utf16_unit,
 )
 
+#: So many steps are taken before the time is looked at: some milliseconds at most.
+PORTION = 1000
+#: Characters of a text that a short render may make at once.
+LONGEST_SHORT = 65_536
 #: A text that short is charged with the body it stands in; a longer one at once.
 LONG_TEXT = 256
 _MAX_LIST_DEPTH = 100
@@ -37,14 +44,32 @@ _NO_PARTIALS: Mapping[str, Inline] = MappingProxyType({})
 
 
 class Run:
-    """One render: what is left of its budget, and the inline partials in reach."""
+    """One render: what is left of its budget, and the inline partials in reach.
 
-    __slots__ = ("limits", "null", "partial_depth", "partials", "room", "source", "steps")
+    The budget is given out in portions, between which the time is looked at. A `short` render has
+    one portion.
+    """
 
-    def __init__(self, source: str, limits: Limits) -> None:
+    __slots__ = (
+        "_later",
+        "_until",
+        "limits",
+        "null",
+        "partial_depth",
+        "partials",
+        "room",
+        "short",
+        "source",
+        "steps",
+    )
+
+    def __init__(self, source: str, limits: Limits, *, short: bool = False) -> None:
         self.source = source
         self.limits = limits
-        self.steps = limits.steps
+        self.short = short
+        self.steps = limits.steps if limits.steps < PORTION else PORTION
+        self._later = limits.steps - self.steps
+        self._until = 0.0
         self.room = limits.output_bytes
         self.partials = _NO_PARTIALS
         self.partial_depth = 0
@@ -58,17 +83,46 @@ class Run:
             self.out_of_steps(at)
 
     def out_of_steps(self, at: int) -> None:
-        """Raise TooManySteps."""
-        limit = f"{self.limits.steps:,}"
-        message = f"this template takes more than {limit} steps with this context"
-        raise TooManySteps(message, self.source, at)
+        """Go on with the next portion of the budget.
+
+        Raises:
+            TooManySteps: there is none.
+            TooMuchTime: the time is over.
+            TakesLong: the render was to be short.
+        """
+        if self.steps + self._later < 0:
+            limit = f"{self.limits.steps:,}"
+            message = f"this template takes more than {limit} steps with this context"
+            raise TooManySteps(message, self.source, at)
+        if self.short:
+            raise TakesLong("this template takes long with this context", self.source, at)
+        portion = min(max(PORTION, -self.steps), self._later)
+        self._later -= portion
+        self.steps += portion
+        now = thread_time()
+        if not self._until:  # the first portion took next to nothing
+            self._until = now + self.limits.milliseconds / 1000
+        elif now > self._until:
+            limit = f"{self.limits.milliseconds:,}"
+            message = f"this template takes longer than {limit} ms with this context"
+            raise TooMuchTime(message, self.source, at)
 
     def grow(self, text: str, at: int) -> str:
         """Count a long text at once, for a body counts the short ones only at its end."""
-        self.room -= len(text)
+        size = len(text)
+        if size > LONGEST_SHORT:
+            self.check_long(size, at)
+        self.room -= size
         if self.room < 0:
             self.out_of_room(at)
         return text
+
+    def check_long(self, size: int, at: int) -> None:
+        """See that a long text is in order. Raises TakesLong or OutputTooLarge."""
+        if size > self.room:
+            self.out_of_room(at)
+        if self.short:
+            raise TakesLong("this template makes a long text", self.source, at)
 
     def out_of_room(self, at: int) -> None:
         """Raise OutputTooLarge."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from api.idempotency import Repeats, idempotency_key
 from messages.errors import BadCommand, Conflict, KeyReused
 from messages.journal import IdempotencyKey
+from messages.json_input import JsonText
 from messages.records import (
     DispatchPage,
     DispatchRecord,
@@ -18,6 +19,7 @@ from messages.records import (
     Remembered,
 )
 from messages.request import milliseconds
+from messages.string_list import StringList
 
 BODY: dict[str, object] = {"channels": ["sms"], "data": {"a": 1, "b": [None, "é"]}}
 EXPIRY = 60.0
@@ -149,3 +151,15 @@ def test_a_key_is_claimed_by_one_at_a_time_and_free_afterwards() -> None:
         raise BadCommand("it was not accepted")
     with repeats.claimed(key_of("k")):
         pass
+
+
+def test_a_body_has_one_fingerprint_whether_parts_of_it_are_kept_as_text_or_not() -> None:
+    body = {**BODY, "recipients": ["a", "é", '"'] * 700, "title": "x😀" * 300_000, "more": []}
+    kept = {
+        **body,
+        "data": JsonText(b'{"b": [null, "\xc3\xa9"], "a": 1}'),
+        "recipients": StringList.of(["a", "é", '"'] * 700),
+    }
+    other = {**kept, "recipients": StringList.of(["a", "é", "'"] * 700)}
+    assert key_of("k", kept) == key_of("k", body) != key_of("k", other)
+    assert idempotency_key(["k"], "shop", "POST", "/send", body, is_long=True) == key_of("k", body)

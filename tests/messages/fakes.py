@@ -125,7 +125,7 @@ class FakeJournal:
         self,
         dispatch_id: str,
         counts: Mapping[Outcome, int],
-        kept: str | None,
+        kept: str | bytes | None,
         end: DispatchEnd | None = None,
     ) -> None:
         await trio.lowlevel.checkpoint()
@@ -140,6 +140,7 @@ class FakeRecovery:
     def __init__(self) -> None:
         self.left: dict[Channel, list[Pending]] = {}
         self.dispatches: list[Unfinished] = []
+        self.requests: dict[str, str] = {}
 
     async def unfinished(self, running: Collection[str] = ()) -> Sequence[Unfinished]:
         await trio.lowlevel.checkpoint()
@@ -150,8 +151,8 @@ class FakeRecovery:
         return next((one for one in self.dispatches if one.id == dispatch_id), None)
 
     async def request(self, dispatch_id: str) -> str | None:
-        found = await self.find_unfinished(dispatch_id)
-        return None if found is None else found.request
+        await trio.lowlevel.checkpoint()
+        return self.requests.get(dispatch_id)
 
     async def pending(
         self, dispatch_id: str, channel: Channel, after: str, limit: int

@@ -141,10 +141,10 @@ async def test_what_raises_while_it_is_composed_fails_alone(
 ) -> None:
     content = Texts.content
 
-    def breaks(self: Texts, channel: Channel, user: Document) -> Content:
+    def breaks(self: Texts, channel: Channel, user: Document, *, short: bool = False) -> Content:
         if user["_id"] == "u001":
             raise OverflowError("int too large to convert to float")
-        return content(self, channel, user)
+        return content(self, channel, user, short=short)
 
     monkeypatch.setattr(Texts, "content", breaks)
     async with world() as it:
@@ -212,7 +212,8 @@ async def test_what_cannot_go_on_after_a_restart_ends_and_does_not_come_again(
         broken(),
     ):
         async with world() as it:
-            it.recovery.dispatches = [Unfinished("d", ["push"], request, False, {"sent": 1}, {})]
+            it.recovery.dispatches = [Unfinished("d", ["push"], False, {"sent": 1}, {})]
+            it.recovery.requests["d"] = request
             it.recovery.left = {"push": left}
             await it.pipeline.resume()
             await trio.sleep(1)
@@ -226,6 +227,7 @@ def broken() -> str:
     """A request whose deadlines are none: what goes on with it meets a bug."""
     body = {"channels": ["push"], "recipients": [], "messageTitle": "T", "messageContent": "C"}
     text = Request(parse_send(body)).text()
+    assert isinstance(text, str)
     return text.replace('"ends":null', '"ends":["a bug"]')
 
 
@@ -235,7 +237,8 @@ async def test_a_bug_while_users_are_read_again_ends_the_dispatch(
     async with world() as it:
         it.directory.breaks_at = 0
         request = broken().replace('["a bug"]', "null")
-        it.recovery.dispatches = [Unfinished("d", ["push"], request, False, {}, {})]
+        it.recovery.dispatches = [Unfinished("d", ["push"], False, {}, {})]
+        it.recovery.requests["d"] = request
         it.recovery.left = {"push": [Pending("user/a", "a", [], 0)]}
         await it.pipeline.resume()
         await trio.sleep(1)

@@ -40,8 +40,9 @@ class EndedJournal(FakeJournal):
         await trio.sleep(1)
         self._write()
         self.driven += 1
-        found = Unfinished(dispatch_id, ["sms"], REQUEST, False, {"sent": 1}, {})
+        found = Unfinished(dispatch_id, ["sms"], False, {"sent": 1}, {})
         self._recovery.dispatches = [found]
+        self._recovery.requests[dispatch_id] = REQUEST
         self._recovery.left = {"sms": [Pending(f"user/{one}", one, [], 1) for one in "ab"]}
         return 2
 

@@ -50,7 +50,7 @@ class Model:
     ended: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
     ends_cancelled: set[str] = field(default_factory=set)
-    kept: dict[str, str | None] = field(default_factory=dict)
+    kept: dict[str, str | bytes | None] = field(default_factory=dict)
 
     def end_attempt(self, dispatch: str, key: str, number: int, result: Result) -> None:
         """As the journal does: the first result counts."""
@@ -222,11 +222,15 @@ class World:
             told[record.id] = (
                 record.state,
                 dict(record.counts),
-                await recovery.request(record.id),
+                _text(await recovery.request(record.id)),
                 {one.key: (list(one.attempts), one.starts) for one in pending if not one.ended},
                 None if left is None else dict(left.counts),
             )
         return told
+
+
+def _text(request: str | bytes | None) -> str | None:
+    return request.decode() if isinstance(request, bytes) else request
 
 
 def _expected(model: Model) -> Mapping[str, Any]:

@@ -330,7 +330,9 @@ async def test_two_at_once_with_one_key_are_one_dispatch(desk: Desk) -> None:
 async def test_long_requests_fit_into_a_document(one: Replica) -> None:
     text = '{"recipients": ["' + '","'.join(str(number) for number in range(3_000_000)) + '"]}'
     await one.journal.open(NewDispatch("d", ["sms"], text))
-    assert await one.recovery.request("d") == text
+    assert await one.recovery.request("d") == text.encode()
+    await one.journal.open(NewDispatch("e", ["sms"], text.encode()))
+    assert await one.recovery.request("e") == text.encode()
 
 
 async def test_half_a_character_does_no_harm(one: Replica) -> None:

@@ -111,7 +111,7 @@ async def told(records: Records, recovery: Recovery) -> list[object]:
         found += deliveries
         found.append(await recovery.request(name))
     left = sorted(await recovery.unfinished(), key=lambda one: one.id)
-    found += [(one.id, set(one.channels), one.request, one.cancelled) for one in left]
+    found += [(one.id, set(one.channels), one.cancelled) for one in left]
     found += [dict(one.counts) for one in left]
     for one in left:
         pending = await recovery.pending(one.id, "sms", "", 100)

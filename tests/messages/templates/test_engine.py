@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
-from messages.templates import UNDEFINED, Engine, Invocation, Limits, SafeText
+from messages.templates import UNDEFINED, Engine, Invocation, SafeText
 
 
 def render(source: str, context: Mapping[str, object], engine: Engine | None = None) -> str:
@@ -156,9 +156,14 @@ def test_compiled_templates_are_kept_by_text_and_kind() -> None:
     assert engine.compile("{{a}}") is not first
 
 
-def test_few_large_templates_are_kept() -> None:
-    engine = Engine(limits=Limits(template_bytes=100))
-    first = engine.compile("a" * 100)
-    for letter in "bcde":
-        engine.compile(letter * 100)
-    assert engine.compile("a" * 100) is not first
+def test_few_templates_that_are_large_once_compiled_are_kept() -> None:
+    engine = Engine()
+    text, tags = "a" * 200_000, "{{user.name}}" * 7_000
+    first, second = engine.compile(text), engine.compile(tags)
+    assert first.weight < 10_000_000 < second.weight
+    assert engine.find(tags) is second
+    engine.compile("b" + tags)
+    assert engine.find(tags) is None  # with both it would be more than 16 MB
+    for letter in "cdefgh":
+        engine.compile(letter + text)
+    assert engine.find("c" + text) is not None

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from messages.templates import Engine, HelperFailed, OutputTooLarge, TemplateError, TooManySteps
+from messages.templates import (
+    Engine,
+    HelperFailed,
+    OutputTooLarge,
+    TemplateError,
+    TooManySteps,
+    TooMuchTime,
+)
 from tests.timing import quickest
 
 ITEMS = [{"n": index % 7, "m": {"k": "v"}} for index in range(1000)]
@@ -70,7 +77,7 @@ def test_a_million_calls_end_soon_in_an_error(call: str) -> None:
     template = Engine().compile(in_loops(call))
 
     def run() -> None:
-        with pytest.raises((TooManySteps, OutputTooLarge, HelperFailed)):
+        with pytest.raises((TooManySteps, TooMuchTime, OutputTooLarge, HelperFailed)):
             template.render(CONTEXT)
 
     assert quickest(run, 0.5) < 0.5

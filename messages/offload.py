@@ -1,0 +1,130 @@
+"""What is too long for the event loop: done in a thread, and bounded in sum.
+
+Heartbeats, leases and probes share the loop with what callers send, so nothing of theirs may hold
+it. A thread that computes gives the interpreter away every few milliseconds; several of them would
+take turns with each other, and the loop would wait for all of them. So there is one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+_M_MMAP_THRESHOLD: Final = -3  # of glibc's mallopt
+_LARGE: Final = 262_144
+
+SMALL: Final = 65_536
+"""Bytes of JSON above which it is worth a thread: in the loop they take a few milliseconds."""
+MOST_AT_WORK: Final = 67_108_864
+"""Bytes of large bodies that are being read, parsed and made durable at once: 64 MiB."""
+
+
+def return_large_blocks() -> None:
+    """Let the memory of a large body go back to the system as soon as nobody uses it.
+
+    glibc keeps it otherwise once it has seen a few: of five bodies of 16 MB it kept 200 MB.
+    """
+    with suppress(OSError, AttributeError, ValueError):  # another C library has no such thing
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+
+
+class Offload:
+    """One thread for what computes long, and the room that large bodies share."""
+
+    def __init__(self, most_bytes: int = MOST_AT_WORK) -> None:
+        self.room = Room(most_bytes)
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """What `job` returns or raises, done in the thread once it is its turn.
+
+        It goes on to its end when this is cancelled, which is noticed then.
+        """
+        return await trio.to_thread.run_sync(job, limiter=self._limiter)
+
+    async def run_if(self, is_long: bool, job: Callable[[], T]) -> T:  # noqa: FBT001 - the point of it
+        """What `job` returns or raises, done in the thread if it takes long."""
+        return await self.run(job) if is_long else job()
+
+
+class Claim:
+    """A part of a room; it is given back once, however often that is asked."""
+
+    def __init__(self, room: Room, size: int) -> None:
+        self._room = room
+        self._size = size
+
+    def shrink(self, size: int) -> None:
+        """Keep only so much of it."""
+        if size < self._size:
+            self._room.give_back(self._size - size)
+            self._size = size
+
+    def release(self) -> None:
+        """Give all of it back."""
+        self.shrink(0)
+
+
+class Room:
+    """So many bytes, for whoever comes first; others wait in order."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._free = size
+        self._waiting: deque[tuple[int, trio.Event]] = deque()
+
+    def try_claim(self, size: int) -> Claim | None:
+        """Take a part if it is free now and nobody waits."""
+        size = min(size, self.size)
+        if self._waiting or size > self._free:
+            return None
+        self._free -= size
+        return Claim(self, size)
+
+    async def claim(self, size: int) -> Claim:
+        """Take a part; what is larger than all of the room takes all of it."""
+        if (claim := self.try_claim(size)) is not None:
+            return claim
+        size = min(size, self.size)
+        await self._wait(size)
+        return Claim(self, size)
+
+    @asynccontextmanager
+    async def claimed(self, size: int) -> AsyncGenerator[Claim]:
+        """Hold a part while the body runs."""
+        claim = await self.claim(size)
+        try:
+            yield claim
+        finally:
+            claim.release()
+
+    def give_back(self, size: int) -> None:
+        """Take back a part, for those who wait."""
+        self._free += size
+        self._serve()
+
+    async def _wait(self, size: int) -> None:
+        entry = size, trio.Event()
+        self._waiting.append(entry)
+        try:
+            await entry[1].wait()
+        except BaseException:
+            if entry[1].is_set():
+                self.give_back(size)
+            else:
+                self._waiting.remove(entry)
+                self._serve()
+            raise
+
+    def _serve(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._free:
+            size, turn = self._waiting.popleft()
+            self._free -= size
+            turn.set()

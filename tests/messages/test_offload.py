@@ -1,0 +1,64 @@
+"""Room for large bodies: bounded in sum, first come first served, and never lost."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import trio
+
+from messages.offload import Offload, Room
+
+
+async def test_whoever_comes_first_has_room_first(autojump_clock: trio.testing.MockClock) -> None:
+    room, order = Room(10), list[str]()
+
+    async def use(name: str, size: int) -> None:
+        async with room.claimed(size):
+            order.append(name)
+            await trio.sleep(1)
+
+    async with trio.open_nursery() as nursery:
+        for name, size in (("large", 8), ("larger", 9), ("small", 2)):
+            nursery.start_soon(use, name, size)
+            await trio.sleep(0.1)
+        assert order == ["large"]  # the small one would fit, but others wait
+    assert order == ["large", "larger", "small"]
+
+
+async def test_what_is_larger_than_the_room_takes_all_of_it() -> None:
+    room = Room(10)
+    claim = await room.claim(1000)
+    assert room.try_claim(1) is None
+    claim.release()
+    claim.release()
+    assert room.try_claim(10) is not None
+    assert room.try_claim(1) is None
+
+
+async def test_who_waits_no_longer_is_not_in_the_way(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    room = Room(10)
+    claim = await room.claim(6)
+    with trio.move_on_after(1):
+        await room.claim(8)
+    assert room.try_claim(4) is not None
+    claim.shrink(2)
+    with trio.fail_after(1):
+        (await room.claim(4)).release()
+
+
+async def test_what_computes_long_is_done_in_one_thread_and_its_errors_are_raised() -> None:
+    offload, names = Offload(), set[str]()
+
+    def fail() -> None:
+        names.add(threading.current_thread().name)
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        await offload.run(fail)
+    with pytest.raises(ValueError, match="wrong"):
+        await offload.run_if(False, fail)
+    assert threading.current_thread().name in names
+    assert len(names) == 2
