@@ -19,6 +19,7 @@ from tests.neighbours.http import Server, serve
 from tests.neighbours.mongodb import MongoServer
 from tests.neighbours.sms_service import SmsService
 from tests.process import process
+from tests.running import operator
 from tests.stores.shelves import MongoShelf
 
 pytestmark = pytest.mark.servers
@@ -136,9 +137,12 @@ async def fleet(
             home.mkdir()
             document = configuration(f"{server.url}/")
             url = store.url("shop").text
-            it, address = await stack.enter_async_context(process(home, document, STORE_URL=url))
+            token = home / "operator-token"
+            it, address = await stack.enter_async_context(
+                process(home, document, STORE_URL=url, OPERATOR_TOKEN_FILE=str(token))
+            )
             client = await stack.enter_async_context(
-                httpx.AsyncClient(base_url=address, timeout=30)
+                httpx.AsyncClient(base_url=address, timeout=30, headers=operator(token))
             )
             replicas.append(Replica(it, client))
         yield Fleet(replicas, store, provider, server)
