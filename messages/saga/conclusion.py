@@ -5,6 +5,8 @@ In this order a crash in between repeats the end and not the event, which has th
 
 from __future__ import annotations
 
+from uuid import NAMESPACE_OID, uuid5
+
 import trio
 
 from messages.dispatch import Dispatch
@@ -53,9 +55,36 @@ class Conclusion:
         await self._add(event)
         return told
 
+    async def refuse_named(
+        self, key: str, error: Exception, name: str, since: int
+    ) -> trio.Event | None:
+        """Tell a saga that its command was refused, unless one of its name was, since a time.
+
+        What is set once that was accepted; None where there is nothing to wait for.
+        """
+        return await insist(lambda: self._refuse_once(key, error, name, since), self._hurried)
+
+    async def _refuse_once(
+        self, key: str, error: Exception, name: str, since: int
+    ) -> trio.Event | None:
+        identity = uuid5(NAMESPACE_OID, name)
+        earlier = await self.sender.find(str(identity))
+        while earlier is not None and earlier.created_at < since:  # the name has expired since
+            identity = uuid5(identity, name)
+            earlier = await self.sender.find(str(identity))
+        event = refusal_of(self.rules, key, error, identity=str(identity))
+        if event is None:
+            return None
+        told = self.sender.watch(event.id)
+        if earlier is None:
+            await self.sender.add(event)
+        # It may have ended before it was watched.
+        found = await self.sender.find(event.id)
+        return None if found is None or found.state != "pending" else told
+
     async def has_told(self, identity: str) -> bool:
         """Whether an event with this id is durable. Raises JournalUnavailable."""
-        return await self.sender.knows(identity)
+        return await self.sender.find(identity) is not None
 
     async def _add(self, event: SagaEvent) -> bool:
         return await insist(lambda: self._added(event), self._hurried) is not None

@@ -86,9 +86,9 @@ class Sender:
         await self._outbox.add(event, self._now())
         self._woken.set()
 
-    async def knows(self, event_id: str) -> bool:
-        """Whether an event is durable. Raises JournalUnavailable."""
-        return await self._outbox.find(event_id) is not None
+    async def find(self, event_id: str) -> EventRecord | None:
+        """The event with this id, if it is durable. Raises JournalUnavailable."""
+        return await self._outbox.find(event_id)
 
     async def repeat(self, event_id: str) -> bool:
         """Post an event again, whatever became of it; False when there is none, or not yet.

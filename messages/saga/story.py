@@ -5,6 +5,7 @@ A command goes on by itself, whoever still waits for it: a saga that is never to
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -181,12 +182,25 @@ class Sagas:
             else:
                 await self._once(command, named, work)
         except CarillonError as error:
-            await self._refuse(body, work, error)
+            await self._refuse_caller(body, work, error, named)
         except Exception as error:
             self._observe(DispatchCrashed("", error))
-            await self._refuse(body, work, error)
+            await self._refuse_caller(body, work, error, named)
         work.decided.set()
         on_decided()
+
+    async def _refuse_caller(
+        self, body: object, work: Work, error: Exception, named: IdempotencyKey | None
+    ) -> None:
+        """Refuse a command over HTTP; of one that is `named` its saga is told once."""
+        if named is None:
+            await self._refuse(body, work, error)
+            return
+        work.error = error
+        if (key := saga_key(body)) is not None:
+            name = json.dumps([named.caller, named.route, named.key, named.fingerprint])
+            since = self._ago(named.expiry)
+            work.told = await self._conclusion.refuse_named(key, error, name, since)
 
     async def _refuse(
         self, body: object, work: Work, error: Exception, identity: str | None = None

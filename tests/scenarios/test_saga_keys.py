@@ -77,3 +77,41 @@ async def test_what_is_no_key_is_refused(tmp_path: Path, name: str) -> None:
     async with saga_desk(tmp_path) as at:
         refused(await named(at, {"recipients": ADA_ID, **TEXT}, name), 400, "Idempotency-Key")
         assert at.around.calls("sms") == []
+
+
+async def test_of_a_refusal_its_saga_is_told_once(tmp_path: Path) -> None:
+    async with saga_desk(tmp_path) as at:
+        first = await named(at, {**SMS, "channels": "fax"})
+        with trio.fail_after(5):  # nobody waits for an event that was accepted
+            second = await named(at, {**SMS, "channels": "fax"})
+        assert (second.status_code, second.json()) == (400, first.json())
+        assert len(await at.events()) == 1
+        refused(await named(at, {**SMS, "channels": "fax"}, "k-2"), 400)
+        refused(await named(at, {**SMS, "channels": "telex"}), 400)
+        assert len(await at.events()) == 3
+    assert at.flow_manager.labels("S-1") == ["failed"] * 3
+
+
+async def test_refusals_at_once_of_one_key_are_told_once(tmp_path: Path) -> None:
+    async with saga_desk(tmp_path) as at, trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(named, at, {**SMS, "channels": "fax"})
+    assert at.flow_manager.labels("S-1") == ["failed"]
+
+
+async def test_of_a_refusal_with_a_key_that_expired_its_saga_is_told_anew(tmp_path: Path) -> None:
+    async with saga_desk(tmp_path, idempotency={"expiry": "300ms"}) as at:
+        for count in (1, 2, 3):
+            refused(await named(at, {**SMS, "channels": "fax"}), 400)
+            assert len(await at.events()) == count
+            await trio.sleep(0.35)
+
+
+async def test_what_is_refused_with_the_key_of_another_command_is_told_once(
+    tmp_path: Path,
+) -> None:
+    async with saga_desk(tmp_path) as at:
+        await named(at, SMS)
+        for _ in range(2):
+            refused(await named(at, {**SMS, "title": "Other"}), 422, "Idempotency-Key")
+    assert at.flow_manager.labels("S-1") == ["done", "failed"]
