@@ -130,7 +130,7 @@ def done_with_body() -> None:
 async def _read(request: Request, bounds: Bounds, most_bytes: int) -> JsonBody:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
-    coding = request.headers.get("Content-Encoding", "identity")
-    if coding.strip().lower() not in {"", "identity"}:
+    codings = request.headers.getlist("Content-Encoding")
+    if any(coding.strip().lower() not in {"", "identity"} for coding in codings):
         raise UnsupportedMediaType("The body must have no Content-Encoding")
     return await bodies().read(request, bounds, most_bytes)

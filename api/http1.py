@@ -27,6 +27,9 @@ from api.exchange import Application, Exchange, Peers
 IDLE: Final = 5.0
 """Seconds for a whole head to come, from the end of the request before it."""
 LONGEST_HEAD: Final = 16_384
+_PARTS: Final = 16
+"""Parts of a body that may be looked at before others have their turn: one read of a body in chunks
+of a byte has 11,000."""
 _NO_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 # Before the blank line that ends the head: a line that begins with white space.
 _FOLD: Final = re.compile(rb"\A(?:[^\r\n]+\r?\n)+?[ \t]")
@@ -67,6 +70,7 @@ class Http1:
         self._start: h11.Response | None = None
         self._is_head = False
         self._is_late = False
+        self._parts = 0
         if first:
             self._http.receive_data(first)
 
@@ -170,6 +174,9 @@ class Http1:
             except NoRequest:
                 return {"type": "http.disconnect"}
             if isinstance(event, h11.Data):
+                self._parts += 1
+                if self._parts % _PARTS == 0:
+                    await trio.lowlevel.checkpoint()
                 return {"type": "http.request", "body": bytes(event.data), "more_body": True}
             if isinstance(event, h11.EndOfMessage):
                 return {"type": "http.request", "body": b"", "more_body": False}
@@ -206,10 +213,12 @@ class Http1:
 
     def _body_has_come(self) -> bool:
         with suppress(h11.RemoteProtocolError):
-            while self._http.their_state is h11.SEND_BODY:
+            for _ in range(_PARTS):
+                if self._http.their_state is not h11.SEND_BODY:
+                    break
                 if self._http.next_event() is h11.NEED_DATA:
                     return False
-        return self._http.their_state is not h11.ERROR
+        return self._http.their_state not in {h11.SEND_BODY, h11.ERROR}
 
     def _suppresses(self, start: h11.Response | None) -> bool:
         return self._is_head or (start is not None and start.status_code in _NO_BODY)

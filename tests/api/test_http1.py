@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -188,3 +189,27 @@ async def test_a_packed_body_is_refused(tmp_path: Path) -> None:
             answer = await service.client.post("/send", json=body, headers=headers)
             assert answer.status_code == status
             assert status == 200 or "Content-Encoding" in answer.json()["message"]
+        lines = [("Content-Encoding", "identity"), ("Content-Encoding", "br")]
+        assert (await service.client.post("/send", json=body, headers=lines)).status_code == 415
+
+
+@pytest.mark.parametrize(("path", "status"), [(b"/send", 400), (b"/x", 404)])
+async def test_a_body_in_chunks_of_a_byte_lets_others_have_their_turn(
+    path: bytes, status: int, tmp_path: Path
+) -> None:
+    head = b"POST " + path + HOST + JSON + CHUNKED + b"Connection: close\r\n\r\n"
+    body = b"1\r\n{\r\n" * 20_000 + b"0\r\n\r\n"
+    async with running(tmp_path) as service, trio.open_nursery() as nursery:
+        held: list[float] = []
+        nursery.start_soon(_watch_turns, held)
+        assert (await ask(service.url, head + body)).status == status
+        nursery.cancel_scope.cancel()
+    assert max(held) < 0.1
+
+
+async def _watch_turns(held: list[float]) -> None:
+    """Note the processor time that others take from one turn to the next."""
+    while True:
+        before = time.thread_time()
+        await trio.lowlevel.checkpoint()
+        held.append(time.thread_time() - before)
