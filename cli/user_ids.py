@@ -6,6 +6,7 @@ import made several. One that comes with `_id` may not take the id of another us
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from stores.ports import KnownUser, KnownUsers
 
 AT_ONCE: Final = 200
 """Users that are looked for in one question to the store."""
+_SHOWN: Final = 60  # characters of a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,19 @@ class SeenIds:
         self._seen.close()
 
     def add(self, line: int, document: Document) -> None:
-        """Note the ids of a document. Raises ValueError for one that stood there before."""
-        key, user_id = given_id(document), id_text(document.get(self._field))
+        """Note the ids of a document.
+
+        Raises:
+            ValueError: one stood there before, or nothing tells who the user is.
+        """
+        key, value = given_id(document), document.get(self._field)
+        user_id = id_text(value)
+        is_none = value is None or value == ""
+        if self._field != "_id" and key is None and user_id is None and not is_none:
+            raise ValueError(
+                f"{self._field} must be a string or a whole number where a user has no _id: "
+                f"{json.dumps(value)[:_SHOWN]}"
+            )
         self._add(line, "_id", key or user_id)
         if self._field != "_id" and _is_public(document):
             self._add(line, self._field, user_id)

@@ -218,3 +218,16 @@ def test_documents_come_in_any_shape(plain: Desk, content: str) -> None:
 )
 def test_what_is_wrong_is_told_with_its_line(plain: Desk, content: str, said: str) -> None:
     assert plain.refused(content).startswith(said)
+
+
+@pytest.mark.parametrize("value", ["true", "1.5", '["AAA"]', '{"$oid": "5df8"}'])
+def test_without_its_own_id_a_user_has_one_that_recipients_can_name(
+    plain: Desk, value: str
+) -> None:
+    bad = '{"code": "AAA"}\n{"code": ' + value + "}\n"
+    said = plain.refused(bad)
+    assert said.startswith(
+        "line 2: code must be a string or a whole number where a user has no _id"
+    )
+    assert said.endswith(value)
+    plain.run('{"_id": "a", "code": ' + value + '}\n{"code": null, "name": "nobody"}\n')
