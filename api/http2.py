@@ -39,6 +39,8 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MOST_REQUESTS: Final = 100
 """Requests of one connection that are worked on at once, those that were reset included."""
 _PIECE: Final = 32_768
+_TURN: Final = 1024
+"""Bytes of a caller that are handled before others have their turn: a read holds 7,000 frames."""
 _QUEUE: Final = 10
 _OF_HTTP1: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
@@ -84,11 +86,19 @@ class Http2:
             await protocol.initiate()
             data: bytes | None = first
             while data and not self._is_over:
-                await protocol.handle(RawData(data))
+                await self._take(protocol, data)
                 if not self._is_over:
                     data = await self._stream.receive(self._until)
             await protocol.end()
             nursery.cancel_scope.cancel()
+
+    async def _take(self, protocol: _Protocol, data: bytes) -> None:
+        """Handle what was read, piece by piece: others have their turn between."""
+        for at in range(0, len(data), _TURN):
+            await protocol.handle(RawData(data[at : at + _TURN]))
+            if self._is_over:
+                return
+            await trio.lowlevel.checkpoint()
 
     async def _send(self, event: Event) -> None:
         if isinstance(event, RawData):

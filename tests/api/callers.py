@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import struct
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -71,3 +73,16 @@ def reset(stream: trio.SocketStream) -> None:
     """Hang up without a goodbye."""
     stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     stream.socket.close()
+
+
+async def watch_turns(held: list[float]) -> None:
+    """Note the processor time that others take from one turn of this task to the next."""
+    gc.collect()
+    gc.freeze()  # what other tests left is not looked through in one of the turns
+    try:
+        while True:
+            before = time.thread_time()
+            await trio.lowlevel.checkpoint()
+            held.append(time.thread_time() - before)
+    finally:
+        gc.unfreeze()

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from messages.model import Document, JsonValue
-from tests.api.callers import caller, everything
+from tests.api.callers import caller, everything, watch_turns
 from tests.api.fuzz import PREFACE, block, frame, request
 from tests.running import Running, running, sandbox_configuration
 
@@ -114,6 +114,25 @@ async def test_what_is_no_request_ends_itself_alone(tmp_path: Path) -> None:
                 await stream.receive_some()
             async with caller(service.url) as stream:
                 assert await Caller(stream).probe(1) == 200
+
+
+FLOODS = {
+    "pings": frame(6, 0, 0, b"x" * 8),
+    "settings": frame(4, 0, 0, b""),
+    "windows": frame(8, 0, 0, b"\0\0\0\1"),
+    "frames of no known kind": frame(0x42, 0, 0, b""),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+async def test_many_small_frames_let_others_have_their_turn(flood: bytes, tmp_path: Path) -> None:
+    goodbye = frame(7, 0, 0, b"\0" * 8)
+    async with serving(tmp_path) as service, trio.open_nursery() as nursery:
+        held: list[float] = []
+        nursery.start_soon(watch_turns, held)
+        await everything(service.url, PREFACE + flood * 10_000 + goodbye)
+        nursery.cancel_scope.cancel()
+    assert max(held) < 0.03
 
 
 async def test_a_refused_body_costs_neither_the_answer_nor_the_connection(tmp_path: Path) -> None:
