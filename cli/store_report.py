@@ -105,7 +105,10 @@ def told(left: Left) -> None:
 def twice(left: Left) -> str:
     """What may be sent twice, in a sentence or two."""
     if not left.dispatches and not left.events:
-        return "Nothing of it may be sent twice: nothing was running."
+        return (
+            "Nothing was running in it. If it is older than what was served last, it does not know "
+            "what was accepted since, nor the keys of that: what is repeated of it is sent twice."
+        )
     parts = []
     if left.dispatches:
         parts.append(

@@ -124,6 +124,17 @@ def test_what_may_be_sent_twice_is_told_before_a_store_goes_on(store: Path) -> N
     assert json.loads(again.stdout)["resumed"] is False
 
 
+def test_a_store_in_which_nothing_ran_does_not_say_that_nothing_is_sent_twice(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "store.db"
+    open_store(path).close()
+    assert invoke("store", "pause", "--store", str(path)).exit_code == 0
+    told = invoke("store", "check", "--store", str(path)).stdout
+    assert "it does not know what was accepted since" in told
+    assert "what is repeated of it is sent twice" in told
+
+
 def test_a_damaged_log_is_told_and_the_store_repaired(store: Path) -> None:
     damaged(store)
     told = invoke("store", "check", "--store", str(store))
