@@ -247,9 +247,9 @@ def _why(error: PyMongoError, within: float) -> str:
     if error.timeout or isinstance(error, ServerSelectionTimeoutError):
         return f"no server that can be written to answered within {within:g} seconds"
     if isinstance(error, OperationFailure) and error.code == _UNAUTHENTICATED:
-        return "it refuses the user or the password of STORE_URL"
+        return "it refuses the user or the password of its URL"
     if isinstance(error, OperationFailure) and error.code == _UNAUTHORIZED:
-        return "the user of STORE_URL may not read and write this database"
+        return "the user of its URL may not read and write this database"
     return reason(error)
 
 

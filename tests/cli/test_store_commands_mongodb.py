@@ -90,3 +90,12 @@ def test_a_store_that_cannot_be_reached_is_named_without_its_password(
     assert "no server that can be written to answered" in result.stderr
     assert "hunter2" not in result.output
     assert result.stderr.count("\n") == 1
+
+
+def test_a_refused_password_is_told_as_that_of_the_url_that_was_given(mongodb: MongoUrl) -> None:
+    url = mongodb.text.replace("://", "://ada:secret@")
+    told = invoke("users", "list", "--store", url)
+    assert told.exit_code == 1
+    assert "it refuses the user or the password of its URL" in told.stderr
+    assert "secret" not in told.stderr
+    assert "STORE_URL" not in told.stderr
