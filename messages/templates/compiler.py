@@ -19,7 +19,7 @@ from messages.templates.calls import (
     unknown_helper,
 )
 from messages.templates.errors import TemplateSyntaxError
-from messages.templates.escape import Escaping, escaper
+from messages.templates.escape import Escaper, Escaping, escaper
 from messages.templates.helpers.builtin import BUILTIN
 from messages.templates.helpers.left_out import LEFT_OUT
 from messages.templates.names import short
@@ -46,6 +46,8 @@ from messages.templates.values import UNDEFINED
 
 _TAGS_PER_STEP = 4
 _HELPER_STEPS = 2
+#: Helpers that write something else of their block than what stands in it.
+_REWRITING = frozenset({"lowercase", "markdown", "ol", "ul", "uppercase"})
 _SHORT = 2
 
 
@@ -170,6 +172,8 @@ class Compiler:
 
     def _block(self, block: Block) -> Emit:
         call, path = block.call, callee_path(block.call)
+        if self._escaper and not self._escaper.trusts and helper_name(path) in _REWRITING:
+            return self._rewriting(block, self._escaper)
         program = self.body(block.program) if block.program else None
         inverse = self.body(block.inverse) if block.inverse else None
         bodies = control.Bodies(program, inverse, self._tracked)
@@ -186,6 +190,15 @@ class Compiler:
         if kind is Meaning.AMBIGUOUS:
             value = field_or_left_out(path, value)
         return control.section(value, bodies)
+
+    def _rewriting(self, block: Block, escaper: Escaper) -> Emit:
+        """Escape what comes of a block and not what goes in: the helper may take that away."""
+        self._escaper = None
+        try:
+            emit = self._block(block)
+        finally:
+            self._escaper = escaper
+        return output.escaped(emit, block.at, escaper)
 
     def _control(self, call: Call, path: Path, bodies: control.Bodies) -> Emit | None:
         """Compile a built-in block directly, if it is one, not replaced, and called properly."""

@@ -1,5 +1,6 @@
 """The engine's own behaviour: escaping, helpers, the cache, safety of look-ups."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -167,3 +168,21 @@ def test_few_templates_that_are_large_once_compiled_are_kept() -> None:
     for letter in "cdefgh":
         engine.compile(letter + text)
     assert engine.find("c" + text) is not None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{#markdown}}{{../x}}{{/markdown}}",
+        "{{#markdown x}}{{/markdown}}",
+        "{{#uppercase}}{{x}}{{/uppercase}}",
+        "{{#if x}}{{#lowercase}}{{#if x}}{{{x}}}{{/if}}{{/lowercase}}{{x}}{{/if}}",
+        "{{#ul list class=x}}{{this}}{{/ul}}",
+        "{{#ol list}}{{this}}{{/ol}}",
+    ],
+)
+def test_no_block_takes_a_value_out_of_its_json_string(source: str) -> None:
+    crafted = 'Ev"il\\","click_action":"x\n'
+    template = Engine().compile(f'{{"a": "{source}"}}', escaping="json")
+    text = template.render({"x": crafted, "list": [crafted]})
+    assert list(json.loads(text)) == ["a"]
