@@ -47,7 +47,7 @@ from messages.templates.values import UNDEFINED
 _TAGS_PER_STEP = 4
 _HELPER_STEPS = 2
 #: Helpers that write something else of their block than what stands in it.
-_REWRITING = frozenset({"lowercase", "markdown", "ol", "ul", "uppercase"})
+_REWRITING = frozenset({"downcase", "lowercase", "markdown", "ol", "ul", "upcase", "uppercase"})
 _SHORT = 2
 
 

@@ -176,6 +176,8 @@ def test_few_templates_that_are_large_once_compiled_are_kept() -> None:
         "{{#markdown}}{{../x}}{{/markdown}}",
         "{{#markdown x}}{{/markdown}}",
         "{{#uppercase}}{{x}}{{/uppercase}}",
+        "{{#upcase}}{{x}}{{/upcase}}",
+        "{{#downcase x}}{{/downcase}}",
         "{{#if x}}{{#lowercase}}{{#if x}}{{{x}}}{{/if}}{{/lowercase}}{{x}}{{/if}}",
         "{{#ul list class=x}}{{this}}{{/ul}}",
         "{{#ol list}}{{this}}{{/ol}}",
