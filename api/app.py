@@ -145,6 +145,10 @@ def _observe_requests(app: QuartTrio, metrics: Metrics, logger: logging.Logger) 
         tell_of_end(response)
         return response
 
+    @app.teardown_request
+    async def _gone(_: BaseException | None) -> None:
+        done_with_body()  # a request whose caller hung up has no answer
+
 
 def _log_start(logger: logging.Logger) -> None:
     if logger.isEnabledFor(TRACE):

@@ -27,6 +27,9 @@ FEW_VALUES: Final = 1000
 """JSON values of such a one."""
 PATIENCE: Final = 30.0
 """Seconds for which a large body waits for others to be done with."""
+MOST_WAITING: Final = 64
+"""Large bodies that wait so. More would take the places of all connections, of probes too: what
+waits is not read, so that nobody notices whether its caller is still there."""
 
 
 class Body(TrioBody):
@@ -86,8 +89,10 @@ class Bodies:
         return JsonBody(value, JsonText(data) if is_whole else None, is_long)
 
     async def _claimed(self, size: int) -> Claim:
-        with trio.move_on_after(PATIENCE):
-            return await self.offload.room.claim(size)
+        room = self.offload.room
+        if room.waiting < MOST_WAITING:
+            with trio.move_on_after(PATIENCE):
+                return await room.claim(size)
         raise TryLater("Too many large bodies are being read")
 
 

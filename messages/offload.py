@@ -80,6 +80,11 @@ class Room:
         self._free = size
         self._waiting: deque[tuple[int, trio.Event]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for their part."""
+        return len(self._waiting)
+
     def try_claim(self, size: int) -> Claim | None:
         """Take a part if it is free now and nobody waits."""
         size = min(size, self.size)

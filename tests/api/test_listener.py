@@ -306,3 +306,36 @@ async def test_a_refused_body_that_is_on_its_way_costs_nobody_the_answer(tmp_pat
             assert answer.status == status
             assert answer.error["message"]
             assert answer.headers["connection"] == "close"
+
+
+ANNOUNCED = (
+    b"POST /send HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 16000000\r\n\r\n"
+)
+
+
+async def test_large_bodies_that_wait_for_room_leave_places_for_others(tmp_path: Path) -> None:
+    answers: list[bytes] = []
+
+    async def announce() -> None:
+        async with caller(service.url) as stream:
+            await stream.send_all(ANNOUNCED)
+            answers.append(bytes(await stream.receive_some()))
+
+    async with running(tmp_path) as service, trio.open_nursery() as nursery:
+        for _ in range(80):
+            nursery.start_soon(announce)
+        await service.until(lambda: len(answers) >= 8)
+        nursery.cancel_scope.cancel()
+    assert {parse(answer).status for answer in answers} == {503}
+    assert "large bodies" in str(parse(answers[0]).error["message"])
+
+
+async def test_who_hangs_up_in_a_large_body_gives_its_room_back(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        for _ in range(8):
+            async with caller(service.url) as stream:
+                await stream.send_all(ANNOUNCED + b" " * 100_000)
+        with trio.fail_after(15):
+            answer = await service.send(recipients=[], more="x" * 5_000_000)
+    assert answer.status_code == 200, answer.text
