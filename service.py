@@ -42,7 +42,7 @@ from bookkeeping import Books, open_books
 from messages.clock import Clock
 from messages.errors import JournalUnavailable
 from messages.events import Observer, fenced, tell_all
-from messages.offload import return_large_blocks
+from messages.offload import tune_memory
 from messages.pipeline import Pipeline
 from messages.preparation import Rooms
 from messages.saga.story import Sagas
@@ -440,7 +440,7 @@ def main(settings: Settings, extras: Extras = Extras()) -> None:
         if warning is not None:
             logger.warning(warning)
     try:
-        return_large_blocks()
+        tune_memory()
         crash = trio.run(_run_until_signalled, settings, logger, extras)
         if crash is not None:
             logger.critical("crashed", exc_info=crash)

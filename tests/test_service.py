@@ -32,7 +32,7 @@ async def crash_in_two(*_):
         nursery.start_soon(crash)
         nursery.start_soon(trio.sleep_forever)
 
-service.retire_for_ever = crash_in_two
+service.keep_house = lambda nursery, *_: nursery.start_soon(crash_in_two)
 service.main(settings.load())
 """
 
@@ -51,7 +51,7 @@ async def murmur(*_):
     threading.Thread(target=die).start()
     await trio.sleep_forever()
 
-service.retire_for_ever = murmur
+service.keep_house = lambda nursery, *_: nursery.start_soon(murmur)
 service.main(settings.load())
 """
 
