@@ -37,6 +37,7 @@ def documentation_routes(version: str, prefix: str, gate: Gate) -> Blueprint:
     async def document() -> Response:
         return json_answer(openapi_document(version, prefix, has_keys=gate.asks_for_keys))
 
+    @routes.get("", provide_automatic_options=False)
     @routes.get("/", provide_automatic_options=False)
     @needs("read", open_without_keys=True)
     async def page() -> Response:

@@ -40,6 +40,8 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "DEFAULT_LOCALE": "the locale of `toLocale`",
         "HTTP_HOST": "where the service listens",
         "HTTP_PORT": "its port; 0 is any free one",
+        "SSL_CERT_FILE": "certificates in PEM that TLS trusts instead of those it comes with",
+        "SSL_CERT_DIR": "a folder of them, prepared by c_rehash",
         "HTTP_H2C": "true: HTTP/2 with prior knowledge too, for a mesh",
         "LOG_LEVEL": "how much is logged",
         "SERVICE_PREFIX": "what paths begin with, but for /-/ and /documentation/",

@@ -102,6 +102,7 @@ def _settings(document: JsonValue, env: Environment) -> Settings:
 
 def _look_around(env: Environment) -> None:
     surroundings.server(env)
+    surroundings.certificates(env)
     access(env)
     surroundings.directory(env, DirectoryKeys())
     surroundings.files(env)
@@ -110,6 +111,7 @@ def _look_around(env: Environment) -> None:
 
 def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings:
     check_sections(keys.providers, env)
+    surroundings.certificates(env)
     chosen = channels(keys, env)
     in_use = [choice.name for channel in chosen.values() for choice in channel.providers]
     used = providers(in_use, keys.providers, env)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from settings.keys import DirectoryKeys
 from settings.model import DirectorySettings, FilesSettings, LogLevel, ServerSettings
 from settings.operator_token import token_files
 from settings.secret import Secret
-from settings.urls import base_url, host_name, is_own_machine, service_url, store_url
+from settings.urls import base_url, is_own_machine, listening_host, service_url, store_url
 from stores.mongodb_url import MongoUrl
 
 _HIGHEST_PORT: Final = 65_535
@@ -46,7 +47,7 @@ def server(env: Environment) -> ServerSettings:
     """Where the service listens and how it stops; a cluster has other defaults."""
     in_cluster = env.has("KUBERNETES_SERVICE_HOST")
     return ServerSettings(
-        host=env.read("HTTP_HOST", host_name, "0.0.0.0" if in_cluster else "127.0.0.1"),  # noqa: S104
+        host=env.read("HTTP_HOST", listening_host, "0.0.0.0" if in_cluster else "127.0.0.1"),  # noqa: S104
         port=env.read("HTTP_PORT", _whole(_HIGHEST_PORT), 3000),
         prefix=env.read("SERVICE_PREFIX", _prefix, ""),
         log_level=env.read("LOG_LEVEL", _level, "info"),
@@ -56,6 +57,21 @@ def server(env: Environment) -> ServerSettings:
         in_cluster=in_cluster,
         h2c=env.read("HTTP_H2C", _truth, default=False),
     )
+
+
+def certificates(env: Environment) -> None:
+    """See that the certificates that TLS is told to trust can be read."""
+    env.maybe("SSL_CERT_FILE", _certificate_file)
+    if not env.has("SSL_CERT_FILE"):
+        env.folder("SSL_CERT_DIR")
+
+
+def _certificate_file(text: str) -> Path:
+    try:
+        ssl.create_default_context(cafile=text)
+    except (OSError, ValueError):
+        raise ValueError("a PEM file with certificates that this user may read") from None
+    return Path(text)
 
 
 def neighbour(env: Environment, service: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -64,6 +65,21 @@ def host_name(text: str) -> str:
     if not _HOST.fullmatch(text):
         raise ValueError("a host name or an IP address, without port")
     return text
+
+
+def listening_host(text: str) -> str:
+    """A host to listen on, which must lead to an address.
+
+    Raises:
+        ValueError: With what is allowed.
+    """
+    host = host_name(text)
+    if not _is_address(host):
+        try:
+            socket.getaddrinfo(host, None)
+        except (OSError, UnicodeError):
+            raise ValueError("a host name that leads to an address, or an IP address") from None
+    return host
 
 
 def is_own_machine(host: str) -> bool:
