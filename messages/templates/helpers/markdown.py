@@ -13,7 +13,8 @@ from messages.templates.helpers.arguments import ABSENT
 from messages.templates.registry import Helper, Invocation, ReadsContext
 
 _PER_STEP = 8
-_LONGEST = 64 * 1024
+_LONGEST = 32 * 1024
+_MOST_BRACKETS = 1000  # each that opens may be looked for an end to the end of the text
 _ATTRIBUTES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "*": frozenset({"align", "class", "dir", "id", "lang", "style", "title"}),
@@ -36,6 +37,8 @@ def markdown(call: Invocation, text: object = ABSENT, *_: object) -> object:
         text = call.fn({**around, **given, **call.hash})
     if len(text) > _LONGEST:
         raise ValueError(f"it takes at most {_LONGEST:,} characters")
+    if text.count("[") > _MOST_BRACKETS:
+        raise ValueError(f"it takes at most {_MOST_BRACKETS:,} brackets that open")
     call.charge(len(text) // _PER_STEP)
     return _clean(_written(text, raw=call.hash.get("html") is not False))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 
-from messages.templates import Engine
+from messages.templates import Engine, HelperFailed, TooMuchTime
 
 CONTEXT: dict[str, object] = {"user": {"name": "Ada"}, "t": "# T"}
 
@@ -56,8 +57,15 @@ def test_nothing_that_runs_is_left(hostile: str) -> None:
     assert 'src="data:' not in made
 
 
-@pytest.mark.parametrize("unit", ["*a", "[", "![", "> ", "`", "<", "_a_ ", "* ", "|"])
+@pytest.mark.parametrize("unit", ["*a", "[", "![", "> ", "`", "<", "_a_ ", "* ", "|", "[a]("])
 def test_hostile_markdown_takes_no_long_time(unit: str) -> None:
     start = time.process_time()
-    render("{{#markdown}}{{{x}}}{{/markdown}}", x=unit * (16_000 // len(unit)))
+    with suppress(TooMuchTime, HelperFailed):
+        render("{{#markdown}}{{{x}}}{{/markdown}}", x=unit * (32_000 // len(unit)))
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("text", ["[" * 1001, "a" * 33_000])
+def test_too_much_of_it_is_refused(text: str) -> None:
+    with pytest.raises(HelperFailed, match="at most"):
+        render("{{#markdown}}{{{x}}}{{/markdown}}", x=text)
