@@ -24,9 +24,9 @@ async def test_a_text_that_mentions_no_user_is_rendered_once(
     rendered: list[str] = []
     render = Template.render
 
-    def counting(self: Template, context: Mapping[str, object]) -> str:
+    def counting(self: Template, context: Mapping[str, object], *, short: bool = False) -> str:
         rendered.append(self.source)
-        return render(self, context)
+        return render(self, context, short=short)
 
     monkeypatch.setattr(Template, "render", counting)
     async with running(tmp_path, users=MANY) as service:

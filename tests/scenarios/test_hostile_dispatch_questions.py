@@ -63,6 +63,9 @@ async def test_an_id_that_nobody_gave_out_is_a_404(name: str, tmp_path: Path) ->
             assert (answer.status_code, answer.json()["statusCode"]) == (404, "404")
 
 
+LONGEST_HEAD = 16_000
+
+
 async def test_a_cursor_that_nobody_gave_out_is_a_400_or_shows_nothing(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         sent = await service.send(recipients=["nobody"])
@@ -70,7 +73,8 @@ async def test_a_cursor_that_nobody_gave_out_is_a_400_or_shows_nothing(tmp_path:
         for path in paths:
             for text in CURSORS:
                 answer = await service.client.get(f"{path}?cursor={text}")
-                assert answer.status_code in {200, 400}, (path, text[:40], answer.text)
+                most = {431} if len(text) > LONGEST_HEAD else {200, 400}
+                assert answer.status_code in most, (path, text[:40], answer.text)
                 if answer.status_code == 400:
                     assert "cursor" in answer.json()["message"]
 
