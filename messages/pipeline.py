@@ -225,7 +225,7 @@ class Pipeline:
             self._rooms.post.forsake(dispatch_id)
         self.suspend()
 
-    def _check_room(self, caller: str = "") -> None:
+    def _check_room(self, caller: str | None = None) -> None:
         if self._closed:
             raise Stopping("The service is stopping")
         if not self._has_place(caller):
@@ -239,15 +239,15 @@ class Pipeline:
         await first()
         return await self._rooms.journal.redrive(dispatch_id, wanted)
 
-    def _has_place(self, caller: str) -> bool:
-        """Whether one more dispatch of a caller may be open.
+    def _has_place(self, caller: str | None) -> bool:
+        """Whether one more dispatch of a caller, or one that is driven again, may be open.
 
         When all places are taken, a caller who has less than an equal part of them is let in all
         the same, up to a quarter beyond: so nobody is kept out by another one's dispatches.
         """
         most, taken = self.rules.open_dispatches, self._open.total()
-        if taken < most:
-            return True
+        if taken < most or caller is None:
+            return taken < most
         callers = len(self._open) + (caller not in self._open)
         part = max(1, most // callers)
         return self._open[caller] < part and taken < most + max(1, most // 4)
