@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -62,6 +63,8 @@ async def test_two_at_once_send_each_delivery_once(tmp_path: Path) -> None:
     assert (done["state"], sum(done["counts"].values())) == ("done", 3)
 
 
+# httpx leaves a generator behind when it is cancelled while it reads.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_caller_who_hangs_up_has_driven_it_again_or_not(tmp_path: Path) -> None:
     async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
         address = await failed_once(service)
@@ -69,6 +72,7 @@ async def test_a_caller_who_hangs_up_has_driven_it_again_or_not(tmp_path: Path) 
             with trio.move_on_after(delay):
                 await redrive(service, address, {})
             assert (await ended(service, address))["state"] == "done"
+    gc.collect()
 
 
 async def test_a_dispatch_of_which_all_was_sent_has_nothing_to_send_again(tmp_path: Path) -> None:
