@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from dataclasses import dataclass
+from itertools import count
 
 import trio
 
@@ -36,6 +37,7 @@ class SmsService:
         self.answers = deque(answers)
         self.most_a_number = 0
         self._holds = holds
+        self._numbers = count(1)  # an id is given once, whatever a test forgets
         self._seen: Counter[str] = Counter()
         self._open: Counter[str] = Counter()
 
@@ -53,7 +55,7 @@ class SmsService:
             {
                 "dateEvent": "2024-01-01T00:00:00.000Z",
                 "numSegments": "1",
-                "sid": f"SM{len(self.messages):032x}",
+                "sid": f"SM{next(self._numbers):032x}",
                 "status": "sent",
             }
         )
