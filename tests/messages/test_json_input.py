@@ -87,7 +87,7 @@ def test_a_large_body_is_judged_quickly(text: str) -> None:
     started = process_time()
     with suppress(BadCommand):
         parse_json(text.encode())
-    assert process_time() - started < 0.5
+    assert process_time() - started < 1.5
 
 
 JSON = st.recursive(

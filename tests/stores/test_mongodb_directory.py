@@ -96,7 +96,7 @@ async def test_values_json_does_not_know_are_told_as_texts(mongo_shelf: MongoShe
         "at": datetime(2024, 2, 29, 12, 0, 0, 5000, UTC),
         "price": Decimal128("1.50"),
         "bytes": Binary(b"\xff"),
-        "uuid": UUID(int=1),
+        "uuid": Binary.from_uuid(UUID(int=1)),
         "friend": ObjectId(HEX),
         "many": [Int64(2**60), {"deep": datetime(1, 1, 1, tzinfo=UTC)}],
         "seven": 7.0,

@@ -109,7 +109,8 @@ async def told(records: Records, recovery: Recovery) -> list[object]:
         page = await records.deliveries(name, RecordFilter(), "", 100)
         deliveries = sorted(page.deliveries, key=lambda one: one.id)
         found += deliveries
-        found.append(await recovery.request(name))
+        request = await recovery.request(name)
+        found.append(request.decode() if isinstance(request, bytes) else request)
     left = sorted(await recovery.unfinished(), key=lambda one: one.id)
     found += [(one.id, set(one.channels), one.cancelled) for one in left]
     found += [dict(one.counts) for one in left]
