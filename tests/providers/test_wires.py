@@ -262,8 +262,10 @@ async def test_closing_the_wire_closes_every_idle_connection(make_wire: MakeWire
 async def test_addresses_that_vary_share_their_hosts_connections(caller: Caller) -> None:
     async with serve(Answer()) as server:
         for number in range(TARGETS + 3):
+            if number % 16 == 15:
+                await trio.sleep(0.05)  # a connection must rest now and then to be sure
             await caller.post(f"{server.url}/{number}")
-    assert server.connections <= 3  # some may be resting
+    assert server.connections == 1
 
 
 async def test_a_server_may_refuse_a_large_body_without_reading_it(caller: Caller) -> None:

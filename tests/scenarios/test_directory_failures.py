@@ -135,7 +135,7 @@ async def test_a_dispatch_stays_open_while_the_directory_is_away_and_goes_on_by_
         assert (early.status_code, early.json()) == (200, {"failures": []})
         assert early.headers["Location"] == f"/dispatches/{early.headers['Dispatch-Id']}"
         assert "Deliveries-Pending" in early.headers
-        assert 900 < len(at.outcomes()) / 2 < 1400
+        assert 1000 < len(at.outcomes()) / 2 < 1400
         at.crud.good = float("inf")
         await at.service.until(lambda: DispatchEnded in map(type, at.service.events))
     assert sent(at) == expected(1400)
