@@ -10,6 +10,7 @@ import pytest
 from messages.templates import (
     Engine,
     HelperFailed,
+    Limits,
     OutputTooLarge,
     TemplateError,
     TooManySteps,
@@ -74,7 +75,7 @@ def in_loops(call: str) -> str:
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_million_calls_end_soon_in_an_error(call: str) -> None:
-    template = Engine().compile(in_loops(call))
+    template = Engine(limits=Limits(milliseconds=400)).compile(in_loops(call))
 
     def run() -> None:
         with pytest.raises((TooManySteps, TooMuchTime, OutputTooLarge, HelperFailed)):
