@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -148,7 +148,8 @@ def test_the_journal_says_the_same_as_before(path: Path, mongodb: MongoUrl) -> N
 
 
 def test_everything_else_goes_along(path: Path, mongodb: MongoUrl, tmp_path: Path) -> None:
-    shutil.copy(path, tmp_path / "copy.db")
+    with closing(open_store(path)) as here, closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        here.backup(copy)  # what still stands in the write-ahead log comes along
     moved(path, mongodb)
     old, new = SqliteShelf(tmp_path / "copy.db"), MongoShelf(mongodb)
 
