@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -46,6 +45,7 @@ from messages.offload import tune_memory
 from messages.pipeline import Pipeline
 from messages.preparation import Rooms
 from messages.saga.story import Sagas
+from messages.version import VERSION
 from providers.httpx_transport import Http1Transport
 from providers.resolver import Resolver
 from sagas import SagaOffice, saga_office
@@ -238,7 +238,7 @@ def _paused_probes(why: str) -> Probes:
 
     return Probes(
         name="carillon",
-        version=version("carillon"),
+        version=VERSION,
         readiness=lambda: Readiness(why, {}),
         neighbours={"store": ask},
         registry=CollectorRegistry(),
@@ -377,7 +377,7 @@ class _Service:
     def _probes(self, rooms: Rooms) -> Probes:
         return Probes(
             name="carillon",
-            version=version("carillon"),
+            version=VERSION,
             readiness=self._readiness,
             neighbours={
                 "directory": asking(rooms.directory.check),

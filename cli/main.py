@@ -29,9 +29,9 @@ COMMANDS: Final = {
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001
     if wanted:
-        from cli.version import installed_version
+        from messages.version import VERSION
 
-        click.echo(f"carillon {installed_version()}")
+        click.echo(f"carillon {VERSION}")
         ctx.exit()
 
 

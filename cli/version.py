@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version as version_of
 from platform import python_version
 
 import click
 
-
-def installed_version() -> str:
-    """The version of the installed package."""
-    return version_of("carillon")
+from messages.version import VERSION
 
 
 @click.command()
@@ -19,6 +15,6 @@ def installed_version() -> str:
 def version(*, as_json: bool) -> None:
     """Print the version."""
     if as_json:
-        click.echo(json.dumps({"carillon": installed_version(), "python": python_version()}))
+        click.echo(json.dumps({"carillon": VERSION, "python": python_version()}))
     else:
-        click.echo(f"carillon {installed_version()}")
+        click.echo(f"carillon {VERSION}")

@@ -105,8 +105,8 @@ def _source(path: Path, python_name: str) -> str:
     is_javascript = path.suffix in _JAVASCRIPT
     if is_javascript and find_spec("quickjs") is None:
         raise _Wrong(
-            f"{path} is JavaScript, and no engine is installed; install it with "
-            '"pip install carillon[javascript]", or write a Python file with '
+            f"{path} is JavaScript, and no engine is installed; install it: "
+            "pip install 'carillon-messaging[javascript]'; or write a Python file with "
             f"{python_name}(event)"
         )
     try:

@@ -12,7 +12,7 @@ from settings.environment import Environment
 from settings.flow_keys import FlowKeys, StreamKeys
 from settings.model import KafkaSettings, StreamSettings
 
-NEEDED: Final = 'Kafka needs a client; install it with "pip install carillon[kafka]"'
+NEEDED: Final = "Kafka needs a client; install it: pip install 'carillon-messaging[kafka]'"
 
 _MECHANISMS: Final[tuple[Mechanism, ...]] = get_args(Mechanism)
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+TEXTS = (".md", ".py", ".toml")
 RUN_ALONE = """
 import sys
 sys.meta_path[:] = [f for f in sys.meta_path if "Editable" not in getattr(f, "__name__", "")]
@@ -17,9 +19,15 @@ import service, messages.templates.helpers
 assert service.__file__.startswith(sys.argv[1]), service.__file__
 from importlib.resources import files
 assert files("api").joinpath("documentation.html").is_file()
-from cli.main import main
+from importlib.metadata import distribution
+from messages.version import VERSION
+installed = distribution("carillon-messaging")
+assert installed.version == VERSION, installed.version
+assert {"kafka", "javascript"} <= {*installed.metadata.get_all("Provides-Extra")}
+[script] = installed.entry_points.select(group="console_scripts")
+assert script.name == "carillon", script
 sys.argv = ["carillon", "--help"]
-main()
+script.load()()
 """
 
 
@@ -39,7 +47,7 @@ def test_the_wheel_works_elsewhere(tmp_path: Path) -> None:
             (source / name).write_bytes((ROOT / name).read_bytes())
     build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(source)]
     subprocess.run(build, check=True, capture_output=True)
-    [wheel] = tmp_path.glob("carillon-*.whl")
+    [wheel] = tmp_path.glob("carillon_messaging-*.whl")
     target = tmp_path / "elsewhere"
     subprocess.run(
         [*pip, "install", "--no-deps", "--target", str(target), str(wheel)],
@@ -68,3 +76,12 @@ def test_a_lock_pins_with_hashes_and_names_no_host(name: str) -> None:
     assert pinned
     assert all(line.endswith("\\") for line in pinned)
     assert not [line for line in lines if "://" in line or line.startswith("--")]
+
+
+def test_what_is_said_to_install_is_ours() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
+    names = [name for name in listed.stdout.decode().split("\0") if name.endswith(TEXTS)]
+    strangers = re.compile(r"\bcarillon\[[a-z]+\]|pip install '?carillon\b(?!-messaging)")
+    found = [name for name in names if strangers.search((ROOT / name).read_text("utf-8"))]
+    assert len(names) > 300
+    assert found == []

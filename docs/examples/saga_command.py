@@ -1,6 +1,6 @@
 """Writes a command of a saga to a topic, as a Flow Manager does: key = saga id, value = JSON.
 
-pip install 'carillon[kafka]'
+pip install 'carillon-messaging[kafka]'
 python saga_command.py localhost:9092 commands ORD-42 notifyBuyer '{"buyer": {"id": "7"}}'
 """
 

@@ -152,5 +152,5 @@ async def test_without_the_extra_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "quickjs", None)
     said = await problem(written(tmp_path, EXAMPLE))
-    assert '"pip install carillon[javascript]"' in said
+    assert "pip install 'carillon-messaging[javascript]'" in said
     assert "get_data(event)" in said

@@ -141,7 +141,8 @@ def test_without_the_extra_the_start_says_what_to_install(
 
     (found,) = problems(document, environ)
 
-    assert found == f'{place}: Kafka needs a client; install it with "pip install carillon[kafka]"'
+    client = "pip install 'carillon-messaging[kafka]'"
+    assert found == f"{place}: Kafka needs a client; install it: {client}"
 
 
 def test_brokers_that_nobody_needs_are_not_looked_at() -> None:

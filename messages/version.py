@@ -1,0 +1,8 @@
+"""The version, in its one place: what is packaged, logged and shown reads it here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERSION: Final = "0.1.0"
+"""Follows Semantic Versioning."""
