@@ -8,12 +8,9 @@ half a second. What the reader builds is bounded by the number of values; where 
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NoReturn, cast
 
@@ -22,6 +19,7 @@ from pydantic_core import from_json, to_json
 from messages.errors import BadCommand
 from messages.model import Document, JsonValue
 from messages.string_list import StringList
+from messages.templates.garbage import collecting_nothing
 
 MOST_VALUES: Final = 100_000
 """JSON values that one text holds at most, if nobody says otherwise."""
@@ -101,10 +99,10 @@ class JsonText:
     def value(self) -> Document:
         """The object, made anew at each call."""
         if len(self.text) <= _QUICK:
-            with _collecting_nothing():
+            with collecting_nothing():
                 value: Document = from_json(self.text)
                 return value
-        with _collecting_nothing():
+        with collecting_nothing():
             return cast("Document", _Reader(self.text, Bounds(len(self.text))).whole())
 
 
@@ -114,7 +112,7 @@ def read_json(data: bytes, bounds: Bounds = Bounds()) -> object:
     Raises:
         BadCommand: it is none, or it is JSON that nobody should send.
     """
-    with _collecting_nothing():
+    with collecting_nothing():
         if len(data) > SHORT:
             return _Reader(data, bounds).whole()
         value = _parsed(data, bounds)
@@ -172,21 +170,6 @@ def _refuse_many(data: bytes, bounds: Bounds) -> None:
     values = 1 + bare.count(b",") + bare.count(b"[") + bare.count(b"{")
     if values > bounds.values:
         _Reader(data, bounds).whole()  # which knows what need not be counted
-
-
-@contextmanager
-def _collecting_nothing() -> Iterator[None]:
-    """While a text becomes objects all of them live: to look for dead ones takes most of the time.
-
-    A megabyte of empty objects is judged in 60 ms in place of 400.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _refuse_depth(data: bytes) -> None:

@@ -46,8 +46,21 @@ from messages.templates.values import UNDEFINED
 
 _TAGS_PER_STEP = 4
 _HELPER_STEPS = 2
-#: Helpers that write something else of their block than what stands in it.
-_REWRITING = frozenset({"downcase", "lowercase", "markdown", "ol", "ul", "upcase", "uppercase"})
+#: Helpers that show their bodies as they are, once or many times, or nothing but a yes or no.
+#: What any other writes as a block is a value, or made of its body.
+_SHOWING = frozenset(
+    {
+        "if", "unless", "each", "with",
+        "eq", "is", "isnt", "gt", "gte", "lt", "lte", "compare", "and", "or", "not",
+        "neither", "contains", "has",
+        "isTruthy", "isFalsey", "unlessEq", "unlessGt", "unlessLt", "unlessGteq", "unlessLteq",
+        "ifEven", "ifOdd", "ifNth", "isEmpty", "startsWith", "equalsLength", "lengthEqual",
+        "inArray",
+        "filter", "some", "forEach", "forIn", "forOwn", "iterate", "eachIndex",
+        "withAfter", "withBefore", "withFirst", "withGroup", "withLast", "withSort",
+        "frame", "get", "noop", "pick", "withHash",
+    }
+)  # fmt: skip
 _SHORT = 2
 
 
@@ -172,8 +185,8 @@ class Compiler:
 
     def _block(self, block: Block) -> Emit:
         call, path = block.call, callee_path(block.call)
-        if self._escaper and not self._escaper.trusts and helper_name(path) in _REWRITING:
-            return self._rewriting(block, self._escaper)
+        if self._escaper and not self._escaper.trusts and self._makes_text(call, path):
+            return self._whole(block, self._escaper)
         program = self.body(block.program) if block.program else None
         inverse = self.body(block.inverse) if block.inverse else None
         bodies = control.Bodies(program, inverse, self._tracked)
@@ -191,7 +204,14 @@ class Compiler:
             value = field_or_left_out(path, value)
         return control.section(value, bodies)
 
-    def _rewriting(self, block: Block, escaper: Escaper) -> Emit:
+    def _makes_text(self, call: Call, path: Path) -> bool:
+        """Is the block a helper's that shows something else than its bodies?"""
+        if meaning(call, self._params, definite=False) is Meaning.FIELD:
+            return False
+        name = helper_name(path)
+        return name in self._helpers and name not in _SHOWING
+
+    def _whole(self, block: Block, escaper: Escaper) -> Emit:
         """Escape what comes of a block and not what goes in: the helper may take that away."""
         self._escaper = None
         try:

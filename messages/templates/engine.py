@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from threading import Lock
 from types import MappingProxyType
 
@@ -20,6 +18,7 @@ from messages.templates.errors import (
     TemplateTooLarge,
 )
 from messages.templates.escape import Escaping
+from messages.templates.garbage import collecting_nothing
 from messages.templates.grammar import parse
 from messages.templates.helpers import standard_helpers
 from messages.templates.limits import Limits
@@ -39,21 +38,6 @@ _TAG = re.compile(r"\{\{[^}]*+")
 def weight_of(source: str) -> int:
     """The bytes that a template takes once it is compiled, about."""
     return len(source) + _COMPILED * sum(map(len, _TAG.findall(source)))
-
-
-@contextmanager
-def _collecting_nothing() -> Iterator[None]:
-    """While a template is compiled all that is made of it lives: looking for dead parts is waste.
-
-    It takes half of the time of a large one, and nobody else can do anything meanwhile.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class Template:
@@ -88,7 +72,7 @@ class Template:
         Found when it is first asked for.
         """
         if self._paths is None:
-            with _collecting_nothing():
+            with collecting_nothing():
                 program = parse(self.source, self._limits.nesting, self._limits.parts)
                 self._paths = analyse(program, self._helpers)
         return self._paths
@@ -206,7 +190,7 @@ class Engine:
             message = f"this template is longer than {limit:,} bytes"
             raise TemplateTooLarge(message, source[:limit])
         try:
-            with _collecting_nothing():
+            with collecting_nothing():
                 program = parse(source, self._limits.nesting, self._limits.parts)
                 strip_whitespace(program)
                 compiler = Compiler(source, self._helpers, escaping)

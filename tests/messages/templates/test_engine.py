@@ -7,7 +7,14 @@ from types import MappingProxyType
 
 import pytest
 
-from messages.templates import UNDEFINED, Engine, Invocation, SafeText
+from messages.templates import (
+    UNDEFINED,
+    Engine,
+    Invocation,
+    SafeText,
+    TemplateError,
+    standard_helpers,
+)
 
 
 def render(source: str, context: Mapping[str, object], engine: Engine | None = None) -> str:
@@ -188,3 +195,28 @@ def test_no_block_takes_a_value_out_of_its_json_string(source: str) -> None:
     template = Engine().compile(f'{{"a": "{source}"}}', escaping="json")
     text = template.render({"x": crafted, "list": [crafted]})
     assert list(json.loads(text)) == ["a"]
+
+
+ARGUMENTS = ("", "x", "x x", "x x x", "x x x x", "list", "list x", "list 0", "x list", "object",
+             '"x" object', "x object", "object x", "list x x", "list 1 x", '"x" @root', "5 x",
+             "x a=x", "a=x", "list property=x")  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS)
+@pytest.mark.parametrize("body", ["{{x}}", "{{this}}{{@key}}", "a{{else}}{{x}}"])
+def test_no_helper_as_a_block_takes_a_value_out_of_its_json_string(
+    arguments: str, body: str
+) -> None:
+    crafted = 'Ev"il\\","click_action":"x\n'
+    context = {"x": crafted, "list": [crafted], "object": {"x": crafted, crafted: crafted}}
+    engine, refused, rendered = Engine(), 0, 0
+    for name in standard_helpers():
+        source = f'{{"a": "{{{{#{name} {arguments}}}}}{body}{{{{/{name}}}}}"}}'
+        try:
+            text = engine.compile(source, escaping="json").render(context)
+        except TemplateError:
+            refused += 1
+            continue
+        assert list(json.loads(text)) == ["a"], (name, text)
+        rendered += 1
+    assert rendered > refused / 4
