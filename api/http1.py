@@ -66,10 +66,11 @@ class Http1:
         self._stream = stream
         self._peers = peers
         self._exchange = exchange
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
+        self._http = _protocol()
         self._start: h11.Response | None = None
         self._is_head = False
         self._is_late = False
+        self._has_skipped = False
         self._parts = 0
         if first:
             self._http.receive_data(first)
@@ -91,7 +92,7 @@ class Http1:
     async def _next_request(self) -> HTTPScope | None:
         """The next request; None when the connection ends without one."""
         until = trio.current_time() + IDLE
-        self._is_head = False
+        self._is_head = self._has_skipped = False
         self._stream.is_idle = True
         try:
             while True:
@@ -113,12 +114,26 @@ class Http1:
     def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """What h11 makes of what has come. Raises NoRequest."""
         if self._http.their_state is h11.IDLE:
-            self._check_head(self._http.trailing_data[0])
+            self._skip_empty_line()
+            if (head := self._http.trailing_data[0]) == b"\r" and not self._has_skipped:
+                return h11.NEED_DATA
+            self._check_head(head)
         try:
             return self._http.next_event()
         except h11.RemoteProtocolError as error:
             status = error.error_status_hint
             raise NoRequest(status, _WORDS.get(status, _WORDS[400])) from None
+
+    def _skip_empty_line(self) -> None:
+        """Drop one before a request, which some callers send after a body (RFC 9112, 2.2)."""
+        head, is_all = self._http.trailing_data
+        if head.startswith(b"\r\n") and not self._has_skipped:
+            self._has_skipped = True
+            self._http = _protocol()  # from what h11 has read nothing can be taken back
+            if len(head) > len(b"\r\n"):
+                self._http.receive_data(head[2:])
+            if is_all:
+                self._http.receive_data(b"")
 
     def _check_head(self, head: bytes) -> None:
         """Refuse what h11 lets pass."""
@@ -176,7 +191,8 @@ class Http1:
             if isinstance(event, h11.Data):
                 self._parts += 1
                 if self._parts % _PARTS == 0:
-                    await trio.lowlevel.checkpoint()
+                    # Whoever reads may be cancelled by now: this part must not be lost with that.
+                    await trio.lowlevel.cancel_shielded_checkpoint()
                 return {"type": "http.request", "body": bytes(event.data), "more_body": True}
             if isinstance(event, h11.EndOfMessage):
                 return {"type": "http.request", "body": b"", "more_body": False}
@@ -251,6 +267,10 @@ class Http1:
         if not self._is_head:
             events.insert(1, h11.Data(data=body))
         await self._write(*events)
+
+
+def _protocol() -> h11.Connection:
+    return h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
 
 
 def _check_framing(version: bytes, names: set[bytes]) -> None:

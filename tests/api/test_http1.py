@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import trio
 
+from api.connection import SOON
 from tests.api.callers import ask, caller, everything, parse, reset, watch_turns
 from tests.running import running
 
@@ -39,6 +41,8 @@ REFUSED: Mapping[str, tuple[bytes, int]] = {
     "a space before the colon": (PROBE + b"X : 1\r\n\r\n", 400),
     "a NUL": (PROBE + b"X: \0\r\n\r\n", 400),
     "no method": (b"\r\n\r\n", 400),
+    "two empty lines": (b"\r\n\r\n" + PROBE + b"\r\n", 400),
+    "half an empty line": (b"\r" + PROBE + b"\r\n", 400),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     "a path in raw UTF-8": ("GET /é HTTP/1.1\r\nHost: x\r\n\r\n".encode(), 400),
     "only a query": (b"GET ?x" + HOST + b"\r\n", 400),
@@ -111,6 +115,21 @@ async def test_requests_that_come_together_are_answered_in_turn(tmp_path: Path) 
         )
     assert [answers.count(b"HTTP/1.1 %d" % status) for status in (200, 404)] == [6, 1]
     assert answers.count(b'"status":"OK"') == 6
+
+
+@pytest.mark.parametrize("pieces", [[b"\r\n" + PROBE], [b"\r", b"\n" + PROBE], [b"\r\n", PROBE]])
+async def test_an_empty_line_before_a_request_is_skipped(
+    pieces: list[bytes], tmp_path: Path
+) -> None:
+    async with running(tmp_path) as service, caller(service.url) as stream:
+        await stream.send_all(PROBE + b"\r\n")
+        for piece in pieces:
+            await trio.sleep(0.05)
+            await stream.send_all(piece)
+        await stream.send_all(b"Connection: close\r\n\r\n")
+        with trio.fail_after(10):
+            answers = b"".join([part async for part in stream])
+    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b"HTTP/1.1 ") == 2
 
 
 async def test_a_caller_who_ends_its_side_is_answered_all_the_same(tmp_path: Path) -> None:
@@ -204,3 +223,22 @@ async def test_a_body_in_chunks_of_a_byte_lets_others_have_their_turn(
         assert (await ask(service.url, head + body)).status == status
         nursery.cancel_scope.cancel()
     assert max(held) < 0.03
+
+
+async def test_no_part_of_a_body_is_lost_while_others_hold_the_loop(tmp_path: Path) -> None:
+    body = {"recipients": [], "channels": ["sms"], "messageTitle": "t", "messageContent": "c"}
+    text = json.dumps(body).encode()
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in text)
+    head = b"POST /send" + HOST + JSON + CHUNKED + b"Connection: close\r\n\r\n"
+    async with running(tmp_path) as service, trio.open_nursery() as nursery:
+        nursery.start_soon(_hold_the_loop)
+        answer = await ask(service.url, head + chunks + b"0\r\n\r\n")
+        nursery.cancel_scope.cancel()
+    assert (answer.status, answer.body) == (200, b'{"failures":[]}')
+
+
+async def _hold_the_loop() -> None:
+    """Take longer in each turn than a body that is on its way is waited for."""
+    while True:
+        time.sleep(2 * SOON)  # noqa: ASYNC251 - it is to hold it
+        await trio.lowlevel.checkpoint()
