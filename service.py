@@ -372,6 +372,7 @@ class _Service:
             key_expiry=settings.idempotency_expiry,
             ago=self.clock.since,
             most_values=settings.limits.values,
+            kept=settings.rows_kept,
         )
 
     def _probes(self, rooms: Rooms) -> Probes:
@@ -388,9 +389,8 @@ class _Service:
         )
 
     def _readiness(self) -> Readiness:
-        channels: dict[str, str] = {
-            name: status.state for name, status in self.supervisor.status().items()
-        }
+        status = self.supervisor.status()
+        channels: dict[str, str] = {name: one.state for name, one in status.items()}
         reason = self.office.not_ready
         if self.stop.asked.is_set():
             reason = "The service is stopping"

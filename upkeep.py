@@ -154,10 +154,9 @@ def keep_house(
     clock: Clock,
 ) -> None:
     """Erase what is old, and keep what must outlive this process, until the nursery ends."""
-    kept = max(settings.journal.retention, settings.idempotency_expiry)
     nursery.start_soon(watch_clock, clock)
     for retire in books.retire:
-        nursery.start_soon(retire_for_ever, retire, kept, clock.is_doubted)
+        nursery.start_soon(retire_for_ever, retire, settings.rows_kept, clock.is_doubted)
     if books.calls is not None:
         forget = partial(forget_calls, guards.values(), books.calls)
         nursery.start_soon(retire_for_ever, forget, 0.0, clock.is_doubted)

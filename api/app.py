@@ -20,7 +20,7 @@ from api.body import READERS, Bodies, GatedRequest, done_with_body
 from api.connection import Connection
 from api.dispatch_changes import dispatch_change_routes
 from api.dispatches import dispatch_routes
-from api.documentation import documentation_routes
+from api.documentation import documentation_routes, front_door
 from api.events import event_routes
 from api.hooks import hook_routes
 from api.idempotency import Repeats
@@ -53,7 +53,8 @@ LONGEST_REQUEST_ID: Final = 100
 class Edge:
     """What the configuration says of the HTTP edge; idempotency keys expire after seconds.
 
-    A body holds `most_values` JSON values, but for its recipients.
+    A body holds `most_values` JSON values, but for its recipients. Rows of what ended are `kept`
+    for seconds.
     """
 
     most_body_bytes: int
@@ -62,6 +63,7 @@ class Edge:
     key_expiry: float
     ago: Callable[[float], int] = ago
     most_values: int = MOST_VALUES
+    kept: float = 2_592_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +100,15 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     repeats = Repeats(parts.records, edge.key_expiry, edge.ago)
     for routes in (
         send_routes(parts.pipeline, parts.records, repeats, edge.waiting),
-        dispatch_routes(parts.records),
+        dispatch_routes(parts.records, edge.kept),
         dispatch_change_routes(
-            parts.pipeline, parts.records, parts.live_settings, edge.waiting.prefix
+            parts.pipeline, parts.records, parts.live_settings, edge.waiting.prefix, edge.kept
         ),
         provider_routes(parts.tuning),
         supervision_routes(parts.supervisor, parts.tuning),
         audit_routes(parts.live_settings),
         saga_routes(parts.sagas, repeats),
-        event_routes(parts.outbox, parts.sender, parts.live_settings),
+        event_routes(parts.outbox, parts.sender, parts.live_settings, edge.kept),
     ):
         app.register_blueprint(routes, url_prefix=edge.waiting.prefix)
     hooks = hook_routes(parts.confirmations)
@@ -115,6 +117,7 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     app.register_blueprint(
         documentation_routes(parts.probes.version, edge.waiting.prefix, edge.gate)
     )
+    app.register_blueprint(front_door(edge.waiting.prefix))
     _observe_requests(app, parts.metrics, parts.logger)
     access.register(app, edge.gate)
     return app

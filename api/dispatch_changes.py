@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 from quart import Blueprint, Response, request
-from werkzeug.exceptions import NotFound
 
 from api.access import needs
 from api.answers import json_answer
 from api.body import json_body
 from api.choices import one_of, some_of
-from api.dispatches import shown
+from api.dispatches import known_dispatch, shown
 from api.trail import Trail, telling_of_failure
 from messages.errors import BadCommand, Conflict
 from messages.model import CHANNELS, REASONS, UNSENT, Document
@@ -25,28 +24,25 @@ _FILTERS = ("outcome", "reason", "channel", "provider")
 
 
 def dispatch_change_routes(
-    pipeline: Pipeline, records: Records, live_settings: LiveSettings, prefix: str
+    pipeline: Pipeline, records: Records, live_settings: LiveSettings, prefix: str, kept: float
 ) -> Blueprint:
-    """The routes, for an app to mount. What cannot be audited is not done."""
-    routes = Blueprint("dispatch_changes", __name__)
+    """The routes, for an app to mount; rows of what ended are `kept` for seconds.
 
-    async def known(dispatch_id: str) -> DispatchRecord:
-        record = await records.dispatch(dispatch_id)
-        if record is None:
-            raise NotFound
-        return record
+    What cannot be audited is not done.
+    """
+    routes = Blueprint("dispatch_changes", __name__)
 
     @routes.delete("/dispatches/<dispatch_id>", provide_automatic_options=False)
     @needs("operate")
     async def cancel(dispatch_id: str) -> Response:
-        record = await known(dispatch_id)
+        record = await known_dispatch(records, dispatch_id, kept)
         if record.state in _OVER:
             raise Conflict(_ENDED)
         if record.state == "running":
             trail = _trail(live_settings, "cancel", record, {"state": "cancelled"})
             async with telling_of_failure(trail):
                 await pipeline.cancel(dispatch_id, trail.begin)
-                record = await known(dispatch_id)
+                record = await known_dispatch(records, dispatch_id, kept)
                 if record.state in _OVER:  # it ended while that was written
                     raise Conflict(_ENDED)
         return json_answer(shown(record))
@@ -55,7 +51,7 @@ def dispatch_change_routes(
     @needs("operate")
     async def redrive(dispatch_id: str) -> Response:
         wanted = _wanted(await json_body(request))
-        record = await known(dispatch_id)
+        record = await known_dispatch(records, dispatch_id, kept)
         if record.ended_at is None:
             raise Conflict("The dispatch is still running")
         # What does not have to be sent again needs no texts.
@@ -64,7 +60,7 @@ def dispatch_change_routes(
         if matching.deliveries:
             trail = _trail(live_settings, "redrive", record, _filters(wanted))
             async with telling_of_failure(trail):
-                number = await pipeline.redrive(dispatch_id, wanted, trail.begin)
+                number = await pipeline.redrive(dispatch_id, wanted, trail.begin, record.caller)
             if not number:
                 await trail.fail("nothing was left that could be sent again")
         told = {"id": dispatch_id, "redriven": number}

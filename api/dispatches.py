@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from quart import Blueprint, Response, request
-from werkzeug.exceptions import NotFound
 
 from api.access import needs
 from api.answers import json_answer, moment
 from api.choices import one_of, some_of
-from api.paging import asked_limit
+from api.paging import asked_limit, asked_prefix
+from messages.durations import in_words
+from messages.errors import NotKnown
 from messages.model import CHANNELS, OUTCOMES, REASONS
 from messages.records import (
     DISPATCH_STATES,
@@ -19,31 +20,29 @@ from messages.records import (
 )
 
 
-def dispatch_routes(records: Records) -> Blueprint:
-    """The routes, for an app to mount."""
+def dispatch_routes(records: Records, kept: float) -> Blueprint:
+    """The routes, for an app to mount; rows of what ended are `kept` for seconds."""
     routes = Blueprint("dispatches", __name__)
 
     @routes.get("/dispatches", provide_automatic_options=False)
     @needs("read")
     async def dispatches() -> Response:
         state = one_of("state", request.args.get("state"), DISPATCH_STATES)
-        page = await records.dispatches(state, request.args.get("cursor", ""), asked_limit())
+        page = await records.dispatches(
+            state, request.args.get("cursor", ""), asked_limit(), asked_prefix()
+        )
         found = [shown(one) for one in page.dispatches]
         return json_answer({"dispatches": found, "next": page.next})
 
     @routes.get("/dispatches/<dispatch_id>", provide_automatic_options=False)
     @needs("read", open_without_keys=True)
     async def show(dispatch_id: str) -> Response:
-        record = await records.dispatch(dispatch_id)
-        if record is None:
-            raise NotFound
-        return json_answer(shown(record))
+        return json_answer(shown(await known_dispatch(records, dispatch_id, kept)))
 
     @routes.get("/dispatches/<dispatch_id>/deliveries", provide_automatic_options=False)
     @needs("read", open_without_keys=True)
     async def deliveries(dispatch_id: str) -> Response:
-        if await records.dispatch(dispatch_id) is None:
-            raise NotFound
+        await known_dispatch(records, dispatch_id, kept)
         page = await records.deliveries(
             dispatch_id, _wanted(), request.args.get("cursor", ""), asked_limit()
         )
@@ -52,6 +51,19 @@ def dispatch_routes(records: Records) -> Blueprint:
         )
 
     return routes
+
+
+async def known_dispatch(records: Records, dispatch_id: str, kept: float) -> DispatchRecord:
+    """The dispatch with this id. Raises NotKnown, which says for how long rows are kept."""
+    record = await records.dispatch(dispatch_id)
+    if record is None:
+        raise NotKnown(not_known("dispatch", kept))
+    return record
+
+
+def not_known(thing: str, kept: float) -> str:
+    """That there is none, and since when there may be none any more."""
+    return f"No {thing} with this id is known here (rows are kept {in_words(kept)})"
 
 
 def shown(record: DispatchRecord) -> dict[str, object]:

@@ -21,6 +21,7 @@ from api.answers import json_answer
 from api.openapi import child, openapi_document
 from messages.model import Document, JsonValue
 
+_PLACE: Final = "/documentation/"
 _CODE: Final = re.compile(r"`([^`]+)`")
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -30,7 +31,7 @@ _POLICY: Final = (
 
 def documentation_routes(version: str, prefix: str, gate: Gate) -> Blueprint:
     """The page and its document, for an app to mount; they tell what the gate asks for."""
-    routes = Blueprint("documentation", __name__, url_prefix="/documentation")
+    routes = Blueprint("documentation", __name__, url_prefix=_PLACE.rstrip("/"))
 
     @routes.get("/json", provide_automatic_options=False)
     @needs("read", open_without_keys=True)
@@ -46,6 +47,19 @@ def documentation_routes(version: str, prefix: str, gate: Gate) -> Blueprint:
         headers = {"Content-Security-Policy": _POLICY}
         return Response(html, headers=headers, mimetype="text/html")
 
+    return routes
+
+
+def front_door(prefix: str) -> Blueprint:
+    """The way from where people begin, with the prefix of the business routes or without."""
+    routes = Blueprint("front_door", __name__)
+
+    @needs("read", open_without_keys=True)
+    async def lead() -> Response:
+        return Response(b"", 302, {"Location": _PLACE})
+
+    for place in dict.fromkeys(("/", f"{prefix}/")):
+        routes.add_url_rule(place, "lead", lead, methods=["GET"], provide_automatic_options=False)
     return routes
 
 

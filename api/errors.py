@@ -11,7 +11,14 @@ from quart import Quart, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from api.answers import json_answer
-from messages.errors import BadCommand, Conflict, FunctionFailed, KeyReused, TryLater
+from messages.errors import (
+    BadCommand,
+    Conflict,
+    FunctionFailed,
+    KeyReused,
+    NotKnown,
+    TryLater,
+)
 
 PHRASES: Final[Mapping[int, str]] = {
     400: "Bad request",
@@ -68,6 +75,7 @@ def _error(status: int, message: str) -> Mapping[str, str]:
 def register(app: Quart) -> None:
     """Make every error of the app answer in this shape."""
     app.register_error_handler(BadCommand, _bad_command)
+    app.register_error_handler(NotKnown, _not_known)
     app.register_error_handler(Conflict, _conflict)
     app.register_error_handler(KeyReused, _key_reused)
     app.register_error_handler(FunctionFailed, _function_failed)
@@ -81,6 +89,10 @@ def register(app: Quart) -> None:
 
 async def _bad_command(error: BadCommand) -> Response:
     return error_answer(400, str(error))
+
+
+async def _not_known(error: NotKnown) -> Response:
+    return error_answer(404, str(error))
 
 
 async def _conflict(error: Conflict) -> Response:

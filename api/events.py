@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 from quart import Blueprint, Response, request
-from werkzeug.exceptions import NotFound
 
 from api.access import needs
 from api.answers import json_answer, moment
 from api.choices import one_of
-from api.paging import asked_limit
+from api.dispatches import not_known
+from api.paging import asked_limit, asked_prefix
 from api.trail import Trail, telling_of_failure
-from messages.errors import Conflict
+from messages.errors import Conflict, NotKnown
 from messages.model import Document
 from messages.saga.ports import EVENT_STATES, EventRecord, Outbox
 from messages.saga.sender import Sender
 from stores.ports import LiveSettings
 
 
-def event_routes(outbox: Outbox, sender: Sender | None, live_settings: LiveSettings) -> Blueprint:
+def event_routes(
+    outbox: Outbox, sender: Sender | None, live_settings: LiveSettings, kept: float
+) -> Blueprint:
     """The routes, for an app to mount; without a sender nothing can be posted again.
 
-    What cannot be audited is not done.
+    Rows of what was accepted are `kept` for seconds. What cannot be audited is not done.
     """
     routes = Blueprint("events", __name__)
+
+    async def known_event(event_id: str) -> EventRecord:
+        record = await outbox.find(event_id)
+        if record is None:
+            raise NotKnown(not_known("event", kept))
+        return record
 
     @routes.get("/events", provide_automatic_options=False)
     @needs("read")
     async def events() -> Response:
         state = one_of("state", request.args.get("state"), EVENT_STATES)
-        page = await outbox.events(state, request.args.get("cursor", ""), asked_limit())
+        page = await outbox.events(
+            state, request.args.get("cursor", ""), asked_limit(), asked_prefix()
+        )
         return json_answer({"events": [_event(one) for one in page.events], "next": page.next})
+
+    @routes.get("/events/<event_id>", provide_automatic_options=False)
+    @needs("read")
+    async def show(event_id: str) -> Response:
+        return json_answer(_event(await known_event(event_id)))
 
     @routes.post("/events/<event_id>/redrive", provide_automatic_options=False)
     @needs("operate")
@@ -38,16 +53,14 @@ def event_routes(outbox: Outbox, sender: Sender | None, live_settings: LiveSetti
             raise Conflict(
                 "flowManagerConfiguration.serviceUrl says where events go; it is not set"
             )
-        known = await outbox.find(event_id)
-        if known is None:
-            raise NotFound
+        known = await known_event(event_id)
         state: Document = {"state": known.state}
         what: Document = {"event": known.id}
         trail = Trail(live_settings, "redrive-event", what, state, {"state": "pending"})
         async with telling_of_failure(trail):
             record = await sender.redrive(event_id, trail.begin)
         if record is None:
-            raise NotFound
+            raise NotKnown(not_known("event", kept))
         return json_answer(_event(record), 202)
 
     return routes

@@ -25,10 +25,14 @@ def openapi_document(version: str, prefix: str, *, has_keys: bool | None = None)
     """
     document = child(from_json(files("api").joinpath("openapi.json").read_bytes()))
     child(document["info"])["version"] = version
-    document["paths"] = {
-        path if path.startswith(UNPREFIXED) else prefix + path: item
+    paths: Document = {
+        path if path == "/" or path.startswith(UNPREFIXED) else prefix + path: item
         for path, item in child(document["paths"]).items()
     }
+    if prefix:
+        begin = child(child(paths["/"])["get"])
+        paths[prefix] = {"get": {**begin, "operationId": "beginUnderPrefix"}}
+    document["paths"] = paths
     schemas = child(child(document["components"])["schemas"])
     if has_keys is not None:
         _settle_security(document, "ApiKey" if has_keys else "OperatorToken")

@@ -12,6 +12,11 @@ DEFAULT_LIMIT: Final = 100
 MOST: Final = 1000
 
 
+def asked_prefix() -> str:
+    """What the ids of what is listed begin with, as the current request says; "" is any."""
+    return request.args.get("idPrefix", "")
+
+
 def asked_limit() -> int:
     """The `limit` of the current request. Raises BadCommand."""
     text = request.args.get("limit", str(DEFAULT_LIMIT))

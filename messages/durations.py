@@ -9,6 +9,7 @@ from typing import Final
 PATTERN: Final = r"^[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h|d)$"
 _DURATION: Final = re.compile(PATTERN)
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_WORDS: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _LONGEST_DAYS: Final = 3650
 _MANY: Final = 1e6  # seconds whose milliseconds have more digits than a duration may have
 _ALLOWED: Final = 'a duration such as "500ms", "30s", "1m", "24h" or "30d"'
@@ -60,6 +61,17 @@ def written(amount: float) -> str:
     if amount >= _MANY:
         return f"{_short(amount)}s"
     return f"{_short(amount * 1000)}ms" if amount else "0"
+
+
+def in_words(amount: float) -> str:
+    """Seconds in a sentence: `30 days`, `1 hour`, `90 minutes`."""
+    text = written(amount)
+    match = _DURATION.fullmatch(text)
+    word = None if match is None else _WORDS.get(match[2])
+    if match is None or word is None:
+        return text
+    number = text.removesuffix(match[2])
+    return f"{number} {word}{'' if number == '1' else 's'}"
 
 
 def _short(amount: float) -> str:

@@ -4,6 +4,7 @@ CarillonError
 ├── BadCommand                 the caller's fault; 400, nothing was sent
 │   ├── TemplateNotFound
 │   └── AttachmentRefused      missing, too large, or nowhere to fetch it from
+├── NotKnown                   nothing has the id that it names; 404
 ├── Conflict                   what it names is in no state for it; 409
 ├── KeyReused                  an idempotency key that stands for another request; 422
 ├── FunctionFailed             the installation's own; 500, nothing was sent
@@ -33,6 +34,10 @@ class TemplateNotFound(BadCommand):
 
 class AttachmentRefused(BadCommand):
     """A file is missing, too large, or there is no file service."""
+
+
+class NotKnown(CarillonError):
+    """Nothing has the id that the request names, or it was erased."""
 
 
 class Conflict(CarillonError):

@@ -165,11 +165,13 @@ class Pipeline:
         if dispatch is not None:
             dispatch.withdraw()
 
-    async def redrive(self, dispatch_id: str, wanted: RecordFilter, first: Step = nothing) -> int:
+    async def redrive(
+        self, dispatch_id: str, wanted: RecordFilter, first: Step = nothing, caller: str = ""
+    ) -> int:
         """Send ended deliveries of an ended dispatch again; how many there are.
 
-        `first` is done once nothing speaks against it; what that raises goes on, and nothing is
-        sent again.
+        It counts among the open ones of `caller`, who asked for the dispatch. `first` is done once
+        nothing speaks against it; what that raises goes on, and nothing is sent again.
 
         Raises:
             Conflict: it still runs, or its request was erased when it ended.
@@ -178,7 +180,7 @@ class Pipeline:
         self._check_room()
         if dispatch_id in self._running:
             raise Conflict("The dispatch is still running")
-        going = self._enter(dispatch_id)  # at once: nobody else may take it up meanwhile
+        going = self._enter(dispatch_id, caller)  # at once: nobody else may take it up meanwhile
         number, unfinished = 0, None
         try:
             # A caller who hangs up here must not leave deliveries that nobody takes up.
@@ -263,7 +265,7 @@ class Pipeline:
             raise TooManyDispatches("The open dispatches hold as much text as they may")
         return claim
 
-    def _enter(self, dispatch_id: str, caller: str = "") -> _Going:
+    def _enter(self, dispatch_id: str, caller: str) -> _Going:
         self._open[caller] += 1
         self._unsettled += 1
         going = _Going(caller=caller)

@@ -87,7 +87,10 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
-    """Which deliveries are asked for; an empty or absent part asks for all."""
+    """Which deliveries are asked for; an empty or absent part asks for all.
+
+    Those of a `provider` ended there, or are pending after an attempt there.
+    """
 
     outcomes: Sequence[Outcome] = ()
     channel: Channel | None = None
@@ -120,9 +123,11 @@ class Records(Protocol):
         ...
 
     async def dispatches(
-        self, state: DispatchState | None, cursor: str, limit: int
+        self, state: DispatchState | None, cursor: str, limit: int, prefix: str = ""
     ) -> DispatchPage:
         """At most `limit` dispatches from a cursor on; "" is the newest.
+
+        Their ids begin with `prefix`.
 
         Raises:
             BadCommand: the cursor is none that this gave out.

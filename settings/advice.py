@@ -89,7 +89,7 @@ def _rate(provider: ProviderSettings) -> str | None:
 
 
 def _retention(settings: Settings) -> Iterator[str]:
-    kept = max(settings.journal.retention, settings.idempotency_expiry)
+    kept = settings.rows_kept
     for provider in settings.providers.values():
         longest = max((rate.per for rate in provider.rate), default=0.0)
         counts = {"rate": longest, "quota": 0.0 if provider.quota is None else _DAY}

@@ -272,3 +272,8 @@ class Settings:
     warnings: tuple[str, ...]
     kafka: KafkaSettings | None = None
     file: Path | None = field(default=None, compare=False)
+
+    @property
+    def rows_kept(self) -> float:
+        """For how many seconds rows of what ended stay: no key may outlive its dispatch."""
+        return max(self.journal.retention, self.idempotency_expiry)

@@ -17,6 +17,11 @@ def cursor_of(*place: str | int) -> str:
     return urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
+def ids_after(prefix: str) -> str:
+    """What is beyond every id that begins with a prefix, as both stores compare."""
+    return prefix + "\U0010ffff"
+
+
 def place_of(cursor: str, beginning: list[JsonValue]) -> list[JsonValue]:
     """The place in such a text; "" is the beginning, whose types it must have.
 

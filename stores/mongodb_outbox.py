@@ -19,7 +19,7 @@ from messages.errors import JournalUnavailable
 from messages.model import Document
 from messages.saga.events import SagaEvent
 from messages.saga.ports import LONGEST_REST, Due, DueEvent, EventPage, EventRecord, EventState
-from stores.cursors import number_in
+from stores.cursors import ids_after, number_in
 from stores.mongodb import ABOUT, Database, Indexes, MongoStore, Stored
 from stores.mongodb_rows import insert_own, parts, storable, text_or_none, whole
 
@@ -97,9 +97,13 @@ class MongoOutbox:
         found = await self._do(lambda database: database[EVENTS].find_one(query), "read")
         return None if found is None else _record(found)
 
-    async def events(self, state: EventState | None, cursor: str, limit: int) -> EventPage:
+    async def events(
+        self, state: EventState | None, cursor: str, limit: int, prefix: str = ""
+    ) -> EventPage:
         """See the port."""
         query: Stored = {} if state is None else {"state": state}
+        if prefix:
+            query["_id"] = {"$gte": storable(prefix), "$lt": ids_after(storable(prefix))}
         before = number_in(cursor)
         if before is not None:
             query["number"] = {"$lt": before}

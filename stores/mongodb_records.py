@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, TypeVar, cast
 
 from messages.errors import JournalUnavailable
@@ -19,7 +20,7 @@ from messages.records import (
     Remembered,
     audience_record,
 )
-from stores.cursors import cursor_of, place_of
+from stores.cursors import cursor_of, ids_after, place_of
 from stores.mongodb import Database, MongoStore, Stored
 from stores.mongodb_batch import attempts_of, find_endings
 from stores.mongodb_keys import key_name, remembered
@@ -29,7 +30,9 @@ from stores.mongodb_rows import (
     all_rows,
     ending_id,
     key_of,
+    parts,
     rows_after,
+    storable,
     text_or_none,
     whole,
 )
@@ -66,12 +69,15 @@ class MongoRecords:
         return await self._reader.read(lambda database: _dispatch(database, dispatch_id))
 
     async def dispatches(
-        self, state: DispatchState | None, cursor: str, limit: int
+        self, state: DispatchState | None, cursor: str, limit: int, prefix: str = ""
     ) -> DispatchPage:
         """See the port."""
         at, identity = place_of(cursor, [_NEWEST, ""])
         before = int(str(at)), str(identity)
-        return await self._reader.read(lambda database: _dispatches(database, state, before, limit))
+        query = _in_state(state)
+        if prefix:
+            query["_id"] = {"$gte": storable(prefix), "$lt": ids_after(storable(prefix))}
+        return await self._reader.read(lambda database: _dispatches(database, query, before, limit))
 
     async def deliveries(
         self, dispatch_id: str, wanted: RecordFilter, cursor: str, limit: int
@@ -100,9 +106,9 @@ _SHOWN: Final = {"request": 0}
 
 
 def _dispatches(
-    database: Database, state: DispatchState | None, before: tuple[int, str], limit: int
+    database: Database, wanted: Stored, before: tuple[int, str], limit: int
 ) -> DispatchPage:
-    query = _in_state(state)
+    query = {**wanted}
     at, identity = before
     if at < _NEWEST:
         same: Stored = {"createdAt": at, "_id": {"$lt": identity}}
@@ -200,16 +206,43 @@ def _deliveries(
     beyond = {**all_rows(dispatch_id)}
     if channel:
         beyond["$gt"] = rows_after(dispatch_id, channel, key)["$gt"]
-    query: Stored = {"_id": beyond, **conditions(wanted)}
-    found = list(database[DELIVERIES].find(query).sort("_id", 1).limit(limit))
+    found, tried = _found(database, {"_id": beyond}, wanted, limit)
     ids = [ending_id(str(one["_id"]), str(one["ending"])) for one in found if "ending" in one]
     endings = find_endings(database, ids)
-    tried = attempts_of(database, [str(one["_id"]) for one in found if "ending" not in one])
     following = None
     if len(found) == limit:
         following = cursor_of(str(found[-1]["channel"]), key_of(str(found[-1]["_id"])))
     told = [_delivery(dispatch_id, one, endings, tried[one["_id"]]) for one in found]
     return RecordPage(told, following)
+
+
+def _found(
+    database: Database, beyond: Stored, wanted: RecordFilter, limit: int
+) -> tuple[list[Stored], Mapping[object, Sequence[Stored]]]:
+    """The first rows that are wanted, and the attempts of those that have not ended."""
+    query: Stored = {**beyond, **conditions(replace(wanted, provider=None))}
+    if wanted.provider is not None:
+        query["$or"] = [{"provider": storable(wanted.provider)}, {"outcome": "pending"}]
+    found: list[Stored] = []
+    tried: dict[object, Sequence[Stored]] = {}
+    # One at a provider may be the last of many that are pending: they are read in parts.
+    most = limit if wanted.provider is None else 0
+    for part in parts(database[DELIVERIES].find(query).sort("_id", 1).limit(most), limit):
+        attempts = attempts_of(database, [str(one["_id"]) for one in part if "ending" not in one])
+        for row in part:
+            if _is_at(row, attempts.get(row["_id"], ()), wanted.provider):
+                found.append(row)
+                tried[row["_id"]] = attempts.get(row["_id"], ())
+        if len(found) >= limit:
+            break
+    return found[:limit], tried
+
+
+def _is_at(row: Stored, tried: Sequence[Stored], provider: str | None) -> bool:
+    """Whether a delivery ended at a provider, or is pending after an attempt there."""
+    if provider is None or row["outcome"] != "pending":
+        return True
+    return any(one["provider"] == storable(provider) for one in _counting(row, tried))
 
 
 def _delivery(
@@ -238,13 +271,18 @@ def _delivery(
 
 def _so_far(row: Stored, tried: Sequence[Stored]) -> tuple[Stored, Stored]:
     """A pending delivery and its ending as if the last attempt had been all."""
-    counting = [
-        one
-        for one in sorted(tried, key=lambda one: whole(one["number"]))
-        if whole(one["number"]) > whole(row.get("triesFrom")) and one.get("result") != "unstarted"
-    ]
+    counting = _counting(row, tried)
     if not counting:
         return row, {}
     errors = [one["error"] for one in counting if "error" in one]
     made: Stored = {"attempts": len(counting), "provider": counting[-1]["provider"]}
     return {**row, **made}, {"error": errors[-1]} if errors else {}
+
+
+def _counting(row: Stored, tried: Sequence[Stored]) -> Sequence[Stored]:
+    """The attempts since a delivery was driven again last of which a byte left, in order."""
+    return [
+        one
+        for one in sorted(tried, key=lambda one: whole(one["number"]))
+        if whole(one["number"]) > whole(row.get("triesFrom")) and one.get("result") != "unstarted"
+    ]

@@ -13,7 +13,7 @@ import trio
 from messages.errors import JournalUnavailable
 from messages.saga.events import SagaEvent
 from messages.saga.ports import LONGEST_REST, Due, DueEvent, EventPage, EventRecord, EventState
-from stores.cursors import number_in
+from stores.cursors import ids_after, number_in
 from stores.sqlite import changed, connect, transaction
 from stores.sqlite_mark import HostMark
 
@@ -98,10 +98,12 @@ class SqliteOutbox:
         """See the port."""
         return await self._do(lambda c: _find(c, event_id), "read")
 
-    async def events(self, state: EventState | None, cursor: str, limit: int) -> EventPage:
+    async def events(
+        self, state: EventState | None, cursor: str, limit: int, prefix: str = ""
+    ) -> EventPage:
         """See the port."""
         before = number_in(cursor)
-        return await self._do(lambda c: _events(c, state, before, limit), "read")
+        return await self._do(lambda c: _events(c, state, before, limit, prefix), "read")
 
     async def again(self, event_id: str, now: int) -> bool:
         """See the port."""
@@ -159,10 +161,19 @@ def _find(connection: sqlite3.Connection, event_id: str) -> EventRecord | None:
 
 
 def _events(
-    connection: sqlite3.Connection, state: EventState | None, before: int | None, limit: int
+    connection: sqlite3.Connection,
+    state: EventState | None,
+    before: int | None,
+    limit: int,
+    prefix: str,
 ) -> EventPage:
     conditions, values = ["TRUE"], list[str | int]()
-    for condition, value in (("state = ?", state), ("number < ?", before)):
+    for condition, value in (
+        ("state = ?", state),
+        ("number < ?", before),
+        ("id >= ?", prefix or None),
+        ("id < ?", ids_after(prefix) if prefix else None),
+    ):
         if value is not None:
             conditions.append(condition)
             values.append(value)

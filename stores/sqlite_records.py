@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from messages.model import Channel, delivery_id
@@ -19,7 +20,7 @@ from messages.records import (
     Remembered,
     audience_record,
 )
-from stores.cursors import cursor_of, place_of
+from stores.cursors import cursor_of, ids_after, place_of
 from stores.sqlite_calls import past_calls
 from stores.sqlite_filter import conditions
 from stores.sqlite_reader import SqliteReader
@@ -42,6 +43,11 @@ _DELIVERY: Final = (
     f" iif(outcome = 'pending', (SELECT count(*) {_ATTEMPTS} AND a.result IS NOT 'unstarted'),"
     " attempts), created_at, ended_at FROM delivery AS d WHERE dispatch = (SELECT number FROM"
     " dispatch WHERE id = ?) AND (channel, key) > (?, ?)"
+)
+
+_AT_PROVIDER: Final = (
+    " AND (provider = ? OR outcome = 'pending' AND EXISTS"
+    f" (SELECT 1 {_ATTEMPTS} AND a.result IS NOT 'unstarted' AND a.provider = ?))"
 )
 
 
@@ -73,11 +79,13 @@ class SqliteRecords:
         return await self._reader.read(lambda c: _dispatch(c, dispatch_id))
 
     async def dispatches(
-        self, state: DispatchState | None, cursor: str, limit: int
+        self, state: DispatchState | None, cursor: str, limit: int, prefix: str = ""
     ) -> DispatchPage:
         """See the port."""
         (before,) = place_of(cursor, [_NEWEST])
-        return await self._reader.read(lambda c: _dispatches(c, state, int(str(before)), limit))
+        return await self._reader.read(
+            lambda c: _dispatches(c, state, int(str(before)), limit, prefix)
+        )
 
     async def deliveries(
         self, dispatch_id: str, wanted: RecordFilter, cursor: str, limit: int
@@ -107,11 +115,21 @@ def _dispatch(connection: sqlite3.Connection, dispatch_id: str) -> DispatchRecor
 
 
 def _dispatches(
-    connection: sqlite3.Connection, state: DispatchState | None, before: int, limit: int
+    connection: sqlite3.Connection,
+    state: DispatchState | None,
+    before: int,
+    limit: int,
+    prefix: str,
 ) -> DispatchPage:
+    named, values = "", list[str | int | None]()
+    if prefix:
+        # By the index of ids: those of one prefix are few among many.
+        named = " AND number IN (SELECT number FROM dispatch WHERE id >= ? AND id < ?)"
+        values += [prefix, ids_after(prefix)]
     rows = connection.execute(
-        f"{_DISPATCH} WHERE number < ? AND (? IS NULL OR now = ?) ORDER BY number DESC LIMIT ?",
-        (before, state, state, limit),
+        f"{_DISPATCH} WHERE number < ? AND (? IS NULL OR now = ?){named}"
+        " ORDER BY number DESC LIMIT ?",
+        (before, state, state, *values, limit),
     ).fetchall()
     following = cursor_of(rows[-1][0]) if len(rows) == limit else None
     return DispatchPage([_record(connection, *row) for row in rows], following)
@@ -168,7 +186,10 @@ def _deliveries(
     after: tuple[str, str],
     limit: int,
 ) -> RecordPage:
-    where, values = conditions(wanted)
+    where, values = conditions(replace(wanted, provider=None))
+    if wanted.provider is not None:
+        where += _AT_PROVIDER
+        values += [wanted.provider] * 2
     rows = connection.execute(
         f"{_DELIVERY}{where} ORDER BY channel, key LIMIT ?",
         (dispatch_id, *after, *values, limit),

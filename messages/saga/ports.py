@@ -107,8 +107,12 @@ class Outbox(Protocol):
         """The event with this id, if there is one."""
         ...
 
-    async def events(self, state: EventState | None, cursor: str, limit: int) -> EventPage:
+    async def events(
+        self, state: EventState | None, cursor: str, limit: int, prefix: str = ""
+    ) -> EventPage:
         """At most `limit` events from a cursor on; "" is the newest.
+
+        Their ids begin with `prefix`.
 
         Raises:
             BadCommand: the cursor is none that this gave out.

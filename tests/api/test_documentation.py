@@ -41,7 +41,7 @@ def at(document: JsonValue, *steps: str) -> JsonValue:
 
 def routes(prefix: str) -> set[tuple[str, str]]:
     return {
-        (re.sub("<[^>]*>", "{}", rule.rule).rstrip("/"), method.lower())
+        (re.sub("<[^>]*>", "{}", rule.rule).rstrip("/") or "/", method.lower())
         for rule in application(prefix).url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -166,6 +166,7 @@ async def test_real_answers_are_as_documented(tmp_path: Path) -> None:
             ("/-/ready", "/-/ready", 200),
             ("/-/check-up", "/-/check-up", 200),
             ("/-/metrics", "/-/metrics", 200),
+            ("/", "/", 302),
             ("/documentation", "/documentation", 200),
             ("/documentation/json", "/documentation/json", 200),
         ):
@@ -249,11 +250,28 @@ async def test_a_caller_without_patience_is_answered_as_documented(tmp_path: Pat
         check(document, "/send", busy, "post")
 
 
+@pytest.mark.parametrize("prefix", ["", "/messaging"])
+async def test_whoever_comes_to_the_front_door_is_led_to_the_documentation(
+    prefix: str, tmp_path: Path
+) -> None:
+    async with running(tmp_path, environ={"SERVICE_PREFIX": prefix}) as service:
+        document = (await service.client.get("/documentation/json")).json()
+        for place in ("/", prefix or "/", f"{prefix}/"):
+            led = await service.client.get(place)
+            assert (led.status_code, led.headers["Location"]) == (302, "/documentation/")
+            check(document, place if place in document["paths"] else prefix, led)
+            page = await service.client.get(place, follow_redirects=True)
+            assert page.headers["Content-Type"].startswith("text/html")
+        assert (await service.client.post("/", json={})).status_code == 405
+
+
 async def test_a_prefix_moves_business_routes_only(tmp_path: Path) -> None:
     async with running(tmp_path, environ={"SERVICE_PREFIX": "/messaging"}) as service:
         document = (await service.client.get("/documentation/json")).json()
         assert (await service.client.post("/messaging/send", json={})).status_code == 400
         for path in document["paths"]:
+            if path in {"/", "/messaging"}:
+                continue
             bare = path.replace("{", "").replace("}", "")
             is_moved = path.startswith("/messaging/")
             assert is_moved is not path.startswith(("/-/", "/documentation"))

@@ -10,7 +10,7 @@ import httpx
 from api.openapi import openapi_document
 from messages.model import CHANNELS, OUTCOMES, REASONS
 from tests.api.test_documentation import check, pointed_at
-from tests.running import Running, running
+from tests.running import Running, running, sandbox_configuration
 from tests.scenarios.test_asynchronous import MIXED, TEMPLATE, begin, ended, failed_once, redrive
 from tests.scenarios.test_waiting import USERS, slow
 
@@ -101,3 +101,34 @@ async def test_a_redrive_takes_what_its_schema_allows_and_nothing_else(tmp_path:
             assert described.is_valid(body) is (answer.status_code != 400), (body, answer.text)
             documented(answer, answer.status_code, f"{ONE}/redrive", "post")
             await ended(service, address)
+
+
+async def test_an_id_that_nobody_knows_is_told_with_how_long_rows_are_kept(tmp_path: Path) -> None:
+    configuration = sandbox_configuration(journal={"retention": "2d"})
+    async with running(tmp_path, configuration) as service:
+        for method, path in (
+            ("GET", "/dispatches/none"),
+            ("GET", "/dispatches/none/deliveries"),
+            ("DELETE", "/dispatches/none"),
+            ("GET", "/events/none"),
+        ):
+            answer = await service.client.request(method, path)
+            thing = {"dispatches": "dispatch", "events": "event"}[path.split("/")[1]]
+            assert answer.status_code == 404
+            assert answer.json() == {
+                "statusCode": "404",
+                "error": "Not found",
+                "message": f"No {thing} with this id is known here (rows are kept 2 days)",
+            }
+            pattern = path.replace("none", "{eventId}" if "events" in path else "{dispatchId}")
+            documented(answer, 404, pattern, method.lower())
+
+
+async def test_dispatches_are_found_by_how_their_ids_begin(tmp_path: Path) -> None:
+    async with running(tmp_path, users=USERS) as service:
+        ids = [(await begin(service, "")).headers["Dispatch-Id"] for _ in range(3)]
+        for prefix in (*ids, ids[0][:8], "", "x"):
+            answer = await service.client.get("/dispatches", params={"idPrefix": prefix})
+            documented(answer, 200, "/dispatches")
+            found = [one["id"] for one in answer.json()["dispatches"]]
+            assert sorted(found) == sorted(one for one in ids if one.startswith(prefix))

@@ -114,7 +114,7 @@ class Remembering:
         raise NotImplementedError
 
     async def dispatches(
-        self, state: DispatchState | None, cursor: str, limit: int
+        self, state: DispatchState | None, cursor: str, limit: int, prefix: str = ""
     ) -> DispatchPage:
         raise NotImplementedError
 

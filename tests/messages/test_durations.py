@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.durations import seconds, written
+from messages.durations import in_words, seconds, written
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -41,3 +41,18 @@ def test_every_duration_that_can_be_read_can_be_written(number: object, unit: st
         return  # longer than ten years
 
     assert seconds(written(amount)) == pytest.approx(amount, abs=0.0005 if amount > 1e6 else 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        (86_400.0, "1 day"),
+        (2_592_000.0, "30 days"),
+        (5400.0, "90 minutes"),
+        (1.0, "1 second"),
+        (1.5, "1500ms"),
+        (0.0, "0"),
+    ],
+)
+def test_a_sentence_has_a_duration_in_words(amount: float, words: str) -> None:
+    assert in_words(amount) == words

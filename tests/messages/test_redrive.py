@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from messages.commands import SendCommand
 from messages.errors import Conflict, JournalUnavailable, Stopping, TooManyDispatches
 from messages.events import DispatchEnded, Event
 from messages.model import Document
@@ -172,6 +173,21 @@ async def test_it_counts_as_open_until_it_has_ended(autojump_clock: MockClock) -
         await it.pipeline.redrive("d", FAILED)
         with pytest.raises(TooManyDispatches):
             await it.pipeline.redrive("another", FAILED)
+        it.post.full = False
+
+
+async def test_it_counts_among_the_dispatches_of_whoever_asked_for_it(
+    autojump_clock: MockClock,
+) -> None:
+    command = SendCommand.model_validate(
+        {"channels": ["sms"], "recipients": ["u"], "messageTitle": "", "messageContent": "x"}
+    )
+    async with world(open_dispatches=1) as it:
+        it.post.full = True
+        await it.pipeline.redrive("d", FAILED, caller="a")
+        with pytest.raises(TooManyDispatches):
+            await it.pipeline.accept(command, caller="a")
+        await it.pipeline.accept(command, caller="b")  # whose part of the places is free
         it.post.full = False
 
 

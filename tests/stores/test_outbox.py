@@ -106,6 +106,18 @@ async def test_the_newest_are_listed_first_a_page_at_a_time(outbox: Outbox) -> N
         await outbox.events(None, "x", 2)
 
 
+@pytest.mark.parametrize("prefix", ["", "a", "a-", "a-1", "A", "b%", "b_", "\x00", "\U0010ffff"])
+async def test_those_whose_ids_begin_so_are_listed_alone(outbox: Outbox, prefix: str) -> None:
+    names = ["a-1", "a-2", "b", "b%", "c"]
+    for name in names:
+        await outbox.add(event(name), 5)
+    await outbox.parked("a-1", 6, "no")
+    found = [one.id for one in (await outbox.events(None, "", 9, prefix)).events]
+    assert found == [name for name in reversed(names) if name.startswith(prefix)]
+    parked = [one.id for one in (await outbox.events("parked", "", 9, prefix)).events]
+    assert parked == [name for name in ("a-1",) if name.startswith(prefix)]
+
+
 async def test_an_event_is_driven_again_with_a_new_effort(outbox: Outbox) -> None:
     await outbox.add(event("a"), 5)
     await outbox.add(event("b"), 6)

@@ -206,3 +206,41 @@ def test_a_store_of_an_earlier_version_says_what_is_known(tmp_path: Path) -> Non
     with closing(open_store(path)) as connection:
         rows = connection.execute("SELECT id, is_read, caller, total FROM dispatch").fetchall()
     assert rows == [("done", 1, "", None), ("cancelled", 0, "", None), ("running", 0, "", None)]
+
+
+async def test_a_pending_delivery_is_at_every_provider_that_was_tried_since(world: World) -> None:
+    async def at(provider: str, **more: object) -> list[str]:
+        wanted = RecordFilter(provider=provider, **more)  # type: ignore[arg-type]
+        page = await world.bench.records.deliveries("d", wanted, "", 1)
+        return [f"{one.channel} {one.outcome}" for one in page.deliveries]
+
+    await world.open()
+    await world.attempt(1, "first", "unstarted")
+    assert await at("first") == []
+    await world.attempt(2, "first", "unavailable", "away")
+    await world.attempt(3, "second")
+    assert await at("first") == await at("second") == ["sms pending"]
+    assert await at("first", outcomes=["pending"]) == ["sms pending"]
+    assert await at("first", outcomes=["failed"]) == await at("third") == []
+    assert await at("first", channel="push") == []
+    identity = delivery_id("d", "sms", "user/a")
+    world.bench.journal.record(
+        Receipt(identity, "d", "sms", "user/a", "a", "failed", "rejected", "no", "second", 3)
+    )
+    assert (await at("first"), await at("second")) == ([], ["sms failed"])
+
+
+async def test_dispatches_whose_ids_begin_so_are_listed_alone(world: World) -> None:
+    names = ["a-1", "a-2", "b"]
+    for name in names:
+        await world.bench.journal.open(NewDispatch(name, ["sms"], "{}", None))
+    for prefix in ("", "a", "a-2", "b", "A", "x", "a-2-", "\U0010ffff"):
+        seen: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = await world.bench.records.dispatches(None, cursor, 1, prefix)
+            seen += [one.id for one in page.dispatches]
+            cursor = page.next
+        assert sorted(seen) == [name for name in names if name.startswith(prefix)]
+        ended = await world.bench.records.dispatches("done", "", 9, prefix)
+        assert not ended.dispatches

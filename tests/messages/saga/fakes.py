@@ -87,7 +87,9 @@ class FakeOutbox:
         row = self.rows.get(event_id)
         return None if row is None else row.record
 
-    async def events(self, state: EventState | None, cursor: str, limit: int) -> EventPage:
+    async def events(
+        self, state: EventState | None, cursor: str, limit: int, prefix: str = ""
+    ) -> EventPage:
         raise NotImplementedError
 
     async def again(self, event_id: str, now: int) -> bool:
