@@ -102,8 +102,10 @@ def bodies() -> Bodies:
     return found
 
 
-async def json_body(request: Request) -> object:
+async def json_body(request: Request, *, unique_keys: bool = False) -> object:
     """The parsed body of a request that needs only a short one.
+
+    With `unique_keys` a key may stand only once in an object.
 
     Raises:
         UnsupportedMediaType: it is no application/json, or packed.
@@ -112,7 +114,7 @@ async def json_body(request: Request) -> object:
         TryLater: other large bodies are in the way.
     """
     most = bodies()
-    bounds = Bounds(min(most.values, FEW_VALUES))
+    bounds = Bounds(min(most.values, FEW_VALUES), unique_keys=unique_keys)
     return (await _read(request, bounds, min(most.most_bytes, LITTLE))).value
 
 

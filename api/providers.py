@@ -118,7 +118,8 @@ def provider_routes(tuning: Tuning) -> Blueprint:
     @needs("operate")
     async def change(name: str) -> Response:
         tuning.provider(name)
-        await tuning.change(name, await json_body(request), caller())
+        patch = await json_body(request, unique_keys=True)
+        await tuning.change(name, patch, caller())
         return json_answer(_provider(tuning.provider(name)))
 
     @routes.delete("/providers/<name>/override", provide_automatic_options=False)

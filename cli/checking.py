@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from cli.documents import BadLine, json_lines
 from cli.failure import BadInput
 from cli.templates import problems
+from messages.json_keys import RepeatedKey, refuse_repeated
 from messages.model import Document
 
 
@@ -40,7 +41,11 @@ def _templates(file: str) -> Iterator[tuple[str, Document]]:
                 yield _place(f"{file}:{number}", template), template
         return
     try:
-        listed = from_json(content.removeprefix(b"\xef\xbb\xbf"))
+        text = content.removeprefix(b"\xef\xbb\xbf")
+        listed = from_json(text)
+        refuse_repeated(text)
+    except RepeatedKey as error:
+        raise BadInput(f"{file}: {error}") from None
     except ValueError as error:
         raise BadInput(f"{file}: not valid JSON: {error}") from None
     for number, template in enumerate(listed, 1):

@@ -9,6 +9,7 @@ from typing import TypedDict
 from pydantic_core import from_json
 
 from cli.failure import BadInput
+from messages.json_keys import RepeatedKey, refuse_repeated
 from messages.model import Document, JsonValue
 
 
@@ -87,7 +88,11 @@ def _data(text: str | None) -> JsonValue:
     if text is None:
         return None
     try:
-        value = from_json(_read(text[1:]) if text.startswith("@") else text, allow_inf_nan=False)
+        given = _read(text[1:]) if text.startswith("@") else text
+        value = from_json(given, allow_inf_nan=False)
+        refuse_repeated(given)
+    except RepeatedKey as error:
+        raise BadInput(f"--data: {error}") from None
     except ValueError as error:
         raise BadInput(f"--data is not valid JSON: {error}") from None
     if not isinstance(value, dict):

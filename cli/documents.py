@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 from pydantic_core import from_json
 
 from cli.json_values import NoValue, objects
+from messages.json_keys import RepeatedKey, refuse_repeated
 from messages.model import Document, JsonValue
 
 STATES: Final = ("PUBLIC", "DRAFT", "TRASH", "DELETED")
@@ -130,6 +131,9 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 def _object(text: bytes) -> Document:
     try:
         value = from_json(text, allow_inf_nan=False)
+        refuse_repeated(text)
+    except RepeatedKey:
+        raise
     except ValueError as error:
         reason = str(error).replace("at line 1 column", "at column")
         raise ValueError(f"not valid JSON: {reason}") from None

@@ -11,6 +11,7 @@ from cli.failure import BadInput
 from cli.providers_client import ProviderTold, providers_of
 from cli.providers_report import print_json
 from cli.providers_words import differences, patch_of, worded
+from messages.json_keys import RepeatedKey, refuse_repeated
 from messages.model import Document
 from settings import ClientSettings
 
@@ -39,6 +40,9 @@ def asked_patch(assignments: Sequence[str], json_patch: str | None) -> Patch:
 def _object(text: str) -> Document:
     try:
         value = from_json(text, allow_inf_nan=False)
+        refuse_repeated(text)
+    except RepeatedKey as error:
+        raise BadInput(f"--json-patch: {error}") from None
     except ValueError as error:
         raise BadInput(f"--json-patch is not valid JSON: {error}") from None
     if not isinstance(value, dict):

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from cli.failure import BadInput
 from messages.model import Document
 from settings.errors import nearest
+from settings.windows import WINDOW
 
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "concurrency": (),
@@ -27,7 +28,6 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
 }
 """What can be set, and what the keys that hold an object hold."""
 
-_WINDOW: Final = re.compile(r"([0-9]{1,12})/([0-9.]+[a-z]+)")
 _QUOTA: Final = re.compile(r"([0-9]{1,12})(?:@([0-9:]+)(?:/(.+))?)?")
 _SWITCHES: Final[Mapping[str, bool]] = {"true": True, "yes": True, "false": False, "no": False}
 _WHOLE: Final = re.compile(r"[0-9]{1,12}")
@@ -101,7 +101,7 @@ def _value(key: str, text: str, in_force: Mapping[str, JsonValue]) -> JsonValue:
 
 
 def _window(text: str) -> JsonValue:
-    match = _WINDOW.fullmatch(text)
+    match = WINDOW.fullmatch(text)
     if match is None:
         raise BadInput(f"rate={text} is not possible; say LIMIT/TIME as in rate=100/1m,10/1s")
     return {"limit": int(match[1]), "per": match[2]}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from cli.failure import BadInput
+from messages.json_keys import RepeatedKey, refuse_repeated
 from messages.model import Channel
 from messages.render import written_breaks
 from messages.templates import Engine, Escaping, TemplateError, standard_helpers
@@ -53,6 +54,9 @@ def parse_context(text: str, where: str) -> Mapping[str, object]:
     """A context; `{"$date": "ISO text"}` in it is a date-time. Raises BadInput."""
     try:
         context = _parse(text)
+        refuse_repeated(text)
+    except RepeatedKey as error:
+        raise BadInput(f"{where}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: not valid JSON: {error}") from None
     if not isinstance(context, dict):

@@ -17,6 +17,7 @@ from typing import Final, NoReturn, cast
 from pydantic_core import from_json, to_json
 
 from messages.errors import BadCommand
+from messages.json_keys import RepeatedKey, refuse_repeated
 from messages.model import Document, JsonValue
 from messages.string_list import StringList
 from messages.templates.garbage import collecting_nothing
@@ -71,7 +72,8 @@ class Bounds:
     texts under one of the names `lists`: these are kept as `StringList`. An object under the name
     `kept` is kept as `JsonText`. Both names are those of the outermost object, or of the one that
     it has under the name `inside`. A short text is parsed whole all the same. Keys that nobody
-    should send are refused unless `any_key` is fine.
+    should send are refused unless `any_key` is fine; in a short text of `unique_keys` those, too,
+    that stand twice in an object.
     """
 
     values: int = MOST_VALUES
@@ -79,6 +81,7 @@ class Bounds:
     kept: str | None = None
     inside: str | None = None
     any_key: bool = False
+    unique_keys: bool = False
 
 
 class JsonText:
@@ -116,6 +119,8 @@ def read_json(data: bytes, bounds: Bounds = Bounds()) -> object:
         if len(data) > SHORT:
             return _Reader(data, bounds).whole()
         value = _parsed(data, bounds)
+        if bounds.unique_keys:
+            _refuse_repeated(data)
         if len(data) > _KEPT_PARSED and isinstance(value, dict):
             node = value if bounds.inside is None else value.get(bounds.inside)
             if isinstance(node, dict):
@@ -162,6 +167,13 @@ def _parsed(data: bytes, bounds: Bounds) -> object:
             parse_float=_refuse_infinity if has_numbers else None,
         )
     return value
+
+
+def _refuse_repeated(data: bytes) -> None:
+    try:
+        refuse_repeated(data)
+    except RepeatedKey as error:
+        raise BadCommand(f"The body: {error}") from None
 
 
 def _refuse_many(data: bytes, bounds: Bounds) -> None:

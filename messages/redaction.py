@@ -25,6 +25,12 @@ def without_secrets(text: str) -> str:
     return _WORD.sub(_hidden, text) if "@" in text or "=" in text else text
 
 
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal or an encoder may not take."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(escaped)
+
+
 def _hidden(word: re.Match[str]) -> str:
     text = word[0]
     # To the last @, since a password that is not encoded may hold a slash or another @.

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import trio
 
+from messages.json_keys import marking_repeated, repeated_keys, written
 from messages.model import JsonValue, Postponed, Refused, Unavailable
 from providers.answers import document, unsent
 from providers.ports import NotAnswered, NotSent, Reply, Wire, no_start
@@ -50,13 +51,17 @@ class ServiceAccount:
 def read_service_account(content: bytes) -> ServiceAccount:
     """The account in a credentials file; a `ValueError` says what is wrong and shows no value."""
     try:
-        values: JsonValue = json.loads(content.decode("utf-8-sig"))
+        values: JsonValue = json.loads(
+            content.decode("utf-8-sig"), object_pairs_hook=marking_repeated
+        )
     except (ValueError, RecursionError):
         found = "a PEM and not JSON" if b"-----BEGIN" in content else "not JSON"
         raise ValueError(
             f"the credentials file is {found}; it must be the JSON file that Google gives for a "
             "service account"
         ) from None
+    for place in repeated_keys(values):
+        raise ValueError(f"`{written(place)}` stands twice in the credentials file")
     keys = values if isinstance(values, dict) else {}
     if keys.get("type", _TYPE) != _TYPE:
         raise ValueError(f"`type` in the credentials file must be `{_TYPE}`")

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from api.keys import HASH_BYTES, ID, MOST_WEIGHT, NOBODY, SALT_BYTES, SCOPES, ApiKey, Scope
+from messages.json_keys import Place
 from messages.model import Document, JsonValue
 from settings.environment import Environment
-from settings.errors import Place, Problems
+from settings.errors import Problems
 from settings.model import AccessSettings
 from settings.operator_token import token_place
 from settings.reading import LARGEST_FILE, parse

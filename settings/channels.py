@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from messages.model import Channel
-from messages.redaction import without_secrets
+from messages.redaction import printable, without_secrets
 from settings.environment import Environment
-from settings.errors import Problems, nearest, printable
+from settings.errors import Problems, nearest
 from settings.keys import FileKeys
 from settings.kinds import KINDS, Kind
 from settings.model import ChannelSettings, ProviderChoice, ProviderType

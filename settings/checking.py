@@ -11,8 +11,9 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from messages.json_keys import Place
 from messages.model import Document, JsonValue
-from settings.errors import Place, Problems, dotted, nearest
+from settings.errors import Problems, dotted, nearest
 from settings.keys import FileKeys
 from settings.schema import Outline, schema_of
 

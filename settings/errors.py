@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Final, TypeAlias
+from typing import Final
 
-from messages.redaction import without_secrets
-
-Place: TypeAlias = tuple[str | int, ...]
-"""Where a value stands in the file: keys and list positions from the outermost in."""
+from messages.json_keys import Place, written
+from messages.redaction import printable, without_secrets
 
 _SHOWN: Final = 60
 _MOST_PROBLEMS: Final = 100
@@ -77,9 +75,9 @@ def _related(one: Place, other: Place) -> bool:
 
 def dotted(place: Place) -> str:
     """A place as people write it: `channels.sms.providers[0].weight`."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
-    text = without_secrets(text)  # before it is cut, which may take the end of a password away
-    return printable(text.removeprefix(".")[:_LONGEST_PLACE]) or "the file"
+    # Before it is cut, which may take the end of a password away.
+    text = without_secrets(written(place))
+    return printable(text[:_LONGEST_PLACE]) or "the file"
 
 
 def shown(place: Place, value: object) -> str:
@@ -97,12 +95,6 @@ def shown(place: Place, value: object) -> str:
 def _may_hold_a_secret(text: str) -> bool:
     is_like_a_url = "@" in text and "/" in text
     return is_like_a_url or text.startswith("mongodb") or without_secrets(text) != text
-
-
-def printable(text: str) -> str:
-    """The text with everything escaped that a terminal or an encoder may not take."""
-    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return "".join(escaped)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from settings.errors import Problems, nearest
 from settings.provider_keys import LimitKeys, Weight
 from settings.providers import overridden
 from settings.reading import without_nulls
+from settings.windows import in_full
 
 if TYPE_CHECKING:
     from actors.quota import Quota
@@ -71,6 +72,8 @@ def parse_patch(body: object) -> Patch:
     _check({key: value for key, value in settings.items() if value is not None}, problems)
     if problems:
         raise BadCommand("; ".join(problems.error().problems))
+    if "rate" in settings:
+        settings["rate"] = in_full(settings["rate"])  # as every replica reads it
     return Patch(settings, closes_breaker)
 
 

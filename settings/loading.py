@@ -84,12 +84,14 @@ def from_document(document: JsonValue, environ: Mapping[str, str]) -> Settings:
         document = without_nulls(document)
     except ValueError as error:
         env.problems.add((), str(error))
+        document = None
     return _settings(document, env)
 
 
 def _settings(document: JsonValue, env: Environment) -> Settings:
     warnings: list[str] = []
-    keys = None if env.problems else check(document, env.problems, warnings)
+    is_read = document is not None or not env.problems
+    keys = check(document, env.problems, warnings) if is_read else None
     if keys is None:
         # What the environment alone decides is looked at even so: one start names everything.
         _look_around(env)

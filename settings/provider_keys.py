@@ -10,6 +10,7 @@ from settings.model import OnUnknownOutcome, ProviderType
 from settings.values import (
     Duration,
     OrName,
+    OrText,
     PositiveDuration,
     Section,
     Share,
@@ -20,13 +21,20 @@ from settings.values import (
     lasting,
     named,
 )
+from settings.windows import MOST_CALLS, window, windows
 
 
 class RateKeys(Section):
     """One sliding window."""
 
-    limit: int = Field(ge=1, le=10_000_000, description="Calls that may arrive in any window.")
+    limit: int = Field(ge=1, le=MOST_CALLS, description="Calls that may arrive in any window.")
     per: PositiveDuration = Field(description="Length of the window.")
+
+
+Window: TypeAlias = Annotated[RateKeys, BeforeValidator(window), OrText("100/1m")]
+Windows: TypeAlias = Annotated[
+    list[Window], Field(max_length=100), BeforeValidator(windows), OrText("100/1m,10/1s")
+]
 
 
 class QuotaKeys(Section):
@@ -107,9 +115,7 @@ class LimitKeys(Section):
     """What holds for the calls to a provider; may be changed while the service runs."""
 
     concurrency: int = Field(default=20, ge=1, le=10_000, description="Calls open at once.")
-    rate: list[RateKeys] = Field(
-        default_factory=list, max_length=100, description="Windows; all hold. Empty is open."
-    )
+    rate: Windows = Field(default_factory=list, description="Windows; all hold. Empty is open.")
     quota: QuotaKeys | None = Field(default=None, description="A budget for a day.")
     timeout: PositiveDuration = lasting("30s", "Of one call.")
     retry: RetryKeys = Field(default_factory=RetryKeys)

@@ -13,9 +13,10 @@ from actors.breaker import BreakerSettings
 from actors.limits import Retry
 from actors.quota import Quota
 from actors.rate import Rate
+from messages.json_keys import Place
 from settings.channels import type_of
 from settings.environment import Environment
-from settings.errors import Place, nearest
+from settings.errors import nearest
 from settings.kinds import KINDS, Kind
 from settings.model import (
     Credentials,

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from messages.json_keys import Place, marking_repeated, repeated_keys
 from messages.model import JsonValue
-from settings.errors import Problems
+from settings.errors import Problems, dotted
 
 LARGEST_FILE: Final = 1_048_576
 _DEEPEST: Final = 50
+_REPEATED: Final = "stands there twice; once is allowed"
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def read_file(path: Path, problems: Problems) -> JsonValue:
-    """The value that the file holds, without keys that are null; None after a problem."""
+    """The value that the file holds, without keys that are null; None where it holds none."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
@@ -25,22 +28,37 @@ def read_file(path: Path, problems: Problems) -> JsonValue:
         problems.refuse(("CONFIGURATION_PATH",), str(path), f"a file that can be read ({reason})")
         return None
     try:
-        return parse(content)
+        value, repeated = _parsed(content)
     except ValueError as error:
         problems.add((str(path),), str(error))
         return None
+    for place in repeated:
+        problems.add(place, _REPEATED)
+    return value
 
 
 def parse(content: bytes) -> JsonValue:
-    """The value of a JSON text.
+    """The value of a JSON text, in no object of which a key stands twice.
 
     Raises:
         ValueError: With the reason, and line and column where there are some.
     """
+    value, repeated = _parsed(content)
+    for place in repeated:
+        raise ValueError(f"{dotted(place)} {_REPEATED}")
+    return value
+
+
+def _parsed(content: bytes) -> tuple[JsonValue, Sequence[Place]]:
+    """The value of a JSON text, and where keys stand twice in it. Raises ValueError."""
     if len(content) > LARGEST_FILE:
         raise ValueError(f"larger than {LARGEST_FILE} bytes")
     try:
-        value: JsonValue = json.loads(content.decode("utf-8-sig"), parse_constant=_no_constant)
+        value: JsonValue = json.loads(
+            content.decode("utf-8-sig"),
+            parse_constant=_no_constant,
+            object_pairs_hook=marking_repeated,
+        )
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"line {line}: not UTF-8") from None
@@ -49,7 +67,7 @@ def parse(content: bytes) -> JsonValue:
         raise ValueError(f"{at}: not JSON: {error.msg}") from None
     except RecursionError:
         raise ValueError(f"nested deeper than {_DEEPEST} levels") from None
-    return without_nulls(value)
+    return without_nulls(value), repeated_keys(value)
 
 
 def without_nulls(value: JsonValue, depth: int = 1) -> JsonValue:

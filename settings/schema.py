@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from messages.json_keys import Place
 from messages.model import Document, JsonValue
-from settings.errors import Place
 from settings.keys import FileKeys
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
@@ -54,6 +55,20 @@ class OrName:
     ) -> JsonSchemaValue:
         """Offer both forms."""
         return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
+
+
+@dataclass(frozen=True, slots=True)
+class OrText:
+    """Marks what may be written as a text as well, such as this one."""
+
+    example: str
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Offer both forms."""
+        text: JsonSchemaValue = {"type": "string", "minLength": 1, "examples": [self.example]}
+        return {"anyOf": [handler(core), text]}
 
 
 def token(text: str) -> str:

@@ -116,6 +116,30 @@ async def test_a_change_answers_as_the_next_look_does(tmp_path: Path) -> None:
         }
 
 
+async def test_windows_may_be_written_in_words(tmp_path: Path) -> None:
+    async with running(tmp_path, configuration()) as service:
+        changed = await patch(service, {"rate": "10/1s,100/1m"})
+        assert changed.json()["settings"]["rate"] == {
+            "value": [{"limit": 10, "per": "1s"}, {"limit": 100, "per": "1m"}],
+            "source": "override",
+        }
+
+
+async def test_a_change_in_which_a_key_stands_twice_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path, configuration(concurrency=7)) as service:
+        answer = await service.client.patch(
+            SMS,
+            content=b'{"concurrency": 5, "concurrency": 6}',
+            headers={"content-type": "application/json"},
+        )
+        assert answer.status_code == 400
+        assert (
+            answer.json()["message"] == "The body: concurrency stands there twice; once is allowed"
+        )
+        shown = (await settings_of(service))["concurrency"]
+        assert shown == {"value": 7, "source": "file"}
+
+
 async def test_what_is_shown_may_be_sent_back(tmp_path: Path) -> None:
     async with running(tmp_path, configuration(concurrency=7, timeout="90s")) as service:
         before = {key: child(held)["value"] for key, held in (await settings_of(service)).items()}

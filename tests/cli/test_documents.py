@@ -32,6 +32,7 @@ def test_json_lines_may_have_a_mark_empty_lines_and_any_line_end() -> None:
         (b"[1]", "not an object"),
         (b'"text"', "not an object"),
         (b'{"a": NaN}', "not valid JSON"),
+        (b'{"a": 1, "b": {"c": 1, "c": 2}}', "b.c stands there twice; once is allowed"),
         (b'{"a": Infinity}', "not valid JSON"),
         (b'{"a": [1e999]}', "a number is too large"),
         (b'{"a": "\\ud800"}', "not valid JSON"),

@@ -183,6 +183,7 @@ async def test_json_is_sent_as_it_is_written() -> None:
         ([], "Nothing to set: say for example concurrency=5"),
         (["weight=3", "--json-patch", "{}"], "--json-patch stands in place of KEY=VALUE"),
         (["--json-patch", "{"], "--json-patch is not valid JSON"),
+        (["--json-patch", '{"weight": 1, "weight": 2}'], "--json-patch: weight stands there twice"),
         (["--json-patch", '{"weight": NaN}'], "--json-patch is not valid JSON"),
         (["--json-patch", "[1]"], "--json-patch must be a JSON object"),
     ],

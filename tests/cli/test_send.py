@@ -97,6 +97,10 @@ def test_texts_and_data_come_from_files(tmp_path: Path) -> None:
         ({"recipients": ("a",), "text": "x", "channels": ("push", "email")}, "email and push"),
         ({"recipients": ("a",), "template": "t", "data": "[1]"}, "must be a JSON object"),
         ({"recipients": ("a",), "template": "t", "data": "{"}, "not valid JSON"),
+        (
+            {"recipients": ("a",), "template": "t", "data": '{"a":1,"a":2}'},
+            "--data: a stands there",
+        ),
         ({"recipients": ("a",), "template": "t", "data": '{"a": NaN}'}, "not valid JSON"),
         ({"recipients": ("a",), "template": "t", "data": "@/none"}, "cannot be read"),
         ({"to_file": "-", "text_file": "-"}, "Only one"),

@@ -283,6 +283,7 @@ async def test_a_worker_that_gives_up_leaves_the_fetch_to_the_next() -> None:
         ("-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n", "is a PEM and not"),
         ("-----BEGIN RSA PRIVATE KEY-----", "the JSON file that Google gives"),
         ("\x30\x82\x00\xff", "is not JSON"),
+        ('{"project_id": "p", "project_id": "s3cret"}', "`project_id` stands twice in the creden"),
     ],
 )
 def test_a_credentials_file_that_is_none_is_told_why(text: str, named: str) -> None:

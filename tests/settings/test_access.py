@@ -188,3 +188,15 @@ def test_no_key_shows_in_what_settings_print() -> None:
     assert "shop" in found
     assert SHOP_KEY.hash.hex() not in found
     assert repr(SHOP_KEY.salt) not in found
+
+
+@pytest.mark.parametrize("variable", ["API_KEYS", "API_KEYS_FILE"])
+def test_a_key_that_stands_twice_in_a_record_is_named(tmp_path: Path, variable: str) -> None:
+    text = json.dumps([key_record(SHOP_KEY)]).replace('"id":', '"weight": 1, "weight": 2, "id":')
+    (tmp_path / "keys.json").write_text(text)
+    value = text if variable == "API_KEYS" else str(tmp_path / "keys.json")
+
+    (found,) = problems(sms(), SMS_ENVIRONMENT | {variable: value})
+
+    assert found.startswith(f"{variable}: must be a JSON array")
+    assert "[0].weight stands there twice; once is allowed" in found

@@ -36,10 +36,60 @@ def test_a_file_may_be_named_outright(tmp_path: Path) -> None:
     assert load(SMS_ENVIRONMENT | {"CONFIGURATION_PATH": "/not/there"}, file) == settings()
 
 
-def test_a_byte_order_mark_and_duplicate_keys_do_no_harm(tmp_path: Path) -> None:
-    content = b'\xef\xbb\xbf{"drain": "1s", "activeChannels": ["sms"], "sender": {"sms": "S"},'
+def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
+    content = b'\xef\xbb\xbf{"activeChannels": ["sms"], "sender": {"sms": "S"}, "drain": "2s"}'
 
-    assert loaded(tmp_path, content + b'"drain": "2s"}').drain == 2.0
+    assert loaded(tmp_path, content).drain == 2.0
+
+
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        ('"drain": "1s", "drain": "2s"', "drain"),
+        ('"drain": "1s", "drain": "1s"', "drain"),
+        ('"drain": null, "drain": "1s"', "drain"),
+        ('"drain": "1s", "dr\\u0061in": "1s"', "drain"),
+        (
+            '"providers": {"sms-service": {"rate": "1/1s"}, "sms-service": {"timeout": "1s"}}',
+            "providers.sms-service",
+        ),
+        (
+            '"providers": {"sms-service": {"rate": [{"limit": 1, "per": "1s", "limit": 2}]}}',
+            "providers.sms-service.rate[0].limit",
+        ),
+        ('"unknown": [[{"a": 1, "a": 2}]]', "unknown[0][0].a"),
+    ],
+)
+def test_a_key_that_stands_twice_is_named(tmp_path: Path, keys: str, place: str) -> None:
+    content = f'{{"activeChannels": ["sms"], "sender": {{"sms": "S"}}, {keys}}}'
+
+    assert refused(tmp_path, content.encode()) == f"{place}: stands there twice; once is allowed"
+
+
+def test_keys_that_stand_twice_hide_nothing_else_that_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "configuration.json"
+    file.write_text('{"drain": "1s", "drain": "2s", "escaping": "x", "limits": {"a": 1, "a": 2}}')
+
+    with pytest.raises(ConfigurationError) as raised:
+        load({"CONFIGURATION_PATH": str(file), "HTTP_PORT": "x"})
+
+    assert {each.split(":")[0] for each in raised.value.problems} >= {
+        "drain",
+        "limits.a",
+        "escaping",
+        "activeChannels",
+    }
+
+
+def test_very_many_keys_that_stand_twice_are_not_all_listed(tmp_path: Path) -> None:
+    keys = ", ".join(f'"k{n}": 1, "k{n}": 2' for n in range(5_000))
+    file = tmp_path / "configuration.json"
+    file.write_text(f"{{{keys}}}")
+
+    with pytest.raises(ConfigurationError) as raised:
+        load({"CONFIGURATION_PATH": str(file)})
+
+    assert len(raised.value.problems) <= 101
 
 
 def test_without_a_file_the_variable_is_named() -> None:
@@ -135,6 +185,12 @@ A_DURATION = 'a duration such as "500ms", "30s", "1m", "24h" or "30d"'
         ({"concurrency": True}, "concurrency: true is not allowed"),
         ({"concurrency": [1]}, "concurrency: a list is not allowed"),
         ({"rate": {"limit": 1}}, "rate: an object is not allowed; it must be a list"),
+        ({"rate": "100"}, 'rate: "100" is not allowed; it must be LIMIT/TIME, as in "100/1m"'),
+        ({"rate": "0/1m"}, 'rate: "0/1m" is not allowed; it must be LIMIT/TIME'),
+        ({"rate": "100/0s"}, 'rate: "100/0s" is not allowed; it must be LIMIT/TIME'),
+        ({"rate": "1/1s,"}, 'rate: "1/1s," is not allowed; it must be LIMIT/TIME'),
+        ({"rate": "20000000/1m"}, 'rate: "20000000/1m" is not allowed'),
+        ({"rate": ["100/fortnight"]}, 'rate[0]: "100/fortnight" is not allowed; it must be LIMIT'),
         ({"rate": [{"limit": 0, "per": "1s"}]}, "rate[0].limit: 0 is not allowed"),
         ({"rate": [{"limit": 1, "per": "0s"}]}, 'rate[0].per: "0s" is not allowed; it must be'),
         ({"rate": [{"limit": 1}]}, "rate[0].per: is missing"),

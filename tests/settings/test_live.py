@@ -252,3 +252,14 @@ def test_what_is_shown_may_be_sent_back_and_changes_nothing(override: Document) 
     assert limits(section(), back) == limits(section(), override)
     assert values(section(), back) == shown
     assert usable(back) == (back, [])
+
+
+@pytest.mark.parametrize("rate", ["10/1s,100/1m", ["10/1s", {"limit": 100, "per": "1m"}]])
+def test_windows_in_words_are_kept_as_every_replica_reads_them(rate: JsonValue) -> None:
+    expected = [{"limit": 10, "per": "1s"}, {"limit": 100, "per": "1m"}]
+
+    assert parse_patch({"rate": rate}).settings == {"rate": expected}
+
+
+def test_windows_in_wrong_words_are_refused() -> None:
+    assert refused({"rate": "10 a second"}).startswith('rate: "10 a second" is not allowed; it mu')

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.rate import Rate
 from messages.model import CHANNELS, Document, JsonValue
 from settings import (
     FirebaseCredentials,
@@ -16,7 +17,7 @@ from settings import (
     Secret,
     from_document,
 )
-from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
+from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms, sms_provider
 
 KALEYRA = {
     "KALEYRA_API_KEY": "hunter2",
@@ -283,3 +284,23 @@ def test_a_provider_nobody_uses_is_warned_of() -> None:
 
     assert [*found.providers] == ["sms-service"]
     assert found.warnings == ("providers.backup is not used by any active channel",)
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        "100/1m,10/1s",
+        " 100/1m , 10/1s ",
+        ["100/1m", "10/1s"],
+        [{"limit": 100, "per": "1m"}, "10/1s"],
+        [{"limit": 100, "per": "1m"}, {"limit": 10, "per": "1s"}],
+    ],
+)
+def test_windows_may_be_written_as_the_command_line_takes_them(rate: JsonValue) -> None:
+    found = settings(sms_provider(rate=rate)).providers["sms-service"]
+
+    assert found.rate == (Rate(100, 60.0), Rate(10, 1.0))
+
+
+def test_no_window_may_be_said_in_words() -> None:
+    assert settings(sms_provider(rate="none")).providers["sms-service"].rate == ()

@@ -33,6 +33,8 @@ def leaves(node: Document, root: Document, path: str = "") -> Iterator[tuple[str
     for form in forms if isinstance(forms, list) else []:
         if "$ref" in section(form):
             yield from leaves(section(form), root, path)
+        elif "items" in section(form):
+            yield from leaves(section(section(form)["items"]), root, f"{path}[]")
     for key, child in section(node.get("properties")).items():
         yield from leaves(section(child), root, f"{path}.{key}".removeprefix("."))
     if "$ref" in section(node.get("additionalProperties")):
