@@ -17,6 +17,7 @@ NEEDED: Final = "Kafka needs a client; install it: pip install 'carillon-messagi
 _MECHANISMS: Final[tuple[Mechanism, ...]] = get_args(Mechanism)
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_HIGHEST_PORT: Final = 65_535
 _LONGEST_TIMEOUT: Final = 600_000
 
 
@@ -43,7 +44,7 @@ def kafka(env: Environment, flow: FlowKeys | None, *, carries_push: bool) -> Kaf
         return None
     if find_spec("confluent_kafka") is None:
         env.problems.add(("KAFKA_BROKERS",) if section is None else _place(), NEEDED)
-    brokers = env.maybe("KAFKA_BROKERS", _list(_BROKER, "a list of `host:port`")) or ()
+    brokers = env.maybe("KAFKA_BROKERS", _brokers) or ()
     if not env.has("KAFKA_BROKERS"):
         env.problems.add(("KAFKA_BROKERS",), "is missing; Kafka is configured and needs it")
     topics = env.maybe("KAFKA_TOPICS", _list(_TOPIC, "a list of names of topics")) or ()
@@ -54,6 +55,14 @@ def kafka(env: Environment, flow: FlowKeys | None, *, carries_push: bool) -> Kaf
 
 def kafka_warnings(found: KafkaSettings | None) -> Iterable[str]:
     """What of it may not be what somebody expects."""
+    if found is not None:
+        named = {
+            "KAFKA_USERNAME": found.connection.username,
+            "KAFKA_PASSWORD": found.connection.password,
+        }
+        given = [name for name, value in named.items() if value is not None]
+        if len(given) == 1:
+            yield f"{given[0]} is set alone: without both there is neither SASL nor TLS"
     if found is not None and len(found.push_topics) > 1:
         yield (
             f"KAFKA_TOPICS names {len(found.push_topics)} topics; a notification is produced to "
@@ -88,6 +97,14 @@ def _connection(brokers: tuple[str, ...], env: Environment) -> KafkaConnection:
         mechanism=env.read("KAFKA_AUTH_MECHANISM", _mechanism, "PLAIN"),
         setup_timeout=milliseconds / 1000,
     )
+
+
+def _brokers(text: str) -> tuple[str, ...]:
+    allowed = "a list of `host:port`"
+    brokers = _list(_BROKER, allowed)(text)
+    if not all(0 < int(broker.rpartition(":")[2]) <= _HIGHEST_PORT for broker in brokers):
+        raise ValueError(f"{allowed}, each port from 1 to {_HIGHEST_PORT}")
+    return brokers
 
 
 def _list(pattern: re.Pattern[str], allowed: str) -> Callable[[str], tuple[str, ...]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, get_args
 from urllib.parse import urlsplit
 
+from messages.templates.locales.tags import read_tag
 from settings.environment import Environment
 from settings.errors import Problems
 from settings.keys import DirectoryKeys
@@ -26,7 +27,6 @@ _CLUSTER_WAIT: Final = 10
 _LEVELS: Final[tuple[LogLevel, ...]] = get_args(LogLevel)
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _COLLECTION: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_LOCALE: Final = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
 _KEY: Final = re.compile(r"[!-~]+")
 _DEFAULT_STORE: Final = Path("carillon.db")
 
@@ -83,8 +83,7 @@ def neighbour(env: Environment, service: str) -> str | None:
 def directory(env: Environment, keys: DirectoryKeys) -> DirectorySettings:
     """Where users and templates are read."""
     users = env.maybe("USERS_CRUD_NAME", _matching(_COLLECTION, "the name of a collection"))
-    if env.has("CRUD_SERVICE_NAME", "CRUD_SERVICE_URL") and not env.has("USERS_CRUD_NAME"):
-        env.problems.add(("USERS_CRUD_NAME",), "is missing; the CRUD Service needs it")
+    _check_collections(env)
     named = env.maybe("STORE_URL", store_url) or _DEFAULT_STORE
     mongodb = named if isinstance(named, MongoUrl) else None
     return DirectorySettings(
@@ -100,6 +99,22 @@ def directory(env: Environment, keys: DirectoryKeys) -> DirectorySettings:
     )
 
 
+def _check_collections(env: Environment) -> None:
+    """See that collections of the CRUD Service are named where there is one, and only there."""
+    if env.has("CRUD_SERVICE_NAME", "CRUD_SERVICE_URL"):
+        if not env.has("USERS_CRUD_NAME"):
+            env.problems.add(("USERS_CRUD_NAME",), "is missing; the CRUD Service needs it")
+        return
+    for name in ("USERS_CRUD_NAME", "TEMPLATES_CRUD_NAME"):
+        if (named := env.text(name)) is not None:
+            env.problems.refuse(
+                (name,),
+                named,
+                "unset where there is no CRUD Service; name that in CRUD_SERVICE_NAME or "
+                "CRUD_SERVICE_URL",
+            )
+
+
 def files(env: Environment) -> FilesSettings:
     """Where attachments are read."""
     url = neighbour(env, "FILE_SERVICE")
@@ -108,8 +123,7 @@ def files(env: Environment) -> FilesSettings:
 
 def locale(env: Environment) -> str:
     """The default of `toLocale`."""
-    known = _matching(_LOCALE, 'a locale such as "en-US"')
-    return env.read("DEFAULT_LOCALE", known, "en-US")
+    return env.read("DEFAULT_LOCALE", _locale, "en-US")
 
 
 def store(environ: Mapping[str, str]) -> Path | MongoUrl:
@@ -170,6 +184,15 @@ def _matching(pattern: re.Pattern[str], allowed: str) -> Callable[[str], str]:
         return text
 
     return convert
+
+
+def _locale(text: str) -> str:
+    name = text.replace("_", "-")  # as most systems write it
+    try:
+        read_tag(name)
+    except ValueError:
+        raise ValueError('a locale such as "en-US" or "it_IT"') from None
+    return name
 
 
 def _truth(text: str) -> bool:

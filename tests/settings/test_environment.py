@@ -76,6 +76,10 @@ def test_server_variables(environ: dict[str, str], field: str, value: object) ->
         ("WAIT_BEFORE_SERVER_CLOSE_SEC", "soon"),
         ("WAIT_BEFORE_SERVER_CLOSE_SEC", "nan"),
         ("DEFAULT_LOCALE", "en US"),
+        ("DEFAULT_LOCALE", "it_IT.UTF-8"),
+        ("DEFAULT_LOCALE", "C"),
+        ("DEFAULT_LOCALE", "it-I"),
+        ("DEFAULT_LOCALE", "it_IT_"),
         ("STORE_URL", "mongodb://user:hunter2@host/d.b"),
         ("STORE_URL", "mongodb://user:hunter2/db"),
         ("STORE_URL", "mongodb+srv://host:1/db"),
@@ -92,6 +96,8 @@ def test_server_variables(environ: dict[str, str], field: str, value: object) ->
         ("OPERATOR_TOKEN_FILE", "/"),
         ("OPERATOR_TOKEN_FILE", "x" * 5000),
         ("TEMPLATES_CRUD_NAME", "../users"),
+        ("TEMPLATES_CRUD_NAME", "templates"),
+        ("USERS_CRUD_NAME", "users"),
         ("USERS_CRUD_NAME", "a b"),
         ("CRUD_SERVICE_URL", "crud-service"),
         ("FILE_SERVICE_NAME", "files/path"),
@@ -267,3 +273,21 @@ def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(key: str) -
     with pytest.raises(ConfigurationError, match="carillon keys new") as found:
         client({}, {"CARILLON_API_KEY": key})
     assert key not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "locale"),
+    [("it_IT", "it-IT"), ("it-IT", "it-IT"), ("zh_Hant_TW", "zh-Hant-TW"), ("de", "de")],
+)
+def test_a_locale_may_be_written_as_systems_write_it(text: str, locale: str) -> None:
+    assert settings(environ=SMS_ENVIRONMENT | {"DEFAULT_LOCALE": text}).default_locale == locale
+
+
+@pytest.mark.parametrize("name", ["USERS_CRUD_NAME", "TEMPLATES_CRUD_NAME"])
+def test_a_collection_without_the_crud_service_is_a_mistake(name: str) -> None:
+    (found,) = problems(sms(), SMS_ENVIRONMENT | {name: "people"})
+
+    assert found == (
+        f'{name}: "people" is not allowed; it must be unset where there is no CRUD Service; name '
+        "that in CRUD_SERVICE_NAME or CRUD_SERVICE_URL"
+    )

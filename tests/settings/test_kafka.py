@@ -147,3 +147,22 @@ def test_without_the_extra_the_start_says_what_to_install(
 
 def test_brokers_that_nobody_needs_are_not_looked_at() -> None:
     assert settings(sms(), {**SMS_ENVIRONMENT, "KAFKA_BROKERS": "???"}).kafka is None
+
+
+@pytest.mark.parametrize("brokers", ["a:0", "a:65536", "a:1,b:99999", "[::1]:70000"])
+def test_a_broker_has_a_port_that_there_is(brokers: str) -> None:
+    (found,) = problems(PUSH, {"KAFKA_BROKERS": brokers, "KAFKA_TOPICS": "t"})
+
+    assert found == (
+        f'KAFKA_BROKERS: "{brokers}" is not allowed; it must be a list of `host:port`, each port '
+        "from 1 to 65535"
+    )
+
+
+@pytest.mark.parametrize("name", ["KAFKA_USERNAME", "KAFKA_PASSWORD"])
+def test_half_of_the_credentials_is_warned_of(name: str) -> None:
+    found = settings(PUSH, {"KAFKA_BROKERS": "a:1", "KAFKA_TOPICS": "t", name: "hunter2"})
+
+    (warning,) = found.warnings
+    assert warning.startswith(f"{name} is set alone")
+    assert "hunter2" not in warning
