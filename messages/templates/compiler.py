@@ -62,6 +62,7 @@ _SHOWING = frozenset(
     }
 )  # fmt: skip
 _SHORT = 2
+_GET_PARAMS = 2
 
 
 class Compiler:
@@ -209,6 +210,8 @@ class Compiler:
         if meaning(call, self._params, definite=False) is Meaning.FIELD:
             return False
         name = helper_name(path)
+        if name == "get" and len(call.params) > _GET_PARAMS:
+            return True  # with more it gives the value and leaves its bodies alone
         return name in self._helpers and name not in _SHOWING
 
     def _whole(self, block: Block, escaper: Escaper) -> Emit:

@@ -49,14 +49,21 @@ def arrayify(_call: Invocation, value: object = ABSENT, *_: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
-def each_index(call: Invocation, array: object = ABSENT, *_: object) -> object:
+def each_index(call: Invocation, array: object = ABSENT, *surplus: object) -> object:
     """Render the block with `item` and `index`."""
-    items = enumerate(elements(array))
-    return "".join([call.fn({"item": item, "index": index}) for index, item in items])
+    items = elements(array)
+    if items:
+        refuse(surplus)
+    return "".join([call.fn({"item": item, "index": i}) for i, item in enumerate(items)])
 
 
-def filter_(call: Invocation, array: object = ABSENT, value: object = ABSENT, *_: object) -> object:
+def filter_(
+    call: Invocation, array: object = ABSENT, value: object = ABSENT, *surplus: object
+) -> object:
     """Render the block for each item that is `value`, or whose `property` is."""
+    refuse(surplus)
+    if value is ABSENT:
+        raise TypeError("it takes a list and a value")
     items = listed(array)
     call.charge(len(items))
     path = call.hash.get("property", UNDEFINED)
@@ -115,6 +122,8 @@ def equals_length(
     call: Invocation, value: object = ABSENT, length_: object = ABSENT, *more: object
 ) -> object:
     """Tell whether a list or a text is so long."""
+    if value is ABSENT:
+        return False
     wanted = 0 if length_ is ABSENT else length_
     size = len(sliceable(value)) if isinstance(value, str | list) else 0
     return answer(call, strictly_equal(size, wanted), value, more)
@@ -148,7 +157,7 @@ def pluck(call: Invocation, array: object = ABSENT, path: object = ABSENT, *_: o
         return ""
     items = elements(array)
     call.charge(len(items))
-    found = [get(call, item, UNDEFINED if path is ABSENT else path) for item in items]
+    found = [get(call, item, path) for item in items]
     return [value for value in found if value is not UNDEFINED]
 
 

@@ -144,6 +144,8 @@ def contains(
     *more: object,
 ) -> object:
     """Tell whether a text has a part, or a list an item."""
+    if not (start is UNDEFINED or isinstance(start, str | int | float)):
+        more, start = (start, *more) if start is not ABSENT else more, ABSENT
     return answer(call, _contains(call, collection, value, start), value, more)
 
 
@@ -163,6 +165,8 @@ def has(
     call: Invocation, value: object = ABSENT, pattern: object = ABSENT, *more: object
 ) -> object:
     """Tell whether a text, a list or an object has it; one argument is asked of the context."""
+    if more:
+        return value is not None and _has(value, pattern)
     if value is ABSENT or value is None:
         return answer(call, value=False)
     if pattern is ABSENT:

@@ -27,6 +27,8 @@ def inflect(
     *_: object,
 ) -> object:
     """Choose the singular or the plural; with `true` at the end the count comes before it."""
+    if singular is ABSENT:  # to the reference it is then the options, and what follows is missing
+        singular, plural = (UNDEFINED if count is ABSENT else singular), UNDEFINED
     many = order(count, 1, call.text) == 1 or strictly_equal(count, 0)
     word = plural if many else singular
     return f"{call.key(count)} {call.key(word)}" if include is True else word

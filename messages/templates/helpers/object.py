@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from messages.templates import json_text
-from messages.templates.helpers.arguments import ABSENT, cut, is_number, whole_number
+from messages.templates.helpers.arguments import ABSENT, cut, is_number, refuse, whole_number
 from messages.templates.helpers.lookups import get, get_object
 from messages.templates.registry import ChangesContext, Helper, Invocation
 from messages.templates.units import units
@@ -48,12 +48,14 @@ def to_path(_call: Invocation, *parts: object) -> object:
     return ".".join(_call.text(part) for part in found if not isinstance(part, bool))
 
 
-def get_(call: Invocation, path: object = ABSENT, context: object = ABSENT, *_: object) -> object:
+def get_(
+    call: Invocation, path: object = ABSENT, context: object = ABSENT, *surplus: object
+) -> object:
     """Look a path up in an object; as a block, with what it finds."""
     if context is ABSENT:
         return UNDEFINED
     found = get(call, context, path)
-    if not call.is_block:
+    if not call.is_block or surplus:
         return found
     return call.fn(found) if is_true(found) else call.inverse(context)
 
@@ -108,14 +110,18 @@ def _indent(indent: object) -> str:
     return " " * max(0, min(whole_number(indent), _MOST_INDENT))
 
 
-def pick(call: Invocation, paths: object = ABSENT, context: object = ABSENT, *_: object) -> object:
+def pick(
+    call: Invocation, paths: object = ABSENT, context: object = ABSENT, *surplus: object
+) -> object:
     """Make an object of some members of another."""
     if context is ABSENT:
         raise TypeError("it takes names and an object")
+    if surplus and is_nothing(surplus[0]):
+        refuse(surplus)
     names = paths if isinstance(paths, list) else [paths] if is_true(paths) else []
     call.charge(4 * len(names))
     found = _extended(call, *(get_object(call, context, name) for name in names))
-    if not call.is_block:
+    if not call.is_block or surplus:
         return found
     return call.fn(found) if found else call.inverse(context)
 

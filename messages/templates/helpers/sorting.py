@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from functools import cmp_to_key
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, is_text, is_undefined, kind, listed
+from messages.templates.helpers.arguments import (
+    ABSENT,
+    is_text,
+    is_undefined,
+    kind,
+    listed,
+    refuse,
+)
 from messages.templates.helpers.lookups import get
 from messages.templates.registry import ChangesContext, Helper, Invocation
 from messages.templates.relations import order
@@ -16,12 +23,13 @@ from messages.templates.values import UNDEFINED, is_nothing, is_true
 Compare = Callable[[object, object], int]
 
 
-def sort(call: Invocation, array: object = ABSENT, *_: object) -> object:
-    """Sort a list by the text of its items."""
+def sort(call: Invocation, array: object = ABSENT, *surplus: object) -> object:
+    """Sort a list by the text of its items; what else it is given turns it, if it is something."""
     if not isinstance(array, list):
         return ""
     sort_as_text(call, array)
-    if is_true(call.hash.get("reverse", UNDEFINED)):
+    options = surplus[0] if surplus else {"hash": dict(call.hash)}
+    if is_true(get(call, options, "hash.reverse")):
         array.reverse()
     return array
 
@@ -41,7 +49,7 @@ def sort_by(call: Invocation, array: object = ABSENT, *paths: object) -> object:
 
 
 def with_sort(
-    call: Invocation, array: object = ABSENT, path: object = ABSENT, *_: object
+    call: Invocation, array: object = ABSENT, path: object = ABSENT, *surplus: object
 ) -> object:
     """Sort a list, by a path if one is given, and render the block for each item."""
     if is_undefined(array):
@@ -57,6 +65,8 @@ def with_sort(
         )
     if is_true(call.hash.get("reverse", UNDEFINED)):
         items.reverse()
+    if items:
+        refuse(surplus)
     return "".join([call.fn(item) for item in list(items)])
 
 

@@ -10,7 +10,7 @@ from messages.templates.helpers.arguments import ABSENT, cut, is_number, is_text
 from messages.templates.helpers.options import own_options
 from messages.templates.registry import Helper, Invocation, ReadsContext
 from messages.templates.units import units, whole
-from messages.templates.values import JS_SPACE, UNDEFINED, to_number
+from messages.templates.values import JS_SPACE, UNDEFINED, is_nothing, to_number
 
 _NBSP = "&nbsp;"
 _REPLACEMENT = re.compile(r"\$([$&`'])")
@@ -98,13 +98,15 @@ def is_string(_call: Invocation, value: object = ABSENT, *_: object) -> object:
 
 
 def occurrences(
-    _call: Invocation, text: object = ABSENT, part: object = ABSENT, *_: object
+    call: Invocation, text: object = ABSENT, part: object = ABSENT, *_: object
 ) -> object:
     """Count how often a text has a part."""
     if not is_text(text):
         return ""
     if not is_text(part):
-        raise TypeError("the part to count must be a text that is not empty")
+        if part == "" or is_nothing(part) or call.text(part) in _of(text):
+            raise TypeError("the part to count must be a text that is not empty")
+        return 0
     return _of(text).count(_of(part))
 
 

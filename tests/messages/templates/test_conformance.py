@@ -45,6 +45,19 @@ def test_templates_in_use_render_as_the_reference_does(case: dict[str, object]) 
     assert outcome(engine, case) == case.get("expected")
 
 
+ARGUMENTS = (CASES.parent / "arguments.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def test_arguments_too_many_and_too_few_are_taken_as_the_reference_does() -> None:
+    engine, wrong = Engine(), {}
+    for case in map(json.loads, ARGUMENTS):
+        got = outcome(engine, case)
+        if got != case.get("expected"):
+            wrong[case["template"]] = (got, case.get("expected"))
+    assert not wrong
+    assert len(ARGUMENTS) == 568
+
+
 def cases() -> dict[str, list[dict[str, object]]]:
     groups: dict[str, list[dict[str, object]]] = {}
     for line in CASES.read_text(encoding="utf-8").split("\n"):
