@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from cli.authorization import authorized, explanation
 from cli.failure import BadInput, Failure
 from messages.model import Document
+from providers.proxies import Proxies
 from settings import ClientSettings, is_own_machine
 
 M = TypeVar("M", bound=BaseModel)
@@ -150,10 +151,14 @@ def _telling_of_trouble(service: ClientSettings, besides: str = "") -> Iterator[
 
 def _client(service: ClientSettings, timeout: httpx.Timeout) -> httpx.Client:
     # What is on this machine is no proxy's business, and the token even less.
-    is_here = is_own_machine(httpx.URL(service.url).host)
+    url = httpx.URL(service.url)
+    is_here = is_own_machine(url.host)
     return httpx.Client(
         timeout=timeout,
-        trust_env=not is_here,
+        # httpx itself would read every proxy of the environment, and fail for one that is not used.
+        proxy=None if is_here else Proxies().on_the_way_to(url.scheme, url.netloc.decode()),
+        verify=True if is_here else httpx.create_ssl_context(),
+        trust_env=False,
         headers={"Accept-Encoding": "identity"},
         event_hooks={"response": [_bound]},
     )

@@ -88,7 +88,7 @@ class Http1Wire:
         if len(self._targets) >= TARGETS:
             self._targets.clear()
         parsed = httpx.URL(url)
-        direct = self._proxies.on_the_way_to(parsed) is None
+        direct = self._proxies.on_the_way_to(parsed.scheme, parsed.netloc.decode()) is None
         target = self._targets[url] = Target(parsed, direct=direct)
         return target
 

@@ -45,7 +45,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
 
         Raises httpx's transport errors.
         """
-        proxy = self._proxies.on_the_way_to(request.url)
+        proxy = self._proxies.on_the_way_to(request.url.scheme, request.url.netloc.decode())
         origin = origin_of(request.url)
         if proxy or origin is None or _is_special(request):
             return await self._other(proxy).handle_async_request(request)

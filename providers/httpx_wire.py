@@ -91,7 +91,9 @@ class HttpxWire:
                 self._targets.clear()
             parsed = httpx.URL(url)
             origin = f"{parsed.scheme}://{parsed.netloc.decode()}"
-            target = _Target(parsed, self._proxies.on_the_way_to(parsed), origin)
+            target = _Target(
+                parsed, self._proxies.on_the_way_to(parsed.scheme, parsed.netloc.decode()), origin
+            )
             self._targets[url] = target
         return target
 

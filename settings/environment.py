@@ -68,6 +68,11 @@ class Environment:
         self._environ = environ
         self.problems = problems
 
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """All of it, as it is."""
+        return self._environ
+
     def text(self, name: str) -> str | None:
         """A variable without the white space around it; None if nothing is left."""
         return self._environ.get(name, "").strip() or None

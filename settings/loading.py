@@ -23,7 +23,9 @@ from settings.flow_manager import flow_manager
 from settings.kafka import kafka, kafka_warnings
 from settings.keys import DirectoryKeys, FileKeys, UserFieldsKeys, UserKeys
 from settings.model import JournalSettings, Limits, Settings
+from settings.neighbours import addresses
 from settings.providers import check_sections, providers
+from settings.proxies import check_proxies
 from settings.reading import read_file, without_nulls
 
 
@@ -119,7 +121,7 @@ def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings
     used = providers(in_use, keys.providers, env)
     carries_push = any(one.type == "kafka2firebase" for one in used.values())
     brokers = kafka(env, keys.flow_manager_configuration, carries_push=carries_push)
-    return Settings(
+    settings = Settings(
         active_channels=tuple(chosen),
         senders=_senders(keys, env),
         user_fields=_user_fields(keys.user_fields),
@@ -147,6 +149,8 @@ def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings
         ),
         kafka=brokers,
     )
+    check_proxies(addresses(settings).values(), env)
+    return settings
 
 
 def _senders(keys: FileKeys, env: Environment) -> dict[Channel, str]:

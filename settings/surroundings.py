@@ -17,6 +17,7 @@ from settings.errors import Problems
 from settings.keys import DirectoryKeys
 from settings.model import DirectorySettings, FilesSettings, LogLevel, ServerSettings
 from settings.operator_token import token_files
+from settings.proxies import check_proxies
 from settings.secret import Secret
 from settings.urls import base_url, is_own_machine, listening_host, service_url, store_url
 from stores.mongodb_url import MongoUrl
@@ -160,6 +161,10 @@ def client(
     if problems:
         raise problems.error()
     parts = urlsplit(url)
+    if not is_own_machine(parts.hostname or ""):
+        check_proxies([url], env)
+    if problems:
+        raise problems.error()
     is_here = key is None and is_own_machine(parts.hostname or "")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return ClientSettings(

@@ -15,6 +15,9 @@ _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?\.?")
 _CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/\[\]?#-]*")
 _LONGEST: Final = 2048
 _URL: Final = 'an http:// or https:// URL such as "http://host:8080/path"'
+_PROXY: Final = (
+    'the http:// or https:// URL of a proxy, such as "http://proxy:3128"; SOCKS is not supported'
+)
 _NAME: Final = 'a host name, "host:port" or an http:// or https:// URL'
 
 
@@ -35,6 +38,23 @@ def base_url(text: str) -> str:
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     address = host if port is None else f"{host}:{port}"
     return f"{parts.scheme}://{address}{parts.path.rstrip('/')}"
+
+
+def proxy_url(text: str) -> str:
+    """The URL of a proxy, which may hold a user name and a password.
+
+    Raises:
+        ValueError: With what is allowed; never with the text.
+    """
+    try:
+        parts = urlsplit(text)
+        user, _, host = parts.netloc.rpartition("@")
+        base_url(f"{parts.scheme}://{host}")
+    except ValueError:
+        raise ValueError(_PROXY) from None
+    if "@" in user or not _CHARACTERS.fullmatch(user):
+        raise ValueError(_PROXY)
+    return text
 
 
 def service_url(name: str) -> str:

@@ -1,0 +1,31 @@
+"""Who is called over HTTP as a configuration says, by the keys that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from settings.model import ProviderSettings, Settings
+
+TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+"""Where Google gives tokens, unless the account of Firebase names another place."""
+
+
+def addresses(settings: Settings) -> Mapping[str, str]:
+    """Absolute URLs by the key or variable that names them."""
+    flow = settings.flow_manager
+    found = {
+        "CRUD_SERVICE_URL": settings.directory.crud_url,
+        "FILE_SERVICE_URL": settings.files.url,
+        "flowManagerConfiguration.serviceUrl": None if flow is None else flow.service_url,
+    }
+    for provider in settings.providers.values():
+        found |= _of_provider(provider)
+    return {key: url for key, url in found.items() if url}
+
+
+def _of_provider(provider: ProviderSettings) -> Mapping[str, str | None]:
+    key = f"providers.{provider.name}"
+    if provider.type == "firebase":
+        return {f"{key}.url": provider.url, f"{key}.credentials.file": TOKEN_URI}
+    return {f"{key}.url": provider.url}
