@@ -1,1 +1,1 @@
-"""The benchmarks of the README; `python -m bench` runs them. Linux only: costs come from /proc."""
+"""The benchmarks of docs/benchmarks.md: `python -m bench`. Linux only, costs come from /proc."""

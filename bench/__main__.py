@@ -76,7 +76,9 @@ def _every(common: Options) -> Iterator[tuple[Part, Options]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bench", description="The benchmarks of the README.")
+    parser = argparse.ArgumentParser(
+        prog="bench", description="The benchmarks of docs/benchmarks.md."
+    )
     commands = parser.add_subparsers(required=True)
     every = _command(commands, _ALL, "everything one after the other, which is the default")
     every.set_defaults(part=None)

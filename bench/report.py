@@ -1,4 +1,4 @@
-"""The results of each part as a section: tables for the README, and how they stand to the bars."""
+"""The results of each part as a section: tables for docs/benchmarks.md, and their bars."""
 
 from __future__ import annotations
 

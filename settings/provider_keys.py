@@ -131,7 +131,7 @@ class ProviderKeys(LimitKeys):
 
     type: ProviderType | None = Field(default=None, description="Default: the section's name.")
     url: Url | None = Field(
-        default=None, description="Base without version path; wins over the environment."
+        default=None, description="Base; the type adds its path. Wins over the environment."
     )
     credentials: CredentialKeys = Field(default_factory=CredentialKeys)
     options: OptionKeys = Field(default_factory=OptionKeys)

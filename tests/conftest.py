@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from stores.mongodb_url import MongoUrl
 from tests.neighbours.mongodb import named_or_started, new_database
 
-ROOMS_WITH_SERVERS = ("scenarios", "cli", "bench", "api", "test_packaging.py")
+ROOMS_WITH_SERVERS = ("scenarios", "cli", "bench", "api", "docs", "test_packaging.py")
 HERE = Path(__file__).parent
 
 # What a machine is busy with besides says nothing about the code.

@@ -29,8 +29,11 @@ def shown(beginning: str) -> Document:
 
 
 async def test_the_walk_through(tmp_path: Path) -> None:
-    flow = shown('"flowManagerConfiguration"')["flowManagerConfiguration"]
+    configuration = shown('{\n  "activeChannels": ["email", "sms"]')
+    flow = configuration["flowManagerConfiguration"]
+    fields = configuration["userFields"]
     assert isinstance(flow, dict)
+    assert isinstance(fields, dict)
     schema = flow.pop("metadataSchema")
     assert isinstance(schema, dict)
     del flow["serviceUrl"]
@@ -41,9 +44,9 @@ async def test_the_walk_through(tmp_path: Path) -> None:
         templates=[NOTE],
         paths=schema,
         flow=flow,
-        userFields={"id": "fiscalCode", "emailAddress": "mail"},
-        activeChannels=["email", "sms"],
-        sender={"email": "shop@x.it", "sms": "Shop"},
+        userFields={**fields, "emailAddress": "mail"},
+        activeChannels=configuration["activeChannels"],
+        sender=configuration["sender"],
     ) as at:
         carried_out(await at.post(command))
         (event,) = at.server.requests
