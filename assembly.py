@@ -14,8 +14,8 @@ from actors.channel import ChannelSpec
 from actors.guard import Guard
 from actors.route import Choice, Route
 from bookkeeping import Company
-from messages.confirmations import Handovers
 from messages.events import Observer
+from messages.handovers import Handovers
 from messages.model import Channel, Delivery
 from messages.patience import Patience
 from messages.ports import Directory, Files
@@ -26,9 +26,10 @@ from providers.firebase import Firebase
 from providers.http1_wire import Http1Wire
 from providers.kaleyra import Kaleyra
 from providers.mail_service import MailService
-from providers.ports import Provider, Wire
+from providers.ports import Provider
 from providers.sandbox import Rehearsal, Sandbox
 from providers.sms_service import SmsService
+from providers.wire_ports import Wire
 from settings import (
     ConfigurationError,
     DirectorySettings,

@@ -15,7 +15,7 @@ from typing import Protocol
 from actors.channel import ChannelStatus
 from actors.guard import Guard
 from messages.clock import Sightings
-from messages.confirmations import Handovers
+from messages.handovers import Handovers
 from messages.journal import Journal
 from messages.model import Channel
 from messages.pipeline import Pipeline

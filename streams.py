@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from bookkeeping import Books
-from messages.confirmations import Confirmations, Handovers
+from messages.confirmations import Confirmations
 from messages.errors import TryLater
 from messages.events import Observer
+from messages.handovers import Handovers
 from messages.saga.ports import FlowManager
 from messages.saga.story import Sagas
 from messages.saga.stream import CommandStream

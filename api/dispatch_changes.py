@@ -50,7 +50,7 @@ def dispatch_change_routes(
     @routes.post("/dispatches/<dispatch_id>/redrive", provide_automatic_options=False)
     @needs("operate")
     async def redrive(dispatch_id: str) -> Response:
-        wanted = _wanted(await json_body(request))
+        wanted = _filter_of_body(await json_body(request))
         record = await known_dispatch(records, dispatch_id, kept)
         if record.ended_at is None:
             raise Conflict("The dispatch is still running")
@@ -88,7 +88,7 @@ def _filters(wanted: RecordFilter) -> Document:
     return {name: value for name, value in given.items() if value}
 
 
-def _wanted(body: object) -> RecordFilter:
+def _filter_of_body(body: object) -> RecordFilter:
     """What is to be driven again: failed ones unless other outcomes are named."""
     if not isinstance(body, dict):
         raise BadCommand("the body must be an object")

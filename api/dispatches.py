@@ -44,7 +44,7 @@ def dispatch_routes(records: Records, kept: float) -> Blueprint:
     async def deliveries(dispatch_id: str) -> Response:
         await known_dispatch(records, dispatch_id, kept)
         page = await records.deliveries(
-            dispatch_id, _wanted(), request.args.get("cursor", ""), asked_limit()
+            dispatch_id, _filter_of_query(), request.args.get("cursor", ""), asked_limit()
         )
         return json_answer(
             {"deliveries": [_delivery(one) for one in page.deliveries], "next": page.next}
@@ -84,7 +84,7 @@ def shown(record: DispatchRecord) -> dict[str, object]:
     }
 
 
-def _wanted() -> RecordFilter:
+def _filter_of_query() -> RecordFilter:
     asked = request.args
     return RecordFilter(
         outcomes=some_of("outcome", asked.getlist("outcome"), OUTCOMES),

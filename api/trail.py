@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import trio
 
 from api.access import caller
+from messages.clock import milliseconds
 from messages.errors import CarillonError, TryLater
 from messages.model import Document
-from messages.request import milliseconds
 from stores.ports import AuditEntry, LiveSettings
 
 

@@ -23,7 +23,7 @@ _STACKED: Final = (
     ("overrides",),
 )
 _KEPT_WHOLE: Final = frozenset({"provider", "state", "calls", "waiting"})
-_LONGEST: Final = 200
+_LONGEST_CELL: Final = 200
 _COLOURS: Final = {"running": "green", "breaker-open": "red", "out-of-quota": "red"}
 
 
@@ -41,6 +41,6 @@ def table(providers: Iterable[ProviderTold]) -> Table:
 
 
 def _stack(cells: dict[str, str], names: tuple[str, ...], colour: str) -> Text:
-    first, *below = (one_line(cells[name], _LONGEST) for name in names)
+    first, *below = (one_line(cells[name], _LONGEST_CELL) for name in names)
     style = {"provider": "bold", "state": colour}.get(names[0], "")
     return Text.assemble((first, style), *((f"\n{text}", "dim") for text in below))

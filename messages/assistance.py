@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import trio
 
-from messages.dispatch import Begun, Dispatch, Means, Way, words
+from messages.channel_feed import Way
+from messages.dispatch import Begun, Dispatch, Means, words
 from messages.errors import BadCommand
 from messages.events import DispatchCrashed
 from messages.leftovers import Given

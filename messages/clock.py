@@ -16,7 +16,11 @@ from typing import Final, Protocol
 
 import trio
 
-from messages.request import milliseconds
+
+def milliseconds(moment: datetime | None = None) -> int:
+    """A moment, else now, in milliseconds since 1970."""
+    return round((moment or datetime.now(UTC)).timestamp() * 1000)
+
 
 FAR: Final = 86_400_000
 """Milliseconds: a day. A service may be away for as long without its clock being doubted."""

@@ -6,15 +6,15 @@ delivery, and nothing else: so what was handed over is kept under the delivery's
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import trio
 
 from messages.errors import TryLater
 from messages.events import DeliveryConfirmed, Observer
+from messages.handovers import Handover, Handovers
 from messages.journal import Journal
-from messages.model import Channel, Receipt
+from messages.model import Receipt
 from messages.records import DeliveryRecord, RecordFilter, Records
 
 Verdict = Literal["ok", "ko"]
@@ -23,37 +23,6 @@ PATIENCE: Final = 5.0
 """Seconds for a delivery to end that is confirmed while its own call still waits for an answer."""
 _LOOK: Final = 0.05
 _REFUSED: Final = "Firebase was not reached, or did not take it, says the hook"
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """A message that is about to be handed over, and where its delivery stands."""
-
-    delivery_id: str
-    dispatch_id: str
-    channel: Channel
-    provider: str
-    key: str = field(repr=False)
-    user_id: str = field(repr=False)
-
-
-class Handovers(Protocol):
-    """What was handed over, durable. Every method raises JournalUnavailable."""
-
-    async def add(self, handover: Handover) -> None:
-        """Keep it, before its message leaves. One that is there stays as it is."""
-        ...
-
-    async def find(self, delivery_id: str) -> Handover | None:
-        """What was handed over for a delivery."""
-        ...
-
-    async def retire(self, before: int) -> bool:
-        """Erase a part of what was handed over before a time; whether there is more of it.
-
-        Times are milliseconds since 1970.
-        """
-        ...
 
 
 class Confirmations:

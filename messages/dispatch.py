@@ -13,6 +13,8 @@ from typing import Final, TypeVar
 
 import trio
 
+from messages.channel_feed import Way
+from messages.channel_queues import Post
 from messages.collect import Collector
 from messages.distribution import Distribution
 from messages.envelope import Envelope
@@ -23,7 +25,6 @@ from messages.leftovers import Leftover, Leftovers
 from messages.model import Channel, Delivery, Outcome, Receipt
 from messages.offload import SMALL, Offload
 from messages.patience import insist
-from messages.ports import Post
 from messages.report import Report
 from messages.request import Request
 from messages.sharing import Pool
@@ -37,18 +38,6 @@ _LOOK: Final = 0.5
 _MOST_FAILED: Final = 500
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How one channel of a dispatch is fed: what was left first, then the rest of the audience.
-
-    Something was left where it `is_resumed`.
-    """
-
-    feed: Feed
-    left: Leftovers
-    is_resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

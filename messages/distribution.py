@@ -17,7 +17,7 @@ from messages.patience import insist
 from messages.sharing import Pool
 
 if TYPE_CHECKING:
-    from messages.dispatch import Way
+    from messages.channel_feed import Way
 
 T = TypeVar("T")
 

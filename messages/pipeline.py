@@ -14,6 +14,7 @@ from uuid import uuid4
 import trio
 
 from messages.assistance import Assistance
+from messages.clock import milliseconds
 from messages.commands import SendCommand
 from messages.dispatch import Begun, Dispatch, Means, words
 from messages.errors import (
@@ -31,7 +32,7 @@ from messages.offload import SMALL, Claim, Offload, Room
 from messages.patience import insist
 from messages.preparation import Preparation, Rooms, Rules
 from messages.records import RecordFilter, Unfinished
-from messages.request import empty_request, milliseconds
+from messages.request import empty_request
 
 MOST_HELD: Final = 134_217_728
 """Bytes that the long requests of open dispatches take at most: 128 MiB."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from messages.envelope import Envelope
 from messages.model import (
     Attachment,
     AttachmentReference,
     Audience,
-    Channel,
     Cursor,
     Document,
     Page,
@@ -70,27 +68,4 @@ class Files(Protocol):
 
     async def check(self) -> None:
         """Return when the service answers; raise FilesUnavailable when not."""
-        ...
-
-
-class Post(Protocol):
-    """The way into the channels' inboxes."""
-
-    async def room(self, channel: Channel, dispatch_id: str, until: float, caller: str = "") -> int:
-        """Wait until a channel has room for more of a caller's dispatch: for how many deliveries.
-
-        Returns by `until` (trio's clock) whatever the room; a closed channel has room at once.
-        """
-        ...
-
-    def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:
-        """Hand over deliveries of one dispatch. A closed channel drops them: they stay pending."""
-        ...
-
-    def withdraw(self, dispatch_id: str) -> None:
-        """Cancel every delivery of a dispatch that no call is open for."""
-        ...
-
-    def forsake(self, dispatch_id: str) -> None:
-        """Do nothing more for a dispatch and say nothing of it: another process goes on with it."""
         ...

@@ -12,9 +12,11 @@ import trio
 
 from messages import attachments
 from messages.addresses import is_mailbox
+from messages.channel_feed import Way
+from messages.channel_queues import Post
+from messages.clock import milliseconds
 from messages.commands import SendCommand
 from messages.compose import Composer
-from messages.dispatch import Way
 from messages.errors import BadCommand
 from messages.events import Observer
 from messages.feed import Feed
@@ -24,10 +26,10 @@ from messages.leftovers import Given, Leftovers, PendingSource
 from messages.model import Audience, Channel, Cursor, MailExtras, UserFields
 from messages.offload import SMALL, Offload
 from messages.patience import Patience, insist
-from messages.ports import Directory, Files, Post
+from messages.ports import Directory, Files
 from messages.records import Recovery, Unfinished
 from messages.render import LastHeavy, Source, Texts, are_long, plain_source, stored_source
-from messages.request import Request, milliseconds, parse_request
+from messages.request import Request, parse_request
 from messages.resolve import Pages
 from messages.sharing import Pool
 from messages.templates import Engine

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final, cast
 
 from pydantic_core import to_json
@@ -114,8 +113,3 @@ def empty_request(channels: Sequence[Channel]) -> Request:
     """A request that sends nothing, in place of one that cannot be read any more."""
     nobody = {"recipients": [], "messageTitle": "", "messageContent": ""}
     return Request(parse_send({"channels": list(channels), **nobody}))
-
-
-def milliseconds(moment: datetime | None = None) -> int:
-    """A moment, else now, in milliseconds since 1970."""
-    return round((moment or datetime.now(UTC)).timestamp() * 1000)

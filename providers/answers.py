@@ -26,9 +26,9 @@ from messages.model import (
     Unanswered,
     Unavailable,
 )
-from providers.ports import NotAnswered, NotSent, Reply, Response
 from providers.privacy import scrubbed
 from providers.wire_errors import FOREIGN
+from providers.wire_ports import NotAnswered, NotSent, Reply, Response
 
 _ASCTIME: Final = re.compile(
     r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ 0-3]?[0-9]) ([0-9:]{8}) ([0-9]{4})", re.ASCII

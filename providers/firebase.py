@@ -25,7 +25,7 @@ from providers.answers import attempt, document, retry_after
 from providers.encoding import json_body
 from providers.fcm_message import fcm_message
 from providers.google_token import GoogleToken, ServiceAccount, Token
-from providers.ports import Reply, Response, Started, Wire
+from providers.wire_ports import Reply, Response, Started, Wire
 
 SERVICE: Final = "firebase"
 URL: Final = "https://fcm.googleapis.com"

@@ -12,11 +12,10 @@ from typing import Final
 import trio
 
 from messages.model import Accepted, Document, Refused, Unavailable
-from messages.saga.events import SagaEvent
-from messages.saga.ports import Verdict
+from messages.saga.ports import SagaEvent, Verdict
 from providers.answers import TRANSIENT, document, mia_message, retry_after
 from providers.encoding import json_body
-from providers.ports import Response, Wire, no_start
+from providers.wire_ports import Response, Wire, no_start
 
 SERVICE: Final = "The Flow Manager"
 LONGEST_REASON: Final = 300

@@ -20,7 +20,7 @@ import trio
 from messages.json_keys import marking_repeated, repeated_keys, written
 from messages.model import JsonValue, Postponed, Refused, Unavailable
 from providers.answers import document, unsent
-from providers.ports import NotAnswered, NotSent, Reply, Wire, no_start
+from providers.wire_ports import NotAnswered, NotSent, Reply, Wire, no_start
 
 _TYPE: Final = "service_account"
 GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -20,8 +20,8 @@ from trio.lowlevel import wait_readable, wait_writable
 from providers.http1_answer import Answers
 from providers.http1_target import Origin
 from providers.http1_tls import Secured, shake_hands
-from providers.ports import Doubtable, Started, no_start
 from providers.wire_bounds import STALE_SECONDS, body_deadline
+from providers.wire_ports import Doubtable, Started, no_start
 
 _READ_BYTES: Final = 64 * 1024
 _REFUSED: Final = 300

@@ -16,7 +16,6 @@ from providers.http1_idle import IdleConnections
 from providers.http1_request import pieces
 from providers.http1_target import Target
 from providers.httpx_wire import HttpxWire
-from providers.ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started
 from providers.proxies import Proxies
 from providers.wire_bounds import BODY_BYTES, TARGETS, body_deadline
 from providers.wire_errors import (
@@ -28,6 +27,7 @@ from providers.wire_errors import (
     NOT_HTTP,
     unsent_reply,
 )
+from providers.wire_ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started
 
 
 class Http1Wire:

@@ -16,7 +16,6 @@ import httpcore
 import httpx
 import trio
 
-from providers.ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started, segments
 from providers.proxies import Proxies
 from providers.wire_bounds import (
     BODY_BYTES,
@@ -26,6 +25,16 @@ from providers.wire_bounds import (
     body_deadline,
 )
 from providers.wire_errors import DISCONNECTED, EARLY, LOST, NOT_HTTP, unsent_reply
+from providers.wire_ports import (
+    Body,
+    Headers,
+    NotAnswered,
+    NotSent,
+    Reply,
+    Response,
+    Started,
+    segments,
+)
 
 _VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
 _MOST: Final = 599

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from messages.confirmations import Handover, Handovers
 from messages.errors import JournalUnavailable
+from messages.handovers import Handover, Handovers
 from messages.model import (
     Accepted,
     Attempt,
@@ -23,7 +23,7 @@ from messages.model import (
 )
 from providers.encoding import json_body
 from providers.kafka_producer import KafkaProducer, NotStored, Stored
-from providers.ports import Started
+from providers.wire_ports import Started
 
 SERVICE: Final = "kafka2firebase"
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from messages.model import Accepted, Document, Refused, Unavailable
-from messages.saga.events import SagaEvent
-from messages.saga.ports import Verdict
+from messages.saga.ports import SagaEvent, Verdict
 from providers.encoding import json_body
 from providers.kafka_producer import KafkaProducer, NotStored, Stored
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from providers.answers import attempt
-from providers.ports import Started, Wire
+from providers.wire_ports import Started, Wire
 
 SERVICE: Final = "kaleyra"
 TARGET: Final = "{text}"

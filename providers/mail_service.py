@@ -13,7 +13,7 @@ from typing import Final
 from messages.model import Attachment, Attempt, Delivery, EmailContent
 from providers.answers import attempt
 from providers.encoding import json_body
-from providers.ports import Body, Headers, Started, Wire
+from providers.wire_ports import Body, Headers, Started, Wire
 
 SERVICE: Final = "mail-service"
 JSON_HEADERS: Final = {"content-type": "application/json"}

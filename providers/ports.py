@@ -2,34 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
-
-import trio
+from typing import Protocol
 
 from messages.model import Attempt, Delivery
-
-Started = Callable[[], float]
-"""Called directly before the first byte of a request leaves, on an open connection.
-
-Gives the moment, on trio's clock, at which the caller will give up waiting for the answer. Called
-a second time directly after the byte, when that left so much later that it is the true start.
-"""
-
-
-@runtime_checkable
-class Doubtable(Protocol):
-    """What a `Started` may be besides: one that can be told more of its answer later."""
-
-    def doubt(self) -> None:
-        """The answer that was read may have been to another request."""
-        ...
-
-
-def is_ours(_: str) -> bool:
-    """Where nobody keeps account of ids, each is new."""
-    return True
+from providers.wire_ports import Started
 
 
 class Provider(Protocol):
@@ -50,78 +26,3 @@ class Provider(Protocol):
     async def aclose(self) -> None:
         """Close every connection."""
         ...
-
-
-Headers = Mapping[str, str]
-Body = bytes | Sequence[bytes]
-"""A request's body: whole, or in segments, so that a large attachment is shared, not copied."""
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer that was read; header names are in lower case.
-
-    `body` is cut at the wire's bound: an answer's status counts, never its length. `is_ours` is
-    asked with the message id in it: False where that has been another message's, which puts
-    everything in doubt that its connection has carried.
-    """
-
-    status: int
-    headers: Headers
-    body: bytes = field(repr=False)
-    is_ours: Callable[[str], bool] = field(default=is_ours, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class NotSent:
-    """No byte of the request was taken: the name, the connection or its TLS failed.
-
-    With `again_in` that says nothing of the other side: something of our own was lacking, or a
-    connection had been closed before. The call may be made again after so many seconds.
-    """
-
-    error: str
-    again_in: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NotAnswered:
-    """Bytes left and no answer came: what the other side did is unknown."""
-
-    error: str
-
-
-Reply = Response | NotSent | NotAnswered
-
-
-class Wire(Protocol):
-    """Carries one HTTP request to one host and reads the answer.
-
-    A wire has a connection for each call that is open at once, so a call never waits for
-    another one's connection. It follows no redirect and repeats nothing.
-    """
-
-    async def exchange(
-        self,
-        method: str,
-        url: str,
-        headers: Headers,
-        body: Body,
-        started: Started,
-    ) -> Reply:
-        """One request, one answer. `url` is absolute. The caller bounds the time."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        ...
-
-
-def no_start() -> float:
-    """A `Started` for calls that no limit counts: its caller's own deadline holds."""
-    return trio.current_effective_deadline()
-
-
-def segments(body: Body) -> Iterable[bytes]:
-    """The body's parts in order, empty ones left out."""
-    return filter(None, (body,) if isinstance(body, bytes) else body)

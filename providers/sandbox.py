@@ -21,7 +21,7 @@ from typing import Final, Literal, get_args
 import trio
 
 from messages.model import Accepted, Attempt, Delivery, Refused, Unanswered, Unavailable
-from providers.ports import Started
+from providers.wire_ports import Started
 
 Act = Literal["accept", "refuse", "throttle", "fail", "lose", "time-out", "crash"]
 """What an attempt comes to: `fail` is a passing fault, `lose` an answer that never came though the

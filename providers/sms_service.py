@@ -10,7 +10,7 @@ from typing import Final
 from messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from providers.answers import attempt
 from providers.encoding import json_body
-from providers.ports import Started, Wire
+from providers.wire_ports import Started, Wire
 
 SERVICE: Final = "sms-service"
 JSON_HEADERS: Final = {"content-type": "application/json"}

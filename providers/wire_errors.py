@@ -9,7 +9,7 @@ from os import strerror
 from socket import gaierror
 from typing import Final
 
-from providers.ports import NotSent
+from providers.wire_ports import NotSent
 
 SHORTAGE_SECONDS: Final = 0.25
 """Until a connection is tried again for which descriptors, buffers or ports were lacking."""

@@ -9,10 +9,10 @@ from typing import Final, TypeVar, cast
 import trio
 from pymongo import IndexModel
 
-from messages.confirmations import Handover
+from messages.clock import milliseconds
 from messages.errors import JournalUnavailable
+from messages.handovers import Handover
 from messages.model import Channel
-from messages.request import milliseconds
 from stores.mongodb import Database, Indexes, MongoStore, Stored
 from stores.mongodb_rows import insert_own, parts, storable
 

@@ -17,8 +17,15 @@ from pymongo import IndexModel, ReturnDocument, UpdateOne
 
 from messages.errors import JournalUnavailable
 from messages.model import Document
-from messages.saga.events import SagaEvent
-from messages.saga.ports import LONGEST_REST, Due, DueEvent, EventPage, EventRecord, EventState
+from messages.saga.ports import (
+    LONGEST_REST,
+    Due,
+    DueEvent,
+    EventPage,
+    EventRecord,
+    EventState,
+    SagaEvent,
+)
 from stores.cursors import ids_after, number_in
 from stores.mongodb import ABOUT, Database, Indexes, MongoStore, Stored
 from stores.mongodb_rows import insert_own, parts, storable, text_or_none, whole

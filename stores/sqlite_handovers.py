@@ -14,9 +14,9 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.confirmations import Handover
+from messages.clock import milliseconds
 from messages.errors import JournalUnavailable
-from messages.request import milliseconds
+from messages.handovers import Handover
 from stores.sqlite import connect, transaction
 
 T = TypeVar("T")

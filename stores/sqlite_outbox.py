@@ -11,8 +11,15 @@ from typing import Final, TypeVar
 import trio
 
 from messages.errors import JournalUnavailable
-from messages.saga.events import SagaEvent
-from messages.saga.ports import LONGEST_REST, Due, DueEvent, EventPage, EventRecord, EventState
+from messages.saga.ports import (
+    LONGEST_REST,
+    Due,
+    DueEvent,
+    EventPage,
+    EventRecord,
+    EventState,
+    SagaEvent,
+)
 from stores.cursors import ids_after, number_in
 from stores.sqlite import changed, connect, transaction
 from stores.sqlite_mark import HostMark

@@ -13,8 +13,8 @@ from typing import Final, TypeVar
 
 import trio
 
+from messages.clock import milliseconds
 from messages.errors import JournalUnavailable
-from messages.request import milliseconds
 from stores.sqlite import connect, transaction
 
 T = TypeVar("T")

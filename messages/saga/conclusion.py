@@ -11,7 +11,8 @@ import trio
 
 from messages.dispatch import Dispatch
 from messages.patience import insist
-from messages.saga.events import EventRules, SagaEvent, event_of, origin_of, refusal_of
+from messages.saga.events import EventRules, event_of, origin_of, refusal_of
+from messages.saga.ports import SagaEvent
 from messages.saga.sender import Sender
 
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 from messages.errors import BadCommand, CarillonError, TryLater
 from messages.model import FAILURES, Document, JsonValue, Outcome
 from messages.report import Report
+from messages.saga.ports import SagaEvent
 
 Policy = Literal["started", "all", "any"] | float
 """What counts as success; a number is the share of deliveries that must be sent."""
@@ -43,17 +44,6 @@ class Origin:
     def document(self) -> Document:
         """As the journal keeps it with the dispatch."""
         return {"saga": {"key": self.key, "label": self.label}}
-
-
-@dataclass(frozen=True, slots=True)
-class SagaEvent:
-    """An event for one saga. That of a dispatch has the dispatch's id, so there is only one."""
-
-    id: str
-    key: str = field(repr=False)
-    label: str
-    payload: Document = field(repr=False)
-    dispatch_id: str | None = None
 
 
 def origin_of(document: Document | None) -> Origin | None:

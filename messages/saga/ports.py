@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from messages.model import Accepted, Refused, Unavailable
-from messages.saga.events import SagaEvent
+from messages.model import Accepted, Document, Refused, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class SagaEvent:
+    """An event for one saga. That of a dispatch has the dispatch's id, so there is only one."""
+
+    id: str
+    key: str = field(repr=False)
+    label: str
+    payload: Document = field(repr=False)
+    dispatch_id: str | None = None
+
 
 LONGEST_REST: Final = 3_660_000
 """Milliseconds that an event rests at most: the hour that a neighbour may ask for, and what clocks

@@ -16,18 +16,18 @@ from weakref import WeakValueDictionary
 import trio
 
 from messages.backoff import ceiling, jittered
+from messages.clock import milliseconds
 from messages.errors import Conflict, JournalUnavailable
 from messages.events import Observer, SagaEventTried
 from messages.model import Accepted, Refused, Unavailable
 from messages.patience import insist
-from messages.request import milliseconds
-from messages.saga.events import SagaEvent
 from messages.saga.ports import (
     LONGEST_REST,
     DueEvent,
     EventRecord,
     FlowManager,
     Outbox,
+    SagaEvent,
     Verdict,
 )
 

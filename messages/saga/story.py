@@ -15,7 +15,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import trio
 
-from messages.clock import ago
+from messages.clock import ago, milliseconds
 from messages.dispatch import Dispatch
 from messages.errors import CarillonError, Conflict, KeyReused, TryLater
 from messages.events import DispatchCrashed, Observer
@@ -24,7 +24,6 @@ from messages.json_digest import write_sorted
 from messages.json_input import JsonText
 from messages.pipeline import Pipeline
 from messages.records import Records, Remembered
-from messages.request import milliseconds
 from messages.saga.command import Metadata, MetadataSchema, SagaCommand, parse_command, saga_key
 from messages.saga.conclusion import Conclusion
 from messages.saga.events import Origin

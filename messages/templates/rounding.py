@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 from messages.templates.numbers import number_text
 
-_MOST_DIGITS = 100
+_MOST_PRINTED = 100
 _LARGEST_FIXED = 1e21
 _SMALLEST_EXPONENT = -6
 
@@ -52,8 +52,8 @@ def round_half_up(number: float) -> float:
 
 
 def _check(digits: int, least: int) -> None:
-    if not least <= digits <= _MOST_DIGITS:
-        raise ValueError(f"the number of digits must be between {least} and {_MOST_DIGITS}")
+    if not least <= digits <= _MOST_PRINTED:
+        raise ValueError(f"the number of digits must be between {least} and {_MOST_PRINTED}")
 
 
 def _figures(number: float, count: int) -> tuple[str, str, int]:

@@ -61,7 +61,7 @@ def _same_protocol(result: Url, link: Url) -> Url:
         parts, extra = _with_hosts(result, link, parts, extra)
         must_be_absolute = must_be_absolute and (extra[:1] == [""] or parts[:1] == [""])
     if absolute:
-        _take_host(result, link)
+        _take_host_of(result, link)
         parts = extra
     elif extra:
         parts = parts[:-1] + extra
@@ -118,7 +118,7 @@ def _with_hosts(
     return parts, extra
 
 
-def _take_host(result: Url, link: Url) -> None:
+def _take_host_of(result: Url, link: Url) -> None:
     if link.host is not None:
         if result.host != link.host:
             result.auth = None

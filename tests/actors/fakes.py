@@ -24,7 +24,7 @@ from messages.model import (
     Receipt,
     TextContent,
 )
-from providers.ports import Started
+from providers.wire_ports import Started
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from messages.model import (
     Unanswered,
     Unavailable,
 )
-from providers.ports import Started
+from providers.wire_ports import Started
 from supervisor import TICK, Supervisor
 from tests.actors.fakes import Answers, Log, envelope, ignore
 

@@ -14,7 +14,7 @@ from actors.limits import Limits, Retry
 from actors.mailbox import Mailbox
 from actors.worker import work
 from messages.model import Accepted, Attempt, Delivery, Refused, Unanswered, Unavailable
-from providers.ports import Started
+from providers.wire_ports import Started
 from tests.actors.fakes import Act, Breaks, Connects, Script
 from tests.actors.workshop import Workshop, guard, route
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.idempotency import Repeats, idempotency_key
+from messages.clock import milliseconds
 from messages.errors import BadCommand, Conflict, KeyReused
 from messages.journal import IdempotencyKey
 from messages.json_input import JsonText
@@ -18,7 +19,6 @@ from messages.records import (
     RecordPage,
     Remembered,
 )
-from messages.request import milliseconds
 from messages.string_list import StringList
 
 BODY: dict[str, object] = {"channels": ["sms"], "data": {"a": 1, "b": [None, "é"]}}

@@ -8,9 +8,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from messages.confirmations import PATIENCE, Confirmations, Handover
+from messages.confirmations import PATIENCE, Confirmations
 from messages.errors import TryLater
 from messages.events import DeliveryConfirmed, Event
+from messages.handovers import Handover
 from messages.model import Outcome, Reason, Receipt
 from messages.records import DeliveryRecord, RecordFilter, RecordPage
 from tests.messages.fakes import FakeJournal

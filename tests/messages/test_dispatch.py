@@ -12,9 +12,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from messages.channel_feed import Way
 from messages.commands import SendCommand
 from messages.compose import Composer
-from messages.dispatch import FIRST, Dispatch, Means, Way
+from messages.dispatch import FIRST, Dispatch, Means
 from messages.envelope import Envelope
 from messages.errors import JournalUnavailable
 from messages.events import DispatchCrashed, DispatchEnded, Event

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from providers.http1_wire import Http1Wire
 from providers.httpx_transport import Http1Transport
 from providers.httpx_wire import HttpxWire
-from providers.ports import Wire
+from providers.wire_ports import Wire
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 

@@ -15,7 +15,7 @@ from messages.model import (
     PushContent,
     TextContent,
 )
-from providers.ports import Body, Headers, Reply, Started
+from providers.wire_ports import Body, Headers, Reply, Started
 
 ADDRESSES: dict[Channel, str] = {
     "email": "mario.rossi@example.com",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from messages.model import Accepted, Attempt, Refused, Unanswered, Unavailable
 from providers.answers import LONGEST_PAUSE, attempt, document, retry_after
-from providers.ports import NotAnswered, NotSent, Response
+from providers.wire_ports import NotAnswered, NotSent, Response
 from tests.providers.deliveries import email, sms
 
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from messages.model import Accepted, Refused, Unavailable
-from messages.saga.events import SagaEvent
+from messages.saga.ports import SagaEvent
 from providers.flow_manager import FlowManager
 from providers.httpx_wire import HttpxWire
 from tests.neighbours.flow_manager import FlowManager as StandIn

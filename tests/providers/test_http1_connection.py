@@ -16,8 +16,8 @@ from providers.http1_connection import Connection, open_connection
 from providers.http1_idle import IdleConnections
 from providers.http1_target import Origin
 from providers.http1_wire import Http1Wire
-from providers.ports import Response, no_start
 from providers.wire_bounds import IDLE_SECONDS
+from providers.wire_ports import Response, no_start
 from tests.providers.raw_http import Raw, Talk, raw_server
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

@@ -13,8 +13,8 @@ import trio
 from messages.model import Accepted, Attempt, JsonValue, Unanswered
 from providers.answers import attempt
 from providers.http1_wire import Http1Wire
-from providers.ports import NotAnswered, Reply, Response
 from providers.wire_errors import FOREIGN
+from providers.wire_ports import NotAnswered, Reply, Response
 from tests.providers.deliveries import sms
 from tests.providers.raw_http import Raw, Talk, raw_server
 

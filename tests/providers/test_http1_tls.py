@@ -10,8 +10,8 @@ import pytest
 import trio
 
 from providers.http1_wire import Http1Wire
-from providers.ports import NotAnswered, NotSent, Response, no_start
 from providers.wire_errors import DISCONNECTED, LOST
+from providers.wire_ports import NotAnswered, NotSent, Response, no_start
 from tests.providers.raw_http import Talk, answering, raw_server
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

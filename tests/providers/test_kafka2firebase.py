@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 import trio
 
-from messages.confirmations import Handover
 from messages.errors import JournalUnavailable
+from messages.handovers import Handover
 from messages.model import (
     Accepted,
     Document,

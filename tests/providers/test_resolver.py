@@ -12,9 +12,9 @@ import pytest
 import trio
 
 from providers.http1_wire import Http1Wire
-from providers.ports import NotSent, Response, no_start
 from providers.resolver import FAILED_SECONDS, FRESH_SECONDS, Found, Resolver
 from providers.wire_errors import SHORTAGE_SECONDS
+from providers.wire_ports import NotSent, Response, no_start
 from tests.providers.raw_http import answering, raw_server
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import trio
 
-from messages.confirmations import Handovers
+from messages.handovers import Handovers
 from messages.model import Document, UserFields
 from messages.ports import Directory
 from messages.saga.ports import Outbox

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from messages.confirmations import Handover, Handovers
+from messages.handovers import Handover, Handovers
 from stores.sqlite_handovers import RETIRED_AT_ONCE
 from tests.stores.shelves import Shelf
 

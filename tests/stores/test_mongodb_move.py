@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from messages.confirmations import Handover
+from messages.handovers import Handover
 from messages.journal import (
     AttemptEnd,
     AttemptStart,
@@ -23,7 +23,7 @@ from messages.journal import (
 )
 from messages.model import Cursor, Receipt, delivery_id
 from messages.records import RecordFilter, Records, Recovery
-from messages.saga.events import SagaEvent
+from messages.saga.ports import SagaEvent
 from stores import mongodb_move
 from stores.errors import StoreError
 from stores.mongodb import Database, check_schema, connected, prepare

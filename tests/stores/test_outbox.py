@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from messages.errors import BadCommand
-from messages.saga.events import SagaEvent
-from messages.saga.ports import LONGEST_REST, DueEvent, Outbox
+from messages.saga.ports import LONGEST_REST, DueEvent, Outbox, SagaEvent
 from stores.mongodb_outbox import LOOK_AGAIN
 from tests.stores.shelves import Shelf
 

@@ -9,8 +9,15 @@ import trio
 
 from messages.errors import JournalUnavailable
 from messages.model import Accepted
-from messages.saga.events import SagaEvent
-from messages.saga.ports import Due, DueEvent, EventPage, EventRecord, EventState, Verdict
+from messages.saga.ports import (
+    Due,
+    DueEvent,
+    EventPage,
+    EventRecord,
+    EventState,
+    SagaEvent,
+    Verdict,
+)
 
 
 def now() -> int:

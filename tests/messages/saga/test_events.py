@@ -11,12 +11,12 @@ from messages.saga.events import (
     EventRules,
     Origin,
     Policy,
-    SagaEvent,
     event_of,
     has_succeeded,
     origin_of,
     refusal_of,
 )
+from messages.saga.ports import SagaEvent
 
 ORIGIN = Origin("S-7", "tell")
 RULES = EventRules("done", "failed")

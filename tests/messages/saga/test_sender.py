@@ -14,8 +14,7 @@ from trio.testing import MockClock
 from messages.errors import Conflict
 from messages.events import Event, SagaEventTried
 from messages.model import Accepted, Refused, Unavailable
-from messages.saga.events import SagaEvent
-from messages.saga.ports import Verdict
+from messages.saga.ports import SagaEvent, Verdict
 from messages.saga.sender import AT_ONCE, LONGEST_GAP, Sender
 from tests.messages.saga.fakes import FakeFlowManager, FakeOutbox, now
 

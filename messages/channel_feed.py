@@ -1,0 +1,20 @@
+"""How one channel of a dispatch is fed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from messages.feed import Feed
+from messages.leftovers import Leftovers
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one channel of a dispatch is fed: what was left first, then the rest of the audience.
+
+    Something was left where it `is_resumed`.
+    """
+
+    feed: Feed
+    left: Leftovers
+    is_resumed: bool = False

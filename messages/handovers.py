@@ -1,0 +1,39 @@
+"""What was handed to a provider that tells later what became of it, as a Protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from messages.model import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A message that is about to be handed over, and where its delivery stands."""
+
+    delivery_id: str
+    dispatch_id: str
+    channel: Channel
+    provider: str
+    key: str = field(repr=False)
+    user_id: str = field(repr=False)
+
+
+class Handovers(Protocol):
+    """What was handed over, durable. Every method raises JournalUnavailable."""
+
+    async def add(self, handover: Handover) -> None:
+        """Keep it, before its message leaves. One that is there stays as it is."""
+        ...
+
+    async def find(self, delivery_id: str) -> Handover | None:
+        """What was handed over for a delivery."""
+        ...
+
+    async def retire(self, before: int) -> bool:
+        """Erase a part of what was handed over before a time; whether there is more of it.
+
+        Times are milliseconds since 1970.
+        """
+        ...
