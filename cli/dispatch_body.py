@@ -29,6 +29,9 @@ class Asked(TypedDict):
     cc: tuple[str, ...]
     bcc: tuple[str, ...]
     sender: str | None
+    priority: str | None
+    time_to_live: str | None
+    expires_at: str | None
 
 
 def dispatch_body(asked: Asked) -> Document:
@@ -54,6 +57,9 @@ def dispatch_body(asked: Asked) -> Document:
         "emailCarbonCopies": [*asked["cc"]] or None,
         "emailBlindCarbonCopies": [*asked["bcc"]] or None,
         "emailSender": asked["sender"],
+        "priority": asked["priority"],
+        "timeToLive": asked["time_to_live"],
+        "expiresAt": asked["expires_at"],
     }
     body: Document = {name: value for name, value in whole.items() if value is not None}
     if "templateId" not in body:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import click
 
+from cli.completion import dispatch_ids, provider_names
 from cli.examples import examples
 from cli.options import client, json_option, limit_option, service_options
 from messages.model import CHANNELS, OUTCOMES, REASONS
@@ -21,7 +22,8 @@ _ENDED = [outcome for outcome in OUTCOMES if outcome not in {"pending", "sent"}]
 def dispatches() -> None:
     """Look at the dispatches of a running service, cancel them, and send again what failed.
 
-    The service is found by CARILLON_URL, and is shown the key in CARILLON_API_KEY if there is one.
+    Of an ID its beginning is enough where no other begins so. The service is found by CARILLON_URL,
+    and is shown the key in CARILLON_API_KEY if there is one.
     """
 
 
@@ -29,13 +31,18 @@ def _operates(command: C) -> C:
     return service_options(json_option(command))
 
 
-_dispatch = click.argument("dispatch_id", metavar="ID")
+_dispatch = click.argument("dispatch_id", metavar="ID", shell_complete=dispatch_ids)
 
 
 def _filters(outcomes: Sequence[str]) -> Callable[[C], C]:
     def add(command: C) -> C:
         for option in (
-            click.option("--provider", metavar="NAME", help="Only those that ended there."),
+            click.option(
+                "--provider",
+                metavar="NAME",
+                shell_complete=provider_names,
+                help="Only those that ended there, or were tried there so far.",
+            ),
             click.option("--channel", type=click.Choice(CHANNELS), help="Only those over it."),
             click.option(
                 "--reason",
@@ -81,7 +88,7 @@ def list_dispatches(
 @dispatches.command(
     epilog=examples(
         "carillon dispatches show 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11",
-        "carillon dispatches show 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11 --user 42",
+        "carillon dispatches show 6f1c2a --user 42",
         "carillon dispatches show 6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11 --outcome failed --json",
     )
 )
@@ -158,7 +165,7 @@ def cancel(dispatch_id: str, url: str | None, api_key: str | None, *, as_json: b
     from cli.dispatches_report import print_state
 
     with dispatches_of(client(url, api_key)) as known:
-        print_state(known.cancel(dispatch_id), as_json=as_json)
+        print_state(known.cancel(known.named(dispatch_id)), as_json=as_json)
 
 
 @dispatches.command(
@@ -193,4 +200,4 @@ def redrive(
 
     wanted = Wanted(outcome, reason, channel, provider)
     with dispatches_of(client(url, api_key)) as known:
-        print_redriven(known.redrive(dispatch_id, wanted), as_json=as_json)
+        print_redriven(known.redrive(known.named(dispatch_id), wanted), as_json=as_json)

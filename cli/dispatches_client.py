@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from cli.failure import BadInput
+from cli.ids import whole_id
 from cli.providers_client import Told
 from cli.service_client import Connection
 from messages.model import Document, JsonValue
@@ -133,6 +133,17 @@ class Dispatches:
             yield from page.dispatches
             cursor = page.next
 
+    def beginning(self, prefix: str, most: int) -> Sequence[DispatchTold]:
+        """At most so many whose ids begin with a prefix, the newest first."""
+        query = {"idPrefix": prefix, "limit": str(most)}
+        return self._connection.ask("/dispatches", DispatchesTold, query).dispatches
+
+    def named(self, given: str) -> str:
+        """The id that somebody means who gave how it begins. Raises BadInput, too."""
+        return whole_id(
+            given, "a dispatch", lambda *asked: [one.id for one in self.beginning(*asked)]
+        )
+
     def one(self, dispatch_id: str) -> DispatchTold:
         """One by its id."""
         return self._connection.ask(_path(dispatch_id), DispatchTold)
@@ -168,6 +179,4 @@ def dispatches_of(service: ClientSettings) -> Iterator[Dispatches]:
 
 
 def _path(dispatch_id: str) -> str:
-    if not dispatch_id:  # perhaps a variable that is not set; the path would be that of the list
-        raise BadInput("The id of a dispatch must not be empty")
     return f"/dispatches/{quote(dispatch_id, safe='')}"

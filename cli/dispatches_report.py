@@ -35,7 +35,11 @@ def print_dispatches(found: Iterator[DispatchTold], limit: int | None, *, as_jso
     rows = [
         (one.id, one.state, ", ".join(one.channels), one.created_at, counted(one)) for one in shown
     ]
-    print_table(("dispatch", "state", "channels", "accepted", "deliveries"), rows, _LONGEST)
+    if not rows:
+        click.echo("No dispatches.")
+        return
+    header = ("dispatch", "state", "channels", "accepted", "deliveries")
+    print_table(header, rows, _LONGEST, whole=("dispatch",))
     _tell_of_more(found)
 
 
@@ -43,8 +47,8 @@ def print_dispatch(
     known: Dispatches, dispatch_id: str, wanted: Wanted, limit: int | None, *, as_json: bool
 ) -> None:
     """The dispatch and the deliveries that are asked for."""
-    dispatch = known.one(dispatch_id)
-    found = known.deliveries(dispatch_id, wanted or _UNSENT)
+    dispatch = known.one(known.named(dispatch_id))
+    found = known.deliveries(dispatch.id, wanted or _UNSENT)
     if as_json:
         told = [one.document for one in _at_most(found, limit)]
         click.echo(json.dumps({**dispatch.document, "deliveries": told}, ensure_ascii=False))
@@ -65,7 +69,7 @@ def print_dispatch(
             for one in shown
         ]
         header = ("user", "channel", "outcome", "reason", "provider", "attempts", "what went wrong")
-        print_table(header, rows, _LONGEST)
+        print_table(header, rows, _LONGEST, whole=("user",))
     _tell_of_more(found)
 
 

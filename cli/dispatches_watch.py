@@ -40,7 +40,7 @@ def follow(service: ClientSettings, dispatch_id: str, interval: float, *, as_jso
     # Whoever ends this from elsewhere must not leave a terminal without a cursor.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), dispatches_of(service) as known:
-        seen = looks(known, dispatch_id, interval)
+        seen = looks(known, known.named(dispatch_id), interval)
         if as_json or not sys.stdout.isatty():
             _print_changes(seen, json_line if as_json else line)
         else:

@@ -13,6 +13,7 @@ from tempfile import mkstemp
 from api.keys import ApiKey
 from cli.failure import BadInput, Failure
 from settings import ConfigurationError, key_record, parse_keys
+from settings.errors import nearest
 
 
 def read_file(file: Path) -> tuple[ApiKey, ...]:
@@ -39,6 +40,32 @@ def add_to_file(file: Path, key: ApiKey) -> None:
             _replace(target, [*there, key])
     except OSError as error:
         raise Failure(f"{file}: {error.strerror}") from None
+
+
+def remove_from_file(file: Path, key_id: str) -> int:
+    """Remove a key; how many are left.
+
+    Raises:
+        BadInput: the file holds something else, no key with this id, or no other one.
+        Failure: it cannot be written.
+    """
+    target = file.resolve()
+    try:
+        with _locked(target.parent):
+            there = read_file(file)
+            left = [key for key in there if key.id != key_id]
+            if len(left) == len(there):
+                hint = nearest(key_id, [key.id for key in there])
+                raise BadInput(f"{file} has no key with the id {key_id}; {hint}")
+            if not left:  # to serve on with the keys of before is safer than with none
+                raise BadInput(
+                    f"{key_id} is the last key in {file}: a service refuses a file without any, "
+                    "and goes on with the keys it has; add another one first, or remove the file"
+                )
+            _replace(target, left)
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}") from None
+    return len(left)
 
 
 def _present(target: Path, file: Path) -> tuple[ApiKey, ...]:

@@ -1,4 +1,4 @@
-"""`carillon keys`: making and listing the API keys that a service asks its callers for."""
+"""`carillon keys`: making, listing and removing the API keys that a service asks for."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import click
 
 from api.keys import MOST_WEIGHT, SCOPES, Scope
+from cli.completion import key_ids
 from cli.examples import examples
 from cli.options import json_option
 from messages.model import Document
@@ -27,7 +28,7 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 @click.group()
 def keys() -> None:
-    """Make API keys, and list those in a file.
+    """Make API keys, list and remove those in a file.
 
     A service asks for keys once API_KEYS or API_KEYS_FILE gives it some.
     """
@@ -96,15 +97,18 @@ def new(
     click.echo(json.dumps(key_record(key)))
 
 
-@keys.command("list", epilog=examples("carillon keys list --file keys.json"))
-@click.option(
+_the_file = click.option(
     "--file",
     type=_FILE,
     envvar="API_KEYS_FILE",
     show_envvar=True,
     required=True,
-    help="The file to look into.",
+    help="The file that holds them.",
 )
+
+
+@keys.command("list", epilog=examples("carillon keys list --file keys.json"))
+@_the_file
 @json_option
 def list_keys(file: Path, *, as_json: bool) -> None:
     """List the keys in a file: id, scopes, and how long each is valid."""
@@ -118,9 +122,34 @@ def list_keys(file: Path, *, as_json: bool) -> None:
             click.echo(json.dumps(_summary(key)))
     elif found:
         rows = [(key.id, " ".join(key.sorted_scopes), _validity(key, now)) for key in found]
-        print_table(("id", "scopes", "valid"), rows)
+        print_table(("id", "scopes", "valid"), rows, whole=("id",))
     else:
         click.echo("No keys.")
+
+
+@keys.command(
+    epilog=examples(
+        "carillon keys remove shop --file keys.json",
+        "API_KEYS_FILE=keys.json carillon keys remove shop && kill -HUP $(pidof carillon)",
+    )
+)
+@click.argument("key_id", metavar="ID", shell_complete=key_ids)
+@_the_file
+@json_option
+def remove(key_id: str, file: Path, *, as_json: bool) -> None:
+    """Remove key ID from a file, as a whole or not at all.
+
+    A running service lets it in until it reads the file anew, at SIGHUP. The last key of a file is
+    not removed: a service refuses a file without any. To ask for no key, unset API_KEYS_FILE.
+    """
+    from cli.key_file import remove_from_file
+
+    left = remove_from_file(file, key_id)
+    if as_json:
+        click.echo(json.dumps({"removed": key_id, "left": left}))
+        return
+    keys_are = "1 key is" if left == 1 else f"{left:,} keys are"
+    click.echo(f"Removed {key_id} from {file}; {keys_are} left. A service reads it at SIGHUP.")
 
 
 def _summary(key: ApiKey) -> Document:

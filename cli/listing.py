@@ -56,7 +56,8 @@ def _show(collection: str, rows: list[Document], most: int) -> None:
         click.echo(f"No {collection}s.")
         return
     names = list(dict.fromkeys(name for row in shown for name in row))[:_COLUMNS]
-    print_table(names, [[cell(row.get(name)) for name in names] for row in shown])
+    cells = [[cell(row.get(name)) for name in names] for row in shown]
+    print_table(names, cells, whole=("_id",))
     if more:
         click.echo("… and more: --limit 0 shows all, --json for scripts.", err=True)
 

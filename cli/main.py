@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "demo": ("cli.demo:demo", "Run the service with sample users, sending nothing to anybody."),
     "send": ("cli.send:send", "Send a message through a running service."),
     "dispatches": ("cli.dispatches:dispatches", "Look at dispatches; cancel them, redrive them."),
+    "events": ("cli.events:events", "Look at what sagas are told; post again what was parked."),
     "providers": ("cli.providers:providers", "Look at the providers of a service; tune them."),
     "supervisor": ("cli.supervision:supervisor", "Look at its channels and workers; revive one."),
     "users": ("cli.users:users", "Import and list the users of the store."),
@@ -22,7 +23,7 @@ COMMANDS: Final = {
     "store": ("cli.store:store", "Back up the store, check it, let a restored one go on; move it."),
     "render": ("cli.render:render", "Render a template with a context."),
     "config": ("cli.config:config", "Check the configuration, or print its JSON Schema."),
-    "keys": ("cli.keys:keys", "Make API keys, and list those in a file."),
+    "keys": ("cli.keys:keys", "Make API keys, list and remove those in a file."),
     "version": ("cli.version:version", "Print the version."),
 }
 

@@ -19,9 +19,12 @@ def print_outcome(answer: Answer) -> None:
     shown = answer.failures[:_MOST_ROWS]
     if shown:
         rows = [(failed.user_id, failed.channel, failed.error) for failed in shown]
-        print_table(("user", "channel", "what went wrong"), rows, _LONGEST_ERROR)
+        header = ("user", "channel", "what went wrong")
+        print_table(header, rows, _LONGEST_ERROR, whole=("user",))
     if len(answer.failures) > len(shown):
         click.echo(f"… and {len(answer.failures) - len(shown):,} more: --json shows them")
+    if answer.replayed:
+        click.echo("This key came before: nothing was sent again.")
     click.echo(f"Dispatch {answer.dispatch_id}: {_summary(answer)}.")
     if answer.pending:
         click.echo(f"The pending ones go on by themselves; see {answer.location}")
@@ -43,6 +46,7 @@ def print_json(answer: Answer) -> None:
         "failuresTotal": answer.failures_total,
         "deliveriesPending": answer.pending,
         "location": answer.location,
+        "replayed": answer.replayed,
         "counts": dict(answer.counts),
     }
     click.echo(json.dumps(told, ensure_ascii=False))

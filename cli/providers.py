@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import click
 
+from cli.completion import assignments, provider_names
 from cli.examples import examples
 from cli.options import ROWS, client, json_option, limit_option, service_options
 
@@ -29,7 +30,7 @@ def _operates(command: C) -> C:
     return service_options(json_option(command))
 
 
-_name = click.argument("name")
+_name = click.argument("name", shell_complete=provider_names)
 
 
 @providers.command(
@@ -84,7 +85,7 @@ def show(name: str, url: str | None, api_key: str | None, *, as_json: bool) -> N
     ),
 )
 @_name
-@click.argument("assignments", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("assignments", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=assignments)
 @click.option("--json-patch", metavar="JSON", help="The body of the PATCH, in place of KEY=VALUE.")
 @_operates
 def set_provider(
@@ -189,7 +190,7 @@ def reset(name: str, url: str | None, api_key: str | None, *, as_json: bool) -> 
         "carillon providers audit --json | jq -r '[.at, .who, .action] | @tsv'",
     )
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=provider_names)
 @limit_option
 @_operates
 def audit(
@@ -219,7 +220,7 @@ def audit(
         "carillon providers watch | jq -c '.providers[] | [.name, .waiting.deliveries]'",
     )
 )
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=provider_names)
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.1, max=3600),

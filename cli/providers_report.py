@@ -38,7 +38,9 @@ def print_all(told: ProvidersTold, *, as_json: bool) -> None:
 
 def _print_table(providers: Sequence[ProviderTold]) -> None:
     if not sys.stdout.isatty():
-        print_table(HEADER, [row(provider) for provider in providers], _LONGEST)
+        print_table(
+            HEADER, [row(provider) for provider in providers], _LONGEST, whole=("provider",)
+        )
         return
     from rich.console import Console
 
@@ -97,7 +99,7 @@ def print_audit(entries: Iterable[EntryTold], *, as_json: bool) -> None:
         return
     rows = [(one.at, one.who, _target(one), one.action, _changed(one)) for one in entries]
     if rows:
-        print_table(("at", "who", "target", "action", "changed"), rows, _LONGEST)
+        print_table(("at", "who", "target", "action", "changed"), rows, _LONGEST, whole=("target",))
     else:
         click.echo("No changes.")
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from cli.providers_cells import HEADER, row
 from cli.providers_client import ProviderTold
-from cli.table import one_line
+from cli.table import bare_table, one_line
 
 _STACKED: Final = (
     ("provider", "channels"),
@@ -29,7 +28,7 @@ _COLOURS: Final = {"running": "green", "breaker-open": "red", "out-of-quota": "r
 
 def table(providers: Iterable[ProviderTold]) -> Table:
     """The cells of `row`, some of them below each other, with the state in its colour."""
-    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold", highlight=False)
+    shown = bare_table()
     for names in _STACKED:
         no_wrap = not _KEPT_WHOLE.isdisjoint(names)
         shown.add_column("\n".join(names), no_wrap=no_wrap, overflow="fold")

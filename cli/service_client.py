@@ -50,26 +50,45 @@ class _Progress(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is known of a dispatch when the service answered; `counts` where it tells them."""
+    """What is known of a dispatch when the service answered; `counts` where it tells them.
+
+    It was `replayed` if an earlier request with the same key began it.
+    """
 
     dispatch_id: str
     failures: list[Failed]
     failures_total: int
     pending: int
     location: str | None
+    replayed: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def post_dispatch(service: ClientSettings, body: Document, wait: int | None) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a message is to be accepted: waiting for seconds or not at all, once for each key."""
+
+    wait: int | None = None
+    is_async: bool = False
+    key: str | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """As headers of the request."""
+        asked = ["respond-async"] * self.is_async
+        asked += [] if self.wait is None else [f"wait={self.wait}"]
+        prefer = {"Prefer": ", ".join(asked)} if asked else {}
+        return prefer if self.key is None else {**prefer, "Idempotency-Key": f'"{self.key}"'}
+
+
+def post_dispatch(service: ClientSettings, body: Document, wish: Wish) -> Answer:
     """Have a message sent, and wait for what becomes of it.
 
     Raises:
         BadInput: the service refused the message.
         Failure: it cannot be reached, or has trouble of its own.
     """
-    headers = {"Content-Type": "application/json"}
-    if wait is not None:
-        headers["Prefer"] = f"wait={wait}"
+    headers = {"Content-Type": "application/json", **wish.headers}
     # Whoever reads the answer waits as long as the service does, which has a limit of its own.
     timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
     with _telling_of_trouble(service, "; whether messages left is not known"):
@@ -201,6 +220,7 @@ def _answer(service: ClientSettings, response: httpx.Response) -> Answer:
             failures_total=int(response.headers.get("Failures-Total", len(failures))),
             pending=int(response.headers.get("Deliveries-Pending", 0)),
             location=_absolute(response, response.headers.get("Location")),
+            replayed=response.headers.get("Idempotency-Replayed") == "true",
             counts=_counts(service, response.headers["Dispatch-Id"]),
         )
     except (ValidationError, KeyError, ValueError):

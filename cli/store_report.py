@@ -97,7 +97,7 @@ def told(left: Left) -> None:
         for one in left.dispatches[:_ROWS]
     ]
     header = ("dispatch", "state", "channels", "accepted", "pending", "calls open", "ended")
-    print_table(header, rows)
+    print_table(header, rows, whole=("dispatch",))
     if len(left.dispatches) > _ROWS:
         click.echo(f"… and {len(left.dispatches) - _ROWS:,} more: `check --json` shows them.")
 

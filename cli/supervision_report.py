@@ -69,7 +69,7 @@ def print_channels(service: ClientSettings, *, workers: bool, as_json: bool) -> 
     rows = [row for channel in channels for row in _worker_rows(channel)]
     if workers and rows:
         click.echo()
-        print_table(_WORKERS, rows)
+        print_table(_WORKERS, rows, whole=("delivery",))
     elif workers:
         click.echo("No worker holds a delivery.")
 

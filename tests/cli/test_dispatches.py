@@ -78,6 +78,20 @@ async def test_an_unknown_dispatch_is_one_sentence(command: str, tmp_path: Path)
     assert result.stderr.startswith("carillon: The service answered 404: ")
 
 
+@pytest.mark.parametrize("command", ["show", "cancel", "redrive"])
+async def test_of_an_unknown_dispatch_it_is_told_for_how_long_rows_are_kept(
+    command: str, tmp_path: Path
+) -> None:
+    async with running(tmp_path) as service:
+        for name in ("nobody", "6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11"):
+            result = await run(service, "dispatches", command, name)
+            assert result.exit_code == 2
+            assert result.stderr == (
+                "carillon: The service answered 404: No dispatch with this id is known here (rows "
+                "are kept 30 days)\n"
+            )
+
+
 async def test_what_the_service_refuses_is_told_as_it_says(tmp_path: Path) -> None:
     async with running(tmp_path, users=MIXED, templates=[TEMPLATE]) as service:
         name = (await failed_once(service, data={"order": 1})).rpartition("/")[2]
@@ -95,3 +109,27 @@ async def test_what_the_service_refuses_is_told_as_it_says(tmp_path: Path) -> No
 )  # fmt: skip
 def test_what_nobody_can_ask_is_wrong_usage(words: list[str]) -> None:
     assert invoke("dispatches", *words).exit_code == 2
+
+
+async def test_the_beginning_of_an_id_is_enough(tmp_path: Path) -> None:
+    async with running(tmp_path, narrow("2s"), users=USERS) as service:
+        names = [(await begin(service)).headers["Dispatch-Id"] for _ in range(17)]
+        name = names[3]
+        least = next(n for n in range(1, 37) if sum(x.startswith(name[:n]) for x in names) == 1)
+        for words in (["show"], ["cancel"], ["cancel"]):
+            result = await run(service, "dispatches", *words, name[:least])
+            assert (result.exit_code, name in result.stdout) == (0, True), result.stderr
+        still = await run(service, "dispatches", "redrive", name[:least])
+        digit = next(d for d in "0123456789abcdef" if sum(x[0] == d for x in names) > 1)
+        several = await run(service, "dispatches", "show", digit)
+    assert "still running" in still.stderr or "Nothing matches" in still.stdout
+    assert several.exit_code == 2
+    assert f"{digit} is how the ids of several begin; which one?" in several.stderr
+    listed = {line.strip() for line in several.stderr.splitlines()[1:]}
+    assert listed == {name for name in names if name[0] == digit}
+
+
+async def test_no_dispatches_are_told_in_words(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        assert (await run(service, "dispatches", "list")).stdout == "No dispatches.\n"
+        assert (await run(service, "dispatches", "list", "--json")).stdout == ""

@@ -180,3 +180,48 @@ async def test_commands_at_once_lose_no_key(tmp_path: Path) -> None:
     assert [one.returncode for one in done] == [0] * 3
     file = tmp_path / "keys.json"
     assert {key.id for key in parse_keys(file.read_bytes(), "f")} == {f"k{n}" for n in range(3)}
+
+
+def test_a_key_that_is_removed_opens_nothing_any_more(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    tokens = {}
+    for name in ("shop", "desk", "ada"):
+        words = ("--id", name, "--scope", "send", "--file", str(file))
+        tokens[name] = new(*words).splitlines()[1]
+    result = invoke("keys", "remove", "shop", "--file", str(file))
+    assert result.stdout.startswith(f"Removed shop from {file}; 2 keys are left.")
+    assert ring(file).find(tokens["shop"]) is None
+    assert ring(file).find(tokens["desk"]) is not None
+    told = invoke("keys", "remove", "desk", "--json", API_KEYS_FILE=str(file))
+    assert json.loads(told.stdout) == {"removed": "desk", "left": 1}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    before = file.read_bytes()
+    last = invoke("keys", "remove", "ada", "--file", str(file))
+    assert (last.exit_code, file.read_bytes()) == (2, before)
+    assert "ada is the last key" in last.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "reason"),
+    [
+        (None, ["shop"], "No such file"),
+        ("{}", ["shop"], "must be"),
+        ("[]", ["shop"], "has no key with the id shop"),
+    ],
+)
+def test_what_cannot_be_removed_leaves_the_file_as_it_is(
+    content: str | None, words: list[str], reason: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.json"
+    if content is not None:
+        file.write_text(content)
+    result = invoke("keys", "remove", *words, "--file", str(file))
+    assert (result.exit_code, reason in result.stderr) == (2, True), result.stderr
+    assert (file.read_text() if file.exists() else None) == content
+
+
+def test_the_nearest_key_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    new("--id", "shop", "--scope", "send", "--file", str(file))
+    result = invoke("keys", "remove", "shpo", "--file", str(file))
+    assert 'no key with the id shpo; did you mean "shop"?' in result.stderr

@@ -13,6 +13,7 @@ GROUPS = [
     [name]
     for name in (
         "dispatches",
+        "events",
         "users",
         "templates",
         "config",
@@ -27,7 +28,8 @@ PAGES = [
     *(["users", name] for name in ("import", "list")),
     *(["templates", name] for name in ("import", "list")),
     *(["config", name] for name in ("check", "schema")),
-    *(["keys", name] for name in ("new", "list")),
+    *(["keys", name] for name in ("new", "list", "remove")),
+    *(["events", name] for name in ("list", "show", "redrive")),
     *(["store", name] for name in ("backup", "check", "repair", "resume", "pause", "move")),
     *(["supervisor", name] for name in ("show", "revive")),
     *(
@@ -67,6 +69,24 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     result = invoke("frobnicate")
     assert result.exit_code == 2
     assert "No such command 'frobnicate'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["dispatchs", "list"], "'dispatches'"),
+        (["provider"], "'providers'"),
+        (["chek"], None),
+        (["store", "chek"], "'check'"),
+        (["dispatches", "wach"], "'watch'"),
+        (["keys", "delete"], None),
+    ],
+)
+def test_the_nearest_commands_are_named(words: list[str], meant: str | None) -> None:
+    result = invoke(*words)
+    assert result.exit_code == 2
+    assert ("Did you mean" in result.stderr) is (meant is not None)
+    assert meant is None or meant in result.stderr
 
 
 def test_help_imports_no_command() -> None:

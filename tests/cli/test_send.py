@@ -10,6 +10,7 @@ from cli.dispatch_body import Asked, dispatch_body
 from cli.failure import BadInput
 from messages.model import CHANNELS, Document, EmailContent, TextContent
 from tests.cli.command_line import invoke, script
+from tests.cli.operated import documents, run
 from tests.running import running, sandbox_configuration
 
 USERS: list[Document] = [
@@ -30,6 +31,9 @@ NOTHING: Asked = {
     "cc": (),
     "bcc": (),
     "sender": None,
+    "priority": None,
+    "time_to_live": None,
+    "expires_at": None,
 }
 
 
@@ -52,6 +56,9 @@ def test_options_become_the_body(tmp_path: Path) -> None:
             cc=("c@x.test",),
             bcc=("b@x.test",),
             sender="s@x.test",
+            priority="bulk",
+            time_to_live="1h",
+            expires_at="2030-01-31T09:30:00Z",
         )
     )
     assert body == {
@@ -65,6 +72,9 @@ def test_options_become_the_body(tmp_path: Path) -> None:
         "emailCarbonCopies": ["c@x.test"],
         "emailBlindCarbonCopies": ["b@x.test"],
         "emailSender": "s@x.test",
+        "priority": "bulk",
+        "timeToLive": "1h",
+        "expiresAt": "2030-01-31T09:30:00Z",
     }
 
 
@@ -194,3 +204,69 @@ def test_a_wrong_address_of_the_service_is_told_of() -> None:
 def test_no_command_line_can_hold_the_key() -> None:
     words = ["send", "--channel", "sms", "--to", "a", "--text", "x", "--api-key", "k"]
     assert "No such option '--api-key'" in invoke(*words).stderr
+
+
+TO_ADA = ("send", "--channel", "email", "--to", "ada", "--title", "T", "--text", "x")
+
+
+async def test_what_came_with_a_key_before_is_not_sent_again(tmp_path: Path) -> None:
+    async with running(tmp_path, users=USERS) as service:
+        words = [*TO_ADA, "--idempotency-key", "order 1042"]
+        first, again = await run(service, *words), await run(service, *words)
+        [told] = documents(await run(service, *words, "--json"))
+        other = await run(service, *words, "--data", '{"a": 1}')
+    assert (first.exit_code, again.exit_code, len(service.sent)) == (0, 0, 1)
+    assert again.stdout == f"This key came before: nothing was sent again.\n{first.stdout}"
+    assert isinstance(told, dict)
+    assert told["replayed"] is True
+    assert (other.exit_code, "with another request" in other.stderr) == (2, True)
+
+
+async def test_whoever_does_not_wait_goes_on_once_it_is_accepted(tmp_path: Path) -> None:
+    configuration = sandbox_configuration(drain="50ms")
+    configuration["providers"] = {
+        f"{name}-sandbox": {"type": "sandbox", "options": {"latency": "1m"}} for name in CHANNELS
+    }
+    async with running(tmp_path, configuration, users=USERS) as service:
+        result = await run(service, *TO_ADA, "--async", "--priority", "high")
+        [queued] = [one for one in service.log_lines if one.get("url.path") == "/send"]
+    assert (result.exit_code, "/dispatches/" in result.stdout) == (0, True)
+    assert queued["http.response.statusCode"] == 202
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--time-to-live", "soon"), "timeToLive must be a duration"),
+        (("--expires-at", "tomorrow"), "expiresAt must be a moment in ISO 8601 with a zone"),
+    ],
+)
+async def test_an_end_that_is_none_is_told_as_the_service_says(
+    words: tuple[str, ...], reason: str, tmp_path: Path
+) -> None:
+    async with running(tmp_path, users=USERS) as service:
+        result = await run(service, *TO_ADA, *words)
+    assert (result.exit_code, service.sent) == (2, [])
+    assert reason in result.stderr
+
+
+async def test_nothing_is_sent_that_is_over(tmp_path: Path) -> None:
+    async with running(tmp_path, users=USERS) as service:
+        result = await run(service, *TO_ADA, "--expires-at", "2020-01-31T09:30:00Z")
+    assert service.sent == []
+    assert "expired" in result.stdout.lower()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--idempotency-key", ""),
+        ("--idempotency-key", 'a"b'),
+        ("--idempotency-key", "ü"),
+        ("--idempotency-key", "x" * 256),
+        ("--priority", "urgent"),
+        ("--async", "--wait", "3"),
+    ],
+)
+def test_what_no_request_can_say_is_wrong_usage(words: tuple[str, ...]) -> None:
+    assert invoke(*TO_ADA, *words, CARILLON_URL="http://127.0.0.1:9").exit_code == 2
