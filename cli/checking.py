@@ -1,59 +1,76 @@
-"""Compiling every text of templates in files, and telling all that is wrong at once."""
+"""Looking at the templates in files, and telling all that is wrong with them at once."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import BinaryIO, Final
 
-from pydantic_core import from_json
-
-from cli.documents import BadLine, json_lines
-from cli.failure import BadInput
-from cli.templates import problems
-from messages.json_keys import RepeatedKey, refuse_repeated
+from cli.documents import BadLine, json_documents
+from cli.importing import name_of, opened_file
+from cli.user_ids import SeenIds
 from messages.model import Document
+from messages.template_faults import TemplateFaults
+
+_BOM: Final = b"\xef\xbb\xbf"
+_HEAD: Final = 65_536
 
 
-def check_files(files: Sequence[str]) -> tuple[int, list[str]]:
-    """How many templates were looked at, and everything that is wrong with them.
+@dataclass(slots=True)
+class Checked:
+    """How many templates were looked at, what is wrong with them, and the values they want.
 
-    A file holds one JSON document a line, or a JSON array of them. Raises BadInput.
+    A template is told by its place: the file, the line or the item, the `_id`.
     """
-    checked, wrong = 0, []
-    for file in files:
-        try:
-            for place, template in _templates(file):
-                checked += 1
-                wrong += [f"{place}: {problem}" for problem in problems(template)]
-        except BadLine as error:
-            wrong.append(f"{file}: {error}")
-        except OSError as error:
-            raise BadInput(f"{file}: {os.strerror(error.errno or 0)}") from None
-    return checked, wrong
+
+    count: int = 0
+    problems: list[str] = field(default_factory=list)
+    wanted: list[tuple[str, Sequence[str]]] = field(default_factory=list)
 
 
-def _templates(file: str) -> Iterator[tuple[str, Document]]:
-    content = Path(file).read_bytes()
-    if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
-        with Path(file).open("rb") as lines:
-            for number, template in json_lines(lines):
-                yield _place(f"{file}:{number}", template), template
-        return
+def check_files(files: Sequence[str]) -> Checked:
+    """Look at all templates of some files; `-` is stdin.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    checked, faults = Checked(), TemplateFaults()
+    for name in files:
+        with opened_file(name) as file, closing(SeenIds("_id")) as seen:
+            tell = partial(_note, checked, name_of(name))
+            try:
+                for number, place, template in _placed(file, name_of(name), tell):
+                    checked.count += 1
+                    found = [*faults.problems(template), *_doubles(seen, number, template)]
+                    checked.problems += [f"{place}: {problem}" for problem in found]
+                    if names := faults.wanted(template):
+                        checked.wanted.append((place, names))
+            except BadLine as error:
+                tell(error)
+    return checked
+
+
+def _note(checked: Checked, name: str, error: BadLine) -> None:
+    checked.problems.append(f"{name}: {error}")
+
+
+def _doubles(seen: SeenIds, line: int, template: Document) -> Iterator[str]:
     try:
-        text = content.removeprefix(b"\xef\xbb\xbf")
-        listed = from_json(text)
-        refuse_repeated(text)
-    except RepeatedKey as error:
-        raise BadInput(f"{file}: {error}") from None
+        seen.add(line, template)
     except ValueError as error:
-        raise BadInput(f"{file}: not valid JSON: {error}") from None
-    for number, template in enumerate(listed, 1):
-        if not isinstance(template, dict):
-            raise BadInput(f"{file}: item {number} is no object")
-        yield _place(f"{file}, item {number}", template), template
+        yield str(error)
 
 
-def _place(where: str, template: Document) -> str:
-    key = template.get("_id")
-    return f"{where} ({key})" if isinstance(key, str) else where
+def _placed(
+    file: BinaryIO, name: str, tell: Callable[[BadLine], None]
+) -> Iterator[tuple[int, str, Document]]:
+    """Each template with its line and its place."""
+    start = file.tell()
+    is_list = file.read(_HEAD).removeprefix(_BOM).lstrip().startswith(b"[")
+    file.seek(start)
+    for index, (line, template) in enumerate(json_documents(file, tell), 1):
+        where = f"{name}, item {index}" if is_list else f"{name}:{line}"
+        key = template.get("_id")
+        yield line, where if key is None else f"{where} ({key})", template

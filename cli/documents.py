@@ -36,27 +36,40 @@ Read = Callable[[BinaryIO], Iterator[tuple[int, Document]]]
 """Gives each document of a file, and the line it begins in. Raises BadLine."""
 
 
-def json_lines(file: BinaryIO) -> Iterator[tuple[int, Document]]:
-    """One JSON object a line; empty lines are passed over."""
+def _raise(error: BadLine) -> None:
+    raise error from None
+
+
+def json_lines(
+    file: BinaryIO, tell: Callable[[BadLine], None] = _raise
+) -> Iterator[tuple[int, Document]]:
+    """One JSON object a line; empty lines are passed over, and bad ones once they are told."""
     for number, line in enumerate(_lines(file), 1):
         text = line.removeprefix(_BOM) if number == 1 else line
         if not text.strip():
             continue
         try:
-            yield number, _checked(_object(text))
+            document = _checked(_object(text))
         except ValueError as error:
-            raise BadLine(number, str(error)) from None
+            tell(BadLine(number, str(error)))
+        else:
+            yield number, document
 
 
-def json_documents(file: BinaryIO) -> Iterator[tuple[int, Document]]:
-    """One JSON object a line, or a list of objects, or objects that take several lines each."""
+def json_documents(
+    file: BinaryIO, tell: Callable[[BadLine], None] = _raise
+) -> Iterator[tuple[int, Document]]:
+    """One JSON object a line, or a list of objects, or objects that take several lines each.
+
+    A bad one is passed over once it is told; what no longer can be read in parts is raised.
+    """
     start = file.tell()
     head = file.read(len(_BOM))
     begin = start + len(_BOM) * (head == _BOM)
     file.seek(begin)
     if _is_by_line(file):
         file.seek(start)
-        yield from json_lines(file)
+        yield from json_lines(file, tell)
         return
     file.seek(begin)
     try:
@@ -64,8 +77,9 @@ def json_documents(file: BinaryIO) -> Iterator[tuple[int, Document]]:
             try:
                 document = _checked(_object(text))
             except ValueError as error:
-                raise _bad_line(number, str(error)) from None
-            yield number, document
+                tell(_bad_line(number, str(error)))
+            else:
+                yield number, document
     except NoValue as none:
         raise BadLine(none.line, str(none)) from None
 

@@ -52,14 +52,14 @@ def import_file(job: Import, source: str, store: Path | MongoUrl, *, as_json: bo
         BadInput: the file cannot be read, or a line of it is bad; nothing was imported.
         Failure: the store cannot be written.
     """
-    with _opened(source) as file:
+    with opened_file(source) as file:
         try:
             start = file.tell()
             total = _check(job, file, inspection(store))
             file.seek(start)
             removed = _write(job, file, store, total)
         except BadLine as error:
-            raise BadInput(f"{_name(source)}, {error}; nothing was imported") from None
+            raise BadInput(f"{name_of(source)}, {error}; nothing was imported") from None
     if as_json:
         doubles = {"removed": removed} if removed else {}
         click.echo(json.dumps({"imported": total, "store": str(store), **doubles}))
@@ -72,8 +72,12 @@ def import_file(job: Import, source: str, store: Path | MongoUrl, *, as_json: bo
 
 
 @contextmanager
-def _opened(source: str) -> Iterator[BinaryIO]:
-    """The file, or a copy of what can be read only once."""
+def opened_file(source: str) -> Iterator[BinaryIO]:
+    """The file, or stdin for `-`: a copy of what can be read only once.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
     try:
         with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as file:
             if file.seekable():
@@ -84,10 +88,11 @@ def _opened(source: str) -> Iterator[BinaryIO]:
                 copy.seek(0)
                 yield copy
     except OSError as error:
-        raise BadInput(f"{_name(source)} cannot be read: {error.strerror or error}") from None
+        raise BadInput(f"{name_of(source)} cannot be read: {error.strerror or error}") from None
 
 
-def _name(source: str) -> str:
+def name_of(source: str) -> str:
+    """What the file is called in a sentence."""
     return "stdin" if source == "-" else source
 
 

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
-
 import click
 
 from cli.examples import examples
 from cli.options import json_option, limit_option, named_store, store_option
-from messages.model import Document, JsonValue
-
-_TEXTS: Final = (
-    "emailTitle",
-    "emailMessage",
-    "emailHtmlMessage",
-    "smsMessage",
-    "voiceMessage",
-    "pushTitle",
-    "pushSubtitle",
-    "pushMessage",
-    "pushData",
-)
+from messages.model import Document
 
 
 @click.group()
@@ -50,7 +35,7 @@ def import_templates(file: str, store: str | None, *, as_json: bool) -> None:
 
     A template may have `_id`, `name`, `emailTitle`, `emailMessage`, `emailHtmlMessage`,
     `emailAttachments`, `smsMessage`, `voiceMessage`, `pushTitle`, `pushSubtitle`, `pushMessage` and
-    `pushData`. Each text is compiled, and one with a syntax error is refused.
+    `pushData`, and nothing else; what `carillon templates check` finds is refused.
 
     A template without `_id` gets one, and one whose `_id` is known is replaced; one `_id` twice
     in a file is an error. Without `__STATE__` it is PUBLIC; others cannot be sent. If a line is
@@ -58,6 +43,13 @@ def import_templates(file: str, store: str | None, *, as_json: bool) -> None:
     """
     from cli.documents import json_documents
     from cli.importing import Import, import_file
+    from messages.template_faults import TemplateFaults
+
+    faults = TemplateFaults()
+
+    def inspect(template: Document) -> None:
+        for problem in faults.problems(template):
+            raise ValueError(problem)
 
     job = Import("template", json_documents, inspect=inspect)
     import_file(job, file, named_store(store), as_json=as_json)
@@ -83,67 +75,50 @@ def list_templates(limit: int | None, store: str | None, *, as_json: bool) -> No
 @click.argument("files", nargs=-1, required=True)
 @json_option
 def check(files: tuple[str, ...], *, as_json: bool) -> None:
-    """Compile every text of the templates in FILES and tell all that is wrong at once.
+    """Look at the templates in FILES, and tell all that is wrong at once.
 
-    A file holds one JSON document a line, as `templates import` reads it, or a JSON array, as the
-    CRUD Service exports it. Exit codes: 0 all can be compiled, 1 some cannot.
+    A file (`-` is stdin) holds what `templates import` reads: JSON, one document a line, a list of
+    them, or one after another. Found are errors of syntax, helpers and partials that nobody has,
+    calls that can only fail (of a time zone that is none), fields that no template has, a mail
+    without title, `pushData` that can't be JSON, and one `_id` twice; each with file and line,
+    `_id`, field, and line and column within it. The values that each template wants are listed.
+
+    Exit codes: 0 all is right, 1 something is wrong.
     """
     import json
 
     from cli.checking import check_files
 
-    checked, wrong = check_files(files)
+    checked = check_files(files)
+    problems = checked.problems
     if as_json:
-        click.echo(json.dumps({"checked": checked, "problems": wrong}, ensure_ascii=False))
+        wanted = [{"template": place, "wants": [*names]} for place, names in checked.wanted]
+        report = {"checked": checked.count, "problems": problems, "templates": wanted}
+        click.echo(json.dumps(report, ensure_ascii=False))
     else:
-        for problem in wrong:
+        for place, names in checked.wanted:
+            click.echo(f"{place} wants {', '.join(names)}")
+        for problem in problems:
             click.echo(problem)
-        click.echo(f"{checked} templates checked, {len(wrong) or 'no'} problems")
-    if wrong:
+        click.echo(
+            f"{_count(checked.count, 'template')} checked, {_count(len(problems), 'problem')}"
+        )
+    if problems:
         raise SystemExit(1)
 
 
-def inspect(template: Document) -> None:
-    """Raise ValueError for a template that could never be sent as it is written."""
-    for problem in problems(template):
-        raise ValueError(problem)
-
-
-def problems(template: Document) -> Iterator[str]:
-    """Everything for which a template could never be sent as it is written."""
-    from messages.render import escaping_of
-    from messages.templates import Engine, TemplateSyntaxError
-
-    engine = Engine(cache_size=1)
-    for name in ("name", *_TEXTS):
-        text = template.get(name)
-        if text is not None and not isinstance(text, str):
-            yield f"{name} must be a text"
-        elif text is not None and name != "name":
-            try:
-                engine.compile(text, escaping=escaping_of(name))
-            except TemplateSyntaxError as error:
-                yield f"{name}, {error.line}:{error.column}: {error.message}"
-    yield from _attachment_problems(template.get("emailAttachments"))
-
-
-def _attachment_problems(attachments: JsonValue) -> Iterator[str]:
-    if attachments is None:
-        return
-    if not isinstance(attachments, list):
-        yield "emailAttachments must be a list"
-        return
-    for attachment in attachments:
-        if not isinstance(attachment, dict) or not isinstance(attachment.get("file"), str):
-            yield 'each of emailAttachments must be an object with a "file"'
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 def _summary(template: Document) -> Document:
     """A line of the table: what it is called, and the channels it has texts for."""
+    from messages.template_faults import TEXTS
+
     channels = [
         channel
         for channel in ("email", "sms", "push", "voice")
-        if any(name.startswith(channel) and template.get(name) for name in _TEXTS)
+        if any(name.startswith(channel) and template.get(name) for name in TEXTS)
     ]
     return {
         "_id": template.get("_id"),

@@ -336,7 +336,7 @@ class _Rendering:
         data = self.text("pushData")
         if data is None and (title is None or message is None):
             raise NoContent(_NO_CONTENT["push"])
-        android, apns = (None, None) if data is None else _push_data(data)
+        android, apns = (None, None) if data is None else read_push_data(data)
         subtitle = self.text("pushSubtitle")
         shown = any(text and text.strip() for text in (title, subtitle, message))
         if not (shown or android or apns):
@@ -351,7 +351,12 @@ def _wanted(channel: Channel, source: Source) -> Sequence[str]:
     return names
 
 
-def _push_data(text: str) -> tuple[Document | None, Document | None]:
+def read_push_data(text: str) -> tuple[Document | None, Document | None]:
+    """The parts `android` and `apns` of rendered `pushData`.
+
+    Raises:
+        NotRenderable: it is too long, no JSON object, or one of the parts is none.
+    """
     if len(text) > LONGEST_PUSH_DATA:
         limit = f"{LONGEST_PUSH_DATA:,}"
         raise NotRenderable(f"pushData has more than {limit} characters once it is rendered")

@@ -57,25 +57,32 @@ class _Doubt(Exception):
     """The answer is "everything": there is no more to find out."""
 
 
-def analyse(program: Program, helpers: Mapping[str, Helper]) -> Places:
+def analyse(program: Program, helpers: Mapping[str, Helper], *, goes_on: bool = False) -> Places:
     """Find the root paths that a template may read, each standing for all that is beneath it.
 
     Lengths and indexes are left off: `data.items.length` is ("data", "items"). The empty path
-    means that the template may read anything.
+    means that the template may read anything: there is nothing more to find out, unless one
+    `goes_on` to list what it names. Then the longest paths are given: of `data.order`, which a
+    block asks for, and `data.order.id` in it the second.
     """
-    analysis = _Analysis(helpers)
+    analysis = _Analysis(helpers, goes_on=goes_on)
     try:
         analysis.program(program, _Where((_ROOT,), frozenset()))
         analysis.partials()
     except (_Doubt, RecursionError):
         analysis.reads.add(())
     reads = analysis.reads
+    if goes_on:
+        return frozenset(
+            reads.difference(place[:end] for place in reads for end in range(1, len(place)))
+        )
     return frozenset(place for place in reads if not _covered(place, reads))
 
 
 class _Analysis:
-    def __init__(self, helpers: Mapping[str, Helper]) -> None:
+    def __init__(self, helpers: Mapping[str, Helper], *, goes_on: bool) -> None:
         self.reads: set[Place] = set()
+        self._goes_on = goes_on
         self._helpers = helpers
         self._visits = 0
         self._read_within: set[str] = set()
@@ -175,7 +182,9 @@ class _Analysis:
     def _arguments(self, call: Call, path: Path, where: _Where) -> None:
         helper = self._helpers.get(helper_name(path) or "")
         if isinstance(helper, ReadsContext):
-            raise _Doubt
+            if not self._goes_on:
+                raise _Doubt
+            self.reads.add(())
         if helper is None and not call.params:
             self._read(self._places(path, where))
         for param in (*call.params, *(value for _, value in call.hash)):

@@ -25,6 +25,22 @@ from messages.templates.values import UNDEFINED, is_nothing, is_true, plain_text
 KNOWN = frozenset(
     {"helperMissing", "blockHelperMissing", "each", "if", "unless", "with", "log", "lookup"}
 )
+#: Helpers that show their bodies as they are, once or many times, or nothing but a yes or no.
+#: What any other writes as a block is a value, or made of its body.
+_SHOWING = frozenset(
+    {
+        "if", "unless", "each", "with",
+        "eq", "is", "isnt", "gt", "gte", "lt", "lte", "compare", "and", "or", "not",
+        "neither", "contains", "has",
+        "isTruthy", "isFalsey", "unlessEq", "unlessGt", "unlessLt", "unlessGteq", "unlessLteq",
+        "ifEven", "ifOdd", "ifNth", "isEmpty", "startsWith", "equalsLength", "lengthEqual",
+        "inArray",
+        "filter", "some", "forEach", "forIn", "forOwn", "iterate", "eachIndex",
+        "withAfter", "withBefore", "withFirst", "withGroup", "withLast", "withSort",
+        "frame", "get", "noop", "pick", "withHash",
+    }
+)  # fmt: skip
+_GET_PARAMS = 2
 _NO_HASH: Mapping[str, object] = MappingProxyType({})
 _TWO = 2
 #: A helper costs a step for so many characters it is given, and for so many that it makes.
@@ -71,6 +87,16 @@ def helper_name(path: Path) -> str | None:
         return path.parts[0]
     simple = len(path.parts) == 1 and not path.scoped and not path.depth
     return path.original if simple else None
+
+
+def makes_text(call: Call, block_params: BlockParams, helpers: Mapping[str, Helper]) -> bool:
+    """Is a block a helper's that shows something else than its bodies?"""
+    if meaning(call, block_params, definite=False) is Meaning.FIELD:
+        return False
+    name = helper_name(callee_path(call))
+    if name == "get" and len(call.params) > _GET_PARAMS:
+        return True  # with more it gives the value and leaves its bodies alone
+    return name in helpers and name not in _SHOWING
 
 
 def helper_call(helper: Helper, params: tuple[Evaluate, ...], hashed: Hash, site: Site) -> Evaluate:
@@ -167,13 +193,12 @@ def unknown_helper(
     """
     name, at, has_params = path.original, call.at, bool(call.params)
     if name in LEFT_OUT:
-        return lambda scope: _not_offered(name, at, scope)
+        return lambda scope: _refuse(name, at, scope)
 
     def missing(scope: Scope) -> object:
         if not has_params and not is_true(value(scope)):
             return UNDEFINED
-        message = f"there is no helper `{short(name)}`{nearest(name, helpers)}"
-        raise UnknownHelper(message, scope.run.source, at)
+        raise UnknownHelper(no_helper(name, helpers), scope.run.source, at)
 
     return missing
 
@@ -189,14 +214,23 @@ def field_or_left_out(path: Path, value: Evaluate) -> Evaluate:
 
     def found(scope: Scope) -> object:
         field = value(scope)
-        return _not_offered(name, at, scope) if is_nothing(field) else field
+        return _refuse(name, at, scope) if is_nothing(field) else field
 
     return found
 
 
-def _not_offered(name: str, at: int, scope: Scope) -> object:
-    message = f"the helper `{name}` is not offered: {LEFT_OUT[name]}"
-    raise UnknownHelper(message, scope.run.source, at)
+def _refuse(name: str, at: int, scope: Scope) -> object:
+    raise UnknownHelper(not_offered(name), scope.run.source, at)
+
+
+def no_helper(name: str, helpers: Mapping[str, Helper]) -> str:
+    """Say that there is no helper of a name, and which are near."""
+    return f"there is no helper `{short(name)}`{nearest(name, helpers)}"
+
+
+def not_offered(name: str) -> str:
+    """Say that a helper is left out, and why."""
+    return f"the helper `{name}` is not offered: {LEFT_OUT[name]}"
 
 
 def _hashed(pairs: Hash) -> Callable[[Scope], dict[str, object]]:

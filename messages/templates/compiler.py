@@ -15,6 +15,7 @@ from messages.templates.calls import (
     field_or_left_out,
     helper_call,
     helper_name,
+    makes_text,
     meaning,
     unknown_helper,
 )
@@ -46,23 +47,7 @@ from messages.templates.values import UNDEFINED
 
 _TAGS_PER_STEP = 4
 _HELPER_STEPS = 2
-#: Helpers that show their bodies as they are, once or many times, or nothing but a yes or no.
-#: What any other writes as a block is a value, or made of its body.
-_SHOWING = frozenset(
-    {
-        "if", "unless", "each", "with",
-        "eq", "is", "isnt", "gt", "gte", "lt", "lte", "compare", "and", "or", "not",
-        "neither", "contains", "has",
-        "isTruthy", "isFalsey", "unlessEq", "unlessGt", "unlessLt", "unlessGteq", "unlessLteq",
-        "ifEven", "ifOdd", "ifNth", "isEmpty", "startsWith", "equalsLength", "lengthEqual",
-        "inArray",
-        "filter", "some", "forEach", "forIn", "forOwn", "iterate", "eachIndex",
-        "withAfter", "withBefore", "withFirst", "withGroup", "withLast", "withSort",
-        "frame", "get", "noop", "pick", "withHash",
-    }
-)  # fmt: skip
 _SHORT = 2
-_GET_PARAMS = 2
 
 
 class Compiler:
@@ -186,7 +171,11 @@ class Compiler:
 
     def _block(self, block: Block) -> Emit:
         call, path = block.call, callee_path(block.call)
-        if self._escaper and not self._escaper.trusts and self._makes_text(call, path):
+        if (
+            self._escaper
+            and not self._escaper.trusts
+            and makes_text(call, self._params, self._helpers)
+        ):
             return self._whole(block, self._escaper)
         program = self.body(block.program) if block.program else None
         inverse = self.body(block.inverse) if block.inverse else None
@@ -204,15 +193,6 @@ class Compiler:
         if kind is Meaning.AMBIGUOUS:
             value = field_or_left_out(path, value)
         return control.section(value, bodies)
-
-    def _makes_text(self, call: Call, path: Path) -> bool:
-        """Is the block a helper's that shows something else than its bodies?"""
-        if meaning(call, self._params, definite=False) is Meaning.FIELD:
-            return False
-        name = helper_name(path)
-        if name == "get" and len(call.params) > _GET_PARAMS:
-            return True  # with more it gives the value and leaves its bodies alone
-        return name in self._helpers and name not in _SHOWING
 
     def _whole(self, block: Block, escaper: Escaper) -> Emit:
         """Escape what comes of a block and not what goes in: the helper may take that away."""

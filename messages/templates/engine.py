@@ -15,12 +15,16 @@ from messages.templates.errors import (
     NestingTooDeep,
     OutputTooLarge,
     PartialTooDeep,
+    RenderError,
+    TemplateError,
     TemplateTooLarge,
 )
 from messages.templates.escape import Escaping
+from messages.templates.faults import find_faults
 from messages.templates.garbage import collecting_nothing
 from messages.templates.grammar import parse
 from messages.templates.helpers import standard_helpers
+from messages.templates.json_shape import impossible
 from messages.templates.limits import Limits
 from messages.templates.registry import Helper
 from messages.templates.runtime import Body, Run, Scope, define_and_emit
@@ -76,6 +80,12 @@ class Template:
                 program = parse(self.source, self._limits.nesting, self._limits.parts)
                 self._paths = analyse(program, self._helpers)
         return self._paths
+
+    @property
+    def wanted(self) -> frozenset[tuple[str, ...]]:
+        """The root paths that the template names, as `paths`, and () if it may read others too."""
+        program = parse(self.source, self._limits.nesting, self._limits.parts)
+        return analyse(program, self._helpers, goes_on=True)
 
     def mentions(self, name: str) -> bool:
         """Tell whether rendering may read the root field `name`; True when in doubt."""
@@ -164,6 +174,22 @@ class Engine:
         with self._lock:
             self._remember((source, escaping), template)
         return template
+
+    def faults(self, source: str, *, escaping: Escaping = "html") -> list[TemplateError]:
+        """What is wrong with a template that compiles, whatever it is rendered with.
+
+        One that is escaped as JSON is to become a JSON object.
+
+        Raises:
+            TemplateSyntaxError: it does not compile.
+        """
+        self._compiled(source, escaping)
+        program = parse(source, self._limits.nesting, self._limits.parts)
+        strip_whitespace(program)
+        faults = find_faults(program, self._helpers, source)
+        if escaping == "json" and (found := impossible(program, self._helpers)):
+            faults.append(RenderError(found.message, source, found.at))
+        return faults
 
     def find(self, source: str, *, escaping: Escaping = "html") -> Template | None:
         """Give `source` compiled if it was compiled lately."""

@@ -6,6 +6,7 @@ A port of `invokePartialWrapper`, `resolvePartial` and `invokePartial` of Handle
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from messages.templates.errors import PartialTooDeep, UnknownPartial
@@ -13,7 +14,7 @@ from messages.templates.names import nearest, short
 from messages.templates.runtime import Body, Emit, Evaluate, Inline, PartialBody, Run, Scope, enter
 from messages.templates.values import UNDEFINED, is_true, utf16_unit
 
-_BLOCK = "@partial-block"
+BLOCK = "@partial-block"
 _BLOCK_DATA = "partial-block"
 
 
@@ -59,11 +60,15 @@ def _render(call: PartialCall, scope: Scope) -> str:
         data = {**data, "_parent": data, _BLOCK_DATA: block}
         found = found or block
     if found is None:
-        message = f"there is no partial `{short(name)}`{nearest(name, run.partials)}"
-        raise UnknownPartial(message, run.source, call.at)
+        raise UnknownPartial(no_partial(name, run.partials), run.source, call.at)
     if isinstance(found, PartialBody):
         data = {**data, "_parent": data, _BLOCK_DATA: found.around}
     return _descend(run, call, found, context, data)
+
+
+def no_partial(name: str, names: Iterable[str]) -> str:
+    """Say that there is no partial of a name, and which are near."""
+    return f"there is no partial `{short(name)}`{nearest(name, names)}"
 
 
 def _descend(
@@ -87,7 +92,7 @@ def _resolve(call: PartialCall, scope: Scope) -> tuple[Inline | None, str]:
         value = call.name(scope)
         name = run.key(value, call.at) if is_true(value) else "undefined"
     found = run.partials.get(name)
-    if found is None and call.name == _BLOCK:
+    if found is None and call.name == BLOCK:
         block = scope.data.get(_BLOCK_DATA)
         found = block if isinstance(block, Inline) else None
     return found, name

@@ -116,12 +116,70 @@ def test_all_that_is_wrong_with_templates_is_told_at_once(tmp_path: Path) -> Non
     assert "3 templates checked, 3 problems" in result.output
 
 
+def test_templates_come_in_every_shape_that_an_import_takes(tmp_path: Path) -> None:
+    documents = [{"_id": "a", "smsMessage": "{{user.x}}"}, {"_id": "b", "voiceMessage": "x"}]
+    shapes = {
+        "lines": "\n".join(map(json.dumps, documents)),
+        "a list": json.dumps(documents),
+        "a list that is pretty": "\ufeff" + json.dumps(documents, indent=2),
+        "documents that are pretty": "\n".join(json.dumps(one, indent=2) for one in documents),
+    }
+    for name, content in shapes.items():
+        file = tmp_path / name
+        file.write_text(content, "utf-8")
+        for result in (
+            run("templates", "check", str(file)),
+            run("templates", "check", "-", stdin=content),
+        ):
+            assert result.exit_code == 0, name
+            assert result.output.endswith("(a) wants user.x\n2 templates checked, no problems\n")
+        store = str(tmp_path / f"{name}.db")
+        assert run("templates", "import", str(file), "--store", store).exit_code == 0
+
+
+BAD = [
+    ('{"_id": "a"}\n{"_id": "a"}', ":2 (a): _id 'a' is that of line 1 already"),
+    ('{"_id": 5, "smsMesage": ""}', ":1 (5): there is no field `smsMesage`; did you mean"),
+    ('{\n "emailMessage": "x"\n}', ":1: emailTitle is missing"),
+    ('[{},\n{"_id": "p", "pushData": "{"}]', ", item 2 (p): pushData, 1:"),
+    ('\n{"smsMessage": "\\n {{foo 1}}"}', ":2: smsMessage, 2:4: there is no helper `foo`"),
+    ('{"smsMessage": "{{dateFormat a tz=\'Rome\'}}"}', ":1: smsMessage, 1:19: the helper `dateFo"),
+    ('{"_id": [1]}\n{"smsMessage": "{{#if}}"}', ": line 1: _id must be"),
+    ('{"__STATE__": "PUBLISHED"}', ": line 1: __STATE__ must be one of"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), BAD)
+def test_check_tells_what_import_refuses(tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / "t.json"
+    file.write_text(content)
+    checked = run("templates", "check", str(file))
+    assert (checked.exit_code, f"{file}{said}" in checked.output) == (1, True), checked.output
+    refused = run("templates", "import", str(file), "--store", str(tmp_path / "s.db"))
+    reason = said.partition(": ")[2].removeprefix("line 1: ")
+    assert (refused.exit_code, reason in refused.stderr) == (2, True), refused.stderr
+
+
+def test_a_bad_line_does_not_hide_the_next(tmp_path: Path) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_text('{"_id": [1]}\n{"smsMessage": "{{#if}}"}\nno JSON\n{"_id": "x", "a": 1}\n')
+    output = run("templates", "check", str(file)).output.splitlines()
+    assert [line.removeprefix(str(file))[:8] for line in output[:4]] == [
+        ": line 1", ":2: smsM", ": line 3", ":4 (x): ",
+    ]  # fmt: skip
+    assert output[4] == "2 templates checked, 4 problems"
+
+
 def test_good_templates_are_good(tmp_path: Path) -> None:
     file = tmp_path / "templates.jsonl"
     file.write_text('{"_id": "a", "smsMessage": "Hi {{user.name}}"}\n')
     result = run("templates", "check", str(file), "--json")
     assert result.exit_code == 0
-    assert json.loads(result.output) == {"checked": 1, "problems": []}
+    assert json.loads(result.output) == {
+        "checked": 1,
+        "problems": [],
+        "templates": [{"template": f"{file}:1 (a)", "wants": ["user.name"]}],
+    }
 
 
 def test_the_command_is_listed() -> None:

@@ -18,6 +18,14 @@ _CYCLE_MS = 146_097 * DAY_MS
 _FIRST, _LAST = -62_104_000_000_000, 253_370_000_000_000
 
 
+class UnknownZone(ValueError):
+    """There is no zone of a name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no time zone `{name[:40]}`")
+        self.name = name
+
+
 class Zones:
     """The zones that the templates of one engine have asked for so far.
 
@@ -34,21 +42,22 @@ class Zones:
         """Find a zone by its name.
 
         Raises:
-            ValueError: there is none of that name.
+            UnknownZone: there is none of that name.
         """
         found = self._found.get(name)
         if found is not None:
             return found
-        names = self._names = self._names or _zone_names()
+        names = self._names = self._names or zone_names()
         known = names.get(name.lower())
         if known is None:
-            raise ValueError(f"there is no time zone `{name[:40]}`")
+            raise UnknownZone(name)
         found = self._found.get(known) or _load(known)
         self._found[known] = found
         return found
 
 
-def _zone_names() -> Mapping[str, str]:
+def zone_names() -> Mapping[str, str]:
+    """Each name, under itself in small letters."""
     listed = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8")
     return {name.lower(): name for name in listed.split() if name != "Factory"}
 
