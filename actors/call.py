@@ -31,20 +31,21 @@ class _Overdue(Exception):
 class Call:
     """A call and what is known of its progress.
 
-    `timeout` is in seconds, the connection included. Until the first byte has left `deadline` is
-    also the moment at which the delivery expires. `repeatable` says that a provider recognises a
-    repeat: see `Envelope.open_attempt`. `tries` counts the calls to this provider for the delivery,
-    which `came_from` the one that tried it before. It `is_prevented` when the share it was promised
-    on had ended before its first byte could leave.
+    `timeout` is in seconds, the connection included, and `latest` the moment at which it is over.
+    Until the first byte has left `deadline` is also the one at which the delivery expires.
+    `repeatable` says that a provider recognises a repeat: see `Envelope.open_attempt`. `tries`
+    counts the calls to this provider for the delivery, which `came_from` the one that tried it
+    before. It `is_prevented` when the share it was promised on had ended before its first byte
+    could leave.
     """
 
     __slots__ = (
-        "_latest",
         "_slot",
         "came_from",
         "deadline",
         "envelope",
         "is_prevented",
+        "latest",
         "provider_name",
         "repeatable",
         "started_at",
@@ -72,8 +73,8 @@ class Call:
         self.is_prevented = False
         self.started_at: float | None = None
         self._slot = slot
-        self._latest = trio.current_time() + timeout
-        self.deadline = min(self._latest, envelope.expires_at)
+        self.latest = trio.current_time() + timeout
+        self.deadline = min(self.latest, envelope.expires_at)
 
     async def run(self, provider: Provider) -> Attempt | None:
         """Make the call. Whoever runs it cancels it at its deadline.
@@ -92,7 +93,7 @@ class Call:
         """What came of a call that was cancelled; None when its delivery expired unsent."""
         if self.started_at is not None:
             return Unanswered(f"no answer within {self.timeout:g} s")
-        if self.envelope.expires_at < self._latest:
+        if self.envelope.expires_at < self.latest:
             return None
         return Unavailable(f"no connection within {self.timeout:g} s")
 
@@ -104,13 +105,13 @@ class Call:
         elif now > self.deadline:  # the process stood still, and nobody has cancelled it yet
             raise _Overdue
         else:
-            self._slot.start()  # nothing is awaited from here to the first byte
-            self.deadline = self._latest  # it has left in time: the answer may take longer
+            self._slot.start(now)  # nothing is awaited from here to the first byte
+            self.deadline = self.latest  # it has left in time: the answer may take longer
             envelope = self.envelope
             envelope.open_attempt = self.provider_name
             envelope.repeatable = self.repeatable
         self.started_at = now
-        return self._latest
+        return self.latest
 
     def doubt(self) -> None:
         """See `Doubtable`: the answer to it may have been to another call."""

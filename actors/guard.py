@@ -73,9 +73,9 @@ class Guard(Gate):
         self._draw = draw
         self._lacking_until = -inf
 
-    def permit(self, turn: str | None) -> Permit:
+    def permit(self, turn: str | None, now: float | None = None) -> Permit:
         """Promise a call that may start now; `turn` must have been taken. Release it, always."""
-        slot = self._rate.reserve()
+        slot = self._rate.reserve(now)
         self._breaker.enter()
         self._in_flight += 1
         if self._share is not None:

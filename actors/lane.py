@@ -172,6 +172,8 @@ class Lane:
         line = self._line
         if len(line) == 1:  # whoever is alone stays there; see `_line_up`
             caller = line[0][2]
+            if caller.sources and not caller.returned:  # as a rule
+                return (caller, FRESH, False) if can(FRESH) else None
             able = caller.first_able(can)
             if able is not None:
                 return caller, *able

@@ -64,10 +64,10 @@ class Mailbox:
         self.job = await self._scheduler.next(freed)
         return self.job
 
-    def expect(self, seconds: float) -> None:
-        """The message must be over in so many seconds from now."""
+    def expect(self, due: float) -> None:
+        """The message must be over by then, on trio's clock."""
         if self.job is not None:
-            self.job.due = trio.current_time() + seconds
+            self.job.due = due
 
     def give_permit_back(self, permit: Permit) -> None:
         """The call is over. The channel is not told: this worker looks for the next message."""

@@ -126,8 +126,10 @@ class Slot:
         self._lease = limit.lease
         self._number = _PROMISED
 
-    def start(self) -> None:
+    def start(self, now: float | None = None) -> None:
         """Stamp it: the first byte leaves now. Never waits; at most once, and before `end`.
+
+        `now` spares a look at the clock where somebody has just looked.
 
         Raises:
             ShareEnded: no byte may leave.
@@ -137,7 +139,7 @@ class Slot:
         if self._lease is not None:
             self._lease.check()
         limit = self._limit
-        self._number = limit.starts.add(trio.current_time())
+        self._number = limit.starts.add(trio.current_time() if now is None else now)
         if limit.binds:
             limit.changed()
 
@@ -202,14 +204,16 @@ class RateLimit:
             opens = at if at > opens else opens
         return opens
 
-    def reserve(self) -> Slot:
+    def reserve(self, now: float | None = None) -> Slot:
         """A place in every window. The caller must `end` it, come what may.
+
+        `now` spares a look at the clock where somebody has just looked.
 
         Raises:
             RuntimeError: `opens_at` is in the future.
         """
         if self.binds:
-            if self.opens_at() > trio.current_time():
+            if self.opens_at() > (trio.current_time() if now is None else now):
                 raise RuntimeError("no call may be promised yet")
             for window in self._windows:
                 window.promise()

@@ -151,7 +151,7 @@ class Scheduler:
             self._inbox.set_aside(envelope)
             guard.turns.when_free(turn or "", partial(self._take_up, envelope))
             return None
-        return Job(envelope, guard.permit(turn), now, now + guard.limits.timeout)
+        return Job(envelope, guard.permit(turn, now), now, now + guard.limits.timeout)
 
     def _take_up(self, envelope: Envelope) -> None:
         self._inbox.take_up(envelope)

@@ -34,9 +34,9 @@ class Timekeeper:
             self._wakes_at = call.deadline
             self._news.set()
 
-    def close(self, call: Call) -> None:
-        """The call is over."""
-        self._open.pop(call, None)
+    def close(self, call: Call) -> bool:
+        """The call is over; False when it was overdue, and its scope cancelled."""
+        return self._open.pop(call, None) is not None
 
     async def run(self) -> None:
         """Cancel what is overdue, for ever."""

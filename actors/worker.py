@@ -59,7 +59,8 @@ async def work(mailbox: Mailbox, desk: Desk) -> None:
 
 async def _until_overdue(mailbox: Mailbox, desk: Desk, scope: trio.CancelScope) -> bool:
     """Make calls until one is overdue; whether the channel has come to its end."""
-    while not (mailbox.dismissed or scope.cancel_called):
+    in_time = True
+    while in_time and not mailbox.dismissed:
         try:
             job = await mailbox.take()
         except trio.EndOfChannel:
@@ -74,7 +75,7 @@ async def _until_overdue(mailbox: Mailbox, desk: Desk, scope: trio.CancelScope) 
         if not await _is_on_record(mailbox, desk, permit):
             await _wait_or_drop(mailbox)
             continue
-        attempt, call = await _call(mailbox, guard, permit, desk.timekeeper, scope)
+        attempt, call, in_time = await _call(mailbox, guard, permit, desk.timekeeper, scope)
         if mailbox.job is job:  # else it took too long, and somebody else goes on with it
             await _settle(mailbox, desk, guard, guard.judge(call, attempt), call, attempt)
         if guard.shared:
@@ -109,7 +110,6 @@ async def _is_on_record(mailbox: Mailbox, desk: Desk, permit: Permit) -> bool:
         guard.unused()
         mailbox.give_permit_back(permit)
         return False
-    mailbox.expect(guard.limits.timeout)
     return True
 
 
@@ -133,8 +133,10 @@ async def _call(
     permit: Permit,
     timekeeper: Timekeeper,
     scope: trio.CancelScope,
-) -> tuple[Attempt | None, Call]:
+) -> tuple[Attempt | None, Call, bool]:
+    """Make the call: what came of it, and whether it ended before it was overdue."""
     call = guard.call(mailbox.envelope, permit)
+    mailbox.expect(call.latest)
     mailbox.open_call = guard, call
     timekeeper.open(call, scope)
     try:
@@ -144,10 +146,10 @@ async def _call(
         mailbox.open_call = None
         raise
     finally:
-        timekeeper.close(call)
+        in_time = timekeeper.close(call)
         mailbox.give_permit_back(permit)
     mailbox.open_call = None
-    return attempt, call
+    return attempt, call, in_time
 
 
 async def _settle(
