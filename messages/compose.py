@@ -79,9 +79,11 @@ class Composer:
         began = perf_counter()
         for recipient in recipients:
             try:
-                made.append(self.compose(channel, recipient, self.observe, short=True))
+                made.append(self._compose(channel, recipient, short=True))
             except TakesLong:
                 return
+            except Exception as error:
+                made.append(self._cut_off(channel, recipient, error, self.observe))
             if perf_counter() - began > TURN:
                 await trio.lowlevel.checkpoint()
                 began = perf_counter()
@@ -90,45 +92,42 @@ class Composer:
         self, channel: Channel, recipients: Sequence[Recipient]
     ) -> Sequence[Delivery | Receipt]:
         until = perf_counter() + WHILE
-        made = [self.compose(channel, recipients[0], self._observe_from_thread)]
-        for recipient in recipients[1:]:
+        made: list[Delivery | Receipt] = []
+        for recipient in recipients:
+            try:
+                made.append(self._compose(channel, recipient, short=False))
+            except Exception as error:
+                made.append(self._cut_off(channel, recipient, error, self._observe_from_thread))
             if perf_counter() > until:
                 break
-            made.append(self.compose(channel, recipient, self._observe_from_thread))
         return made
 
     def _observe_from_thread(self, event: Event) -> None:
         if self.observe is not None:
             trio.from_thread.run_sync(self.observe, event)
 
-    def compose(
-        self,
-        channel: Channel,
-        recipient: Recipient,
-        observe: Observer | None = None,
-        *,
-        short: bool = False,
+    def _cut_off(
+        self, channel: Channel, recipient: Recipient, error: Exception, observe: Observer | None
+    ) -> Receipt:
+        """The failure of a delivery that a bug kept from being composed."""
+        key = f"{USER}{recipient.key}"
+        if observe is not None:
+            identity = delivery_id(self.dispatch_id, channel, key)
+            observe(DeliveryCrashed(identity, self.dispatch_id, channel, error))
+        why = "Internal error while composing"
+        return self._failure(channel, key, recipient.user_id, "crashed", why)
+
+    def _compose(
+        self, channel: Channel, recipient: Recipient, *, short: bool
     ) -> Delivery | Receipt:
         """The rendered delivery, or how it ended before it could be one.
+
+        Whatever else it raises is a bug.
 
         Raises:
             TakesLong: it was to be `short`, and takes longer than some milliseconds.
         """
         key = f"{USER}{recipient.key}"
-        try:
-            return self._compose(channel, recipient, key, short=short)
-        except TakesLong:
-            raise
-        except Exception as error:
-            if observe is not None:
-                identity = delivery_id(self.dispatch_id, channel, key)
-                observe(DeliveryCrashed(identity, self.dispatch_id, channel, error))
-            why = "Internal error while composing"
-            return self._failure(channel, key, recipient.user_id, "crashed", why)
-
-    def _compose(
-        self, channel: Channel, recipient: Recipient, key: str, *, short: bool
-    ) -> Delivery | Receipt:
         if (why := self.refusals.get(channel)) is not None:
             return self._failure(channel, key, recipient.user_id, "not-renderable", why)
         value = recipient.document.get(self.user_fields.address_of(channel))
