@@ -69,7 +69,9 @@ def attempt(
         return Unanswered(f"{service}: {reply.error}")
     status = reply.status
     if 200 <= status < 300:  # noqa: PLR2004 - what nearly every answer is: no enumeration's detour
-        return _accepted(reply, service, _short_id(identify(document(reply.body))))
+        message_id = _short_id(identify(document(reply.body)))
+        is_ours = message_id is None or reply.is_ours(message_id)
+        return Accepted(message_id) if is_ours else Unanswered(f"{service}: {FOREIGN}")
     error = error_text(reply, service, delivery, explain)
     if status < HTTPStatus.OK or status == HTTPStatus.GATEWAY_TIMEOUT:
         return Unanswered(error)
@@ -78,12 +80,6 @@ def attempt(
             error, retry_after(reply), throttled=status == HTTPStatus.TOO_MANY_REQUESTS
         )
     return Refused(error)
-
-
-def _accepted(reply: Response, service: str, message_id: str | None) -> Accepted | Unanswered:
-    if message_id is None or reply.is_ours(message_id):
-        return Accepted(message_id)
-    return Unanswered(f"{service}: {FOREIGN}")
 
 
 def unsent(reply: NotSent, service: str) -> Unavailable | Postponed:

@@ -28,8 +28,9 @@ class Answers:
     """What has come of the answer to the latest request.
 
     `status` is 0 until its head was read: interim answers (1xx) are passed over, but 101 is an
-    answer that ends the connection. `whole` says that its last byte was read, `size` how many
-    bytes of its body came. Headers are read when somebody asks for them: mostly nobody does.
+    answer that ends the connection. `whole` says that its last byte was read, `surplus` that more
+    came, `size` how many bytes of its body did. Headers are read when somebody asks for them:
+    mostly nobody does.
     """
 
     __slots__ = (
@@ -40,9 +41,9 @@ class Answers:
         "_parser",
         "_parts",
         "_room",
-        "_surplus",
         "size",
         "status",
+        "surplus",
         "whole",
     )
 
@@ -60,7 +61,7 @@ class Answers:
         self._interim = False
         self._parts: list[bytes] = []
         self._room = HEAD_BYTES
-        self._surplus = False
+        self.surplus = False
         self._keeps_alive = False
         self.size = 0
         self.status = 0
@@ -76,7 +77,7 @@ class Answers:
         except (HttpParserError, HttpParserUpgrade):
             if not self.whole:
                 raise NotHttp from None
-            self._surplus = True
+            self.surplus = True
         if not self.status and self._room < 0:
             raise NotHttp
 
@@ -86,14 +87,9 @@ class Answers:
         return bool(self._head)
 
     @property
-    def surplus(self) -> bool:
-        """Whether more came than the answer."""
-        return self._surplus
-
-    @property
     def reusable(self) -> bool:
         """Whether the connection may carry another request: all was read, and nothing more."""
-        return self.whole and self._keeps_alive and not self._surplus
+        return self.whole and self._keeps_alive and not self.surplus
 
     @property
     def until_end(self) -> bool:

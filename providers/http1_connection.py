@@ -89,6 +89,7 @@ class Connection:
         "opened_at",
         "poll",
         "rested",
+        "rests_by",
         "send_failed",
         "slowest",
         "unsure",
@@ -114,6 +115,7 @@ class Connection:
         self.opened_at = trio.current_time()
         self.idle_since = 0.0
         self.rested = 0.0
+        self.rests_by = math.inf
         self.lasts = math.inf
         self.begun_at = 0.0
         self.slowest = 0.0
@@ -166,11 +168,14 @@ class Connection:
         return min(max(QUIET_SECONDS, 1.5 * self.slowest), _LONGEST_QUIET)
 
     def must_rest(self, now: float) -> bool:
-        """Whether too much that it carried is unsure for it to be used before it has rested."""
+        """Whether too much that it carried is unsure for it to be used before it has rested.
+
+        After a rest of less than `QUIET_SECONDS` it is not before it `rests_by`.
+        """
         if self.rested >= QUIET_SECONDS and self.rested >= self.quiet:
             self.unsure.clear()
             return False
-        if now - self.unsure_since <= _UNSURE_SECONDS and len(self.unsure) < _UNSURE_CALLS:
+        if now <= self.rests_by:
             return False
         longest = max(_UNSURE_SECONDS, 5 * self.quiet)
         return len(self.unsure) >= _UNSURE_CALLS or now - self.unsure_since > longest
@@ -195,9 +200,13 @@ class Connection:
         if self.answers.surplus:
             self.doubt()
             return False
-        if not self.unsure:
+        unsure = self.unsure
+        if not unsure:
             self.unsure_since = trio.current_time()
-        self.unsure.append(started)
+            self.rests_by = self.unsure_since + _UNSURE_SECONDS
+        unsure.append(started)
+        if len(unsure) >= _UNSURE_CALLS:
+            self.rests_by = -math.inf
         return True
 
     def doubt(self) -> None:

@@ -159,7 +159,9 @@ class IdleConnections:
                 or connection.poll(0)
             ) and not self._is_fit(rest, connection, now):
                 continue
-            if not connection.unsure or not connection.must_rest(now):
+            if not connection.unsure or (rested < QUIET_SECONDS and now <= connection.rests_by):
+                return connection
+            if not connection.must_rest(now):
                 return connection
             rest.resting.append(connection)
         return None
@@ -237,7 +239,8 @@ class IdleConnections:
             rest.resting.clear()
             for connection in resting:
                 connection.rested = now - connection.idle_since
-                if self._is_fit(rest, connection, now):
+                is_new = connection.rested < QUIET_SECONDS  # and looked at again in time
+                if is_new or self._is_fit(rest, connection, now):
                     waits = connection.unsure and connection.must_rest(now)
                     (rest.resting if waits else rest.idle).append(connection)
 

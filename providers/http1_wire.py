@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 from contextlib import suppress
-from http import HTTPStatus
+from typing import Final
 
 import httpx
 import trio
@@ -28,6 +28,8 @@ from providers.wire_errors import (
     unsent_reply,
 )
 from providers.wire_ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started
+
+_REDIRECTS: Final = 300  # a number, as each look at an enumeration is a call
 
 
 class Http1Wire:
@@ -115,9 +117,7 @@ async def _exchange(
         if connection.is_lost and connection.is_untouched:
             return NotSent(CLOSED, again_in=0.0)
         return NotAnswered(error)
-    if status < HTTPStatus.MULTIPLE_CHOICES and (
-        connection.answered_early or not connection.all_sent
-    ):
+    if status < _REDIRECTS and (connection.answered_early or not connection.all_sent):
         return NotAnswered(EARLY)
     if not connection.is_sure(started):
         return NotAnswered(FOREIGN)
