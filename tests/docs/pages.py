@@ -89,7 +89,7 @@ def commands(block: Block) -> Iterator[Command]:
             yield Command(block.mark.instead, None)
         return
     if block.language != "console":
-        yield Command(block.text, None)
+        yield from _script(block.text.splitlines())
         return
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
         yield _command(part.splitlines())
@@ -125,13 +125,26 @@ def _mark(token: Token) -> Mark | None:
     return Mark(found["why_not"] or found["why"], found["instead"])
 
 
+def _script(lines: Sequence[str]) -> Iterator[Command]:
+    rest = [*lines]
+    while rest:
+        count = _length(rest)
+        yield Command("\n".join(rest[:count]), None)
+        del rest[:count]
+
+
 def _command(lines: Sequence[str]) -> Command:
+    count = _length(lines)
+    shown = "\n".join(lines[count:])
+    return Command("\n".join(lines[:count]), shown if shown.strip() else None)
+
+
+def _length(lines: Sequence[str]) -> int:
     """A command goes on while its quotes are open or its line ends with a backslash."""
     count = 1
     while count < len(lines) and _is_open("\n".join(lines[:count])):
         count += 1
-    shown = "\n".join(lines[count:])
-    return Command("\n".join(lines[:count]), shown if shown.strip() else None)
+    return count
 
 
 def _is_open(text: str) -> bool:
