@@ -6,6 +6,7 @@ A file holds it for one process, a MongoDB for several replicas.
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from messages.records import PastCalls, Pauses, Records, Recovery
 from messages.saga.ports import Outbox
 from messages.sharing import Pool, Turns
 from settings import Settings
+from stores.errors import unopened
 from stores.ports import LiveSettings
 from stores.sqlite import only_server, open_store
 from stores.sqlite_clock import SqliteSightings
@@ -111,7 +113,10 @@ async def open_books(settings: Settings, stack: AsyncExitStack) -> Books:
         StoreError: the store cannot be used, or another service uses it.
     """
     if settings.directory.mongodb is None:
-        return await _in_a_file(settings, stack)
+        try:
+            return await _in_a_file(settings, stack)
+        except (OSError, sqlite3.Error) as error:
+            raise unopened(settings.directory.store_path, error) from None
     # pymongo takes long to import, and a service on a file needs none of it.
     from replicas import books_in_mongodb  # noqa: PLC0415
 

@@ -19,8 +19,7 @@ from messages.pipeline import Pipeline
 from messages.ports import Directory
 from messages.sharing import Pool, Turns
 from settings import Settings
-from stores.errors import StoreError
-from stores.mongodb import MongoStore, connect, disconnect, prepare
+from stores.mongodb import MongoStore, connect, disconnect, prepare, unusable
 from stores.mongodb_clock import MongoSightings
 from stores.mongodb_directory import MongoDirectory, directory_indexes
 from stores.mongodb_handovers import HANDOVER_INDEXES, MongoHandovers
@@ -71,7 +70,7 @@ async def books_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitSt
     try:
         await replicas.join()
     except JournalUnavailable as error:
-        raise StoreError(f"The store {url} cannot be used: {error}") from None
+        raise unusable(url, error) from None
     stack.push_async_callback(_leave, replicas)
     journal = MongoJournal(store(), lambda: replicas.id, lambda: replicas.holds_lease)
     await stack.enter_async_context(journal.running())

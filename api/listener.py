@@ -172,17 +172,31 @@ class Listener:
             self._turned_away -= 1
 
 
+def check_address(host: str, port: int) -> None:
+    """See that a service could listen there, without doing so. Raises OSError."""
+    _bound(host, port).close()
+
+
 def _listen(host: str, port: int) -> trio.socket.SocketType:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening = _bound(host, port)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
         listening.listen(BACKLOG)
     except BaseException:
         listening.close()
         raise
     return trio.socket.from_stdlib_socket(listening)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
 def _peers(of: trio.socket.SocketType) -> Peers:

@@ -31,14 +31,27 @@ _ADDRESS_TROUBLE: Final = {
     errno.EADDRINUSE: "it is in use, perhaps by another Carillon",
     errno.EACCES: "this user may not listen there",
     errno.EADDRNOTAVAIL: "this machine does not have the address",
+    errno.EINVAL: "nobody can listen on such an address",
 }
+
+
+def not_listening(error: OSError, address: str, chosen_by: str) -> Failure | None:
+    """What to tell when a service cannot listen on an address; None for another error.
+
+    One that is in use may be free soon, the others are wrong.
+    """
+    if error.errno not in _ADDRESS_TROUBLE:
+        return None
+    kind = Failure if error.errno == errno.EADDRINUSE else BadInput
+    reason = _ADDRESS_TROUBLE[error.errno]
+    return kind(f"Cannot listen on {address}: {reason}; {chosen_by} can name another")
 
 
 @contextmanager
 def telling_of_the_service(address: str, chosen_by: str) -> Iterator[None]:
     """Turn what a service may raise at its start into a Failure; a bug keeps its traceback."""
     from settings import ConfigurationError
-    from stores.errors import StoreError
+    from stores.errors import StoreError, StoreInUse
 
     try:
         yield
@@ -47,13 +60,12 @@ def telling_of_the_service(address: str, chosen_by: str) -> Iterator[None]:
         match cause := _only(error):
             case ConfigurationError():
                 raise BadInput(str(cause)) from None
-            case StoreError():
+            case StoreInUse():
                 raise Failure(str(cause)) from None
-            case OSError(errno=int(code)) if code in _ADDRESS_TROUBLE:
-                reason = _ADDRESS_TROUBLE[code]
-                raise Failure(
-                    f"Cannot listen on {address}: {reason}; {chosen_by} can name another"
-                ) from None
+            case StoreError():
+                raise BadInput(str(cause)) from None
+            case OSError() if failure := not_listening(cause, address, chosen_by):
+                raise failure from None
             case OSError(filename=str(name), strerror=str(reason)):
                 raise Failure(f"{name}: {reason}") from None
         raise

@@ -25,7 +25,8 @@ def serve() -> None:
     changes, and on SIGHUP.
 
     `carillon config check` tells beforehand whether it would start. Exit codes: 0 it was stopped,
-    1 it cannot use its store or its port, 2 its configuration is wrong.
+    1 its store or its port is in use, or it crashed, 2 its configuration is wrong, or names a store
+    or an address that it cannot use.
     """
     # httpx loads its own command line, and rich and pygments with it, where they are installed;
     # None makes that import fail, which it expects.

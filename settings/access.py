@@ -18,7 +18,7 @@ from settings.environment import Environment
 from settings.errors import Problems
 from settings.model import AccessSettings
 from settings.operator_token import token_place
-from settings.reading import LARGEST_FILE, parse
+from settings.reading import LARGEST_FILE, REPEATED, parse
 
 _FIELDS: Final = ("id", "scopes", "salt", "sha256", "expiresAt", "weight")
 _ALLOWED: Final = "records as `carillon keys new` prints them"
@@ -108,10 +108,12 @@ def _sources(env: Environment) -> Iterator[tuple[str, bytes]]:
 
 def _records(content: bytes, name: str, problems: Problems) -> list[Placed]:
     try:
-        entries = parse(content)
+        entries, repeated = parse(content)
     except ValueError as error:
         problems.add((name,), f"must be a JSON array of {_ALLOWED} ({error})")
         return []
+    for place in repeated:
+        problems.add((name, *place), REPEATED)
     if not isinstance(entries, list):
         problems.add((name,), f"must be a JSON array of {_ALLOWED}")
         return []

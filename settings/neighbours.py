@@ -1,4 +1,4 @@
-"""Who is called over HTTP as a configuration says, by the keys that say so."""
+"""Who is called over HTTP as a configuration says, by the keys that say so, else by their names."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an addr
 
 
 def addresses(settings: Settings) -> Mapping[str, str]:
-    """Absolute URLs by the key or variable that names them."""
+    """Absolute URLs by the key that names them, else by the name of the service."""
     flow = settings.flow_manager
     found = {
-        "CRUD_SERVICE_URL": settings.directory.crud_url,
-        "FILE_SERVICE_URL": settings.files.url,
+        "CRUD Service": settings.directory.crud_url,
+        "file service": settings.files.url,
         "flowManagerConfiguration.serviceUrl": None if flow is None else flow.service_url,
     }
     for provider in settings.providers.values():

@@ -10,11 +10,12 @@ from typing import Final
 
 from messages.json_keys import Place, marking_repeated, repeated_keys
 from messages.model import JsonValue
-from settings.errors import Problems, dotted
+from settings.errors import Problems
 
 LARGEST_FILE: Final = 1_048_576
 _DEEPEST: Final = 50
-_REPEATED: Final = "stands there twice; once is allowed"
+REPEATED: Final = "stands there twice; once is allowed"
+"""What is wrong with such a key."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -28,29 +29,21 @@ def read_file(path: Path, problems: Problems) -> JsonValue:
         problems.refuse(("CONFIGURATION_PATH",), str(path), f"a file that can be read ({reason})")
         return None
     try:
-        value, repeated = _parsed(content)
+        value, repeated = parse(content)
     except ValueError as error:
         problems.add((str(path),), str(error))
         return None
     for place in repeated:
-        problems.add(place, _REPEATED)
+        problems.add(place, REPEATED)
     return value
 
 
-def parse(content: bytes) -> JsonValue:
-    """The value of a JSON text, in no object of which a key stands twice.
+def parse(content: bytes) -> tuple[JsonValue, Sequence[Place]]:
+    """The value of a JSON text, and where in it a key stands twice, which is `REPEATED`.
 
     Raises:
         ValueError: With the reason, and line and column where there are some.
     """
-    value, repeated = _parsed(content)
-    for place in repeated:
-        raise ValueError(f"{dotted(place)} {_REPEATED}")
-    return value
-
-
-def _parsed(content: bytes) -> tuple[JsonValue, Sequence[Place]]:
-    """The value of a JSON text, and where keys stand twice in it. Raises ValueError."""
     if len(content) > LARGEST_FILE:
         raise ValueError(f"larger than {LARGEST_FILE} bytes")
     try:

@@ -96,9 +96,11 @@ def listening_host(text: str) -> str:
     host = host_name(text)
     if not _is_address(host):
         try:
-            socket.getaddrinfo(host, None)
+            socket.getaddrinfo(host, None, socket.AF_INET)
         except (OSError, UnicodeError):
-            raise ValueError("a host name that leads to an address, or an IP address") from None
+            raise ValueError(
+                "a host name that leads to an IPv4 address, or an IP address"
+            ) from None
     return host
 
 

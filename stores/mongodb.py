@@ -235,12 +235,20 @@ def _refuse_half(database: Database, url: MongoUrl) -> None:
         )
 
 
+def unusable(url: MongoUrl, why: object) -> StoreError:
+    """What to tell of a MongoDB with which no service can start."""
+    return StoreError(
+        f"The store {url} cannot be used: {why}; STORE_URL must name a MongoDB that answers, "
+        "with a user that may write to it"
+    )
+
+
 @contextmanager
 def _explained(url: MongoUrl, within: float) -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        raise StoreError(f"The store {url} cannot be used: {_why(error, within)}") from None
+        raise unusable(url, _why(error, within)) from None
 
 
 def _why(error: PyMongoError, within: float) -> str:

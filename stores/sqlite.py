@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from stores.errors import StoreError
+from stores.errors import StoreError, StoreInUse, unopened
 from stores.private_files import make_private, open_private, tighten
 
 BUSY_SECONDS: Final = 10.0
-_BESIDE: Final = ("-wal", "-shm", "-lock", "-log0", "-log1")
+BESIDE: Final = ("-wal", "-shm", "-lock", "-log0", "-log1")
 """What the names of the files of a store that stand beside it end in."""
 
 _USERS_AND_JOURNAL: Final = """
@@ -193,15 +193,15 @@ def open_store(path: Path, *, moved: bool = False) -> sqlite3.Connection:
     try:
         connection = connect(path)
     except sqlite3.Error as error:
-        raise StoreError(f"The store {path} cannot be opened: {error}") from None
+        raise unopened(path, error) from None
     try:
         _bring_up_to_date(connection, path)
         if not moved:
-            _refuse_moved(connection, path)
+            refuse_moved(connection, path)
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.Error):
-            raise StoreError(f"The store {path} cannot be opened: {error}") from None
+            raise unopened(path, error) from None
         raise
     return connection
 
@@ -211,11 +211,12 @@ def _keep_private(path: Path) -> None:
     with suppress(OSError):  # SQLite says better what is wrong with the place
         make_private(path)
     for store in {path, path.resolve()}:  # SQLite's own stand beside what a link names
-        for suffix in _BESIDE:
+        for suffix in BESIDE:
             tighten(store.with_name(store.name + suffix))
 
 
-def _refuse_moved(connection: sqlite3.Connection, path: Path) -> None:
+def refuse_moved(connection: sqlite3.Connection, path: Path) -> None:
+    """See that a store of the newest schema is not used elsewhere now. Raises StoreError."""
     (moved,) = connection.execute("SELECT moved FROM life").fetchone()
     if moved is not None:
         raise StoreError(
@@ -274,7 +275,7 @@ def _locked(path: Path, file: Path, *, is_store: bool) -> Iterator[None]:
     try:
         lock = open_private(file, os.O_RDWR)
     except OSError as error:
-        raise StoreError(f"The store {path} cannot be opened: {error.strerror}") from None
+        raise unopened(path, error.strerror) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # SQLite's own locks are of another kind
     except OSError as error:
@@ -292,27 +293,37 @@ def _locked(path: Path, file: Path, *, is_store: bool) -> Iterator[None]:
 def _not_locked(path: Path, error: OSError) -> StoreError:
     if error.errno != errno.EWOULDBLOCK:
         return StoreError(f"The store {path} cannot be locked: {error.strerror}")
-    return StoreError(
-        f"The store {path} is in use by another running Carillon; stop that one, or name "
-        "another file in STORE_URL"
-    )
+    return StoreInUse.of(path)
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
     with transaction(connection):
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"The store {path} has schema {version}, made by a newer Carillon; this one knows "
-                f"{SCHEMA_VERSION}"
-            )
-        if version == 0 and not _is_empty(connection):
-            raise StoreError(f"The file {path} is an SQLite database, but not a Carillon store")
+        version = known_schema(connection, path)
         for migration in _MIGRATIONS[version:]:
             for statement in migration.split(";\n"):
                 connection.execute(statement)
         if version < SCHEMA_VERSION:
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def known_schema(connection: sqlite3.Connection, path: Path) -> int:
+    """The schema of a store that this version can use; 0 is that of an empty file.
+
+    Raises:
+        StoreError: it is newer, or the file is no store of ours.
+    """
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"The store {path} has schema {version}, made by a newer Carillon; this one knows "
+            f"{SCHEMA_VERSION}; STORE_URL must name another file"
+        )
+    if version == 0 and not _is_empty(connection):
+        raise StoreError(
+            f"The file {path} is an SQLite database, but not a Carillon store; STORE_URL must name "
+            "another file"
+        )
+    return version
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from stores.errors import StoreError
+from stores.errors import StoreError, unopened
 from stores.redo_log import Found, RedoLog, log_paths, look, set_aside
 from stores.sqlite import transaction
 from stores.sqlite_group import Group, read_group
@@ -169,16 +169,27 @@ def begin_life(path: Path, connection: sqlite3.Connection, *, sync: bool) -> Tak
     try:
         bring_logs(path)
         standing = examine(path.resolve(), connection)
-        if standing.damage is not None:
-            raise StoreError(
-                f"The store {path} is not taken up: {standing.damage}. `carillon store check` "
-                "says what may be sent twice, `carillon store repair` goes on without them"
-            )
+        refuse_damaged(path, standing)
         return take_up(path.resolve(), connection, standing, sync=sync)
     except (OSError, sqlite3.Error, ValueError) as error:
+        raise not_taken_up(path, error) from None
+
+
+def not_taken_up(path: Path, error: Exception) -> StoreError:
+    """What to tell of an error while the life before this one is taken up."""
+    return StoreError(
+        f"What the redo log beside {path} holds cannot be taken up: {error}; STORE_URL must name a "
+        "store whose files, and their folder, this user may write"
+    )
+
+
+def refuse_damaged(path: Path, standing: Standing) -> None:
+    """See that a store that stands so can be taken up. Raises StoreError."""
+    if standing.damage is not None:
         raise StoreError(
-            f"What the redo log beside {path} holds cannot be taken up: {error}"
-        ) from None
+            f"The store {path} is not taken up: {standing.damage}. `carillon store check` says "
+            "what may be sent twice, `carillon store repair` goes on without them"
+        )
 
 
 def take_up(
@@ -229,16 +240,23 @@ def set_foreign_wal_aside(path: Path) -> Sequence[str]:
     store = path.resolve()
     wal, index = (store.with_name(store.name + suffix) for suffix in ("-wal", "-shm"))
     try:
-        mark = read_mark(store)
-        if mark is None or mark.copy or not mark.base or not wal.exists():
-            return []
-        # The file had this life before anything was written to a WAL of this life.
-        if not _is_of(store, mark.life, "mode=ro") or _is_of(store, mark.life, "immutable=1"):
+        if not has_foreign_wal(store):
             return []
         renamed = set_aside([wal, index])
     except OSError as error:
-        raise StoreError(f"The store {path} cannot be opened: {error}") from None
+        raise unopened(path, error) from None
     return [f"set aside as {renamed[0].name}: no WAL of this file, which was put here without it"]
+
+
+def has_foreign_wal(store: Path) -> bool:
+    """Whether the WAL beside a file, which is no link, is not of it. Raises OSError."""
+    mark = read_mark(store)
+    if mark is None or mark.copy or not mark.base:
+        return False
+    if not store.with_name(f"{store.name}-wal").exists():
+        return False
+    # The file had this life before anything was written to a WAL of this life.
+    return _is_of(store, mark.life, "mode=ro") and not _is_of(store, mark.life, "immutable=1")
 
 
 def _is_of(store: Path, life: bytes, how: str) -> bool:

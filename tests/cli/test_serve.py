@@ -100,7 +100,7 @@ async def test_a_mongodb_that_is_not_there_is_told_of(
 ) -> None:
     there = "mongodb://ada:hunter2@127.0.0.1:1/shop?serverSelectionTimeoutMS=300"
     ran = await script(tmp_path, "serve", environ={**configuration, "STORE_URL": there})
-    assert ran.returncode == 1
+    assert ran.returncode == 2
     assert ran.stderr.startswith(b"carillon: The store mongodb://127.0.0.1:1/shop cannot be used")
     assert b"hunter2" not in ran.stderr
     assert ran.stderr.count(b"\n") == 1
@@ -111,7 +111,7 @@ async def test_a_store_in_no_folder_is_told_of(
 ) -> None:
     environ = {**configuration, "STORE_URL": f"sqlite:///{tmp_path / 'none' / 'c.db'}"}
     ran = await script(tmp_path, "serve", environ=environ)
-    assert ran.returncode == 1
+    assert ran.returncode == 2
     assert ran.stderr.startswith(b"carillon: ")
     assert b"No such file or directory" in ran.stderr
     assert os.fsencode(tmp_path / "none") in ran.stderr

@@ -1,0 +1,138 @@
+"""Whoever a configuration names, asked whether they are there; no message is sent to anybody."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeAlias
+
+import httpx
+import trio
+
+from assembly import directory, files
+from messages.errors import TryLater
+from providers.http1_connection import open_connection
+from providers.http1_target import origin_of
+from providers.httpx_transport import Http1Transport
+from providers.proxies import Proxies
+from providers.resolver import Resolver
+from providers.wire_errors import unsent
+from settings import KafkaSettings, Settings
+from settings.accounts import service_account
+from settings.neighbours import addresses
+
+SECONDS: Final = 10.0
+"""For each of them; all are asked at once."""
+
+Ask: TypeAlias = Callable[[], Awaitable[None]]
+"""Raises TryLater when somebody is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who was asked: their key or name, where they are, and what is wrong."""
+
+    key: str
+    address: str
+    problem: str | None
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.address}: {self.problem or 'answers'}"
+
+
+async def ask_all(settings: Settings) -> list[Asked]:
+    """Everybody that the configuration names, but for the store."""
+    trio.socket.set_custom_hostname_resolver(Resolver())
+    tls = httpx.create_ssl_context()
+    async with AsyncExitStack() as stack:
+        transport = Http1Transport(tls)
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(timeout=None, transport=transport)  # noqa: S113 - each is bounded
+        )
+        connections = _connections(settings, tls)
+        services = _services(settings, client, stack)
+        both = connections.keys() & services.keys()
+        # A connection says better why there is none.
+        after = {who: partial(_in_turn, connections[who], services[who]) for who in both}
+        return await _all({**connections, **services, **after})
+
+
+async def _in_turn(*questions: Ask) -> None:
+    for question in questions:
+        await question()
+
+
+async def _all(questions: Mapping[tuple[str, str], Ask]) -> list[Asked]:
+    found: dict[tuple[str, str], Asked] = {}
+
+    async def ask(who: tuple[str, str], question: Ask) -> None:
+        found[who] = Asked(*who, await _problem(question))
+
+    async with trio.open_nursery() as nursery:
+        for who, question in questions.items():
+            nursery.start_soon(ask, who, question)
+    return [found[who] for who in questions]
+
+
+async def _problem(question: Ask) -> str | None:
+    with trio.move_on_after(SECONDS):
+        try:
+            await question()
+        except TryLater as error:
+            return str(error)
+        return None
+    return f"no answer within {SECONDS:g} s"
+
+
+def _connections(settings: Settings, tls: ssl.SSLContext) -> dict[tuple[str, str], Ask]:
+    """Those to whom a connection is all that can be had without a message."""
+    urls = dict(addresses(settings))
+    for provider in settings.providers.values():
+        if provider.type == "firebase":
+            account = service_account(provider)
+            urls[f"providers.{provider.name}.credentials.file"] = account.token_uri
+    proxies = Proxies()
+    return {(key, url): partial(_connect, url, proxies, tls) for key, url in urls.items()}
+
+
+async def _connect(url: str, proxies: Proxies, tls: ssl.SSLContext) -> None:
+    """Open a connection, or one to the proxy on the way, and close it. Raises TryLater."""
+    target = httpx.URL(url)
+    proxy = proxies.on_the_way_to(target.scheme, target.netloc.decode())
+    origin = origin_of(httpx.URL(proxy) if proxy else target)
+    if origin is None:
+        raise TryLater("no address to connect to")
+    try:
+        (await open_connection(origin, tls)).close()
+    except (OSError, UnicodeError) as error:
+        raise TryLater(f"{'the proxy: ' if proxy else ''}{unsent(error)}") from None
+
+
+def _services(
+    settings: Settings, client: httpx.AsyncClient, stack: AsyncExitStack
+) -> dict[tuple[str, str], Ask]:
+    """Those who can be asked something that changes nothing."""
+    found: dict[tuple[str, str], Ask] = {}
+    crud, kept = settings.directory.crud_url, settings.files
+    if crud is not None:
+        found["CRUD Service", crud] = directory(settings, client, None, stack).check
+    if kept.url is not None:
+        found["file service", kept.url] = files(settings, client).check
+    elif kept.directory is not None:
+        found["FILES_DIRECTORY", str(kept.directory)] = files(settings, client).check
+    if settings.kafka is not None:
+        brokers = ",".join(settings.kafka.connection.brokers)
+        found["KAFKA_BROKERS", brokers] = partial(_ask_brokers, settings.kafka)
+    return found
+
+
+async def _ask_brokers(kafka: KafkaSettings) -> None:
+    from providers.kafka_metadata import look_at_cluster
+
+    ask = partial(look_at_cluster, kafka.connection, SECONDS)
+    problem = await trio.to_thread.run_sync(ask, abandon_on_cancel=True)
+    if problem is not None:
+        raise TryLater(problem)

@@ -1,0 +1,77 @@
+"""What would keep a service from starting though its configuration is well formed."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import trio
+
+from api.listener import check_address
+from cli.failure import not_listening
+from settings import ConfigurationError, Settings
+from settings.accounts import check_service_accounts
+from settings.flow_functions import check_flow_functions
+from stores.errors import StoreError, StoreInUse
+from stores.mongodb_url import MongoUrl
+from stores.sqlite_look import look_at_store
+
+
+@dataclass(slots=True)
+class Obstacles:
+    """A sentence each: what is `wrong`, and what another service has `taken` for now."""
+
+    wrong: list[str] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+
+
+def obstacles(settings: Settings, *, with_store: bool) -> Obstacles:
+    """All that the start of a service would stumble over; of the store only if that is asked."""
+    found = Obstacles()
+    _note(found, partial(check_service_accounts, settings))
+    if settings.flow_manager is not None:
+        _note(found, partial(trio.run, check_flow_functions, settings.flow_manager))
+    _note(found, partial(_check_address, settings, found))
+    if with_store:
+        _note(found, partial(_check_store, settings, found))
+    return found
+
+
+def _note(found: Obstacles, check: Callable[[], object]) -> None:
+    try:
+        check()
+    except ConfigurationError as error:
+        found.wrong += error.problems
+    except StoreError as error:
+        found.wrong.append(str(error))
+
+
+def _check_address(settings: Settings, found: Obstacles) -> None:
+    server = settings.server
+    try:
+        check_address(server.host, server.port)
+    except OSError as error:
+        address = f"{server.host}:{server.port}"
+        failure = not_listening(error, address, "HTTP_HOST and HTTP_PORT")
+        text = f"HTTP_HOST and HTTP_PORT: {error}" if failure is None else failure.message
+        (found.taken if error.errno == errno.EADDRINUSE else found.wrong).append(text)
+
+
+def _check_store(settings: Settings, found: Obstacles) -> None:
+    """Raises StoreError."""
+    store = settings.directory.mongodb
+    if store is None:
+        path = settings.directory.store_path
+        if look_at_store(path):
+            found.taken.append(str(StoreInUse.of(path)))
+        return
+    _check_mongodb(store)
+
+
+def _check_mongodb(url: MongoUrl) -> None:
+    from stores.mongodb import check_schema, connected
+
+    with connected(url) as client:
+        check_schema(client, url)

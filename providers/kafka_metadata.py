@@ -1,0 +1,23 @@
+"""Whether a cluster of Kafka answers, and takes our credentials. Needs the extra `kafka`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from providers.kafka_connection import KafkaConnection
+
+_AHEAD: Final = 0.5
+"""It gives up so many seconds before whoever waits for it."""
+
+
+def look_at_cluster(connection: KafkaConnection, seconds: float) -> str | None:
+    """Ask for the cluster's topics and wait; what is wrong, or None once it has answered."""
+    client = AdminClient({**connection.settings()})
+    try:
+        client.list_topics(timeout=max(seconds - _AHEAD, _AHEAD))
+    except KafkaException as error:
+        return f"no broker answers ({error.args[0].name()})"
+    return None
