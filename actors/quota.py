@@ -93,6 +93,12 @@ class DailyQuota:
         return max(0, self.limit - self.used)
 
     @property
+    def began(self) -> datetime:
+        """The last reset, in UTC."""
+        self._turn_over()
+        return self._began
+
+    @property
     def ends(self) -> datetime:
         """The next reset, in UTC."""
         self._turn_over()

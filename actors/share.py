@@ -86,9 +86,10 @@ class Use:
 class QuotaUse:
     """The quota as a guard uses it: `used` of it today, promised calls included.
 
-    `allowed` of it may be, for all that is known here.
+    `allowed` of it may be, for all that is known here. Today `began` and `ends` then.
     """
 
+    began: datetime
     ends: datetime
     total: int
     allowed: int
@@ -175,7 +176,9 @@ class Share:
         quota = rate.quota
         return Usage(
             pools,
-            None if quota is None else QuotaUse(quota.ends, quota.total, quota.allowed, quota.used),
+            None
+            if quota is None
+            else QuotaUse(quota.began, quota.ends, quota.total, quota.allowed, quota.used),
             hungry=now - self._asked_at < HUNGER,
             begun=begun,
         )

@@ -9,7 +9,9 @@ write arrives or not, and late or in time: until the write is known to have been
 the lower of both. A new limit is at most the total less what the others hold, so all entries
 together hold no more than the total (see `actors/share_sheet.py`), and in every window of the
 provider's there are no more calls than that. A call is given back to the others only when it has
-ceased to count, which is why nothing rests while its holder lives.
+ceased to count, which is why nothing rests while its holder lives. Calls that were made before
+there was a board are taken from the total of each pool that counts them: see
+`actors/share_past.py`.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from actors.quota import NOTHING_ALLOWED, Allowance
-from actors.share import HUNGER, Grant, Part, QuotaUse, Usage, Use
+from actors.share import CONCURRENCY, HUNGER, Grant, Part, QuotaUse, Usage, Use
 from actors.share_division import divide
+from actors.share_past import in_day, in_window, still_counting
 from actors.share_sheet import Entry, Held, HeldQuota, Sheet
 from actors.share_watch import Watch, spent_by, summed
 
@@ -59,9 +62,13 @@ class _Moment:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """A tidied sheet, the entries of the others, and those that are to be reckoned with."""
+    """A tidied sheet, the entries of the others, and those that are to be reckoned with.
+
+    `gone` is what calls of before there was a board take of each pool.
+    """
 
     sheet: Sheet
+    gone: Mapping[str, int]
     others: Mapping[str, Entry]
     alive: Mapping[str, Entry]
 
@@ -72,12 +79,13 @@ class _Scene:
 
     def free(self, pool: str, mine: int) -> int:
         """What nobody else holds; less than nothing after the pool was made smaller."""
-        return self.total(pool, mine) - sum(one.held(pool) for one in self.others.values())
+        held = sum(one.held(pool) for one in self.others.values())
+        return self.total(pool, mine) - held - self.gone.get(pool, 0)
 
     def for_the_living(self, pool: str, mine: int) -> int:
         """What there is to divide."""
         lost = (one.held(pool) for name, one in self.others.items() if name not in self.alive)
-        return self.total(pool, mine) - sum(lost)
+        return max(0, self.total(pool, mine) - sum(lost) - self.gone.get(pool, 0))
 
 
 class Exchange:
@@ -150,9 +158,17 @@ class Exchange:
         if self._was_in and self._me not in sheet.entries and usage.quota is not None:
             self._rejoin(sheet, usage.quota)
         sheet = self.watch.tidied(sheet, now, wall)
+        gone: Mapping[str, int] = {}
+        if sheet.past:
+            sheet = replace(sheet, past=still_counting(sheet.past, usage, wall))
+            gone = {
+                name: in_window(sheet.past, use.rest, wall)
+                for name, use in usage.pools.items()
+                if name != CONCURRENCY
+            }
         others = self.watch.others(sheet)
         alive = {name: one for name, one in others.items() if self.watch.lives(name, one, now)}
-        return _Scene(sheet, others, alive)
+        return _Scene(sheet, gone, others, alive)
 
     def _entry(
         self, sheet: Sheet, pools: Mapping[str, Held], quota: HeldQuota | None, wall: datetime
@@ -188,6 +204,7 @@ class Exchange:
         held = [one.quota for one in scene.others.values() if one.quota is not None]
         others = sum(one.held for one in held if one.ends > wall)
         others += sum(one.number for one in scene.sheet.spent if one.ends > wall)
+        others += in_day(scene.sheet.past, use)
         totals = [one.quota.total for one in scene.alive.values() if one.quota is not None]
         total = min([use.total, *totals])
         free = max(0, total - others - mine)

@@ -72,6 +72,14 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """`number` calls that were open `at` so many seconds since 1970, before there was a board."""
+
+    at: float
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """The provider has asked not to be called: `left` seconds when this was written `at` a time.
 
@@ -91,6 +99,7 @@ class Sheet:
     turn: int = 0
     spent: tuple[Spent, ...] = ()
     pause: Pause | None = None
+    past: tuple[Past, ...] = ()
 
 
 _SHEET: Final = TypeAdapter(Sheet)

@@ -130,6 +130,8 @@ def repair_store(store: Path | MongoUrl, *, yes: bool, as_json: bool) -> None:
 
 def move_store(store: Path | MongoUrl, url: str, *, as_json: bool) -> None:
     """Move the store to a MongoDB. What was interrupted goes on."""
+    from cli.store_boards import boards_of
+    from messages.clock import milliseconds
     from stores.mongodb import connected
     from stores.mongodb_move import move
 
@@ -143,7 +145,13 @@ def move_store(store: Path | MongoUrl, url: str, *, as_json: bool) -> None:
             if (why := why_paused(connection)) is not None:
                 raise Failure(f"The store {path} is paused: {why}; `carillon store resume` first")
         with bar("Moving", 100) as show:
-            found = move(connection, client, target, lambda n, of: show(100 * n // max(of, 1)))
+            found = move(
+                connection,
+                client,
+                target,
+                boards_of(connection, milliseconds()),
+                lambda n, of: show(100 * n // max(of, 1)),
+            )
     if as_json:
         click.echo(json.dumps({"store": str(path), "moved": str(target), "documents": found}))
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from time import sleep
@@ -42,6 +42,7 @@ from stores.mongodb_rows import (
     storable,
 )
 from stores.mongodb_settings import AUDIT, OVERRIDES, SETTINGS_INDEXES
+from stores.mongodb_shares import put, text_of
 from stores.mongodb_url import MongoUrl
 from stores.sqlite import transaction
 from stores.sqlite_directory import list_documents
@@ -76,8 +77,16 @@ Show = Callable[[int, int], None]
 """Told how many rows are there, and of how many."""
 
 
+Boards = Mapping[str, Callable[[str], str]]
+"""By provider, what its board says then, given what it says: the calls and pauses that count."""
+
+
 def move(
-    connection: sqlite3.Connection, client: MongoClient[Stored], url: MongoUrl, show: Show
+    connection: sqlite3.Connection,
+    client: MongoClient[Stored],
+    url: MongoUrl,
+    boards: Boards,
+    show: Show,
 ) -> dict[str, int]:
     """Move a store that nobody uses; gives how many documents of each collection there are.
 
@@ -97,6 +106,7 @@ def move(
             if is_done:
                 raise StoreError(f"The store {url} holds this store already, and is in use")
             _fill(connection, database, show)
+            _write_boards(database, boards)
             _check(connection, database, url)
             with transaction(connection):
                 connection.execute("UPDATE life SET moved = ?", (str(url),))
@@ -160,6 +170,13 @@ def _fill(connection: sqlite3.Connection, database: Database, show: Show) -> Non
             show(min(written, total), total)
     with pymongo.timeout(_SECONDS):
         _set_counters(connection, database)
+
+
+def _write_boards(database: Database, boards: Boards) -> None:
+    """Let every window and quota count what was called before, and pauses go on."""
+    for provider, written in boards.items():
+        with pymongo.timeout(_SECONDS):
+            put(database, provider, written(text_of(database, provider)))
 
 
 def _storable_document(document: Document) -> Document:

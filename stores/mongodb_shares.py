@@ -9,7 +9,7 @@ from uuid import uuid4
 from pymongo.errors import DuplicateKeyError
 
 from messages.errors import JournalUnavailable
-from stores.mongodb import Database, MongoStore
+from stores.mongodb import Database, MongoStore, Stored
 
 T = TypeVar("T")
 SHARES: Final = "shares"
@@ -42,6 +42,17 @@ class MongoShares:
 
     async def _do(self, job: Callable[[Database], T], what: str) -> T:
         return await self._store.run(job, _SECONDS, JournalUnavailable, f"{what} shares of limits")
+
+
+def put(database: Database, provider: str, text: str) -> None:
+    """Write a text in place of any version, while nobody else uses the board."""
+    board: Stored = {"version": uuid4().hex, "text": text}
+    database[SHARES].replace_one({"_id": provider}, board, upsert=True)
+
+
+def text_of(database: Database, provider: str) -> str:
+    """What is written; empty when nothing was yet."""
+    return _read(database, provider)[1]
 
 
 def _read(database: Database, provider: str) -> tuple[str, str]:

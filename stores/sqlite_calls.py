@@ -150,6 +150,12 @@ def past_calls(
     return [(int(at), int(number)) for at, number in rows]
 
 
+def called_providers(connection: sqlite3.Connection) -> list[str]:
+    """The providers of which calls are remembered."""
+    rows = connection.execute("SELECT DISTINCT provider FROM call ORDER BY provider")
+    return [str(provider) for (provider,) in rows]
+
+
 class MachineClock:
     """Tells when the wall clock was set, by the clock that runs since the machine was started.
 

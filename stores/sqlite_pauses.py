@@ -33,10 +33,7 @@ class SqlitePauses:
 
     async def left(self) -> Mapping[str, float]:
         """See the port. By a clock that went back a pause lasts as long as was asked, at most."""
-        rows = await self._do(lambda c: c.execute("SELECT * FROM pause").fetchall())
-        now = self._now()
-        left = {name: min((until - now) / 1000, seconds) for name, until, seconds in rows}
-        return {name: seconds for name, seconds in left.items() if seconds > 0}
+        return await self._do(lambda c: pauses_left(c, self._now()))
 
     async def keep(self, provider: str, seconds: float) -> None:
         """See the port."""
@@ -52,6 +49,13 @@ class SqlitePauses:
             return await trio.to_thread.run_sync(in_thread)
         except sqlite3.Error as error:
             raise JournalUnavailable(f"Pauses of providers cannot be kept: {error}") from None
+
+
+def pauses_left(connection: sqlite3.Connection, now: int) -> Mapping[str, float]:
+    """The seconds that are left of pauses, by provider, at so many milliseconds since 1970."""
+    rows = connection.execute("SELECT provider, until, seconds FROM pause").fetchall()
+    left = {name: min((until - now) / 1000, seconds) for name, until, seconds in rows}
+    return {name: seconds for name, seconds in left.items() if seconds > 0}
 
 
 def _kept(connection: sqlite3.Connection, row: tuple[str, int, float]) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from bench.children import ChildError, Server, module, server
 from bench.keyed import begin, deliveries, dispatch_counts, provider_log
 from bench.store import fill_store
 from bench.workload import CLUSTER, address, dispatch, user_id
+from messages.model import Document
 from stores.mongodb_url import MongoUrl
 from tests.cli.command_line import invoke
 
@@ -68,3 +70,31 @@ def test_what_ended_is_known_and_what_was_running_goes_on(
     for index in range(USERS):
         least = 1 + (user_id(index) in sent)
         assert least <= got[address(index)] <= 2
+
+
+@pytest.mark.parametrize("what", ["rate", "quota"])
+def test_no_limit_is_exceeded_after_a_move(what: str, tmp_path: Path, mongodb: MongoUrl) -> None:
+    reset = f"{(datetime.now(UTC) + timedelta(hours=12)).hour:02}:00"
+    limits: dict[str, Document] = {
+        "rate": {"rate": [{"limit": 8, "per": "1h"}]},
+        "quota": {"quota": {"limit": 8, "resetAt": reset, "zone": "UTC"}},
+    }
+    with server(module("bench.slow_provider", 0.01), tmp_path / "provider.log") as receiver:
+        section = provider(receiver.url, 4, **limits[what])
+        carillon = Carillon(tmp_path, {"sms-service": section})
+        fill_store(tmp_path / "filled.store", 5)
+        carillon.prepare(tmp_path / "filled.store")
+        with carillon.started() as service:
+            ended(service, '"1"')
+        moved = invoke("store", "move", mongodb.text, "--store", str(tmp_path / "carillon.db"))
+        assert (moved.exit_code, moved.stderr) == (0, "")
+        with replace(carillon, store=mongodb.text).started() as service:
+            second = begin(service.url, BODY, '"2"')
+            deadline = time.monotonic() + 60
+            while dispatch_counts(service.url, second)[1].get("sent", 0) < 3:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            time.sleep(1.0)  # in which all of them would be sent
+            counts = dispatch_counts(service.url, second)[1]
+        assert (counts["sent"], counts["pending"]) == (3, 2)
+        assert provider_log(receiver.url).counts.total() == 8

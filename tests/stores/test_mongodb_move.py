@@ -6,12 +6,16 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
+from actors.share_sheet import Sheet, Spent, parse_sheet, sheet_text
+from cli.store_boards import boards_of
+from messages.clock import milliseconds
 from messages.handovers import Handover
 from messages.journal import (
     AttemptEnd,
@@ -31,6 +35,7 @@ from stores.mongodb_journal import MongoJournal
 from stores.mongodb_move import move
 from stores.mongodb_records import MongoReader, MongoRecords
 from stores.mongodb_recovery import MongoRecovery
+from stores.mongodb_shares import put, text_of
 from stores.mongodb_url import MongoUrl
 from stores.sqlite import open_store
 from stores.sqlite_journal import SqliteJournal
@@ -96,7 +101,8 @@ def path(tmp_path: Path) -> Path:
 
 def moved(path: Path, url: MongoUrl) -> dict[str, int]:
     with closing(open_store(path, moved=True)) as connection, connected(url) as client:
-        return move(connection, client, url, lambda *_: None)
+        boards = boards_of(connection, milliseconds())
+        return move(connection, client, url, boards, lambda *_: None)
 
 
 async def told(records: Records, recovery: Recovery) -> list[object]:
@@ -290,3 +296,57 @@ def test_a_target_that_cannot_be_used_is_named(
     assert result.exit_code in {1, 2}
     assert reason in result.stderr
     open_store(path).close()
+
+
+def called(path: Path, *calls: tuple[str, float, int], paused: float = 0.0) -> None:
+    """Calls to providers, so many seconds ago, and how many each time; p asked for a pause."""
+    now = milliseconds()
+    with closing(open_store(path)) as connection, connection:
+        rows = [
+            (name, round(now - ago * 1000) if ago else 0, number) for name, ago, number in calls
+        ]
+        connection.execute("BEGIN")
+        connection.executemany("INSERT OR REPLACE INTO call VALUES (?, ?, ?)", rows)
+        if paused:
+            pause = ("p", now + round(paused * 1000), paused)
+            connection.execute("INSERT INTO pause VALUES (?, ?, ?)", pause)
+        connection.execute("COMMIT")
+
+
+def board(url: MongoUrl, provider: str) -> Sheet:
+    with connected(url) as client:
+        return parse_sheet(text_of(client[url.database], provider))
+
+
+def test_calls_and_pauses_stand_on_the_boards(path: Path, mongodb: MongoUrl) -> None:
+    called(path, ("p", 5, 3), ("q", 0, 2), ("q", 7200, 40), paused=30)
+    moved(path, mongodb)
+    now = milliseconds() / 1000
+    p, q = board(mongodb, "p"), board(mongodb, "q")
+    assert sum(one.number for one in p.past if now - one.at < 60) >= 3
+    assert [one.number for one in q.past] == [40, 2]
+    assert q.past[0].at == pytest.approx(now - 7200, abs=900)
+    assert q.past[1].at == pytest.approx(now, abs=60)  # open when the process ended: as of now
+    assert p.pause is not None
+    assert p.pause.left == pytest.approx(30, abs=20)
+    assert q.pause is None
+
+
+def test_what_a_service_left_on_a_board_stays(path: Path, mongodb: MongoUrl) -> None:
+    gone = Spent(datetime(2100, 1, 1, tzinfo=UTC), 7)
+    with connected(mongodb) as client:
+        put(client[mongodb.database], "p", sheet_text(Sheet(spent=(gone,), turn=3)))
+    called(path, ("p", 5, 3))
+    moved(path, mongodb)
+    found = board(mongodb, "p")
+    assert (found.spent, found.turn) == ((gone,), 3)
+    assert sum(one.number for one in found.past) >= 3
+
+
+def test_a_board_that_is_none_of_ours_is_told(path: Path, mongodb: MongoUrl) -> None:
+    with connected(mongodb) as client:
+        put(client[mongodb.database], "p", "nonsense")
+    called(path, ("p", 5, 3))
+    with pytest.raises(StoreError, match="The board of shares holds what is none of ours"):
+        moved(path, mongodb)
+    open_store(path).close()  # which has not moved

@@ -1,0 +1,49 @@
+"""What a store that moves says on the board of each provider: its calls that count, its pause."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from actors.share_past import condensed
+from actors.share_sheet import Past, Pause, parse_sheet, sheet_text
+from messages.errors import JournalUnavailable
+from stores.errors import StoreError
+from stores.sqlite_calls import called_providers, past_calls
+from stores.sqlite_pauses import pauses_left
+
+if TYPE_CHECKING:
+    from stores.mongodb_move import Boards
+
+_PAUSE: Final = "moved"
+"""The id of a pause that a store has brought."""
+
+
+def boards_of(connection: sqlite3.Connection, now: int) -> Boards:
+    """What is to stand there; `now` is in milliseconds since 1970."""
+    pauses = pauses_left(connection, now)
+    providers = dict.fromkeys([*called_providers(connection), *pauses])
+    return {
+        provider: partial(
+            _written,
+            condensed(past_calls(connection, provider, 0, now), now),
+            _pause(pauses, provider, now),
+        )
+        for provider in providers
+    }
+
+
+def _pause(pauses: Mapping[str, float], provider: str, now: int) -> Pause | None:
+    return Pause(_PAUSE, pauses[provider], now / 1000) if provider in pauses else None
+
+
+def _written(past: tuple[Past, ...], pause: Pause | None, text: str) -> str:
+    """What a service that ran on the MongoDB before has left there stays."""
+    try:
+        sheet = parse_sheet(text)
+    except JournalUnavailable as error:
+        raise StoreError(f"{error}; name another database") from None
+    return sheet_text(replace(sheet, past=past, pause=pause or sheet.pause))
