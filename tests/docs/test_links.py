@@ -14,8 +14,10 @@ PATH = re.compile(
     r"(?:tests|docs|bench|cli|messages|stores|providers|actors|api|settings)/[\w./-]+"
 )
 
+CHANGES = ROOT / "CHANGELOG.md"
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+
+@pytest.mark.parametrize("page", [*PAGES, CHANGES], ids=[*NAMES, CHANGES.name])
 def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
     dead = []
     for link in links(page):
@@ -37,3 +39,7 @@ def test_every_file_that_is_named_is_there(page: Path) -> None:
 def test_every_page_is_reached_from_the_first() -> None:
     reached = {Path(urlsplit(link).path).name for page in PAGES for link in links(page)}
     assert {*NAMES} - reached <= {"README.md"}
+
+
+def test_the_first_page_stays_short() -> None:
+    assert len(PAGES[0].read_text("utf-8").splitlines()) <= 120
