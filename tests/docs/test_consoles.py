@@ -111,6 +111,7 @@ def prepared(folder: Path, ports: Mapping[str, str]) -> dict[str, str]:
     return {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(folder),
+        "TMPDIR": str(folder),
         "LANG": "C.UTF-8",
         "COLUMNS": "200",
         "HTTP_PORT": ports["3000"],
