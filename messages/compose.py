@@ -128,8 +128,8 @@ class Composer:
             TakesLong: it was to be `short`, and takes longer than some milliseconds.
         """
         key = f"{USER}{recipient.key}"
-        if (why := self.refusals.get(channel)) is not None:
-            return self._failure(channel, key, recipient.user_id, "not-renderable", why)
+        if (refusal := self._refusal(channel, recipient)) is not None:
+            return self._failure(channel, key, recipient.user_id, *refusal)
         value = recipient.document.get(self.user_fields.address_of(channel))
         if value is None or value == "":
             return self._receipt(channel, key, recipient.user_id, "skipped", "no-address")
@@ -166,6 +166,13 @@ class Composer:
             "expired",
             EXPIRED,
         )
+
+    def _refusal(self, channel: Channel, recipient: Recipient) -> tuple[Reason, str] | None:
+        """Why nothing is made for a user at all."""
+        if not recipient.user_id or not recipient.key:  # two of them would be one
+            return "user-not-found", "The user has an empty id"
+        why = self.refusals.get(channel)
+        return None if why is None else ("not-renderable", why)
 
     def unknown_user(self, channel: Channel, user_id: str) -> Receipt:
         """The failure of a listed id that nobody has."""

@@ -100,3 +100,14 @@ async def test_data_that_is_kept_as_text_is_there_when_it_is_used(size: int) -> 
     for _ in range(2):
         made = await one.compose_all("sms", recipients(3))
         assert texts(made) == [f"{'a' * size} for user {at}" for at in range(3)]
+
+
+@pytest.mark.parametrize(("user_id", "key"), [("", "k1"), ("", ""), ("ada", "")])
+async def test_a_user_with_an_empty_id_is_a_failure(user_id: str, key: str) -> None:
+    document: Document = {"_id": key, "phoneNumber": "+390212345678"}
+    items = [Recipient(user_id, key, document), *recipients(1)]
+    first, second = await composer("Hi").compose_all("sms", items)
+    assert isinstance(first, Receipt)
+    assert (first.user_id, first.outcome, first.reason) == (user_id, "failed", "user-not-found")
+    assert first.error == "The user has an empty id"
+    assert isinstance(second, Delivery)

@@ -139,3 +139,26 @@ async def test_many_users_arrive_exactly_once_by_cluster_and_by_list(tmp_path: P
         service.sent.clear()
         assert (await service.send(recipients=names[::-1])).json() == {"failures": []}
         assert sorted(one.user_id for one in service.sent) == names
+
+
+@pytest.mark.parametrize("field", ["_id", "code"])
+async def test_a_user_with_an_empty_id_fails_and_is_sent_nothing(
+    field: str, tmp_path: Path
+) -> None:
+    configuration = sandbox_configuration(userFields={"id": field})
+    users: list[Document] = [
+        {"_id": "a", "code": "A", "emailAddress": "a@x.test", "clusters": ["all"]},
+        {"_id": "b", "code": "", "emailAddress": "b@x.test", "clusters": ["all"]},
+    ]
+    async with running(tmp_path, configuration, users=users) as service:
+        to_all = (await service.send(clusters=["all"])).json()
+        named = (await service.send(recipients=[""])).json()
+    reached = sorted(one.user_id for one in service.sent)
+    if field == "_id":
+        assert (reached, to_all["failures"]) == (["a", "b"], [])
+        wrong = "User not found"
+    else:
+        wrong = "The user has an empty id"
+        assert reached == ["A"]
+        assert to_all["failures"] == [{"userId": "", "channel": "email", "error": wrong}]
+    assert named["failures"] == [{"userId": "", "channel": "email", "error": wrong}]
