@@ -6,6 +6,7 @@ A message names the key, the value and what is allowed.
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import socket
 import sqlite3
@@ -23,7 +24,7 @@ from api.keys import draw_key
 from messages.model import Document, JsonValue
 from settings import key_record
 from stores.sqlite import SCHEMA_VERSION, only_server, open_store
-from tests.cli.command_line import SCRIPT, invoke, script, started
+from tests.cli.command_line import SCRIPT, clean_environment, invoke, script, started
 
 SMS: Document = {"activeChannels": ["sms"], "sender": {"sms": "Shop"}}
 PUSH: Document = {"activeChannels": ["push"]}
@@ -351,6 +352,27 @@ async def test_a_store_where_no_file_can_be_made(tmp_path: Path, place: str) -> 
     for told in await check_and_serve(tmp_path, wrong(sms(), STORE_URL=url)):
         assert f"The store {tmp_path}/{place} cannot be opened: No such file or directory" in told
         assert "STORE_URL must name a file that this user may write, in a folder that it" in told
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("words", [("config", "check"), ("serve",)])
+async def test_a_store_for_which_there_is_no_room(tmp_path: Path, words: tuple[str, ...]) -> None:
+    limited = f"ulimit -f 16; exec {shlex.join([SCRIPT, *words])}"
+    environ = surroundings(tmp_path, wrong(sms()))
+    with trio.fail_after(60):
+        ran = await trio.run_process(
+            ["sh", "-c", limited],
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            cwd=tmp_path,
+            # Bytecode that is cut at the limit would be there for the next who reads it.
+            env=clean_environment(tmp_path, {**environ, "PYTHONDONTWRITEBYTECODE": "1"}),
+        )
+    told = ran.stderr.decode()
+    assert (ran.returncode, ran.stdout, told.count("\n")) == (2, b"", 1)
+    assert f"The store {tmp_path}/carillon.db cannot be opened: " in told
+    assert "STORE_URL must name a file that this user may write" in told
 
 
 @pytest.mark.servers
