@@ -13,13 +13,14 @@ import httpx
 from actors.channel import ChannelSpec
 from actors.guard import Guard
 from actors.route import Choice, Route
+from api.checkup import Check, asking
 from bookkeeping import Company
 from messages.events import Observer
 from messages.handovers import Handovers
 from messages.model import Channel, Delivery
 from messages.patience import Patience
 from messages.ports import Directory, Files
-from messages.preparation import Rules
+from messages.preparation import Rooms, Rules
 from messages.templates import Engine
 from providers.firebase import URL as FCM_URL
 from providers.firebase import Firebase
@@ -107,6 +108,14 @@ def files(settings: Settings, client: httpx.AsyncClient) -> Files:
     if settings.files.directory is not None:
         return FilesDirectory(settings.files.directory)
     return NoFiles()
+
+
+def checks(settings: Settings, rooms: Rooms) -> dict[str, Check]:
+    """What a check-up asks of where things are read from, as far as there is such a place."""
+    found = {"directory": asking(rooms.directory.check)}
+    if settings.files.url is not None or settings.files.directory is not None:
+        found["files"] = asking(rooms.files.check)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import trio
 
-from api.operations import Check, asking
+from api.checkup import Check, asking
 from messages.clock import Clock
 from messages.events import Observer
 from messages.pipeline import Pipeline

@@ -21,25 +21,26 @@ import assembly
 from actors.guard import Guard
 from api.access import Gate
 from api.app import Edge, Parts, create_app
+from api.checkup import provider_checks
+from api.event_log import EventLog
 from api.exchange import Exchange
 from api.keys import KeyRing
 from api.listener import Listener, ListenerSettings
 from api.logs import (
-    EventLog,
     ObserverFailures,
     leave,
     log_what_nobody_catches,
     make_logger,
 )
 from api.metrics import Gauges, Metrics
-from api.operations import Probes, Readiness, asking
+from api.operations import Probes, Readiness
 from api.operator_token import OperatorToken
 from api.paused import create_paused_app
 from api.told import Waiting
 from assembly import SandboxListener
 from bookkeeping import Books, open_books
 from messages.clock import Clock
-from messages.errors import JournalUnavailable
+from messages.errors import JournalUnavailable, unwritable
 from messages.events import Observer, fenced, tell_all
 from messages.offload import tune_memory
 from messages.pipeline import Pipeline
@@ -55,7 +56,7 @@ from stores.errors import StoreError
 from streams import confirmations
 from supervisor import Supervisor
 from tuning import LiveTuning, Tuned, follow_file, follow_store, on_hangup, reload
-from upkeep import keep_house, take_up
+from upkeep import keep_house, take_up, watch_store
 
 LAST_WORDS: Final = 10.0
 """Seconds for answers to leave after the drain; every dispatch has ended by then."""
@@ -174,6 +175,7 @@ async def run(
                 on_signal.append(partial(reload, extras.file.read, tuning, "SIGHUP"))
             nursery.start_soon(on_hangup, *on_signal)
             keep_house(nursery, settings, books, guards, clock)
+            nursery.start_soon(watch_store, journal, books.name, observe)
             if office.sender is not None:
                 nursery.start_soon(office.sender.run)
             await service.run(rooms, task_status)
@@ -376,15 +378,12 @@ class _Service:
         )
 
     def _probes(self, rooms: Rooms) -> Probes:
+        others = assembly.checks(self.settings, rooms) | dict(self.office.neighbours)
         return Probes(
             name="carillon",
             version=VERSION,
             readiness=self._readiness,
-            neighbours={
-                "directory": asking(rooms.directory.check),
-                "files": asking(rooms.files.check),
-                **self.office.neighbours,
-            },
+            neighbours=others | provider_checks(self.guards, others),
             registry=self.metrics.registry,
         )
 
@@ -395,7 +394,7 @@ class _Service:
         if self.stop.asked.is_set():
             reason = "The service is stopping"
         elif not self.books.journal.is_working:
-            reason = "The journal cannot be written"
+            reason = str(unwritable(self.books.journal.trouble))
         elif set(channels.values()) == {"quarantined"}:
             reason = "Every channel is quarantined"
         return Readiness(reason, channels)

@@ -15,6 +15,8 @@ from actors.limits import Limits
 from bookkeeping import Books
 from messages.clock import LOOK, Clock
 from messages.errors import JournalUnavailable
+from messages.events import Observer, StoreMoved
+from messages.journal import Journal
 from messages.records import PastCalls, Pauses
 from settings import Settings
 from stores.errors import StoreError
@@ -26,6 +28,12 @@ _RECENT: Final = 60.0
 
 _AGAIN: Final = 0.5
 """Seconds until a pause that could not be kept is tried to be kept again."""
+
+GLANCE: Final = 0.5
+"""Seconds between two looks whether the journal can be written."""
+CALM: Final = 5.0
+MOST_REASONS: Final = 10
+"""So many reasons of one trouble are told."""
 
 PAUSE: Final = 60.0
 """Seconds between two looks for rows that are old enough."""
@@ -100,6 +108,25 @@ async def forget_calls(guards: Iterable[Guard], calls: PastCalls, now: int) -> b
     """
     await calls.forget(now - round(longest_span(guards) * 1000))
     return False
+
+
+async def watch_store(journal: Journal, name: str, observe: Observer) -> None:
+    """Tell once that the journal cannot be written and why, and once that it can be again.
+
+    What fails and works by turns is one trouble: it is over after `CALM` seconds of calm.
+    """
+    told, calm_since = set[str](), 0.0
+    while True:
+        await trio.sleep(GLANCE)
+        why, now = journal.trouble, trio.current_time()
+        if why is not None:
+            calm_since = now
+            if why not in told and len(told) < MOST_REASONS:
+                told.add(why)
+                observe(StoreMoved("troubled", name, why))
+        elif told and now - calm_since >= CALM:
+            told.clear()
+            observe(StoreMoved("mended", name))
 
 
 async def watch_clock(clock: Clock) -> None:

@@ -9,7 +9,7 @@ import trio
 from actors.lease import ShareEnded
 from messages.events import AttemptEnded, AttemptResult
 from messages.journal import AttemptEnd
-from messages.model import Accepted, Attempt, Postponed, Refused, Unanswered, Unavailable
+from messages.model import Accepted, Attempt, Cause, Postponed, Refused, Unanswered, Unavailable
 
 if TYPE_CHECKING:
     from actors.rate import Slot
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 STRAY: Final = "Outcome unknown: the provider sent an answer too many on the same connection"
+
+_TIMEOUT: Final = Cause("timeout")
 
 Made = Accepted | Refused | Unavailable | Unanswered
 """What came of an attempt that counts."""
@@ -92,10 +94,10 @@ class Call:
     def overdue(self) -> Attempt | None:
         """What came of a call that was cancelled; None when its delivery expired unsent."""
         if self.started_at is not None:
-            return Unanswered(f"no answer within {self.timeout:g} s")
+            return Unanswered(f"no answer within {self.timeout:g} s", _TIMEOUT)
         if self.envelope.expires_at < self.latest:
             return None
-        return Unavailable(f"no connection within {self.timeout:g} s")
+        return Unavailable(f"no connection within {self.timeout:g} s", cause=_TIMEOUT)
 
     def __call__(self) -> float:
         """Its first byte is about to leave: see `Started`, which it is to its provider."""
@@ -133,14 +135,18 @@ class Call:
         """What observers are told."""
         delivery = self.envelope.delivery
         started_at = self.started_at
+        seconds = 0.0 if started_at is None else trio.current_time() - started_at
+        ids = delivery.id, delivery.dispatch_id, delivery.channel, self.provider_name
+        if isinstance(attempt, Accepted):
+            return AttemptEnded(*ids, "accepted", seconds, status=attempt.status)
+        cause = attempt.cause
         return AttemptEnded(
-            delivery_id=delivery.id,
-            dispatch_id=delivery.dispatch_id,
-            channel=delivery.channel,
-            provider=self.provider_name,
+            *ids,
             result=kind(attempt),
-            seconds=0.0 if started_at is None else trio.current_time() - started_at,
-            error="" if isinstance(attempt, Accepted) else attempt.error,
+            seconds=seconds,
+            error=attempt.error,
+            status=None if cause is None else cause.status,
+            kind=None if cause is None else cause.kind,
         )
 
 

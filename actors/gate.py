@@ -13,11 +13,13 @@ from math import inf, isinf
 import trio
 
 from actors.breaker import Breaker, BreakerState
+from actors.call import Made
 from actors.limits import Hold, Limits, Statistics
 from actors.rate import RateLimit
 from actors.share import Grant, Share, Usage
 from actors.troubles import Troubles
 from messages.events import BreakerMoved, Observer
+from messages.model import Cause
 
 Listener = Callable[[], None]
 
@@ -42,6 +44,11 @@ class Gate:
         """Until when its provider has asked not to be called, on trio's clock."""
         self._in_flight = 0
         self._troubles = Troubles()
+        self._cause: Cause | None = None  # of the last failure
+        self.last_call: Made | None = None
+        """What came of the last call that counts; None before the first one."""
+        self.failed_at = -inf
+        """When a call failed last, on trio's clock."""
 
     def listen(self, listener: Listener) -> None:
         """Call this whenever a call may start earlier than was said."""
@@ -109,7 +116,7 @@ class Gate:
 
     def close_breaker(self) -> None:
         """Forget the failures: calls may start."""
-        self._breaker.succeeded()
+        self._breaker.succeeded("an operator closed it")
         self._tell()
 
     def takes(self, now: float, *, begun: bool) -> bool:
@@ -205,7 +212,9 @@ class Gate:
         self._tell()
 
     def _breaker_moved(self, state: BreakerState) -> None:
-        self._observe(BreakerMoved(self.name, state))
+        breaker = self._breaker
+        cause = self._cause if state == "open" else None
+        self._observe(BreakerMoved(self.name, state, breaker.why, breaker.failures, cause))
         if state != "half-open":
             self._tell()
 

@@ -23,7 +23,7 @@ from actors.turns import Turns
 from actors.verdict import Anew, Ended, Exhausted, Later, Verdict
 from messages.backoff import ceiling, jittered
 from messages.envelope import EXPIRED
-from messages.events import ConnectionsLacking, Observer
+from messages.events import ConnectionsLacking, Observer, ProviderThrottled
 from messages.model import (
     Accepted,
     Attempt,
@@ -32,6 +32,7 @@ from messages.model import (
     Unanswered,
     Unavailable,
 )
+from providers.ports import Reachable
 
 if TYPE_CHECKING:
     from messages.envelope import Envelope
@@ -90,6 +91,14 @@ class Guard(Gate):
         """What this delivery shares with others that must not be under way at once."""
         return self._provider.turn(delivery)
 
+    async def reach(self) -> str | None:
+        """Connect to its provider, which is asked for nothing; why that cannot be done, or None."""
+        provider = self._provider
+        if isinstance(provider, Reachable):
+            return await provider.reach()
+        await trio.lowlevel.checkpoint()
+        return None
+
     def release(self, permit: Permit, besides: Listener | None = None) -> None:
         """End a call's right, and tell the listeners but one that will look for itself."""
         self._in_flight -= 1
@@ -107,6 +116,7 @@ class Guard(Gate):
         tries = envelope.tries[name] = envelope.tries.get(name, 0) + 1
         came_from, envelope.at = envelope.at, name
         envelope.attempts += 1
+        envelope.cause = None
         repeatable = limits.on_unknown_outcome == "retry"
         return Call(
             name,
@@ -139,6 +149,10 @@ class Guard(Gate):
         if isinstance(attempt, Postponed | None):
             return self._not_made(call, attempt)
         envelope.open_attempt = None
+        self.last_call = attempt
+        if not isinstance(attempt, Accepted):
+            self.failed_at = trio.current_time()
+            self._cause = envelope.cause = attempt.cause
         self._learn(attempt, call.tries)
         self._observe(call.report(attempt))
         if isinstance(attempt, Accepted):
@@ -185,15 +199,16 @@ class Guard(Gate):
             case Unavailable(retry_after=retry_after, throttled=throttled):
                 if throttled or retry_after is not None:
                     self._breaker.succeeded()  # it answers, and says when to come back
-                    self._pause(retry_after, tries)
+                    self._pause(retry_after, tries, attempt.error)
                 else:
-                    self._breaker.failed()
+                    self._breaker.failed(attempt.error)
             case Unanswered():
-                self._breaker.failed()
+                self._breaker.failed(attempt.error)
 
-    def _pause(self, retry_after: float | None, tries: int) -> None:
+    def _pause(self, retry_after: float | None, tries: int, why: str) -> None:
         retry = self.limits.retry
         seconds = retry_after
         if seconds is None:
             seconds = ceiling(tries, retry.first_delay, retry.max_delay)
-        self.pause_for(seconds, tells=True)
+        if self.pause_for(seconds, tells=True):
+            self._observe(ProviderThrottled(self.name, seconds, why))

@@ -180,6 +180,8 @@ def _log_end(response: Response, logger: logging.Logger, seconds: float) -> None
             "dispatchId": response.headers.get("Dispatch-Id"),
             "caller": g.get("caller"),
         }
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            fields["why"] = g.get("why")
         logger.log(level, "request completed", extra={"fields": fields})
 
 

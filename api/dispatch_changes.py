@@ -93,7 +93,8 @@ def _filter_of_body(body: object) -> RecordFilter:
     if not isinstance(body, dict):
         raise BadCommand("the body must be an object")
     if unknown := [name for name in body if name not in _FILTERS]:
-        raise BadCommand(f"{unknown[0]} is no filter; filters are {', '.join(_FILTERS)}")
+        known = f"filters are {', '.join(_FILTERS)}"
+        raise BadCommand(f"{unknown[0]} is no filter; {known}", f"An unknown filter; {known}")
     outcomes = some_of("outcome", _listed(body, "outcome"), UNSENT) or ("failed",)
     provider = body.get("provider")
     if not isinstance(provider, str | None):

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from pydantic_core import to_json
-from quart import Quart, Response, current_app, request
+from quart import Quart, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from api.answers import json_answer
@@ -57,8 +57,17 @@ class Forbidden(Exception):
     """The caller may not do this; the text says who may."""
 
 
-def error_answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An error in the shape that every route answers with; `statusCode` is a string."""
+def error_answer(
+    status: int,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    plain: str | None = None,
+) -> Response:
+    """An error in the shape that every route answers with; `statusCode` is a string.
+
+    The log says the message, or what is `plain` where that holds a value of the request.
+    """
+    g.why = message if plain is None else plain
     return json_answer(_error(status, message), status, headers)
 
 
@@ -88,7 +97,7 @@ def register(app: Quart) -> None:
 
 
 async def _bad_command(error: BadCommand) -> Response:
-    return error_answer(400, str(error))
+    return error_answer(400, str(error), plain=error.plain)
 
 
 async def _not_known(error: NotKnown) -> Response:
@@ -96,19 +105,20 @@ async def _not_known(error: NotKnown) -> Response:
 
 
 async def _conflict(error: Conflict) -> Response:
-    return error_answer(409, str(error))
+    return error_answer(409, str(error), plain=error.plain)
 
 
 async def _key_reused(error: KeyReused) -> Response:
-    return error_answer(422, str(error))
+    return error_answer(422, str(error), plain=error.plain)
 
 
 async def _function_failed(error: FunctionFailed) -> Response:
-    return error_answer(500, str(error))
+    return error_answer(500, str(error), plain=error.plain)
 
 
 async def _try_later(error: TryLater) -> Response:
-    return error_answer(503, str(error), {"Retry-After": str(error.retry_after)})
+    again = {"Retry-After": str(error.retry_after)}
+    return error_answer(503, str(error), again, error.plain)
 
 
 async def _unsupported(error: UnsupportedMediaType) -> Response:
@@ -126,7 +136,8 @@ async def _forbidden(error: Forbidden) -> Response:
 async def _http(error: HTTPException) -> Response:
     status = error.code or 500
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return error_answer(status, _message(status, error), headers)
+    plain = "No such route" if status == HTTPStatus.NOT_FOUND else None
+    return error_answer(status, _message(status, error), headers, plain)
 
 
 async def _bug(error: Exception) -> Response:

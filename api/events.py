@@ -75,6 +75,7 @@ def _event(record: EventRecord) -> Document:
         "state": record.state,
         "attempts": record.attempts,
         "error": record.error,
+        "refusal": record.refusal,
         "createdAt": _time(record.created_at),
         "dueAt": _time(record.due_at),
         "endedAt": _time(record.ended_at),

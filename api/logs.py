@@ -1,4 +1,4 @@
-"""JSON logs, one object a line, with the field names that Mia-Platform services use.
+"""Logs: JSON, one object a line with the field names of Mia-Platform's services, or text.
 
 Levels are numbers (10 trace … 60 fatal), times are milliseconds since 1970. Ids of dispatches and
 deliveries are logged; user ids, addresses, texts and secrets never are. An exception's own words
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import socket
 import sys
 import threading
@@ -17,29 +18,9 @@ import traceback
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import IO, Final
+from datetime import UTC, datetime
+from typing import IO, Final, Literal
 
-from messages.events import (
-    AttemptEnded,
-    BreakerMoved,
-    ChannelQuarantined,
-    ConnectionsLacking,
-    DeliveryConfirmed,
-    DeliveryCrashed,
-    DeliveryDoubted,
-    DeliveryEnded,
-    DirectoryFailed,
-    DispatchAccepted,
-    DispatchCrashed,
-    DispatchEnded,
-    DispatchResumed,
-    Event,
-    SagaCommandRead,
-    SagaEventTried,
-    StreamMoved,
-    WorkerCrashed,
-    WorkerStuck,
-)
 from messages.redaction import without_secrets
 
 TRACE: Final = 5
@@ -52,11 +33,7 @@ _LEVELS: Final[Mapping[str, int]] = {
     "fatal": logging.CRITICAL,
     "silent": logging.CRITICAL + 1,
 }
-_SAGA_LEVELS: Final[Mapping[str, int]] = {
-    "accepted": logging.DEBUG,
-    "postponed": logging.WARNING,
-    "parked": logging.ERROR,
-}
+_WORD: Final = re.compile(r"[\w./:@+-]+")
 _PINO: Final[Mapping[int, int]] = {
     TRACE: 10,
     logging.DEBUG: 20,
@@ -98,6 +75,53 @@ class JsonLines(logging.Formatter):
             line["err"] = describe_crash(record.exc_info[1])
         return self._encode(line)
 
+    def in_ascii(self, line: str) -> str:
+        """The same line, for a stream that cannot write it as it is."""
+        return json.dumps(json.loads(line))
+
+
+class TextLines(logging.Formatter):
+    """A line a record, for people; a crash has the places that it passed below it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its line break; what came from outside cannot begin another one."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(" ", "milliseconds")
+        parts = [at.removesuffix("+00:00"), f"{record.levelname:8}", _shown(_message(record))]
+        fields = getattr(record, "fields", None)
+        below: list[str] = []
+        for name, value in fields.items() if isinstance(fields, dict) else ():
+            if name == "err":
+                below = _crash_lines(value)
+            elif value is not None:
+                parts.append(f"{name}={_value(value)}")
+        if record.exc_info and record.exc_info[1] is not None:
+            below = _crash_lines(describe_crash(record.exc_info[1]))
+        return "\n    ".join(["  ".join(parts), *below])
+
+    def in_ascii(self, line: str) -> str:
+        """The same line, for a stream that cannot write it as it is."""
+        return line.encode("ascii", "backslashreplace").decode()
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str) and _WORD.fullmatch(value):
+        return value
+    return _shown(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _crash_lines(described: object) -> list[str]:
+    """What `describe_crash` says, a line a place; the crashes of a group one after the other."""
+    if not isinstance(described, Mapping):
+        return []
+    lines = [str(described.get("type")), *(f"  {place}" for place in described.get("stack", ()))]
+    for inner in described.get("errors", ()):
+        lines += _crash_lines(inner)
+    return [_shown(line) for line in lines]
+
 
 class _Logger(logging.Logger):
     """Does not look for the line of code that logs: no line shows it, and it takes a while."""
@@ -116,23 +140,28 @@ class _LineWriter(logging.StreamHandler[IO[str]]):
     The standard one would complain to stderr about each line, and raise when that is closed, too.
     """
 
+    def __init__(self, stream: IO[str], lines: JsonLines | TextLines) -> None:
+        super().__init__(stream)
+        self.setFormatter(lines)
+        self._lines = lines
+
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(Exception):
             line = self.format(record)
             try:
                 self.stream.write(line + self.terminator)
             except UnicodeEncodeError:  # half a character, or a stream that is not in UTF-8
-                self.stream.write(json.dumps(json.loads(line)) + self.terminator)
+                self.stream.write(self._lines.in_ascii(line) + self.terminator)
             self.flush()
 
 
-def make_logger(level: str, stream: IO[str]) -> logging.Logger:
+def make_logger(
+    level: str, stream: IO[str], form: Literal["json", "text"] = "json"
+) -> logging.Logger:
     """The service's logger, writing to a stream. `level` is a name of the configuration."""
     logging.addLevelName(TRACE, "TRACE")
     logger = _Logger("carillon", _LEVELS[level])  # no global registry
-    handler = _LineWriter(stream)
-    handler.setFormatter(JsonLines())
-    logger.addHandler(handler)
+    logger.addHandler(_LineWriter(stream, JsonLines() if form == "json" else TextLines()))
     return logger
 
 
@@ -196,153 +225,3 @@ class ObserverFailures:
         if number & (number - 1) == 0:
             fields = {"event": kind, "failures": number, "err": describe_crash(error)}
             self._logger.error("observer failed", extra={"fields": fields})
-
-
-class EventLog:
-    """An observer that writes events to the log."""
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-
-    def __call__(self, event: Event) -> None:
-        """Log one event."""
-        match event:
-            case DeliveryEnded(receipt):
-                level = logging.INFO if receipt.is_failure else logging.DEBUG
-                if not self._logger.isEnabledFor(level):
-                    return
-                self._log(
-                    level,
-                    "delivery ended",
-                    dispatchId=receipt.dispatch_id,
-                    deliveryId=receipt.delivery_id,
-                    channel=receipt.channel,
-                    outcome=receipt.outcome,
-                    reason=receipt.reason,
-                    provider=receipt.provider,
-                    attempts=receipt.attempts,
-                )
-            case AttemptEnded():
-                self._attempt(event)
-            case DispatchAccepted(dispatch_id, channels):
-                self._log(
-                    logging.DEBUG, "dispatch accepted", dispatchId=dispatch_id, channels=channels
-                )
-            case DispatchResumed(dispatch_id, channels):
-                self._log(
-                    logging.INFO, "dispatch resumed", dispatchId=dispatch_id, channels=channels
-                )
-            case DispatchEnded(dispatch_id, counts, seconds):
-                self._log(
-                    logging.INFO,
-                    "dispatch ended",
-                    dispatchId=dispatch_id,
-                    counts=counts,
-                    seconds=round(seconds, 3),
-                )
-            case DeliveryDoubted() | ConnectionsLacking():
-                self._wire(event)
-            case _:
-                self._trouble(event)
-
-    def _wire(self, event: DeliveryDoubted | ConnectionsLacking) -> None:
-        match event:
-            case DeliveryDoubted(receipt):
-                self._log(
-                    logging.WARNING,
-                    "delivery doubted",
-                    dispatchId=receipt.dispatch_id,
-                    deliveryId=receipt.delivery_id,
-                    channel=receipt.channel,
-                    provider=receipt.provider,
-                    was=receipt.replaces,
-                    why=receipt.error,
-                )
-            case ConnectionsLacking(provider, error):
-                self._log(logging.ERROR, "connections lacking", provider=provider, why=error)
-
-    def _attempt(self, event: AttemptEnded) -> None:
-        level = logging.DEBUG if event.result == "accepted" else logging.WARNING
-        if not self._logger.isEnabledFor(level):
-            return
-        self._log(
-            level,
-            "attempt ended",
-            dispatchId=event.dispatch_id,
-            deliveryId=event.delivery_id,
-            channel=event.channel,
-            provider=event.provider,
-            result=event.result,
-            responseTime=round(event.seconds * 1000, 1),
-        )
-
-    def _trouble(self, event: Event) -> None:
-        match event:
-            case DirectoryFailed(dispatch_id, error):
-                self._log(logging.ERROR, "directory unavailable", dispatchId=dispatch_id, why=error)
-            case BreakerMoved(provider, state):
-                self._log(logging.WARNING, "breaker moved", provider=provider, state=state)
-            case WorkerStuck(channel, provider, seconds, delivery_id):
-                self._log(
-                    logging.ERROR,
-                    "worker stuck",
-                    channel=channel,
-                    provider=provider,
-                    deliveryId=delivery_id,
-                    heldFor=round(seconds, 3),
-                )
-            case ChannelQuarantined(channel, restarts):
-                self._log(
-                    logging.CRITICAL, "channel quarantined", channel=channel, restarts=restarts
-                )
-            case SagaEventTried(event_id, result, attempts):
-                level = _SAGA_LEVELS[result]
-                self._log(level, "saga event", eventId=event_id, result=result, attempts=attempts)
-            case DeliveryConfirmed(delivery_id, dispatch_id, verdict):
-                self._log(
-                    logging.INFO,
-                    "delivery confirmed",
-                    dispatchId=dispatch_id,
-                    deliveryId=delivery_id,
-                    verdict=verdict,
-                )
-            case SagaCommandRead(place, result, reason):
-                skipped = result == "skipped" and reason != "other-label"
-                level = logging.WARNING if skipped else logging.DEBUG
-                self._log(level, "saga command", place=place, result=result, reason=reason)
-            case StreamMoved(state, detail):
-                level = logging.INFO if state == "joined" else logging.WARNING
-                self._log(level, "command stream", state=state, detail=detail)
-            case _:
-                self._crash(event)
-
-    def _crash(self, event: Event) -> None:
-        match event:
-            case WorkerCrashed(channel, error, delivery_id):
-                self._log(
-                    logging.ERROR,
-                    "worker crashed",
-                    channel=channel,
-                    deliveryId=delivery_id,
-                    err=describe_crash(error),
-                )
-            case DeliveryCrashed(delivery_id, dispatch_id, channel, error):
-                self._log(
-                    logging.ERROR,
-                    "delivery crashed",
-                    dispatchId=dispatch_id,
-                    deliveryId=delivery_id,
-                    channel=channel,
-                    err=describe_crash(error),
-                )
-            case DispatchCrashed(dispatch_id, error):
-                self._log(
-                    logging.ERROR,
-                    "dispatch crashed",
-                    dispatchId=dispatch_id,
-                    err=describe_crash(error),
-                )
-
-    def _log(self, level: int, message: str, **fields: object) -> None:
-        if self._logger.isEnabledFor(level):
-            self._logger.log(level, message, extra={"fields": fields})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -11,10 +11,7 @@ from quart import Blueprint, Response
 
 from api.access import needs, open_to_all
 from api.answers import json_answer
-from messages.errors import TryLater
-
-Check = Callable[[], Awaitable[str | None]]
-"""Asks a neighbour; gives what is wrong with it, or None."""
+from api.checkup import Check, CheckUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +33,9 @@ class Probes:
     registry: CollectorRegistry
 
 
-def asking(check: Callable[[], Awaitable[None]]) -> Check:
-    """The question in words to somebody whose `check` raises TryLater when something is wrong."""
-
-    async def ask() -> str | None:
-        try:
-            await check()
-        except TryLater as error:
-            return str(error)
-        return None
-
-    return ask
-
-
 def operation_routes(probes: Probes) -> Blueprint:
     """`/-/healthz`, `/-/ready`, `/-/check-up` and `/-/metrics`, for an app to mount."""
+    ask = CheckUp(probes.neighbours)
     routes = Blueprint("operations", __name__, url_prefix="/-")
 
     def status(reason: str | None, **fields: object) -> Response:
@@ -77,7 +62,7 @@ def operation_routes(probes: Probes) -> Blueprint:
     @routes.get("/check-up", provide_automatic_options=False)
     @open_to_all
     async def check_up() -> Response:
-        found = {name: await check() for name, check in probes.neighbours.items()}
+        found = await ask()
         wrong = [f"{name}: {what}" for name, what in found.items() if what is not None]
         return status(
             "; ".join(wrong) or None,

@@ -16,6 +16,7 @@ THREADS: Final = {"journal": "journal, writer thread", "reads": "resolve, readin
 # whoever called it.
 STATIONS: Final = (
     ("api/metrics", "observers"),
+    ("api/event_log", "observers"),
     ("api/logs", "observers"),
     ("api/tallies", "observers"),
     ("prometheus_client/", "observers"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import trio
 
 from messages.channel_feed import Way
-from messages.dispatch import Begun, Dispatch, Means, words
+from messages.dispatch import CUT_SHORT, Begun, Dispatch, Means
 from messages.errors import BadCommand
 from messages.events import DispatchCrashed
 from messages.leftovers import Given
@@ -96,7 +96,7 @@ class Assistance:
             request, ways = await self._ways(unfinished, given, stop)
         except Exception as error:  # of one dispatch; the others go on
             self._rooms.observe(DispatchCrashed(unfinished.id, error))
-            begun = replace(begun, crash=words(error))
+            begun = replace(begun, crash=CUT_SHORT)
             ways = self._preparation.wreck(unfinished, stop, given)
         return Dispatch(unfinished.id, request, ways, self._means, stop, begun)
 

@@ -191,7 +191,7 @@ class Dispatch:
 
     async def _cut_short(self, error: Exception) -> None:
         """Feed nothing more, and let end what was handed over."""
-        self.crash = words(error)
+        self.crash = CUT_SHORT
         self._means.observe(DispatchCrashed(self.id, error))
         is_over = self._scope.cancel_called
         with trio.CancelScope() as self._scope:
@@ -365,9 +365,8 @@ class Dispatch:
         return await insist(write, self._stop, first_delay=0.1, max_delay=5.0)
 
 
-def words(error: Exception) -> str:
-    """Why a dispatch crashed, for people. What an error itself says may quote anything."""
-    return f"An internal error cut it short ({type(error).__name__})"
+CUT_SHORT: Final = "An internal error cut it short; the log has the details"
+"""Why a dispatch crashed, for people. What an error itself says may quote anything."""
 
 
 def _row(item: Delivery | Receipt) -> Enrolment:

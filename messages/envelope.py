@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
 
-from messages.model import Delivery, Outcome, Priority, Reason, Receipt
+from messages.model import Cause, Delivery, Outcome, Priority, Reason, Receipt
 from messages.records import PastAttempt
 
 EXPIRED: Final = "Expired before it could be sent"
@@ -26,7 +26,8 @@ class Envelope:
     that tried it last, `tries` counts the attempts of each, `given_up` names
     those whose attempts are used up. Once an attempt stayed unanswered (`in_doubt`) the delivery
     stays `at` its provider, and only an acceptance ends it otherwise. What is `cancelled` makes no
-    further attempt. The `caller` is who asked for its dispatch.
+    further attempt. The `caller` is who asked for its dispatch. The `cause` is that of the last
+    attempt, once it has failed.
     """
 
     delivery: Delivery
@@ -47,6 +48,7 @@ class Envelope:
     cancelled: bool = False
     receipt: Receipt | None = field(default=None, repr=False)
     caller: str = ""
+    cause: Cause | None = None
 
     def end(
         self,
@@ -76,6 +78,7 @@ class Envelope:
             provider=provider,
             attempts=self.attempts,
             provider_message_id=message_id,
+            cause=self.cause,
         )
         self.reply(self.receipt)
 

@@ -21,7 +21,14 @@ from __future__ import annotations
 
 
 class CarillonError(Exception):
-    """Base of all expected errors; the text is for the caller and leaks nothing."""
+    """Base of all expected errors; the text is for the caller and leaks nothing.
+
+    `plain` says the same for the log: without a value of the request, which may be anything.
+    """
+
+    def __init__(self, message: str = "", plain: str | None = None) -> None:
+        super().__init__(message)
+        self.plain = message if plain is None else plain
 
 
 class BadCommand(CarillonError):
@@ -30,6 +37,12 @@ class BadCommand(CarillonError):
 
 class TemplateNotFound(BadCommand):
     """No PUBLIC template has this id."""
+
+
+def no_template(named: str, besides: str = "") -> TemplateNotFound:
+    """The error for an id, of which `named` is as much as its caller should read."""
+    why = f"not found: it does not exist or is not PUBLIC{besides}"
+    return TemplateNotFound(f"Template {named} {why}", f"The template was {why}")
 
 
 class AttachmentRefused(BadCommand):
@@ -71,6 +84,11 @@ class FilesUnavailable(TryLater):
 
 class JournalUnavailable(TryLater):
     """The journal cannot be written, so nothing may start."""
+
+
+def unwritable(why: str | None) -> JournalUnavailable:
+    """The journal cannot be written for this reason, where it is still known."""
+    return JournalUnavailable("The journal cannot be written" + (f": {why}" if why else ""))
 
 
 class Superseded(JournalUnavailable):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from messages.model import Channel, Outcome, Receipt
+from messages.model import Cause, Channel, FailureKind, Outcome, Receipt
 
 T = TypeVar("T")
 
@@ -84,7 +84,10 @@ class DeliveryDoubted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """One call to a provider is over; `seconds` counts from the first byte."""
+    """One call to a provider is over; `seconds` counts from the first byte.
+
+    `status` is that of its answer, `kind` what went wrong, where that is known.
+    """
 
     delivery_id: str
     dispatch_id: str
@@ -93,14 +96,40 @@ class AttemptEnded:
     result: AttemptResult
     seconds: float
     error: str = ""
+    status: int | None = None
+    kind: FailureKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerMoved:
-    """A provider's breaker changed its state."""
+    """A provider's breaker changed its state, and why; `failures` came in a row before that.
+
+    The `cause` is that of the failure that opened it, where there is one.
+    """
 
     provider: str
     state: Literal["closed", "open", "half-open"]
+    why: str = ""
+    failures: int = 0
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderThrottled:
+    """A provider asks not to be called for so many seconds, longer than was known, and says why."""
+
+    provider: str
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMoved:
+    """What is durable cannot be written any more, and why; or it can be again."""
+
+    state: Literal["troubled", "mended"]
+    store: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +173,34 @@ class ChannelQuarantined:
 
 @dataclass(frozen=True, slots=True)
 class SagaEventTried:
-    """A saga's event was posted, for the `attempts`-th time, and what came of it."""
+    """A saga's event was posted, for the `attempts`-th time, and what came of it.
+
+    `why` is what the other side says of an event that it did not take.
+    """
 
     event_id: str
     result: Literal["accepted", "postponed", "parked"]
     attempts: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SagaEventCrashed:
+    """A bug of ours kept an event from being posted; it is tried again."""
+
+    event_id: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class SagaCommandRefused:
+    """A command was not carried out.
+
+    `key` is its saga's id, where it says one. `why` holds no value of the command.
+    """
+
+    key: str | None
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +243,15 @@ Event = (
     | DeliveryDoubted
     | AttemptEnded
     | BreakerMoved
+    | ProviderThrottled
+    | StoreMoved
     | ConnectionsLacking
     | WorkerCrashed
     | WorkerStuck
     | ChannelQuarantined
     | SagaEventTried
+    | SagaEventCrashed
+    | SagaCommandRefused
     | DeliveryConfirmed
     | SagaCommandRead
     | StreamMoved

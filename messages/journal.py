@@ -122,6 +122,11 @@ class Journal(AttemptLog, Protocol):
         """Whether the last writes went through."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the last writes did not go through, without values; None when they did."""
+        ...
+
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """Make a dispatch durable, and its first deliveries as pending, in one write.
 

@@ -214,12 +214,40 @@ def delivery_id(dispatch_id: str, channel: Channel, key: str) -> str:
     return digest.hexdigest()
 
 
+FailureKind = Literal[
+    "dns",
+    "refused",
+    "reset",
+    "tls",
+    "timeout",
+    "http-3xx",
+    "http-4xx",
+    "http-5xx",
+    "garbage",
+    "own-limit",
+]
+"""What went wrong with a call: the name was not found, no connection was had, it broke off, TLS
+failed, it took too long, the status of the answer, an answer that is none, a lack of our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a call failed: the `status` of its answer where there was one.
+
+    When it is `of_message`, another message may be taken: the provider is as it should be.
+    """
+
+    kind: FailureKind
+    status: int | None = None
+    of_message: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """How a delivery ended. `error` is text for people and holds no address and no text sent.
 
-    What is told `late` takes the place of how it ended before; `replaces` names that, if the
-    dispatch may still count on it.
+    The `cause` is that of its last attempt, if that failed. What is told `late` takes the place of
+    how it ended before; `replaces` names that, if the dispatch may still count on it.
     """
 
     delivery_id: str
@@ -235,6 +263,7 @@ class Receipt:
     provider_message_id: str | None = None
     late: bool = False
     replaces: Outcome | None = None
+    cause: Cause | None = field(default=None, compare=False)
 
     @property
     def is_failure(self) -> bool:
@@ -242,14 +271,15 @@ class Receipt:
         return self.outcome in FAILURES
 
 
-# How one attempt ended, as a provider's adapter reads it.
+# How one attempt ended, as a provider's adapter reads it. What differs in its cause is the same.
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider took the message."""
+    """The provider took the message; `status` is that of its answer, if it has one."""
 
     message_id: str | None = None
+    status: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +288,7 @@ class Refused:
 
     error: str
     reason: Reason = "rejected"
+    cause: Cause | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +301,7 @@ class Unavailable:
     error: str
     retry_after: float | None = None
     throttled: bool = False
+    cause: Cause | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +309,7 @@ class Unanswered:
     """The request was written, wholly or in part, and no answer was read."""
 
     error: str
+    cause: Cause | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

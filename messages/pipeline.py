@@ -16,14 +16,14 @@ import trio
 from messages.assistance import Assistance
 from messages.clock import milliseconds
 from messages.commands import SendCommand
-from messages.dispatch import Begun, Dispatch, Means, words
+from messages.dispatch import CUT_SHORT, Begun, Dispatch, Means
 from messages.errors import (
     BadCommand,
     Conflict,
-    JournalUnavailable,
     Stopping,
     TooManyDispatches,
     TryLater,
+    unwritable,
 )
 from messages.events import DispatchAccepted, DispatchCrashed, DispatchResumed
 from messages.journal import IdempotencyKey, NewDispatch
@@ -234,7 +234,7 @@ class Pipeline:
         if not self._has_place(caller):
             raise TooManyDispatches("Too many dispatches are open")
         if not self._rooms.journal.is_working:  # before users are read, which may take as long
-            raise JournalUnavailable("The journal cannot be written")
+            raise unwritable(self._rooms.journal.trouble)
 
     async def _make_pending(self, dispatch_id: str, wanted: RecordFilter, first: Step) -> int:
         if await self._rooms.recovery.request(dispatch_id) is None:
@@ -371,7 +371,7 @@ class Pipeline:
             request = await self._preparation.stored_request(unfinished.id, stop)
             is_lost = False
         begun = Begun(
-            unfinished.cancelled, unfinished.counts, is_lost, words(error), unfinished.caller
+            unfinished.cancelled, unfinished.counts, is_lost, CUT_SHORT, unfinished.caller
         )
         ways = self._preparation.wreck(unfinished, stop)
         return Dispatch(unfinished.id, request, ways, self._means(), stop, begun)

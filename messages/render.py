@@ -267,7 +267,8 @@ class Texts:
         try:
             return self._engine.compile(source, escaping=escaping)
         except TemplateError as error:
-            raise BadCommand(f"Syntax error in {name}: {error}") from None
+            place = f"Syntax error in {name}"
+            raise BadCommand(f"{place}: {error}", place) from None
 
 
 def are_long(engine: Engine, source: Source, data: object, *, everywhere: bool) -> bool:

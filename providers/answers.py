@@ -18,6 +18,7 @@ from pydantic_core import from_json
 from messages.model import (
     Accepted,
     Attempt,
+    Cause,
     Delivery,
     Document,
     JsonValue,
@@ -36,6 +37,8 @@ _ASCTIME: Final = re.compile(
 """As in `Sun Nov  6 08:49:37 1994`, which is in GMT."""
 _ID: Final = re.compile(r"[!-~]{1,200}")
 TRANSIENT: Final = frozenset({408, 425, 429})
+OF_MESSAGE: Final = frozenset({400, 409, 410, 413, 422})
+"""What is answered to a message that cannot be taken, whoever sends it."""
 LONGEST_PAUSE: Final = 3600.0
 """A provider that asks for more seconds is asked again after these."""
 
@@ -66,26 +69,46 @@ def attempt(
     if isinstance(reply, NotSent):
         return unsent(reply, service)
     if isinstance(reply, NotAnswered):
-        return Unanswered(f"{service}: {reply.error}")
+        return Unanswered(f"{service}: {reply.error}", Cause(reply.kind))
     status = reply.status
     if 200 <= status < 300:  # noqa: PLR2004 - what nearly every answer is: no enumeration's detour
         message_id = _short_id(identify(document(reply.body)))
-        is_ours = message_id is None or reply.is_ours(message_id)
-        return Accepted(message_id) if is_ours else Unanswered(f"{service}: {FOREIGN}")
-    error = error_text(reply, service, delivery, explain)
+        if message_id is None or reply.is_ours(message_id):
+            return Accepted(message_id, status)
+        return Unanswered(f"{service}: {FOREIGN}", Cause("garbage", status))
+    return _failed(reply, error_text(reply, service, delivery, explain))
+
+
+def _failed(reply: Response, error: str) -> Attempt:
+    status, cause = reply.status, answered(reply.status)
     if status < HTTPStatus.OK or status == HTTPStatus.GATEWAY_TIMEOUT:
-        return Unanswered(error)
+        return Unanswered(error, cause)
     if status in TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Unavailable(
-            error, retry_after(reply), throttled=status == HTTPStatus.TOO_MANY_REQUESTS
-        )
-    return Refused(error)
+        is_throttled = status == HTTPStatus.TOO_MANY_REQUESTS
+        return Unavailable(error, retry_after(reply), is_throttled, cause)
+    return Refused(error, cause=cause)
+
+
+def answered(status: int, *, of_message: bool = False) -> Cause:
+    """The cause that an answer's status is; what comes before an answer is none."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Cause("http-5xx", status)
+    if status >= HTTPStatus.BAD_REQUEST:
+        return Cause("http-4xx", status, of_message or status in OF_MESSAGE)
+    return Cause("http-3xx" if status >= HTTPStatus.MULTIPLE_CHOICES else "garbage", status)
 
 
 def unsent(reply: NotSent, service: str) -> Unavailable | Postponed:
     """What it means that nothing was sent."""
     error = f"{service}: {reply.error}"
-    return Unavailable(error) if reply.again_in is None else Postponed(error, reply.again_in)
+    if reply.again_in is None:
+        return Unavailable(error, cause=Cause(reply.kind))
+    return Postponed(error, reply.again_in)
+
+
+def unreached(problem: NotSent | None, service: str) -> str | None:
+    """Why a service cannot be connected to, in words; None when it can."""
+    return None if problem is None else f"{service}: {problem.error}"
 
 
 def error_text(

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from messages.model import (
     Accepted,
     Attempt,
+    Cause,
     Delivery,
     Document,
     JsonValue,
@@ -21,7 +22,7 @@ from messages.model import (
     Unanswered,
     Unavailable,
 )
-from providers.answers import attempt, document, retry_after
+from providers.answers import answered, attempt, document, retry_after, unreached
 from providers.encoding import json_body
 from providers.fcm_message import fcm_message
 from providers.google_token import GoogleToken, ServiceAccount, Token
@@ -38,6 +39,8 @@ PERMANENT: Final = {
     "THIRD_PARTY_AUTH_ERROR": "Apple's or the web push key of the Firebase project is not valid",
     "APNS_AUTH_ERROR": "Apple's key of the Firebase project is not valid",
 }
+OF_TOKEN: Final = frozenset({"UNREGISTERED", "SENDER_ID_MISMATCH"})
+"""What is wrong with one device, and not with the project."""
 TRANSIENT: Final = frozenset({"UNAVAILABLE", "INTERNAL"})
 
 
@@ -89,6 +92,10 @@ class Firebase:
         """Any deliveries may be under way at once."""
         return None
 
+    async def reach(self) -> str | None:
+        """See `Reachable`."""
+        return unreached(await self._wire.reach(self._url), SERVICE)
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._wire.aclose()
@@ -108,25 +115,27 @@ class Firebase:
         token: Token,
     ) -> Attempt:
         code = _code(reply)
+        cause = answered(reply.status, of_message=code in OF_TOKEN)
         if code in PERMANENT:
-            return Refused(f"firebase: {PERMANENT[code]} ({code})")
+            return Refused(f"firebase: {PERMANENT[code]} ({code})", cause=cause)
         if code == "QUOTA_EXCEEDED" or reply.status == HTTPStatus.TOO_MANY_REQUESTS:
             after = retry_after(reply)
-            return Unavailable(
-                general.error, QUOTA_PAUSE if after is None else after, throttled=True
-            )
+            pause = QUOTA_PAUSE if after is None else after
+            return Unavailable(general.error, pause, throttled=True, cause=cause)
         if code in TRANSIENT and isinstance(general, Refused):
-            return Unavailable(general.error)
+            return Unavailable(general.error, cause=cause)
         if reply.status == HTTPStatus.UNAUTHORIZED:
-            return self._unauthenticated(token)
+            return self._unauthenticated(token, cause)
         return general
 
-    def _unauthenticated(self, token: Token) -> Attempt:
+    def _unauthenticated(self, token: Token, cause: Cause) -> Attempt:
         if self._tokens.refuse(token):
-            return Unavailable("firebase: the access token was refused and is renewed")
+            error = "firebase: the access token was refused and is renewed"
+            return Unavailable(error, cause=cause)
         return Refused(
             "firebase: a new access token was refused too: check the rights of the service "
-            "account in the credentials file (`client_email`, `project_id`)"
+            "account in the credentials file (`client_email`, `project_id`)",
+            cause=cause,
         )
 
 

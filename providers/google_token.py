@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 import trio
 
 from messages.json_keys import marking_repeated, repeated_keys, written
-from messages.model import JsonValue, Postponed, Refused, Unavailable
-from providers.answers import document, unsent
+from messages.model import Cause, JsonValue, Postponed, Refused, Unavailable
+from providers.answers import answered, document, unsent
 from providers.wire_ports import NotAnswered, NotSent, Reply, Wire, no_start
 
 _TYPE: Final = "service_account"
@@ -192,15 +192,17 @@ class GoogleToken:
         if isinstance(reply, NotSent):
             return unsent(reply, "firebase: no access token")
         if isinstance(reply, NotAnswered):
-            return Unavailable(f"firebase: no access token: {reply.error}")
+            return Unavailable(f"firebase: no access token: {reply.error}", cause=Cause(reply.kind))
         status, answer = reply.status, document(reply.body)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (408, 425, 429):
-            return Unavailable(f"firebase: no access token: Google answered {status}")
+            error = f"firebase: no access token: Google answered {status}"
+            return Unavailable(error, cause=answered(status))
         if status != HTTPStatus.OK:
-            return Refused(_complaint(status, answer.get("error")))
+            return Refused(_complaint(status, answer.get("error")), cause=answered(status))
         value, lives = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
-            return Unavailable("firebase: no access token: Google's answer holds none")
+            error = "firebase: no access token: Google's answer holds none"
+            return Unavailable(error, cause=Cause("garbage", status))
         seconds = float(lives) if isinstance(lives, int | float) else float(ASSERTION_SECONDS)
         early = min(EARLY_SECONDS, seconds / 2)
         return Token(value, asked + seconds - early, asked + seconds, again=self._refused)

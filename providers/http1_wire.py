@@ -17,6 +17,7 @@ from providers.http1_request import pieces
 from providers.http1_target import Target
 from providers.httpx_wire import HttpxWire
 from providers.proxies import Proxies
+from providers.reach import reach
 from providers.wire_bounds import BODY_BYTES, TARGETS, body_deadline
 from providers.wire_errors import (
     CLOSED,
@@ -25,6 +26,7 @@ from providers.wire_errors import (
     FOREIGN,
     LOST,
     NOT_HTTP,
+    garbled,
     unsent_reply,
 )
 from providers.wire_ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started
@@ -81,6 +83,10 @@ class Http1Wire:
             # One that was interrupted is not fit to be kept, and is closed.
             self._idle.give_back(origin, connection)
 
+    async def reach(self, url: str) -> NotSent | None:
+        """See the port."""
+        return await reach(url, self._proxies, self._tls)
+
     async def aclose(self) -> None:
         """Close every idle connection; calls that are open close their own."""
         self._idle.close()
@@ -116,11 +122,11 @@ async def _exchange(
     if not status:
         if connection.is_lost and connection.is_untouched:
             return NotSent(CLOSED, again_in=0.0)
-        return NotAnswered(error)
+        return garbled(error) if error is NOT_HTTP else NotAnswered(error)
     if status < _REDIRECTS and (connection.answered_early or not connection.all_sent):
-        return NotAnswered(EARLY)
+        return garbled(EARLY)
     if not connection.is_sure(started):
-        return NotAnswered(FOREIGN)
+        return garbled(FOREIGN)
     body = answers.take()[:BODY_BYTES]
     return Response(status, answers.headers, body, connection.is_ours)
 

@@ -17,6 +17,7 @@ import httpx
 import trio
 
 from providers.proxies import Proxies
+from providers.reach import reach
 from providers.wire_bounds import (
     BODY_BYTES,
     IDLE_SECONDS,
@@ -24,7 +25,7 @@ from providers.wire_bounds import (
     TARGETS,
     body_deadline,
 )
-from providers.wire_errors import DISCONNECTED, EARLY, LOST, NOT_HTTP, unsent_reply
+from providers.wire_errors import DISCONNECTED, EARLY, LOST, NOT_HTTP, garbled, unsent_reply
 from providers.wire_ports import (
     Body,
     Headers,
@@ -80,7 +81,7 @@ class HttpxWire:
             response = await transport.handle_async_request(request)
             content, keep = await _read(response, transport, start.gives_up_at)
         except httpx.TransportError as error:
-            return NotAnswered(_unanswered(error)) if start.called else _unsent(error)
+            return _unanswered(error) if start.called else _unsent(error)
         finally:
             # After an error or a cancellation nobody knows what is still on its way.
             if keep:
@@ -88,6 +89,10 @@ class HttpxWire:
             else:
                 await _close(transport)
         return _reply(response, content, is_whole=start.is_whole)
+
+    async def reach(self, url: str) -> NotSent | None:
+        """See the port."""
+        return await reach(url, self._proxies, self._tls)
 
     async def aclose(self) -> None:
         """Close every idle connection; calls that are open close their own."""
@@ -263,9 +268,9 @@ async def _close(transport: httpx.AsyncHTTPTransport) -> None:
 def _reply(response: httpx.Response, content: bytes, *, is_whole: bool) -> Reply:
     status = response.status_code
     if response.extensions.get("http_version") not in _VERSIONS or status > _MOST:
-        return NotAnswered(NOT_HTTP)
+        return garbled(NOT_HTTP)
     if status < HTTPStatus.MULTIPLE_CHOICES and not is_whole:
-        return NotAnswered(EARLY)
+        return garbled(EARLY)
     return Response(status, _read_headers(response), content)
 
 
@@ -275,8 +280,8 @@ def _unsent(error: httpx.TransportError) -> NotSent:
     return unsent_reply(error)
 
 
-def _unanswered(error: httpx.TransportError) -> str:
+def _unanswered(error: httpx.TransportError) -> NotAnswered:
     """What was seen instead of an answer."""
     if isinstance(error, httpx.RemoteProtocolError):
-        return DISCONNECTED if "disconnected" in str(error) else NOT_HTTP
-    return LOST
+        return NotAnswered(DISCONNECTED) if "disconnected" in str(error) else garbled(NOT_HTTP)
+    return NotAnswered(LOST)

@@ -13,8 +13,10 @@ from messages.handovers import Handover, Handovers
 from messages.model import (
     Accepted,
     Attempt,
+    Cause,
     Delivery,
     Document,
+    FailureKind,
     JsonValue,
     PushContent,
     Refused,
@@ -56,28 +58,37 @@ class Kafka2Firebase:
             raise TypeError("Kafka2Firebase carries push notifications only")
         problem = await self._producer.problem(self._topic)
         if problem is not None:
-            return Unavailable(f"{SERVICE}: {problem}")
+            return Unavailable(f"{SERVICE}: {problem.error}", cause=_cause(problem.kind))
         try:
             await self._handovers.add(_handover(delivery, self._name))
         except JournalUnavailable as broken:
-            return Unavailable(f"{SERVICE}: {broken}")
+            return Unavailable(f"{SERVICE}: {broken}", cause=Cause("own-limit"))
         body = json_body(push_message(delivery, content, self._click_action))
         started()
         report = await self._producer.produce(self._topic, delivery.user_id, body)
         if isinstance(report, Stored):
             return Accepted(report.place)
-        error = f"{SERVICE}: {report.error}"
+        error, cause = f"{SERVICE}: {report.error}", _cause(report.kind)
         if not isinstance(report, NotStored):
-            return Unanswered(error)
-        return Refused(error) if report.refused else Unavailable(error)
+            return Unanswered(error, cause)
+        return Refused(error) if report.refused else Unavailable(error, cause=cause)
 
     def turn(self, delivery: Delivery) -> str | None:
         """Any deliveries may be under way at once."""
         return None
 
+    async def reach(self) -> str | None:
+        """See `Reachable`."""
+        problem = await self._producer.problem(self._topic)
+        return None if problem is None else f"{SERVICE}: {problem.error}"
+
     async def aclose(self) -> None:
         """End the producer."""
         await self._producer.aclose()
+
+
+def _cause(kind: FailureKind | None) -> Cause | None:
+    return None if kind is None else Cause(kind)
 
 
 def _handover(delivery: Delivery, name: str) -> Handover:

@@ -27,7 +27,7 @@ class KafkaEvents:
         """Produce an event once. One whose report is missing counts as not produced: it repeats."""
         problem = await self._producer.problem(self._topic)
         if problem is not None:
-            return Unavailable(f"{SERVICE}: {problem}")
+            return Unavailable(f"{SERVICE}: {problem.error}")
         value: Document = {"messageLabel": event.label, "messagePayload": event.payload}
         report = await self._producer.produce(
             self._topic, event.key, json_body(value), {"idempotency-key": event.id}

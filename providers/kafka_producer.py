@@ -14,6 +14,7 @@ from typing import Final
 import trio
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from messages.model import FailureKind
 from providers.kafka_connection import KafkaConnection
 
 _POLL: Final = 0.1
@@ -47,6 +48,17 @@ _NOT_TAKEN: Final = frozenset(
     }
 )
 """Nothing was stored, and a later attempt may go better."""
+_KINDS: Final[Mapping[int, FailureKind]] = {
+    KafkaError._RESOLVE: "dns",
+    KafkaError._SSL: "tls",
+    KafkaError._TIMED_OUT: "timeout",
+    KafkaError._MSG_TIMED_OUT: "timeout",
+    KafkaError._TIMED_OUT_QUEUE: "timeout",
+    KafkaError.REQUEST_TIMED_OUT: "timeout",
+    KafkaError._TRANSPORT: "refused",
+    KafkaError._ALL_BROKERS_DOWN: "refused",
+    KafkaError._QUEUE_FULL: "own-limit",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,7 @@ class NotStored:
 
     error: str
     refused: bool = False
+    kind: FailureKind | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,7 @@ class Unreported:
     """Nobody can tell whether the cluster has it."""
 
     error: str
+    kind: FailureKind | None = field(default=None, compare=False)
 
 
 Report = Stored | NotStored | Unreported
@@ -103,7 +117,7 @@ class KafkaProducer:
         self._is_away = True
         self._known: set[str] = set()
 
-    async def problem(self, topic: str) -> str | None:
+    async def problem(self, topic: str) -> NotStored | None:
         """Why nothing can be produced to a topic now; None when a broker answers for it.
 
         It asks until a broker has answered once, and again when all of them were lost since.
@@ -119,10 +133,10 @@ class KafkaProducer:
             )
         except KafkaException as error:
             self._is_away = True
-            return _said(error)
+            return _not_stored(_error(error))
         wrong: KafkaError | None = found.topics[topic].error
         if wrong is not None:
-            return str(wrong.str())
+            return _not_stored(wrong)
         self._known.add(topic)
         return None
 
@@ -191,17 +205,17 @@ class KafkaProducer:
             self._is_away = True
 
     def _judge(self, error: KafkaError) -> Report:
-        said = error.str()
+        said, kind = error.str(), _KINDS.get(error.code())
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._producer = None  # it will never produce again: the next message gets another
             self._is_away = True
-            return Unreported(said)
+            return Unreported(said, kind)
         if error.code() in _REFUSED:
             return NotStored(said, refused=True)
         if error.code() in _NOT_TAKEN:
             self._known.clear()
-            return NotStored(said)
-        return Unreported(said)
+            return NotStored(said, kind=kind)
+        return Unreported(said, kind)
 
 
 def _error(exception: KafkaException) -> KafkaError:
@@ -209,5 +223,5 @@ def _error(exception: KafkaException) -> KafkaError:
     return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
 
 
-def _said(exception: KafkaException) -> str:
-    return _error(exception).str()
+def _not_stored(error: KafkaError) -> NotStored:
+    return NotStored(str(error.str()), kind=_KINDS.get(error.code()))

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from messages.model import Attempt, Delivery, Document, JsonValue, TextContent
-from providers.answers import attempt
+from providers.answers import attempt, unreached
 from providers.wire_ports import Started, Wire
 
 SERVICE: Final = "kaleyra"
@@ -66,6 +66,10 @@ class Kaleyra:
     def turn(self, delivery: Delivery) -> str | None:
         """Any deliveries may be under way at once."""
         return None
+
+    async def reach(self) -> str | None:
+        """See `Reachable`."""
+        return unreached(await self._wire.reach(self._url), SERVICE)
 
     async def aclose(self) -> None:
         """Close every connection."""

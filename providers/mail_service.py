@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from messages.model import Attachment, Attempt, Delivery, EmailContent
-from providers.answers import attempt
+from providers.answers import attempt, unreached
 from providers.encoding import json_body
 from providers.wire_ports import Body, Headers, Started, Wire
 
@@ -38,6 +38,10 @@ class MailService:
     def turn(self, delivery: Delivery) -> str | None:
         """Any deliveries may be under way at once."""
         return None
+
+    async def reach(self) -> str | None:
+        """See `Reachable`."""
+        return unreached(await self._wire.reach(self._url), SERVICE)
 
     async def aclose(self) -> None:
         """Close every connection."""

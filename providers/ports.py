@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from messages.model import Attempt, Delivery
 from providers.wire_ports import Started
@@ -25,4 +25,16 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection."""
+        ...
+
+
+@runtime_checkable
+class Reachable(Protocol):
+    """What a provider is besides, when there is something to connect to."""
+
+    async def reach(self) -> str | None:
+        """Connect, ask for nothing, and close; why that cannot be done, or None.
+
+        The caller bounds the time.
+        """
         ...

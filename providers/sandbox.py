@@ -20,7 +20,8 @@ from typing import Final, Literal, get_args
 
 import trio
 
-from messages.model import Accepted, Attempt, Delivery, Refused, Unanswered, Unavailable
+from messages.model import Accepted, Attempt, Cause, Delivery, Refused, Unanswered, Unavailable
+from providers.answers import answered
 from providers.wire_ports import Started
 
 Act = Literal["accept", "refuse", "throttle", "fail", "lose", "time-out", "crash"]
@@ -128,9 +129,10 @@ def _told_by(address: str) -> Act | None:
 
 def _failure(act: Act) -> Attempt:
     if act == "refuse":
-        return Refused("sandbox answered 400: told to refuse")
+        return Refused("sandbox answered 400: told to refuse", cause=answered(400))
     if act == "throttle":
-        return Unavailable("sandbox answered 429: told to throttle", PAUSE, throttled=True)
+        error = "sandbox answered 429: told to throttle"
+        return Unavailable(error, PAUSE, throttled=True, cause=answered(429))
     if act == "lose":
-        return Unanswered("sandbox: no answer: told to lose it")
-    return Unavailable("sandbox answered 503: told to fail")
+        return Unanswered("sandbox: no answer: told to lose it", Cause("reset"))
+    return Unavailable("sandbox answered 503: told to fail", cause=answered(503))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from messages.model import Attempt, Delivery, Document, JsonValue, TextContent
-from providers.answers import attempt
+from providers.answers import attempt, unreached
 from providers.encoding import json_body
 from providers.wire_ports import Started, Wire
 
@@ -44,6 +44,10 @@ class SmsService:
     def turn(self, delivery: Delivery) -> str | None:
         """The number."""
         return delivery.address
+
+    async def reach(self) -> str | None:
+        """See `Reachable`."""
+        return unreached(await self._wire.reach(self._url), SERVICE)
 
     async def aclose(self) -> None:
         """Close every connection."""

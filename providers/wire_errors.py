@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from os import strerror
 from socket import gaierror
 from typing import Final
 
-from providers.wire_ports import NotSent
+from messages.model import FailureKind
+from providers.wire_ports import NotAnswered, NotSent
 
 SHORTAGE_SECONDS: Final = 0.25
 """Until a connection is tried again for which descriptors, buffers or ports were lacking."""
@@ -20,6 +21,13 @@ EARLY: Final = "answered before the request was sent whole"
 FOREIGN: Final = "the answer may be to another request"
 CLOSED: Final = "the connection was closed before a byte was taken"
 
+_KINDS: Final[Mapping[int, FailureKind]] = {
+    errno.EAGAIN: "dns",  # of the resolver, when no name can be looked up
+    errno.ETIMEDOUT: "timeout",
+    errno.ECONNRESET: "reset",
+    errno.ECONNABORTED: "reset",
+    errno.EPIPE: "reset",
+}
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 
 
@@ -34,21 +42,33 @@ def is_ours(error: BaseException) -> bool:
 
 def unsent_reply(error: BaseException) -> NotSent:
     """What it means that no connection could be had."""
-    return NotSent(unsent(error), again_in=SHORTAGE_SECONDS if is_ours(error) else None)
+    if is_ours(error):
+        return NotSent(unsent(error), SHORTAGE_SECONDS, "own-limit")
+    return NotSent(unsent(error), kind=_trouble(error)[0])
+
+
+def garbled(error: str) -> NotAnswered:
+    """What it means that something was read, and that it is no answer to this request."""
+    return NotAnswered(error, "garbage")
 
 
 def unsent(error: BaseException) -> str:
     """Why no connection could be had, without host or address."""
+    return _trouble(error)[1]
+
+
+def _trouble(error: BaseException) -> tuple[FailureKind, str]:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return "TLS certificate not accepted"
+            return "tls", "TLS certificate not accepted"
         if isinstance(cause, ssl.SSLError):
-            return "TLS failed"
+            return "tls", "TLS failed"
         if isinstance(cause, gaierror | UnicodeError):  # the latter: no name can be like this
-            return "host name not found"
+            return "dns", "host name not found"
         if isinstance(cause, OSError) and cause.errno:
-            return strerror(cause.errno).lower()
-    return "no connection"
+            # Without a way to the other side nobody takes the connection either.
+            return _KINDS.get(cause.errno, "refused"), strerror(cause.errno).lower()
+    return "refused", "no connection"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 
 import trio
 
+from messages.model import FailureKind
+
 Started = Callable[[], float]
 """Called directly before the first byte of a request leaves, on an open connection.
 
@@ -62,6 +64,7 @@ class NotSent:
 
     error: str
     again_in: float | None = None
+    kind: FailureKind = field(default="refused", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class NotAnswered:
     """Bytes left and no answer came: what the other side did is unknown."""
 
     error: str
+    kind: FailureKind = field(default="reset", compare=False)
 
 
 Reply = Response | NotSent | NotAnswered
@@ -90,6 +94,13 @@ class Wire(Protocol):
         started: Started,
     ) -> Reply:
         """One request, one answer. `url` is absolute. The caller bounds the time."""
+        ...
+
+    async def reach(self, url: str) -> NotSent | None:
+        """Connect to where a URL leads, and close; why there is no connection, or None.
+
+        The caller bounds the time.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -71,7 +71,8 @@ def parse_patch(body: object) -> Patch:
     settings = _without_inner_nulls(given)
     _check({key: value for key, value in settings.items() if value is not None}, problems)
     if problems:
-        raise BadCommand("; ".join(problems.error().problems))
+        plain = "An unknown key, or a value that its rule refuses"
+        raise BadCommand("; ".join(problems.error().problems), plain)
     if "rate" in settings:
         settings["rate"] = in_full(settings["rate"])  # as every replica reads it
     return Patch(settings, closes_breaker)

@@ -21,6 +21,7 @@ from messages.model import Document, JsonValue
 from stores.bounded_body import TooLarge, Undecodable, read_body
 from stores.crud_answer import Malformed, parsed, parsed_list
 from stores.crud_query import Collection
+from stores.http_errors import unanswered
 
 PAGE_BYTES: Final = 64 * 1024 * 1024
 """What an answer holds at most, decoded."""
@@ -132,7 +133,7 @@ class CrudClient:
             raise _malformed(collection) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DirectoryUnavailable(
-                f"The CRUD Service could not be read ({type(error).__name__})"
+                f"The CRUD Service could not be read ({unanswered(error)})"
             ) from error
 
     async def _parsed(self, body: bytearray, parse: Callable[[bytearray], T]) -> T:

@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-from messages.errors import DirectoryUnavailable, TemplateNotFound
+from messages.errors import DirectoryUnavailable, TemplateNotFound, no_template
 from messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
 from stores.asked import Asked, is_object_id
 from stores.crud_client import Answered, CrudClient, InvalidObjectId, NoSuchDocument
@@ -258,7 +258,4 @@ def _following(
 
 def _not_found(template_id: str) -> TemplateNotFound:
     named = template_id if len(template_id) <= _NAME_LENGTH else template_id[:_NAME_LENGTH] + "…"
-    return TemplateNotFound(
-        f"Template {named} not found: it does not exist or is not PUBLIC "
-        "(documents of the CRUD Service are DRAFT until they are published)"
-    )
+    return no_template(named, " (documents of the CRUD Service are DRAFT until they are published)")

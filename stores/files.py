@@ -18,6 +18,7 @@ from messages.errors import AttachmentRefused, FilesUnavailable
 from messages.model import Attachment, AttachmentReference
 from stores.bounded_body import TooLarge, Undecodable, read_body
 from stores.files_headers import disposition_name, leaf, media_type
+from stores.http_errors import unanswered
 
 LARGEST: Final = 15 * 1024 * 1024
 """Bytes of a file, at most."""
@@ -90,7 +91,7 @@ class FileService:
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FilesUnavailable(
-                f"The file service could not be read ({type(error).__name__})"
+                f"The file service could not be read ({unanswered(error)})"
             ) from error
 
 
@@ -131,7 +132,7 @@ class FilesDirectory:
         except OSError as error:
             if error.errno in _NO_SUCH_FILE:
                 raise _not_in_folder(file) from error
-            raise FilesUnavailable(f"{_said(file)} could not be read now") from error
+            raise FilesUnavailable(*_of(file, "could not be read now")) from error
 
 
 class NoFiles:
@@ -144,8 +145,11 @@ class NoFiles:
             AttachmentRefused: always.
         """
         raise AttachmentRefused(
-            f"{_said(reference.file)} cannot be fetched: no file service is configured: "
-            "set FILE_SERVICE_NAME or FILES_DIRECTORY"
+            *_of(
+                reference.file,
+                "cannot be fetched: no file service is configured: "
+                "set FILE_SERVICE_NAME or FILES_DIRECTORY",
+            )
         )
 
     async def check(self) -> None:
@@ -159,11 +163,11 @@ def _accept(file: str, answer: httpx.Response) -> None:
         if length.isdecimal():
             _hold_to_limit(file, int(length))
     elif status == httpx.codes.NOT_FOUND:
-        raise AttachmentRefused(f"{_said(file)} not found: the file service does not have it")
+        raise AttachmentRefused(*_of(file, "not found: the file service does not have it"))
     elif answer.is_success or answer.is_server_error or status in _TRANSIENT:
-        raise FilesUnavailable(f"The file service answered {status} for {_said(file, first=False)}")
+        raise FilesUnavailable(*_of(file, "", f"The file service answered {status} for "))
     else:
-        raise AttachmentRefused(f"{_said(file)} refused: the file service answered {status}")
+        raise AttachmentRefused(*_of(file, f"refused: the file service answered {status}"))
 
 
 async def _content(reference: AttachmentReference, answer: httpx.Response) -> bytes:
@@ -172,16 +176,12 @@ async def _content(reference: AttachmentReference, answer: httpx.Response) -> by
     except TooLarge:
         raise _too_large(reference.file) from None
     except Undecodable:
-        raise FilesUnavailable(
-            f"The file service sent {_said(reference.file, first=False)} in a coding that "
-            "cannot be read"
-        ) from None
+        rest = "in a coding that cannot be read"
+        raise FilesUnavailable(*_of(reference.file, rest, "The file service sent ")) from None
     # Without either header the end of the connection is the end of the file, or a cut.
     framed = "content-length" in answer.headers or "transfer-encoding" in answer.headers
     if not framed and len(content) != reference.size:
-        raise FilesUnavailable(
-            f"The file service did not say where {_said(reference.file, first=False)} ends"
-        )
+        raise FilesUnavailable(*_of(reference.file, "ends", "The file service did not say where "))
     return bytes(content)
 
 
@@ -211,7 +211,7 @@ def _hold_to_limit(file: str, size: int) -> None:
 
 
 def _too_large(file: str) -> AttachmentRefused:
-    return AttachmentRefused(f"{_said(file)} is larger than 15 MB ({LARGEST} bytes)")
+    return AttachmentRefused(*_of(file, f"is larger than 15 MB ({LARGEST} bytes)"))
 
 
 def _quoted(file: str) -> str:
@@ -221,15 +221,22 @@ def _quoted(file: str) -> str:
     except UnicodeEncodeError:
         quoted = ""
     if quoted in {"", ".", ".."} or len(quoted) > _QUOTED_LENGTH:
-        raise AttachmentRefused(f"{_said(file)} not found: this cannot be a file's name")
+        raise AttachmentRefused(*_of(file, "not found: this cannot be a file's name"))
     return quoted
 
 
 def _not_in_folder(file: str) -> AttachmentRefused:
-    return AttachmentRefused(f"{_said(file)} not found: FILES_DIRECTORY has no such file")
+    return AttachmentRefused(*_of(file, "not found: FILES_DIRECTORY has no such file"))
 
 
-def _said(file: str, *, first: bool = True) -> str:
+def _of(file: str, rest: str, before: str = "") -> tuple[str, str]:
+    """A sentence about a file for its caller, who reads its name, and for the log."""
+    article = "an" if before else "An"
+    plain = f"{before}{article} attachment {rest}".rstrip()
+    return f"{before}{_said(file, first=not before)} {rest}".rstrip(), plain
+
+
+def _said(file: str, *, first: bool) -> str:
     """How a text names a file: bounded, and on one line."""
     printable = "".join(letter if letter.isprintable() else "?" for letter in file)
     if len(printable) > _NAME_LENGTH:

@@ -122,11 +122,11 @@ def connect(url: MongoUrl) -> MongoClient[Stored]:
     """
     try:
         return _client(url)
-    except (PyMongoError, ValueError, UserWarning) as error:
+    except (PyMongoError, ValueError, UserWarning):
         # Its text may hold parts of a password that was not escaped.
         raise StoreError(
             f"The store {url} cannot be used: STORE_URL has an option or a value that the driver "
-            f"does not take, or its host cannot be looked up ({type(error).__name__})"
+            "does not take, or its host cannot be looked up"
         ) from None
 
 
@@ -271,7 +271,13 @@ def is_passing(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """A failure's kind. Its text is left out: it may hold values of documents."""
-    code = error.code if isinstance(error, OperationFailure) else None
-    name = type(error).__name__
-    return name if code is None else f"{name}, code {code}"
+    """What failed, in words. Its own text is left out: it may hold values of documents."""
+    if isinstance(error, ServerSelectionTimeoutError):
+        return "no server answers"
+    if isinstance(error, PyMongoError) and error.timeout:
+        return "no answer in time"
+    if isinstance(error, ConnectionFailure):
+        return "the connection broke off"
+    if isinstance(error, OperationFailure):
+        return "the server refuses" + ("" if error.code is None else f", code {error.code}")
+    return "not as BSON" if isinstance(error, BSONError) else "the driver failed"

@@ -12,7 +12,7 @@ from bson import decode_all
 from pymongo import IndexModel
 from pymongo.synchronous.collection import Collection as PymongoCollection
 
-from messages.errors import DirectoryUnavailable, TemplateNotFound
+from messages.errors import DirectoryUnavailable, no_template
 from messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
 from stores.asked import Asked
 from stores.mongodb import Database, Indexes, MongoStore, Stored
@@ -66,7 +66,7 @@ class MongoDirectory:
             if found.get(_STATE) == _PUBLIC:
                 return as_document(found)
         named = template_id[:_NAME_LENGTH] + "…" * (len(template_id) > _NAME_LENGTH)
-        raise TemplateNotFound(f"Template {named} not found: it does not exist or is not PUBLIC")
+        raise no_template(named)
 
     async def page(self, audience: Audience, cursor: Cursor) -> Page:
         """See the port."""

@@ -28,6 +28,7 @@ WRITE_SECONDS: Final = 5.0
 """After which a write is given up, and its caller told so."""
 PROBE_SECONDS: Final = 0.5
 """How often a store that failed is asked whether it is back."""
+NO_LEASE: Final = "This replica has no lease on its work"
 _SUPERSEDED: Final = "Another replica goes on with this dispatch"
 
 
@@ -131,7 +132,7 @@ class FrontWriter:
 
     def _check_lease(self) -> None:
         if not self._may_write():
-            raise JournalUnavailable("This replica has no lease on its work")
+            raise JournalUnavailable(NO_LEASE)
 
     def _front(self, asked: Sequence[Asked], ends: Sequence[AttemptEnd]) -> Front:
         now = time.time_ns() // 1_000_000

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import trio
 
-from messages.errors import Conflict, JournalUnavailable
+from messages.errors import Conflict, JournalUnavailable, unwritable
 from messages.journal import (
     AttemptEnd,
     AttemptStart,
@@ -28,14 +28,13 @@ from messages.records import RecordFilter
 from stores.mongodb import Database, MongoStore
 from stores.mongodb_batch import Rows
 from stores.mongodb_endings import Endings
-from stores.mongodb_front import Asked, FrontWriter
+from stores.mongodb_front import NO_LEASE, Asked, FrontWriter
 from stores.mongodb_keys import retire_keys
 from stores.mongodb_rear import RearWriter
 from stores.mongodb_states import cancel_dispatch, close_dispatch, redrive, retire, void
 
 FAREWELL_SECONDS: Final = 10.0
 """How long the end of the service waits for the last outcomes to be written."""
-_BROKEN: Final = "The journal cannot be written"
 
 
 class MongoJournal:
@@ -85,12 +84,18 @@ class MongoJournal:
     @property
     def is_working(self) -> bool:
         """Whether the last writes went through, and more may follow."""
-        return self._front.broken is None and self._rear.broken is None and self._may_write()
+        return self.trouble is None
+
+    @property
+    def trouble(self) -> str | None:
+        """See the port."""
+        broken = self._front.broken or self._rear.broken
+        return NO_LEASE if broken is None and not self._may_write() else broken
 
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """See the port. Raises Conflict when another dispatch has just got its idempotency key."""
         if not self.is_working:  # somebody may wait some seconds for the same answer
-            raise JournalUnavailable(_BROKEN)
+            raise unwritable(self.trouble)
         first = Rows(dispatch.id, rows, _token())
         self.rounds[dispatch.id] = 0
         owner = self._owner()

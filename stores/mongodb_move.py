@@ -385,14 +385,14 @@ def _keys(connection: sqlite3.Connection) -> Iterator[Stored]:
 
 def _events(connection: sqlite3.Connection) -> Iterator[Stored]:
     names = ("_id", "saga", "label", "payload", "dispatch", "state", "attempts", "createdAt")
-    optional = ("error", "dueAt", "endedAt")
-    for *row, since, number, error, due_at, ended_at in connection.execute(
+    optional = ("error", "dueAt", "endedAt", "refusal")
+    for *row, since, number, error, due_at, ended_at, refusal in connection.execute(
         "SELECT id, saga, label, payload, dispatch, state, attempts, created_at, since, number,"
-        " error, due_at, ended_at FROM event"
+        " error, due_at, ended_at, refusal FROM event"
     ):
         document: Stored = dict(zip(names, row, strict=True))
         document |= {"by": _BY, "since": since, "number": number}
-        for name, value in zip(optional, (error, due_at, ended_at), strict=True):
+        for name, value in zip(optional, (error, due_at, ended_at, refusal), strict=True):
             if value is not None:
                 document[name] = value
         yield document

@@ -76,6 +76,8 @@ class MongoOutbox:
             "since": now,
             "dueAt": now,
         }
+        if event.refusal is not None:
+            document["refusal"] = storable(event.refusal)
         return await self._do(lambda database: _add(database, document), "written")
 
     async def due(self, now: int, limit: int) -> Due:
@@ -268,4 +270,5 @@ def _record(stored: Stored) -> EventRecord:
         created_at=whole(stored["createdAt"]),
         due_at=None if due is None else whole(due),
         ended_at=None if ended is None else whole(ended),
+        refusal=text_or_none(stored.get("refusal")),
     )

@@ -165,6 +165,11 @@ CREATE TABLE pause (
 ) STRICT, WITHOUT ROWID;
 """
 
+_REFUSALS: Final = """
+-- Why the command was not carried out that an event answers.
+ALTER TABLE event ADD COLUMN refusal TEXT;
+"""
+
 _MIGRATIONS: Final = (
     _USERS_AND_JOURNAL,
     _LIVE_SETTINGS,
@@ -174,6 +179,7 @@ _MIGRATIONS: Final = (
     _LIFE,
     _WHOLE_STORY,
     CALLS,
+    _REFUSALS,
 )
 """The n-th brings a store from schema n to n + 1; what was released is never edited."""
 

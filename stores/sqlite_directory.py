@@ -17,7 +17,7 @@ from uuid import uuid4
 import trio
 from pydantic_core import from_json
 
-from messages.errors import DirectoryUnavailable, TemplateNotFound
+from messages.errors import DirectoryUnavailable, no_template
 from messages.model import Audience, Cursor, Document, JsonValue, Page, Recipient, UserFields
 from stores.shared_ids import apart, ids_of
 from stores.sqlite import connect, transaction
@@ -76,9 +76,7 @@ class SqliteDirectory:
             is_small=True,
         )
         if row is None:
-            raise TemplateNotFound(
-                f"Template {template_id} not found: it does not exist or is not PUBLIC"
-            )
+            raise no_template(template_id)
         return _document(row[0])
 
     async def page(self, audience: Audience, cursor: Cursor) -> Page:

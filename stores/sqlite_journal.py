@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import trio
 
-from messages.errors import JournalUnavailable
+from messages.errors import JournalUnavailable, unwritable
 from messages.journal import (
     AttemptEnd,
     AttemptStart,
@@ -45,7 +45,6 @@ from stores.sqlite_writer import Mark, TableWriter
 
 LONG: Final = 65_536
 """Characters of a request above which it goes straight into the tables: the loop writes the log."""
-_BROKEN: Final = "The journal cannot be written"
 
 Fsync = Literal["commit", "process"]
 """What a durable write survives: a power cut, or only the death of the process."""
@@ -108,17 +107,22 @@ class SqliteJournal:
     @property
     def is_working(self) -> bool:
         """Whether the last writes went through."""
-        return self._log.broken is None and self._tables.broken is None
+        return self.trouble is None
+
+    @property
+    def trouble(self) -> str | None:
+        """See the port."""
+        return self._log.broken or self._tables.broken
 
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """See the port."""
         if self._tables.broken is not None:  # the log would take it, but not grow for ever
-            raise JournalUnavailable(_BROKEN)
+            raise self._unavailable()
         opening = Opening(dispatch, rows)
         if len(dispatch.request) > LONG:
             await self._durably(BeginningLong(opening))
         else:
-            await _logged(self._log.open(opening))
+            await self._logged(self._log.open(opening))
         first = {(row.channel, row.key): at for at, row in reversed(list(enumerate(rows)))}
         return [first[row.channel, row.key] == at for at, row in enumerate(rows)]
 
@@ -132,7 +136,7 @@ class SqliteJournal:
 
     async def start(self, attempt: AttemptStart) -> None:
         """See the port."""
-        await _logged(self._log.start(attempt))
+        await self._logged(self._log.start(attempt))
 
     def end(self, attempt: AttemptEnd) -> None:
         """See the port."""
@@ -186,10 +190,12 @@ class SqliteJournal:
         self._log.follow(write)
         await write.done.wait()
         if write.failed:
-            raise JournalUnavailable(_BROKEN)
+            raise self._unavailable()
 
+    async def _logged(self, gathering: Gathering) -> None:
+        await gathering.done.wait()
+        if gathering.failed:
+            raise self._unavailable()
 
-async def _logged(gathering: Gathering) -> None:
-    await gathering.done.wait()
-    if gathering.failed:
-        raise JournalUnavailable(_BROKEN)
+    def _unavailable(self) -> JournalUnavailable:
+        return unwritable(self.trouble)

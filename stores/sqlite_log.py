@@ -19,7 +19,7 @@ from stores.redo_log import RedoLog
 from stores.sqlite_group import End, Group, Opening, group_text
 from stores.sqlite_ledger import Closing, Write
 from stores.sqlite_mark import HostMark
-from stores.sqlite_writer import LINGER, RETRY, Mark, TableWriter
+from stores.sqlite_writer import LINGER, RETRY, Mark, TableWriter, trouble
 
 SLOW: Final = 0.001
 """Seconds that writes take lately, above which the loop leaves the next ones to the thread."""
@@ -139,7 +139,7 @@ class LogWriter:
         try:
             number = self._log.append(text, self._tables.ledger.applied)
         except Exception as error:  # whoever waits must be told
-            return 0, str(error)
+            return 0, trouble(error)
         self._mark.logged(number)  # before any byte leaves
         return number, None
 

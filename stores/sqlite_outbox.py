@@ -29,7 +29,8 @@ RETIRED_AT_ONCE: Final = 500
 
 _ADD: Final = (
     "INSERT INTO event (id, saga, label, payload, dispatch, state, attempts, created_at, since,"
-    " due_at) VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, ?6, ?6, ?6) ON CONFLICT (id) DO NOTHING"
+    " due_at, refusal) VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, ?6, ?6, ?6, ?7)"
+    " ON CONFLICT (id) DO NOTHING"
 )
 _DUE: Final = (
     "SELECT id, saga, label, payload, dispatch, attempts, since FROM event AS one"
@@ -59,7 +60,9 @@ _AGAIN: Final = (
     "UPDATE event SET state = 'pending', attempts = 0, since = ?1, due_at = ?1, ended_at = NULL"
     " WHERE id = ?2"
 )
-_SHOWN: Final = "id, saga, label, dispatch, state, attempts, error, created_at, due_at, ended_at"
+_SHOWN: Final = (
+    "id, saga, label, dispatch, state, attempts, error, created_at, due_at, ended_at, refusal"
+)
 _RETIRE: Final = (
     "DELETE FROM event WHERE number IN"
     " (SELECT number FROM event WHERE state = 'accepted' AND ended_at < ? LIMIT ?)"
@@ -82,7 +85,15 @@ class SqliteOutbox:
     async def add(self, event: SagaEvent, now: int) -> bool:
         """See the port."""
         payload = json.dumps(event.payload)
-        values = (event.id, event.key, event.label, payload, event.dispatch_id, now)
+        values = (
+            event.id,
+            event.key,
+            event.label,
+            payload,
+            event.dispatch_id,
+            now,
+            event.refusal,
+        )
         return await self._write(_ADD, values) == 1
 
     async def due(self, now: int, limit: int) -> Due:

@@ -6,6 +6,7 @@ lingers a moment for company.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -22,6 +23,13 @@ MOST_A_COMMIT: Final = 500
 
 LINGER: Final = 0.02
 """Seconds that a write nobody waits for waits for one that somebody waits for."""
+
+
+def trouble(error: Exception) -> str:
+    """Why nothing was written, as the system says it; what a bug says may hold anything."""
+    if isinstance(error, OSError):
+        return (error.strerror or "the file cannot be written").lower()
+    return str(error) if isinstance(error, sqlite3.Error) else "an internal error"
 
 
 RETRY: Final = 1.0
@@ -62,7 +70,7 @@ class TableWriter:
         try:
             self.ledger.commit(groups, writes)
         except Exception as error:  # a writer that died would leave everybody waiting
-            self.broken = str(error)
+            self.broken = trouble(error)
             for write in writes:
                 write.failed = True
             return False

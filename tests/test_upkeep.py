@@ -16,8 +16,9 @@ from actors.limits import Limits
 from actors.quota import Quota
 from actors.rate import Rate
 from messages.errors import JournalUnavailable
+from messages.events import Event, StoreMoved
 from tests.actors.fakes import Script, ignore
-from tests.messages.fakes import FakeRecovery
+from tests.messages.fakes import FakeJournal, FakeRecovery
 from upkeep import (
     BREATH,
     PAUSE,
@@ -26,6 +27,7 @@ from upkeep import (
     remember_calls,
     restore_pauses,
     retire_for_ever,
+    watch_store,
 )
 
 
@@ -190,3 +192,26 @@ async def test_a_pause_is_kept_at_once_and_again_while_that_fails(
         await trio.sleep(1)
         assert pauses.seconds == {"p": pytest.approx(50, abs=1)}
         nursery.cancel_scope.cancel()
+
+
+async def test_a_store_that_cannot_be_written_is_told_once_with_its_reason(
+    autojump_clock: MockClock,
+) -> None:
+    journal, events = FakeJournal(), list[Event]()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_store, journal, "carillon.db", events.append)
+        for _ in range(10):  # the disk frees a little and is full again
+            journal.trouble = "database or disk is full"
+            await trio.sleep(2)
+            journal.trouble = None
+            await trio.sleep(2)
+        journal.trouble = "attempt to write a readonly database"
+        await trio.sleep(60)
+        journal.trouble = None
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    assert events == [
+        StoreMoved("troubled", "carillon.db", "database or disk is full"),
+        StoreMoved("troubled", "carillon.db", "attempt to write a readonly database"),
+        StoreMoved("mended", "carillon.db"),
+    ]

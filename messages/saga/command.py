@@ -126,7 +126,8 @@ class Metadata:
         try:
             return parse_send(body)
         except BadCommand as error:
-            raise BadCommand(f"{error}{self._whence(str(error))}") from None
+            whence = self._whence(str(error))
+            raise BadCommand(f"{error}{whence}", f"{error.plain}{whence}") from None
 
     def _list(self, name: str, paths: list[Path], payload: JsonValue) -> JsonValue:
         found = find_list(paths, payload)

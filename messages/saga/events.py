@@ -84,7 +84,7 @@ def refusal_of(
     told: JsonValue = {"statusCode": str(status), "message": message}
     payload: Document = {OWN_KEY: {"error": told}} if rules.summary else {}
     event_id = dispatch_id or identity or str(uuid4())
-    return SagaEvent(event_id, key, rules.fail_label, payload, dispatch_id)
+    return SagaEvent(event_id, key, rules.fail_label, payload, dispatch_id, message)
 
 
 def has_succeeded(policy: Policy, counts: Mapping[Outcome, int]) -> bool:

@@ -11,13 +11,17 @@ from messages.model import Accepted, Document, Refused, Unavailable
 
 @dataclass(frozen=True, slots=True)
 class SagaEvent:
-    """An event for one saga. That of a dispatch has the dispatch's id, so there is only one."""
+    """An event for one saga. That of a dispatch has the dispatch's id, so there is only one.
+
+    `refusal` says why its command was not carried out, if it was not.
+    """
 
     id: str
     key: str = field(repr=False)
     label: str
     payload: Document = field(repr=False)
     dispatch_id: str | None = None
+    refusal: str | None = field(default=None, repr=False, compare=False)
 
 
 LONGEST_REST: Final = 3_660_000
@@ -62,7 +66,10 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """An event as the outbox knows it; `error` is what became of the last attempt."""
+    """An event as the outbox knows it; `error` is what became of the last attempt.
+
+    `refusal` says why the command was not carried out that it answers.
+    """
 
     id: str
     key: str = field(repr=False)
@@ -74,6 +81,7 @@ class EventRecord:
     created_at: int
     due_at: int | None
     ended_at: int | None
+    refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

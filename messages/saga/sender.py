@@ -18,7 +18,7 @@ import trio
 from messages.backoff import ceiling, jittered
 from messages.clock import milliseconds
 from messages.errors import Conflict, JournalUnavailable
-from messages.events import Observer, SagaEventTried
+from messages.events import Observer, SagaEventCrashed, SagaEventTried
 from messages.model import Accepted, Refused, Unavailable
 from messages.patience import insist
 from messages.saga.ports import (
@@ -154,7 +154,8 @@ class Sender:
         try:
             verdict = await self._flow_manager.post(due.event)
         except Exception as error:  # a bug of ours: it must not take the other events along
-            verdict = Unavailable(f"Internal error: {type(error).__name__}")
+            self._observe(SagaEventCrashed(due.event.id, error))
+            verdict = Unavailable("Internal error; the log has the details")
         try:
             await self._conclude(due, verdict)
         finally:
@@ -182,7 +183,7 @@ class Sender:
                     await self._park(due, error)
                     return
                 await self._write(partial(self._outbox.postponed, identity, until, error))
-                self._observe(SagaEventTried(identity, "postponed", due.attempts + 1))
+                self._observe(SagaEventTried(identity, "postponed", due.attempts + 1, error))
 
     def _count_failure(self) -> None:
         self._failures += 1
@@ -196,10 +197,10 @@ class Sender:
 
     async def _park(self, due: DueEvent, error: str) -> None:
         await self._write(partial(self._outbox.parked, due.event.id, self._now(), error))
-        self._ended(due, "parked")
+        self._ended(due, "parked", error)
 
-    def _ended(self, due: DueEvent, result: Literal["accepted", "parked"]) -> None:
-        self._observe(SagaEventTried(due.event.id, result, due.attempts + 1))
+    def _ended(self, due: DueEvent, result: Literal["accepted", "parked"], error: str = "") -> None:
+        self._observe(SagaEventTried(due.event.id, result, due.attempts + 1, error))
         watched = self._watched.get(due.event.id)
         if watched is not None:
             watched.set()

@@ -18,7 +18,7 @@ import trio
 from messages.clock import ago, milliseconds
 from messages.dispatch import Dispatch
 from messages.errors import CarillonError, Conflict, KeyReused, TryLater
-from messages.events import DispatchCrashed, Observer
+from messages.events import DispatchCrashed, Observer, SagaCommandRefused
 from messages.journal import IdempotencyKey
 from messages.json_digest import write_sorted
 from messages.json_input import JsonText
@@ -196,6 +196,7 @@ class Sagas:
             await self._refuse(body, work, error)
             return
         work.error = error
+        self._tell_of_refusal(body, error)
         if (key := saga_key(body)) is not None:
             name = json.dumps([named.caller, named.route, named.key, named.fingerprint])
             since = self._ago(named.expiry)
@@ -205,8 +206,13 @@ class Sagas:
         self, body: object, work: Work, error: Exception, identity: str | None = None
     ) -> None:
         work.error = error
+        self._tell_of_refusal(body, error)
         if (key := saga_key(body)) is not None:
             work.told = await self._conclusion.refuse(key, error, identity)
+
+    def _tell_of_refusal(self, body: object, error: Exception) -> None:
+        why = error.plain if isinstance(error, CarillonError) else "An internal error"
+        self._observe(SagaCommandRefused(saga_key(body), why))
 
     async def _begin(
         self, command: SagaCommand, work: Work, name: str = "", at: int | None = None

@@ -178,7 +178,7 @@ def _weighed(value: str, scope: Scope, site: Site) -> str:
 
 def _failure(error: Exception, site: Site, scope: Scope) -> HelperFailed:
     """Say that a helper failed, and why."""
-    reason = str(error) or type(error).__name__
+    reason = str(error) or "it can't work with what it is given"
     message = f"the helper `{short(site.name)}` failed: {reason}"
     return HelperFailed(message, scope.run.source, site.at)
 

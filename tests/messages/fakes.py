@@ -63,6 +63,7 @@ class FakeJournal:
     """Remembers what was written, write by write; `broken` makes it refuse."""
 
     is_working = True
+    trouble: str | None = None
 
     def __init__(self) -> None:
         self.broken = False

@@ -25,7 +25,7 @@ from messages.request import Request
 from messages.templates import Engine
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 
-CRASH = "An internal error cut it short (KeyError)"
+CRASH = "An internal error cut it short; the log has the details"
 
 
 class Directory(FakeDirectory):

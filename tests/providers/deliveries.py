@@ -15,7 +15,7 @@ from messages.model import (
     PushContent,
     TextContent,
 )
-from providers.wire_ports import Body, Headers, Reply, Started
+from providers.wire_ports import Body, Headers, NotSent, Reply, Started
 
 ADDRESSES: dict[Channel, str] = {
     "email": "mario.rossi@example.com",
@@ -95,6 +95,12 @@ class ScriptedWire:
         self.urls.append(url)
         self.bodies.append(body if isinstance(body, bytes) else b"".join(body))
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+    async def reach(self, url: str) -> NotSent | None:
+        await trio.lowlevel.checkpoint()
+        self.urls.append(url)
+        reply = self.replies[0]
+        return reply if isinstance(reply, NotSent) else None
 
     async def aclose(self) -> None:
         self.replies = []

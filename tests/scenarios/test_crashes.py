@@ -69,7 +69,7 @@ async def test_a_bug_while_users_are_read_ends_the_dispatch_once_and_for_all(
             told = await ended(service, address)
             cancelled = await service.client.delete(address)
     assert (told["state"], told["audience"]["complete"]) == ("crashed", False)
-    assert told["reason"] == "An internal error cut it short (TypeError)"
+    assert told["reason"] == "An internal error cut it short; the log has the details"
     assert told["counts"]["pending"] == 0
     assert cancelled.status_code == 409
     async with running(tmp_path) as service:

@@ -299,9 +299,10 @@ async def test_a_log_that_could_not_be_written_is_tried_again_though_nobody_writ
     journal = SqliteJournal(path)
     async with journal.running():
         monkeypatch.setattr(os, "pwritev", full)
-        with pytest.raises(JournalUnavailable):
+        with pytest.raises(JournalUnavailable, match="written: no space left on device"):
             await journal.open(dispatch("refused", ["sms"]))
         assert not journal.is_working
+        assert journal.trouble == "no space left on device"
         monkeypatch.undo()
         await until(lambda: journal.is_working)
         await journal.open(dispatch("d", ["sms"]))
