@@ -181,7 +181,7 @@ class SagaEventTried:
     event_id: str
     result: Literal["accepted", "postponed", "parked"]
     attempts: int
-    why: str = ""
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
