@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from pathlib import Path
 from time import process_time
@@ -322,7 +323,7 @@ async def test_a_command_goes_on_when_its_caller_hangs_up(tmp_path: Path) -> Non
 async def test_logs_name_events_and_neither_sagas_nor_users(tmp_path: Path) -> None:
     async with saga_desk(tmp_path, flow={"eventPayload": "summary"}) as at:
         carried_out(await at.command("SAGA-4711", {**SMS, "recipients": [ADA_ID, "nobody"]}))
-        refused(await at.command("SAGA-4711", {}), 400)
+        refused(await at.command("SAGA-4712", {}), 400)
         text = at.around.service.log.getvalue()
         lines = [one for one in at.around.service.log_lines if one["msg"] == "saga event"]
         metrics = (await at.around.service.client.get("/-/metrics")).text
@@ -330,6 +331,9 @@ async def test_logs_name_events_and_neither_sagas_nor_users(tmp_path: Path) -> N
     assert 'carillon_saga_events_total{result="accepted"} 2.0' in metrics
     for hidden in ("SAGA-4711", ADA_ID, "nobody", "Content"):
         assert hidden not in text
+    # But for one that was refused, which nobody could find otherwise.
+    (naming,) = [one for one in text.splitlines() if "SAGA-4712" in one]
+    assert json.loads(naming)["msg"] == "saga command refused"
 
 
 async def test_commands_need_a_key_that_may_send_and_events_one_that_may_read(
