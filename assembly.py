@@ -22,6 +22,7 @@ from messages.patience import Patience
 from messages.ports import Directory, Files
 from messages.preparation import Rooms, Rules
 from messages.templates import Engine
+from messages.version import VERSION
 from providers.firebase import URL as FCM_URL
 from providers.firebase import Firebase
 from providers.http1_wire import Http1Wire
@@ -33,6 +34,7 @@ from providers.sms_service import SmsService
 from providers.wire_ports import Wire
 from settings import (
     ConfigurationError,
+    ConfigurationFile,
     DirectorySettings,
     KaleyraCredentials,
     KaleyraOptions,
@@ -48,6 +50,20 @@ from stores.sqlite_directory import SqliteDirectory
 from streams import push_topic
 
 SandboxListener = Callable[[Delivery], None]
+
+
+def introduction(
+    settings: Settings, store: str, file: ConfigurationFile | None
+) -> Mapping[str, object]:
+    """What the first line of the log says of this service."""
+    return {
+        "version": VERSION,
+        "store": store,
+        "configuration": None if file is None else str(file.path),
+        "channels": list(settings.active_channels),
+        "providers": {name: one.type for name, one in settings.providers.items()},
+        "apiKeys": len(settings.access.keys),
+    }
 
 
 def rules(settings: Settings, times_to_live: Mapping[Channel, float]) -> Rules:

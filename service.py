@@ -26,12 +26,7 @@ from api.event_log import EventLog
 from api.exchange import Exchange
 from api.keys import KeyRing
 from api.listener import Listener, ListenerSettings
-from api.logs import (
-    ObserverFailures,
-    leave,
-    log_what_nobody_catches,
-    make_logger,
-)
+from api.logs import ObserverFailures, leave, log_what_nobody_catches, make_logger
 from api.metrics import Gauges, Metrics
 from api.operations import Probes, Readiness
 from api.operator_token import OperatorToken
@@ -116,6 +111,8 @@ async def run(
     trio.socket.set_custom_hostname_resolver(Resolver())
     async with AsyncExitStack() as stack:
         books = await open_books(settings, stack)
+        started = assembly.introduction(settings, books.name, extras.file)
+        logger.info("starting", extra={"fields": started})
         if await _was_paused(settings, stop, logger, books, task_status):
             if stop.asked.is_set():
                 return
@@ -432,7 +429,8 @@ def main(settings: Settings, extras: Extras = Extras()) -> None:
         StoreError: the store cannot be used, or another service uses it.
         OSError: the address cannot be listened on.
     """
-    logger = make_logger(settings.server.log_level, sys.stdout)
+    server = settings.server
+    logger = make_logger(server.log_level, sys.stdout, server.log_format)
     log_what_nobody_catches(logger)
     raise_limit()
     for warning in (*settings.warnings, shortage(settings, most())):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import inf
 from typing import Final
 from uuid import uuid4
 
@@ -45,6 +46,7 @@ from messages.saga.story import Sagas
 from stores.ports import LiveSettings
 from supervisor import Supervisor
 
+READ_SECONDS: Final = 60.0
 LONGEST_REQUEST_ID: Final = 100
 """Characters of a caller's `X-Request-Id` that lines of the log hold."""
 
@@ -124,7 +126,7 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
 
 
 def _observe_requests(app: QuartTrio, metrics: Metrics, logger: logging.Logger) -> None:
-    failures = ObserverFailures(logger)
+    failures, reads = ObserverFailures(logger), Reads()
     tell_of_start = fenced(lambda _: _log_start(logger), failures)
 
     def count_and_log(response: Response) -> None:
@@ -132,7 +134,7 @@ def _observe_requests(app: QuartTrio, metrics: Metrics, logger: logging.Logger) 
         try:
             _count(response, metrics, seconds)
         finally:
-            _log_end(response, logger, seconds)
+            _log_end(response, logger, seconds, reads)
 
     tell_of_end = fenced(count_and_log, failures)
 
@@ -168,7 +170,25 @@ def _count(response: Response, metrics: Metrics, seconds: float) -> None:
     )
 
 
-def _log_end(response: Response, logger: logging.Logger, seconds: float) -> None:
+class Reads:
+    """Lets one line a minute through for those who read the same again and again.
+
+    Whoever watches providers or dispatches asks every second, and changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[str, str], tuple[float, int]] = {}  # callers are configured
+
+    def left_out(self, caller: str, route: str) -> int | None:
+        """How many lines were left out since the last one; None when this one is, too."""
+        now = time.monotonic()
+        at, number = self._lines.get((caller, route), (-inf, 0))
+        is_due = now - at >= READ_SECONDS
+        self._lines[caller, route] = (now, 0) if is_due else (at, number + 1)
+        return number if is_due else None
+
+
+def _log_end(response: Response, logger: logging.Logger, seconds: float, reads: Reads) -> None:
     is_error = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
     level = logging.ERROR if is_error else logging.INFO
     is_probe = request.path.startswith("/-/")
@@ -182,6 +202,12 @@ def _log_end(response: Response, logger: logging.Logger, seconds: float) -> None
         }
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             fields["why"] = g.get("why")
+        elif request.method in {"GET", "HEAD"} and not logger.isEnabledFor(logging.DEBUG):
+            rule = request.url_rule
+            left_out = reads.left_out(g.get("caller", ""), rule.rule if rule else "none")
+            if left_out is None:
+                return
+            fields["leftOut"] = left_out
         logger.log(level, "request completed", extra={"fields": fields})
 
 

@@ -33,6 +33,7 @@ class EventTold(Told):
     state: str
     attempts: int
     error: str | None
+    refusal: str | None = None
     created_at: str
     due_at: str | None
     ended_at: str | None
@@ -131,7 +132,7 @@ def _row(event: EventTold) -> Sequence[str]:
         event.message_label,
         str(event.attempts),
         event.created_at,
-        event.error or "",
+        event.error or event.refusal or "",
     )
 
 
@@ -142,6 +143,8 @@ def _facts(event: EventTold) -> Iterator[tuple[str, str]]:
     yield "dispatch", event.dispatch_id or "none: the command was refused"
     yield "state", event.state
     yield "attempts", str(event.attempts)
+    if event.refusal is not None:
+        yield "refused", event.refusal
     if event.error is not None:
         yield "error", event.error
     yield "created", event.created_at

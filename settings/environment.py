@@ -44,6 +44,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "SSL_CERT_DIR": "a folder of them, prepared by c_rehash",
         "HTTP_H2C": "true: HTTP/2 with prior knowledge too, for a mesh",
         "LOG_LEVEL": "how much is logged",
+        "LOG_FORMAT": "json, or text for people",
         "SERVICE_PREFIX": "what paths begin with, but for /-/ and /documentation/",
         "WAIT_BEFORE_SERVER_CLOSE_SEC": "seconds of normal service after SIGTERM",
         "KUBERNETES_SERVICE_HOST": "set by Kubernetes: changes the defaults of the above",

@@ -26,6 +26,7 @@ ProviderType = Literal[
     "mail-service", "sms-service", "kaleyra", "firebase", "kafka2firebase", "sandbox"
 ]
 OnUnknownOutcome = Literal["hold", "retry"]
+LogFormat = Literal["json", "text"]
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal", "silent"]
 Fsync = Literal["commit", "process"]
 EventPayload = Literal["empty", "summary"]
@@ -151,6 +152,7 @@ class ServerSettings:
     wait_before_close: float = 0.0
     in_cluster: bool = False
     h2c: bool = False
+    log_format: LogFormat = "json"
 
 
 @dataclass(frozen=True, slots=True)

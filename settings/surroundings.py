@@ -15,7 +15,7 @@ from messages.templates.locales.tags import read_tag
 from settings.environment import Environment
 from settings.errors import Problems
 from settings.keys import DirectoryKeys
-from settings.model import DirectorySettings, FilesSettings, LogLevel, ServerSettings
+from settings.model import DirectorySettings, FilesSettings, LogFormat, LogLevel, ServerSettings
 from settings.operator_token import token_files
 from settings.proxies import check_proxies
 from settings.secret import Secret
@@ -25,6 +25,7 @@ from stores.mongodb_url import MongoUrl
 _HIGHEST_PORT: Final = 65_535
 _LONGEST_WAIT: Final = 3600
 _CLUSTER_WAIT: Final = 10
+_FORMS: Final[tuple[LogFormat, ...]] = get_args(LogFormat)
 _LEVELS: Final[tuple[LogLevel, ...]] = get_args(LogLevel)
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _COLLECTION: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -52,6 +53,7 @@ def server(env: Environment) -> ServerSettings:
         port=env.read("HTTP_PORT", _whole(_HIGHEST_PORT), 3000),
         prefix=env.read("SERVICE_PREFIX", _prefix, ""),
         log_level=env.read("LOG_LEVEL", _level, "info"),
+        log_format=env.read("LOG_FORMAT", _form, "json"),
         wait_before_close=env.read(
             "WAIT_BEFORE_SERVER_CLOSE_SEC", _whole(_LONGEST_WAIT), _CLUSTER_WAIT * in_cluster
         ),
@@ -213,6 +215,13 @@ def _prefix(text: str) -> str:
     if prefix.split("/")[1:2] in (["-"], ["documentation"]):
         raise ValueError('a path such as "/messaging" outside of /- and /documentation')
     return prefix
+
+
+def _form(text: str) -> LogFormat:
+    for form in _FORMS:
+        if form == text.lower():
+            return form
+    raise ValueError(f"one of {', '.join(_FORMS)}")
 
 
 def _level(text: str) -> LogLevel:
