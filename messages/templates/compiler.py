@@ -46,7 +46,7 @@ from messages.templates.runtime import Body, Emit, Evaluate
 from messages.templates.values import UNDEFINED
 
 _TAGS_PER_STEP = 4
-_HELPER_STEPS = 2
+_HELPER_STEPS = 4
 _SHORT = 2
 
 
@@ -153,7 +153,7 @@ class Compiler:
     def _helper_call(
         self, call: Call, name: str, program: Body | None, inverse: Body | None
     ) -> Evaluate:
-        self._weight += _HELPER_STEPS * _TAGS_PER_STEP
+        self._weight += _HELPER_STEPS * _TAGS_PER_STEP + len(call.params) + 2 * len(call.hash)
         params = tuple(self._expression(param) for param in call.params)
         hashed = self._hash(call)
         site = Site(name, call.at, program, inverse)
@@ -215,6 +215,7 @@ class Compiler:
         make = {"each": control.loop, "with": control.scoped}.get(name)
         if make is None:
             return None
+        self._weight += _TAGS_PER_STEP
         block = make(self._expression(call.params[0]), bodies)
         return self._after_hash(call, block)
 

@@ -48,7 +48,7 @@ def iso_text(moment: datetime) -> str:
 def _write(
     value: object, parts: list[str], line: str, indent: str, charge: Callable[[int], None]
 ) -> bool:
-    charge(2 + len(line) // _UNITS_PER_STEP if indent else 2)
+    charge(3 + len(line) // _UNITS_PER_STEP if indent else 3)
     if isinstance(value, list | dict):
         inner = line + indent
         comma = f",{inner}" if indent else ","

@@ -141,4 +141,5 @@ class Invocation:
                 raise TypeError(message)
             return ""
         scope = self._scope
+        scope.run.charge(1, self._site.at)
         return enter(body, scope, context, scope.data if data is None else data, params)

@@ -19,7 +19,7 @@ from messages.templates.helpers.arguments import (
 )
 from messages.templates.helpers.lookups import get
 from messages.templates.registry import Helper, Invocation
-from messages.templates.relations import identity, strictly_equal
+from messages.templates.relations import holds, identity, strictly_equal
 from messages.templates.units import units, whole
 from messages.templates.values import UNDEFINED, is_true, to_number
 
@@ -87,8 +87,7 @@ def in_array(
 ) -> object:
     """Tell whether the list has `value`."""
     items = elements(array)
-    call.charge(len(items) // 2)
-    return answer(call, any(strictly_equal(item, value) for item in items), value, more)
+    return answer(call, holds(items, value, call.charge), value, more)
 
 
 def is_array(_call: Invocation, value: object = ABSENT, *_: object) -> object:

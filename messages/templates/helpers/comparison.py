@@ -16,7 +16,7 @@ from messages.templates.helpers.arguments import (
 from messages.templates.helpers.lookups import get
 from messages.templates.numbers import remainder
 from messages.templates.registry import Helper, Invocation, ReadsContext
-from messages.templates.relations import order, strictly_equal
+from messages.templates.relations import holds, order, strictly_equal
 from messages.templates.units import units
 from messages.templates.values import UNDEFINED, is_nothing, is_true, loosely_equal, to_number
 
@@ -156,8 +156,7 @@ def _contains(call: Invocation, collection: object, value: object, start: object
     if isinstance(collection, str):
         return call.key(value) in units(collection)[max(begin, 0) :]
     if isinstance(collection, list):
-        call.charge(len(collection) // 2)
-        return any(strictly_equal(item, value) for item in collection[begin:])
+        return holds(collection[begin:], value, call.charge)
     return False
 
 

@@ -20,9 +20,10 @@ from messages.templates.values import UNDEFINED, is_nothing, is_true, to_number
 
 Clock = Callable[[], datetime]
 _INVALID = "Invalid Date"
+_NOW = 4
 #: Reading, shifting and writing a date costs as much as some calls of other helpers.
-_COST = 10
-_FORMAT_PER_STEP = 8
+_COST = 30
+_FORMAT_PER_STEP = 5
 _SMALL_OFFSET = 16
 _TWO_DIGITS = 100
 
@@ -40,8 +41,9 @@ def date_helpers(now: Clock = utc_now, *, plugins: bool = False) -> dict[str, He
     """
     zones = Zones()
 
-    def date_now(_call: Invocation, *_: object) -> object:
+    def date_now(call: Invocation, *_: object) -> object:
         """Give the time now as ISO text in UTC."""
+        call.charge(_NOW)
         return iso_text(timestamp_of(now()))
 
     def date_format(call: Invocation, value: object = ABSENT, *_: object) -> object:

@@ -12,6 +12,7 @@ from messages.templates.striptags import strip_tags
 from messages.templates.values import JS_SPACE, UNDEFINED, is_nothing, is_true, keys
 
 _TAG_SCAN = 4
+_FIGURE = 24
 _ELSEWHERE = re.compile("^//|://")
 
 
@@ -109,6 +110,7 @@ def _list(call: Invocation, tag: str, items: object) -> str:
 
 def thumbnail_image(call: Invocation, image: object = ABSENT, *_: object) -> object:
     """Make a figure of {id, alt, thumbnail, full, size, caption, classes}."""
+    call.charge(_FIGURE)
 
     def member(*names: str) -> object:
         value = image

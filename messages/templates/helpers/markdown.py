@@ -12,6 +12,8 @@ from types import MappingProxyType
 from messages.templates.helpers.arguments import ABSENT
 from messages.templates.registry import Helper, Invocation, ReadsContext
 
+#: Making a parser takes as long as some hundred calls of other helpers.
+_PARSER = 500
 _PER_STEP = 8
 _LONGEST = 32 * 1024
 _MOST_BRACKETS = 1000  # each that opens may be looked for an end to the end of the text
@@ -39,7 +41,7 @@ def markdown(call: Invocation, text: object = ABSENT, *_: object) -> object:
         raise ValueError(f"it takes at most {_LONGEST:,} characters")
     if text.count("[") > _MOST_BRACKETS:
         raise ValueError(f"it takes at most {_MOST_BRACKETS:,} brackets that open")
-    call.charge(len(text) // _PER_STEP)
+    call.charge(_PARSER + len(text) // _PER_STEP)
     return _clean(_written(text, raw=call.hash.get("html") is not False))
 
 

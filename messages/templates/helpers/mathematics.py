@@ -68,7 +68,7 @@ def average(call: Invocation, *values: object) -> object:
 
 def _flat(call: Invocation, values: tuple[object, ...]) -> list[object]:
     items = [item for value in values for item in (value if isinstance(value, list) else [value])]
-    call.charge(len(items) // 2)
+    call.charge(len(items))
     return items
 
 

@@ -24,7 +24,7 @@ from messages.templates.helpers.arguments import ABSENT, kind
 from messages.templates.registry import Helper, Invocation
 from messages.templates.values import UNDEFINED, is_nothing, to_number
 
-_COST: Final = 20
+_COST: Final = 100
 _PATTERN_PER_STEP: Final = 8
 _TODAY: Final = "MMMM DD, YYYY"
 _INVALID: Final = "Invalid date"

@@ -17,8 +17,8 @@ from messages.templates.values import is_nothing, is_true, to_number
 _DIGITS = re.compile("[0-9]{4,}")
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB")
 _ABBREVIATIONS = ("k", "m", "b", "t", "q")
-#: Exact decimals take some microseconds, a few times what a step stands for.
-_EXACT = 4
+#: Exact decimals take many times what a step stands for.
+_EXACT = 24
 _MANY_DIGITS = 9
 
 

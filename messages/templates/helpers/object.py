@@ -36,7 +36,7 @@ def merge(call: Invocation, target: object = ABSENT, *objects: object) -> object
         return dict(call.hash)
     if is_nothing(target):
         raise TypeError("it takes an object to put the others into")
-    call.charge(1)
+    call.charge(4)
     if isinstance(target, dict):
         target.update(_extended(call, *objects, call.hash))
     return target

@@ -68,7 +68,7 @@ def _address(call: Invocation, value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"it takes an address, which is a text, not {kind(value)}")
     # Taking an address apart costs some ten steps, and the more the longer it is.
-    call.charge(8 + len(value) // 4)
+    call.charge(16 + len(value) // 2)
     return str(value)
 
 

@@ -7,15 +7,7 @@ from typing import Any
 
 import pytest
 
-from messages.templates import (
-    Engine,
-    HelperFailed,
-    Limits,
-    OutputTooLarge,
-    TemplateError,
-    TooManySteps,
-    TooMuchTime,
-)
+from messages.templates import Engine, HelperFailed, OutputTooLarge, TemplateError, TooManySteps
 from tests.timing import quickest
 
 ITEMS = [{"n": index % 7, "m": {"k": "v"}} for index in range(1000)]
@@ -61,6 +53,18 @@ CALLS = [
     "contains list 5000",
     "get long user",
     "merge user user",
+    'moment d "dddd D MMMM YYYY" lang="it"',
+    "length (dateNow)",
+    'markdown "# a"',
+    "thumbnailImage (extend size=user)",
+    "avg list",
+    "inArray list true",
+    "first list 900",
+    "truncate user.s 9",
+    "unique texts",
+    'toPath "a" 1 "b"',
+    'isMatch "a/b" "*/{a,b,c}"',
+    "inflect f user.s user.name true",
 ]
 
 
@@ -75,10 +79,10 @@ def in_loops(call: str) -> str:
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_million_calls_end_soon_in_an_error(call: str) -> None:
-    template = Engine(limits=Limits(milliseconds=400)).compile(in_loops(call))
+    template = Engine().compile(in_loops(call))
 
     def run() -> None:
-        with pytest.raises((TooManySteps, TooMuchTime, OutputTooLarge, HelperFailed)):
+        with pytest.raises((TooManySteps, OutputTooLarge, HelperFailed)):
             template.render(CONTEXT)
 
     assert quickest(run, 0.5) < 0.5
