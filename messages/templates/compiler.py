@@ -47,6 +47,7 @@ from messages.templates.values import UNDEFINED
 
 _TAGS_PER_STEP = 4
 _HELPER_STEPS = 4
+_INLINE_STEPS = 3
 _SHORT = 2
 
 
@@ -241,7 +242,7 @@ class Compiler:
             message = f'`{name}` is no decorator: there is `{{{{#*inline "name"}}}}` alone'
             raise TemplateSyntaxError(message, self._source, node.at)
         params = node.call.params
-        self._weight += _TAGS_PER_STEP
+        self._weight += _INLINE_STEPS * _TAGS_PER_STEP
         called = self._expression(params[0] if params else Literal(node.at, "undefined"))
         return called, self.body(node.program)
 

@@ -77,14 +77,14 @@ class Template:
         """
         if self._paths is None:
             with collecting_nothing():
-                program = parse(self.source, self._limits.nesting, self._limits.parts)
+                program = parse(self.source, self._limits.nesting, self._limits.parts(self.source))
                 self._paths = analyse(program, self._helpers)
         return self._paths
 
     @property
     def wanted(self) -> frozenset[tuple[str, ...]]:
         """The root paths that the template names, as `paths`, and () if it may read others too."""
-        program = parse(self.source, self._limits.nesting, self._limits.parts)
+        program = parse(self.source, self._limits.nesting, self._limits.parts(self.source))
         return analyse(program, self._helpers, goes_on=True)
 
     def mentions(self, name: str) -> bool:
@@ -184,7 +184,7 @@ class Engine:
             TemplateSyntaxError: it does not compile.
         """
         self._compiled(source, escaping)
-        program = parse(source, self._limits.nesting, self._limits.parts)
+        program = parse(source, self._limits.nesting, self._limits.parts(source))
         strip_whitespace(program)
         faults = find_faults(program, self._helpers, source)
         if escaping == "json" and (found := impossible(program, self._helpers)):
@@ -217,7 +217,7 @@ class Engine:
             raise TemplateTooLarge(message, source[:limit])
         try:
             with collecting_nothing():
-                program = parse(source, self._limits.nesting, self._limits.parts)
+                program = parse(source, self._limits.nesting, self._limits.parts(source))
                 strip_whitespace(program)
                 compiler = Compiler(source, self._helpers, escaping)
                 body = compiler.body(program)

@@ -7,7 +7,7 @@ Handlebars.js 4.7 (`src/handlebars.yy`), and `preparePath` of its `compiler/help
 import re
 from typing import NoReturn
 
-from messages.templates.errors import NestingTooDeep, TemplateSyntaxError
+from messages.templates.errors import NestingTooDeep, TemplateSyntaxError, TemplateTooLarge
 from messages.templates.nodes import Call, Expression, Literal, Path, SubExpression
 from messages.templates.tokens import Kind, Token
 from messages.templates.values import UNDEFINED
@@ -86,6 +86,9 @@ class Expressions:
 
     def unexpected(self, token: Token, opened: Token | None = None) -> NoReturn:
         """Raise a syntax error that says what is wrong with this token here."""
+        if token.kind is Kind.TOO_MANY:
+            message = f"this template has more than {token.text} names, values and pieces of text"
+            raise TemplateTooLarge(message, self.source, token.at)
         if token.kind is Kind.INVALID:
             self.fail(_invalid(token.text), token.at)
         if token.kind in {Kind.EOF, Kind.CONTENT} or token.text.startswith("{{"):

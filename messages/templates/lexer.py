@@ -8,7 +8,6 @@ linear whatever the text.
 
 import re
 
-from messages.templates.errors import TemplateTooLarge
 from messages.templates.tokens import Kind, Token
 
 #: What `\\s` means in JavaScript; Python's also takes \\x1c-\\x1f and \\x85, and not \\ufeff.
@@ -60,6 +59,28 @@ _IN_TAG = re.compile("|".join(f"(?P<{name}>{rule})" for name, rule in _RULES))
 _LEAVES_TAG = frozenset(
     {Kind.CLOSE, Kind.CLOSE_UNESCAPED, Kind.INVERSE, Kind.COMMENT, Kind.INVALID}
 )
+#: What stands beside names and values: one or two for each.
+_SIGNS = frozenset(
+    {
+        Kind.OPEN_RAW_BLOCK,
+        Kind.CLOSE_RAW_BLOCK,
+        Kind.OPEN_BLOCK,
+        Kind.OPEN_ENDBLOCK,
+        Kind.OPEN_INVERSE,
+        Kind.OPEN_INVERSE_CHAIN,
+        Kind.OPEN_PARTIAL,
+        Kind.OPEN_PARTIAL_BLOCK,
+        Kind.OPEN_UNESCAPED,
+        Kind.CLOSE_UNESCAPED,
+        Kind.OPEN,
+        Kind.CLOSE,
+        Kind.OPEN_SEXPR,
+        Kind.CLOSE_SEXPR,
+        Kind.SEP,
+        Kind.EQUALS,
+        Kind.DATA,
+    }
+)
 _CUT_OFF = re.compile(_NAME + r"\Z")
 _PLAIN = {kind.name: kind for kind in Kind} | {"AMPERSAND": Kind.OPEN, "NAME": Kind.ID}
 _RAW_END = re.compile(rf"\{{\{{\{{\{{/({_NAME})(?=[=}}/.{WHITESPACE}])\}}\}}\}}\}}")
@@ -74,8 +95,7 @@ _AFTER_ESCAPED = re.compile(r"\\{0,2}\{\{")
 def tokenize(source: str, most: int) -> list[Token]:
     """Cut `source` into tokens, the last of them EOF or, where no rule matches, INVALID.
 
-    Raises:
-        TemplateTooLarge: there are more tokens than `most`.
+    After `most` names, values and pieces of text it is TOO_MANY.
     """
     return _Lexer(source, most).run()
 
@@ -90,12 +110,17 @@ class _Lexer:
         self.tokens: list[Token] = []
 
     def run(self) -> list[Token]:
-        end = len(self.source)
+        end, parts, seen = len(self.source), 0, 0
         while self.at < end and not self._failed():
             self._text()
-            if len(self.tokens) > self.most:
-                message = f"this template has more than {self.most:,} parts"
-                raise TemplateTooLarge(message, self.source, self.tokens[self.most].at)
+            for index in range(seen, len(self.tokens)):
+                parts += self.tokens[index].kind not in _SIGNS
+                if parts > self.most:
+                    self.tokens[index:] = [
+                        Token(Kind.TOO_MANY, f"{self.most:,}", self.tokens[index].at)
+                    ]
+                    return self.tokens
+            seen = len(self.tokens)
         if not self._failed():
             self._add(Kind.EOF, "", self.at)
         return self.tokens

@@ -20,10 +20,10 @@ class Limits:
     partial_depth: int = 80
     milliseconds: int = 500
 
-    @property
-    def parts(self) -> int:
-        """How many names, signs and pieces of text a template has: one for 16 of its bytes.
+    def parts(self, source: str) -> int:
+        """How many names, values and pieces of text a template may have.
 
-        Such a one takes a quarter of a second to compile; one of nothing else would take five.
+        One for 16 of the bytes that are allowed, or for 12 characters of its own. Such a one takes
+        a quarter of a second to compile, or half a second if all are empty blocks.
         """
-        return self.template_bytes // 16
+        return max(self.template_bytes // 16, len(source) // 12)

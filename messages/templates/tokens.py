@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 
 class Kind(Enum):
-    """The terminals of Handlebars.js' grammar, by its names, and two of our own.
+    """The terminals of Handlebars.js' grammar, by its names, and three of our own.
 
-    INVALID stands for no terminal. FIELD is a whole `{{name.name}}`, the commonest of tags, taken
-    at once; its text is the path.
+    INVALID stands for no terminal, TOO_MANY for what is not read any more. FIELD is a whole
+    `{{name.name}}`, the commonest of tags, taken at once; its text is the path.
     """
 
     # Members are compared by identity anyway, and Enum's own hash is a call into Python.
@@ -45,6 +45,7 @@ class Kind(Enum):
     NULL = auto()
     FIELD = auto()
     INVALID = auto()
+    TOO_MANY = auto()
     EOF = auto()
 
 

@@ -32,7 +32,9 @@ NO_HURRY = Limits(milliseconds=60_000)  # steps come to their end first
 HOSTILE: dict[str, tuple[str, type[TemplateError]]] = {
     "1,000 nested ifs": ("{{#if user}}" * 1000 + "{{/if}}" * 1000, NestingTooDeep),
     "2,000 nested ifs": ("{{#if user}}" * 2000 + "{{/if}}" * 2000, NestingTooDeep),
-    "10,000 nested ifs": ("{{#if user}}" * 10_000 + "{{/if}}" * 10_000, TemplateTooLarge),
+    "10,000 nested ifs": ("{{#if user}}" * 10_000 + "{{/if}}" * 10_000, NestingTooDeep),
+    "10,000 else ifs": ("{{#if a}}" + "{{else if a}}" * 10_000 + "{{/if}}", NestingTooDeep),
+    "5,000 parentheses": ("{{lookup " + "(lookup " * 5000 + "a b)" * 5000 + " c}}", NestingTooDeep),
     "2,000 else ifs": ("{{#if a}}" + "{{else if a}}" * 2000 + "{{/if}}", NestingTooDeep),
     "2,000 parentheses": ("{{lookup " + "(lookup " * 2000 + "a b)" * 2000 + " c}}", NestingTooDeep),
     "20,000 fields": ("{{a}}" * 20_000, TemplateTooLarge),
@@ -61,13 +63,13 @@ HOSTILE: dict[str, tuple[str, type[TemplateError]]] = {
         PartialTooDeep,
     ),
     "inline partials in a loop": (
-        EACH + '{{#*inline "p"}}{{/inline}}' * 2000 + "{{/each}}",
+        EACH + '{{#*inline "p"}}{{/inline}}' * 5000 + "{{/each}}",
         TooManySteps,
     ),
     "lengths of a long text": ("{{data.wide.length}}" * 13_000, TooManySteps),
-    "a long text many times": ("{{data.wide}}" * 16_000, OutputTooLarge),
-    "a long text escaped": ("{{data.html}}" * 16_000, OutputTooLarge),
-    "a list as text many times": ("{{data.list}}" * 16_000, TooManySteps),
+    "a long text many times": ("{{data.wide}}" * 20_000, OutputTooLarge),
+    "a long text escaped": ("{{data.html}}" * 18_000, OutputTooLarge),
+    "a list as text many times": ("{{data.list}}" * 20_000, TooManySteps),
     "a deep indent of many lines": (
         '{{#*inline "p"}}' + "\n" * 50_000 + "{{/inline}}\n" + " " * 100_000 + "{{> p}}\n",
         OutputTooLarge,
