@@ -124,6 +124,8 @@ def section(subject: Evaluate, bodies: Bodies) -> Emit:
 def _iterate(value: list[object] | dict[str, object], scope: Scope, body: Body | None) -> str:
     if body is None:
         return ""
+    # A scope for each item takes as long as the body that is shown in it, mostly.
+    scope.run.charge(len(value), body.at)
     if isinstance(value, list):
         return "".join(_items(range(len(value)), list(value), scope, body))
     names = list(keys(value))

@@ -24,7 +24,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "templates.md"
 _LIMITS: Mapping[str, str] = {
     "template_bytes": "bytes of a template",
     "nesting": "blocks in each other; a quarter of it for parentheses",
-    "steps": "steps of a render: one an item, four a helper, more for what takes longer",
+    "steps": "steps of a render: two an item, four a helper, more for what takes longer",
     "output_bytes": "bytes of the text",
     "partial_depth": "partials that call each other",
     "milliseconds": "milliseconds of processor time of a render",

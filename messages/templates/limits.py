@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Limits:
     """Bounds for compiling and rendering one template; passing one raises its own error.
 
-    A step is one rendered block body (so one item of an `each`), one partial call, one list
-    element made into text, or four plain tags; a helper call is four. Helpers that make much out of
+    A step is one rendered block body, one partial call, one list element made into text, or four
+    plain tags; an item of an `each` is two, a helper call four. Helpers that make much out of
     little, or take their time, charge steps of their own. Parentheses may nest a quarter as deep
     as blocks. `milliseconds` are of processor time, for one rendering.
     """
