@@ -162,8 +162,8 @@ def deep(levels: int) -> JsonValue:
     "changes",
     [
         {"channels": deep(100)},
-        {"channels": [1] * 200_000},
-        {"channels": ["fax"] * 200_000},
+        {"channels": [1] * 1_000_000},
+        {"channels": ["fax"] * 1_000_000},
         {"doctor": {"id": [{}] * 1_000_000}},
         {"doctor": {"id": [None] * 1_000_000 + [1]}},
         {"ward": {"clusters": ["w"] * 1_000_000 + [1]}},
