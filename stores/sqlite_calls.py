@@ -59,7 +59,8 @@ class CallCounts:
         """Attempts are on record, each with the number of its dispatch."""
         for number, one in starts:
             place = (number, one.channel, one.key)
-            self._end(place, at)  # the one before was cut off by a bug: nobody told its end
+            if place in self._open:  # that one was cut off by a bug: nobody told its end
+                self._end(place, at)
             self._open[place] = one.number, one.provider
             self._touched.add(one.provider)
 
@@ -76,14 +77,16 @@ class CallCounts:
 
     def delivered(self, receipts: Sequence[tuple[int, Receipt]], at: int) -> None:
         """Deliveries ended, and with them the attempts that were open."""
-        for number, one in receipts:
-            self._end((number, one.channel, one.key), at)
+        places = [(number, one.channel, one.key) for number, one in receipts]
+        ended = Counter(self._open.pop(one)[1] for one in places if one in self._open)
+        for provider, number in ended.items():
+            self._ended[provider, at] += number
+            self._touched.add(provider)
 
     def _end(self, place: _Place, at: int) -> None:
-        found = self._open.pop(place, None)
-        if found is not None:
-            self._ended[found[1], at] += 1
-            self._touched.add(found[1])
+        _, provider = self._open.pop(place)
+        self._ended[provider, at] += 1
+        self._touched.add(provider)
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write what has changed."""
