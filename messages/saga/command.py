@@ -131,8 +131,9 @@ class Metadata:
 
     def _list(self, name: str, paths: list[Path], payload: JsonValue) -> JsonValue:
         found = find_list(paths, payload)
-        # Repeated recipients count once anyway: a set of a million of them would be a waste.
-        return found if found is None or name in ("recipients", "clusters") else once(found)
+        # These count once anyway where they repeat: a set of a million of them would be a waste.
+        counts_once = name in ("channels", "recipients", "clusters")
+        return found if found is None or counts_once else once(found)
 
     def _whence(self, sentence: str) -> str:
         """Where the field that a sentence begins with was looked for."""
