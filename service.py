@@ -173,6 +173,7 @@ async def run(
             nursery.start_soon(on_hangup, *on_signal)
             keep_house(nursery, settings, books, guards, clock)
             nursery.start_soon(watch_store, journal, books.name, observe)
+            nursery.start_soon(rooms.offload.give_memory_back)
             if office.sender is not None:
                 nursery.start_soon(office.sender.run)
             await service.run(rooms, task_status)

@@ -1,7 +1,7 @@
 """What is too long for the event loop: done in a thread, and bounded in sum.
 
 Heartbeats, leases and probes share the loop with what callers send, so nothing of theirs may hold
-it. A thread that computes gives the interpreter away every few milliseconds; several of them would
+it. A thread that computes gives the interpreter away when others want it; several of them would
 take turns with each other, and the loop would wait for all of them. So there is one.
 """
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final, TypeVar
+from functools import partial
+from typing import Final, NoReturn, TypeVar
 
 import trio
 
@@ -27,6 +29,13 @@ SMALL: Final = 65_536
 """Bytes of JSON above which it is worth a thread: in the loop they take a few milliseconds."""
 MOST_AT_WORK: Final = 67_108_864
 """Bytes of large bodies that are being read, parsed and made durable at once: 64 MiB."""
+TURN: Final = 0.0005
+"""Seconds after which a job lets others have the interpreter. The loop gives it away with each call
+of the system, ten times for a probe, and would have to wait for as many turns of Python's usual
+5 ms."""
+_USUAL_TURN: Final = 0.005
+QUIET: Final = 2.0
+"""Seconds without a job after which the memory is given back that jobs have taken."""
 
 
 def tune_memory() -> None:
@@ -49,17 +58,49 @@ class Offload:
     def __init__(self, most_bytes: int = MOST_AT_WORK) -> None:
         self.room = Room(most_bytes)
         self._limiter = trio.CapacityLimiter(1)
+        self._at_work = 0
+        self._worked = trio.Event()
 
     async def run(self, job: Callable[[], T]) -> T:
         """What `job` returns or raises, done in the thread once it is its turn.
 
         It goes on to its end when this is cancelled, which is noticed then.
         """
-        return await trio.to_thread.run_sync(job, limiter=self._limiter)
+        self._at_work += 1
+        try:
+            return await trio.to_thread.run_sync(partial(_in_turns, job), limiter=self._limiter)
+        finally:
+            self._at_work -= 1
+            self._worked.set()
 
     async def run_if(self, is_long: bool, job: Callable[[], T]) -> T:  # noqa: FBT001 - the point of it
         """What `job` returns or raises, done in the thread if it takes long."""
         return await self.run(job) if is_long else job()
+
+    async def give_memory_back(self) -> NoReturn:
+        """Give back what jobs have left, each time that none has come for a while, for ever."""
+        while True:
+            await self._worked.wait()
+            while self._worked.is_set() or self._at_work:
+                self._worked = trio.Event()
+                await trio.sleep(QUIET)
+            await trio.to_thread.run_sync(_give_memory_back)
+
+
+def _in_turns(job: Callable[[], T]) -> T:
+    """Do a job, and let others have the interpreter in short turns meanwhile."""
+    sys.setswitchinterval(TURN)
+    try:
+        return job()
+    finally:
+        sys.setswitchinterval(_USUAL_TURN)
+
+
+def _give_memory_back() -> None:
+    """Drop garbage, which may hold large texts however few objects it has, and free pages."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # another C library has no such thing
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Claim:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from typing import Final
 
 from messages.journal import DispatchEnd, NewDispatch, Progress
 from messages.model import Outcome
 from messages.records import RecordFilter
 from stores.sqlite_filter import conditions
+
+_LONG: Final = 65_536
+"""Characters of a request that are worth a statement of their own."""
+_KEEP: Final = "UPDATE request SET text = CAST(? AS TEXT) WHERE dispatch = ?"
 
 
 def find_dispatch(connection: sqlite3.Connection, dispatch_id: str) -> int:
@@ -33,15 +38,26 @@ def open_dispatch(connection: sqlite3.Connection, dispatch: NewDispatch, now: in
             dispatch.is_read,
         ),
     ).fetchone()
+    is_long = len(dispatch.request) > _LONG
     connection.execute(
-        "INSERT INTO request VALUES (?, CAST(? AS TEXT))", (number, dispatch.request)
+        "INSERT INTO request VALUES (?, CAST(? AS TEXT))",
+        (number, "" if is_long else dispatch.request),
     )
+    if is_long:
+        _keep_request(connection, number, dispatch.request)
     if (key := dispatch.key) is not None:
         connection.execute(
             "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?)",
             (key.caller, key.route, key.key, key.fingerprint, number, now),
         )
     return int(number)
+
+
+def _keep_request(connection: sqlite3.Connection, number: int, text: str | bytes) -> None:
+    connection.execute(_KEEP, (text, number))
+    if len(text) > _LONG:
+        # A statement is kept for the next time, and with it a copy of what it was given last.
+        connection.execute(_KEEP, ("", 0))
 
 
 def advance(connection: sqlite3.Connection, number: int, progress: Progress) -> None:
@@ -72,9 +88,7 @@ def close_dispatch(
     if kept is None:
         connection.execute("DELETE FROM request WHERE dispatch = ?", (number,))
     else:
-        connection.execute(
-            "UPDATE request SET text = CAST(? AS TEXT) WHERE dispatch = ?", (kept, number)
-        )
+        _keep_request(connection, number, kept)
 
 
 def cancel_dispatch(connection: sqlite3.Connection, number: int) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
+import weakref
 
 import pytest
 import trio
 
-from messages.offload import Offload, Room
+from messages.offload import QUIET, TURN, Offload, Room
 
 
 async def test_whoever_comes_first_has_room_first(autojump_clock: trio.testing.MockClock) -> None:
@@ -62,3 +65,36 @@ async def test_what_computes_long_is_done_in_one_thread_and_its_errors_are_raise
         await offload.run_if(False, fail)
     assert threading.current_thread().name in names
     assert len(names) == 2
+
+
+async def test_others_have_the_interpreter_soon_while_a_job_is_done() -> None:
+    before = sys.getswitchinterval()
+    assert await Offload().run(sys.getswitchinterval) == pytest.approx(TURN)
+    assert sys.getswitchinterval() == before
+
+
+class Large:
+    """Something that refers to itself, so that no last reference frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+async def test_what_jobs_leave_is_given_back_once_no_more_come(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    offload = Offload()
+    gc.disable()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(offload.give_memory_back)
+        for _ in range(2):
+            left = await offload.run(lambda: weakref.ref(Large()))
+            await trio.sleep(0.6 * QUIET)
+            await offload.run(list)
+            await trio.sleep(0.6 * QUIET)
+            assert left() is not None  # it is busy yet
+            with trio.fail_after(10 * QUIET):
+                while left() is not None:
+                    await trio.sleep(QUIET)
+        nursery.cancel_scope.cancel()
+    gc.enable()

@@ -335,3 +335,21 @@ async def test_a_failed_commit_is_told_and_outcomes_wait_for_the_next(path: Path
         await journal.close("d", {"sent": 1}, None)
         assert [*working, journal.is_working] == [False, True]
         assert rows(path, "SELECT outcome FROM delivery") == [("sent",)]
+
+
+@pytest.mark.parametrize("kept", [None, b"{}"])
+async def test_no_copy_of_a_long_request_stays_behind(path: Path, kept: bytes | None) -> None:
+    journal, before = SqliteJournal(path), 0
+    async with journal.running():
+        for identity in ("small", "large"):
+            before = memory()
+            request = b"{" + b" " * (40 << 20 if identity == "large" else 100_000) + b"}"
+            await journal.open(NewDispatch(identity, ["sms"], request))
+            await journal.close(identity, {}, None if kept is None else request)
+            del request
+        assert memory() - before < 20 << 20
+
+
+def memory() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
