@@ -147,7 +147,7 @@ async def test_a_body_that_is_cut_is_never_a_short_file(framing: Framing) -> Non
     async with file_service({"a": b"half"}) as service, reader(service) as files:
         service.framing = framing
         service.cut_next()
-        with pytest.raises(FilesUnavailable, match="RemoteProtocolError"):
+        with pytest.raises(FilesUnavailable, match=r"\(what came is no whole HTTP answer\)"):
             await files.fetch(AttachmentReference("a"))
         assert (await files.fetch(AttachmentReference("a"))).content == b"half"
 
@@ -193,9 +193,9 @@ async def test_a_refused_connection_is_unavailable() -> None:
     async with file_service() as service, reader(service) as files:
         service.stop()
         await trio.sleep(0.01)
-        with pytest.raises(FilesUnavailable, match="ConnectError"):
+        with pytest.raises(FilesUnavailable, match=r"\(connection refused\)"):
             await files.fetch(AttachmentReference("a"))
-        with pytest.raises(FilesUnavailable, match="ConnectError"):
+        with pytest.raises(FilesUnavailable, match=r"\(connection refused\)"):
             await files.check()
 
 
