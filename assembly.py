@@ -10,29 +10,29 @@ from typing import assert_never
 
 import httpx
 
-from actors.channel import ChannelSpec
-from actors.guard import Guard
-from actors.route import Choice, Route
-from api.checkup import Check, asking
-from bookkeeping import Company
-from messages.events import Observer
-from messages.handovers import Handovers
-from messages.model import Channel, Delivery
-from messages.patience import Patience
-from messages.ports import Directory, Files
-from messages.preparation import Rooms, Rules
-from messages.templates import Engine
-from messages.version import VERSION
-from providers.firebase import URL as FCM_URL
-from providers.firebase import Firebase
-from providers.http1_wire import Http1Wire
-from providers.kaleyra import Kaleyra
-from providers.mail_service import MailService
-from providers.ports import Provider
-from providers.sandbox import Rehearsal, Sandbox
-from providers.sms_service import SmsService
-from providers.wire_ports import Wire
-from settings import (
+from carillon.actors.channel import ChannelSpec
+from carillon.actors.guard import Guard
+from carillon.actors.route import Choice, Route
+from carillon.api.checkup import Check, asking
+from carillon.bookkeeping import Company
+from carillon.messages.events import Observer
+from carillon.messages.handovers import Handovers
+from carillon.messages.model import Channel, Delivery
+from carillon.messages.patience import Patience
+from carillon.messages.ports import Directory, Files
+from carillon.messages.preparation import Rooms, Rules
+from carillon.messages.templates import Engine
+from carillon.messages.version import VERSION
+from carillon.providers.firebase import URL as FCM_URL
+from carillon.providers.firebase import Firebase
+from carillon.providers.http1_wire import Http1Wire
+from carillon.providers.kaleyra import Kaleyra
+from carillon.providers.mail_service import MailService
+from carillon.providers.ports import Provider
+from carillon.providers.sandbox import Rehearsal, Sandbox
+from carillon.providers.sms_service import SmsService
+from carillon.providers.wire_ports import Wire
+from carillon.settings import (
     ConfigurationError,
     ConfigurationFile,
     DirectorySettings,
@@ -42,12 +42,12 @@ from settings import (
     SandboxOptions,
     Settings,
 )
-from settings.accounts import service_account
-from settings.live import limits
-from stores.crud_service import CrudDirectory
-from stores.files import FilesDirectory, FileService, NoFiles
-from stores.sqlite_directory import SqliteDirectory
-from streams import push_topic
+from carillon.settings.accounts import service_account
+from carillon.settings.live import limits
+from carillon.stores.crud_service import CrudDirectory
+from carillon.stores.files import FilesDirectory, FileService, NoFiles
+from carillon.stores.sqlite_directory import SqliteDirectory
+from carillon.streams import push_topic
 
 SandboxListener = Callable[[Delivery], None]
 

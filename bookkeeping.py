@@ -13,32 +13,32 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from actors.channel import ChannelStatus
-from actors.guard import Guard
-from messages.clock import Sightings
-from messages.handovers import Handovers
-from messages.journal import Journal
-from messages.model import Channel
-from messages.pipeline import Pipeline
-from messages.ports import Directory
-from messages.records import PastCalls, Pauses, Records, Recovery
-from messages.saga.ports import Outbox
-from messages.sharing import Pool, Turns
-from settings import Settings
-from stores.errors import unopened
-from stores.ports import LiveSettings
-from stores.sqlite import only_server, open_store
-from stores.sqlite_clock import SqliteSightings
-from stores.sqlite_directory import index_users
-from stores.sqlite_handovers import SqliteHandovers
-from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_life import set_foreign_wal_aside, why_paused
-from stores.sqlite_outbox import SqliteOutbox
-from stores.sqlite_pauses import SqlitePauses
-from stores.sqlite_reader import SqliteReader
-from stores.sqlite_records import SqliteCalls, SqliteRecords
-from stores.sqlite_recovery import SqliteRecovery
-from stores.sqlite_settings import SqliteSettings
+from carillon.actors.channel import ChannelStatus
+from carillon.actors.guard import Guard
+from carillon.messages.clock import Sightings
+from carillon.messages.handovers import Handovers
+from carillon.messages.journal import Journal
+from carillon.messages.model import Channel
+from carillon.messages.pipeline import Pipeline
+from carillon.messages.ports import Directory
+from carillon.messages.records import PastCalls, Pauses, Records, Recovery
+from carillon.messages.saga.ports import Outbox
+from carillon.messages.sharing import Pool, Turns
+from carillon.settings import Settings
+from carillon.stores.errors import unopened
+from carillon.stores.ports import LiveSettings
+from carillon.stores.sqlite import only_server, open_store
+from carillon.stores.sqlite_clock import SqliteSightings
+from carillon.stores.sqlite_directory import index_users
+from carillon.stores.sqlite_handovers import SqliteHandovers
+from carillon.stores.sqlite_journal import SqliteJournal
+from carillon.stores.sqlite_life import set_foreign_wal_aside, why_paused
+from carillon.stores.sqlite_outbox import SqliteOutbox
+from carillon.stores.sqlite_pauses import SqlitePauses
+from carillon.stores.sqlite_reader import SqliteReader
+from carillon.stores.sqlite_records import SqliteCalls, SqliteRecords
+from carillon.stores.sqlite_recovery import SqliteRecovery
+from carillon.stores.sqlite_settings import SqliteSettings
 
 Retire = Callable[[int], Awaitable[bool]]
 """Erases a part of what ended before a time, in milliseconds since 1970; whether more is left.
@@ -118,7 +118,7 @@ async def open_books(settings: Settings, stack: AsyncExitStack) -> Books:
         except (OSError, sqlite3.Error) as error:
             raise unopened(settings.directory.store_path, error) from None
     # pymongo takes long to import, and a service on a file needs none of it.
-    from replicas import books_in_mongodb  # noqa: PLC0415
+    from carillon.replicas import books_in_mongodb  # noqa: PLC0415
 
     return await books_in_mongodb(settings.directory.mongodb, settings, stack)
 

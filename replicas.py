@@ -11,29 +11,29 @@ from uuid import uuid4
 
 import trio
 
-from actors.guard import Guard
-from actors.share_keeper import ShareKeeper
-from bookkeeping import Books, Channels
-from messages.errors import JournalUnavailable
-from messages.pipeline import Pipeline
-from messages.ports import Directory
-from messages.sharing import Pool, Turns
-from settings import Settings
-from stores.mongodb import MongoStore, connect, disconnect, prepare, unusable
-from stores.mongodb_clock import MongoSightings
-from stores.mongodb_directory import MongoDirectory, directory_indexes
-from stores.mongodb_handovers import HANDOVER_INDEXES, MongoHandovers
-from stores.mongodb_journal import MongoJournal
-from stores.mongodb_keys import KEY_INDEXES, OBSOLETE_KEY_INDEXES
-from stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
-from stores.mongodb_pool import MongoPool
-from stores.mongodb_records import MongoReader, MongoRecords
-from stores.mongodb_recovery import MongoRecovery
-from stores.mongodb_replicas import BEAT, MongoReplicas
-from stores.mongodb_rows import JOURNAL_INDEXES
-from stores.mongodb_settings import SETTINGS_INDEXES, MongoSettings
-from stores.mongodb_shares import MongoShares
-from stores.mongodb_url import MongoUrl
+from carillon.actors.guard import Guard
+from carillon.actors.share_keeper import ShareKeeper
+from carillon.bookkeeping import Books, Channels
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.pipeline import Pipeline
+from carillon.messages.ports import Directory
+from carillon.messages.sharing import Pool, Turns
+from carillon.settings import Settings
+from carillon.stores.mongodb import MongoStore, connect, disconnect, prepare, unusable
+from carillon.stores.mongodb_clock import MongoSightings
+from carillon.stores.mongodb_directory import MongoDirectory, directory_indexes
+from carillon.stores.mongodb_handovers import HANDOVER_INDEXES, MongoHandovers
+from carillon.stores.mongodb_journal import MongoJournal
+from carillon.stores.mongodb_keys import KEY_INDEXES, OBSOLETE_KEY_INDEXES
+from carillon.stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
+from carillon.stores.mongodb_pool import MongoPool
+from carillon.stores.mongodb_records import MongoReader, MongoRecords
+from carillon.stores.mongodb_recovery import MongoRecovery
+from carillon.stores.mongodb_replicas import BEAT, MongoReplicas
+from carillon.stores.mongodb_rows import JOURNAL_INDEXES
+from carillon.stores.mongodb_settings import SETTINGS_INDEXES, MongoSettings
+from carillon.stores.mongodb_shares import MongoShares
+from carillon.stores.mongodb_url import MongoUrl
 
 ASSIST: Final = 0.25
 """Seconds between two looks for deliveries that others offer."""

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 
 import trio
 
-from api.checkup import Check, asking
-from messages.clock import Clock
-from messages.events import Observer
-from messages.pipeline import Pipeline
-from messages.records import Records
-from messages.saga.conclusion import Conclusion
-from messages.saga.events import EventRules
-from messages.saga.ports import Outbox
-from messages.saga.sender import Sender
-from messages.saga.story import SagaRules, Sagas
-from providers.flow_manager import FlowManager
-from providers.http1_wire import Http1Wire
-from settings import FlowManagerSettings, Settings
-from settings.flow_functions import flow_functions
-from streams import CommandOffice, command_office, event_topic
+from carillon.api.checkup import Check, asking
+from carillon.messages.clock import Clock
+from carillon.messages.events import Observer
+from carillon.messages.pipeline import Pipeline
+from carillon.messages.records import Records
+from carillon.messages.saga.conclusion import Conclusion
+from carillon.messages.saga.events import EventRules
+from carillon.messages.saga.ports import Outbox
+from carillon.messages.saga.sender import Sender
+from carillon.messages.saga.story import SagaRules, Sagas
+from carillon.providers.flow_manager import FlowManager
+from carillon.providers.http1_wire import Http1Wire
+from carillon.settings import FlowManagerSettings, Settings
+from carillon.settings.flow_functions import flow_functions
+from carillon.streams import CommandOffice, command_office, event_topic
 
 
 @dataclass(frozen=True, slots=True)

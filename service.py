@@ -17,41 +17,41 @@ import httpx
 import trio
 from prometheus_client import CollectorRegistry
 
-import assembly
-from actors.guard import Guard
-from api.access import Gate
-from api.app import Edge, Parts, create_app
-from api.checkup import provider_checks
-from api.event_log import EventLog
-from api.exchange import Exchange
-from api.keys import KeyRing
-from api.listener import Listener, ListenerSettings
-from api.logs import ObserverFailures, leave, log_what_nobody_catches, make_logger
-from api.metrics import Gauges, Metrics
-from api.operations import Probes, Readiness
-from api.operator_token import OperatorToken
-from api.paused import create_paused_app
-from api.told import Waiting
-from assembly import SandboxListener
-from bookkeeping import Books, open_books
-from messages.clock import Clock
-from messages.errors import JournalUnavailable, unwritable
-from messages.events import Observer, fenced, tell_all
-from messages.offload import tune_memory
-from messages.pipeline import Pipeline
-from messages.preparation import Rooms
-from messages.saga.story import Sagas
-from messages.version import VERSION
-from providers.httpx_transport import Http1Transport
-from providers.resolver import Resolver
-from sagas import SagaOffice, saga_office
-from settings import ConfigurationFile, Settings
-from settings.descriptors import most, raise_limit, shortage
-from stores.errors import StoreError
-from streams import confirmations
-from supervisor import Supervisor
-from tuning import LiveTuning, Tuned, follow_file, follow_store, on_hangup, reload
-from upkeep import keep_house, take_up, watch_store
+from carillon import assembly
+from carillon.actors.guard import Guard
+from carillon.api.access import Gate
+from carillon.api.app import Edge, Parts, create_app
+from carillon.api.checkup import provider_checks
+from carillon.api.event_log import EventLog
+from carillon.api.exchange import Exchange
+from carillon.api.keys import KeyRing
+from carillon.api.listener import Listener, ListenerSettings
+from carillon.api.logs import ObserverFailures, leave, log_what_nobody_catches, make_logger
+from carillon.api.metrics import Gauges, Metrics
+from carillon.api.operations import Probes, Readiness
+from carillon.api.operator_token import OperatorToken
+from carillon.api.paused import create_paused_app
+from carillon.api.told import Waiting
+from carillon.assembly import SandboxListener
+from carillon.bookkeeping import Books, open_books
+from carillon.messages.clock import Clock
+from carillon.messages.errors import JournalUnavailable, unwritable
+from carillon.messages.events import Observer, fenced, tell_all
+from carillon.messages.offload import tune_memory
+from carillon.messages.pipeline import Pipeline
+from carillon.messages.preparation import Rooms
+from carillon.messages.saga.story import Sagas
+from carillon.messages.version import VERSION
+from carillon.providers.httpx_transport import Http1Transport
+from carillon.providers.resolver import Resolver
+from carillon.sagas import SagaOffice, saga_office
+from carillon.settings import ConfigurationFile, Settings
+from carillon.settings.descriptors import most, raise_limit, shortage
+from carillon.stores.errors import StoreError
+from carillon.streams import confirmations
+from carillon.supervisor import Supervisor
+from carillon.tuning import LiveTuning, Tuned, follow_file, follow_store, on_hangup, reload
+from carillon.upkeep import keep_house, take_up, watch_store
 
 LAST_WORDS: Final = 10.0
 """Seconds for answers to leave after the drain; every dispatch has ended by then."""

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from bookkeeping import Books
-from messages.confirmations import Confirmations
-from messages.errors import TryLater
-from messages.events import Observer
-from messages.handovers import Handovers
-from messages.saga.ports import FlowManager
-from messages.saga.story import Sagas
-from messages.saga.stream import CommandStream
-from messages.saga.stream_records import RecordReader
-from settings import (
+from carillon.bookkeeping import Books
+from carillon.messages.confirmations import Confirmations
+from carillon.messages.errors import TryLater
+from carillon.messages.events import Observer
+from carillon.messages.handovers import Handovers
+from carillon.messages.saga.ports import FlowManager
+from carillon.messages.saga.story import Sagas
+from carillon.messages.saga.stream import CommandStream
+from carillon.messages.saga.stream_records import RecordReader
+from carillon.settings import (
     ConfigurationError,
     KafkaSettings,
     ProviderSettings,
@@ -29,8 +29,8 @@ from settings import (
 )
 
 if TYPE_CHECKING:
-    from providers.kafka_producer import KafkaProducer
-    from providers.ports import Provider
+    from carillon.providers.kafka_producer import KafkaProducer
+    from carillon.providers.ports import Provider
 
 EVENT_TIMEOUT: Final = 10.0
 """Seconds for one event, as over HTTP."""
@@ -54,7 +54,7 @@ class CommandOffice:
             self.left.set()
 
     async def _run(self, sagas: Sagas, stop: trio.Event) -> None:
-        from providers.kafka_consumer import KafkaSource, Subscription  # noqa: PLC0415
+        from carillon.providers.kafka_consumer import KafkaSource, Subscription  # noqa: PLC0415
 
         topics = self.topics
         subscription = Subscription(
@@ -94,7 +94,7 @@ def event_topic(settings: Settings) -> FlowManager | None:
     topic = None if flow is None or flow.stream is None else flow.stream.events_topic
     if topic is None or brokers is None:
         return None
-    from providers.kafka_events import KafkaEvents  # noqa: PLC0415
+    from carillon.providers.kafka_events import KafkaEvents  # noqa: PLC0415
 
     return KafkaEvents(_producer(brokers, EVENT_TIMEOUT), topic)
 
@@ -104,7 +104,7 @@ def push_topic(settings: Settings, section: ProviderSettings, handovers: Handove
     brokers = settings.kafka
     if brokers is None or not brokers.push_topics:
         raise ConfigurationError(["KAFKA_BROKERS and KAFKA_TOPICS are missing"])
-    from providers.kafka2firebase import Kafka2Firebase  # noqa: PLC0415
+    from carillon.providers.kafka2firebase import Kafka2Firebase  # noqa: PLC0415
 
     return Kafka2Firebase(
         _producer(brokers, section.timeout),
@@ -124,6 +124,6 @@ def confirmations(settings: Settings, books: Books, observe: Observer) -> Confir
 
 def _producer(brokers: KafkaSettings, timeout: float) -> KafkaProducer:
     """A producer whose messages are given up after so many seconds."""
-    from providers.kafka_producer import KafkaProducer  # noqa: PLC0415
+    from carillon.providers.kafka_producer import KafkaProducer  # noqa: PLC0415
 
     return KafkaProducer(brokers.connection, timeout)

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.aftermath import forsake, interrupt, rescue, withdraw
-from actors.channel import ChannelSpec, ChannelState, ChannelStatus, Waiting, WorkerStatus
-from actors.crashes import Crashes
-from actors.inbox import SHARE, Inbox
-from actors.lane import Weigh, equal_weights
-from actors.mailbox import Mailbox
-from actors.scheduler import Scheduler
-from actors.timekeeper import Timekeeper
-from actors.worker import Desk, work
-from messages.backoff import ceiling
-from messages.events import ChannelQuarantined, Observer, WorkerCrashed, WorkerStuck
+from carillon.actors.aftermath import forsake, interrupt, rescue, withdraw
+from carillon.actors.channel import ChannelSpec, ChannelState, ChannelStatus, Waiting, WorkerStatus
+from carillon.actors.crashes import Crashes
+from carillon.actors.inbox import SHARE, Inbox
+from carillon.actors.lane import Weigh, equal_weights
+from carillon.actors.mailbox import Mailbox
+from carillon.actors.scheduler import Scheduler
+from carillon.actors.timekeeper import Timekeeper
+from carillon.actors.worker import Desk, work
+from carillon.messages.backoff import ceiling
+from carillon.messages.events import ChannelQuarantined, Observer, WorkerCrashed, WorkerStuck
 
 if TYPE_CHECKING:
-    from messages.envelope import Envelope
-    from messages.journal import AttemptLog
-    from messages.model import Channel
-    from messages.sharing import Served
+    from carillon.messages.envelope import Envelope
+    from carillon.messages.journal import AttemptLog
+    from carillon.messages.model import Channel
+    from carillon.messages.sharing import Served
 
 TICK: Final = 1.0
 """Seconds between two looks at what no worker may have come by: expiry, stuck workers."""

@@ -17,19 +17,19 @@ from typing import Final
 
 import trio
 
-from actors.channel import Waiting
-from actors.guard import Guard
-from actors.route import Choice, Route
-from api.keys import KeyRing, changes_of_keys
-from api.providers import FileStatus, ProviderView, UnknownName
-from messages.errors import TryLater
-from messages.model import Channel, Document
-from settings import ConfigurationError, ConfigurationFile, Settings
-from settings.live import parse_patch, usable
-from settings.plan import Plan, changes_of, changes_of_channels
-from settings.reloading import at_next_start
-from stores.ports import AuditEntry, LiveSettings
-from supervisor import Supervisor
+from carillon.actors.channel import Waiting
+from carillon.actors.guard import Guard
+from carillon.actors.route import Choice, Route
+from carillon.api.keys import KeyRing, changes_of_keys
+from carillon.api.providers import FileStatus, ProviderView, UnknownName
+from carillon.messages.errors import TryLater
+from carillon.messages.model import Channel, Document
+from carillon.settings import ConfigurationError, ConfigurationFile, Settings
+from carillon.settings.live import parse_patch, usable
+from carillon.settings.plan import Plan, changes_of, changes_of_channels
+from carillon.settings.reloading import at_next_start
+from carillon.stores.ports import AuditEntry, LiveSettings
+from carillon.supervisor import Supervisor
 
 LOOK: Final = 1.0
 """Seconds between two looks for what was set through another replica."""

@@ -10,17 +10,17 @@ from typing import Final
 
 import trio
 
-from actors.guard import Guard
-from actors.limits import Limits
-from bookkeeping import Books
-from messages.clock import LOOK, Clock
-from messages.errors import JournalUnavailable
-from messages.events import Observer, StoreMoved
-from messages.journal import Journal
-from messages.records import PastCalls, Pauses
-from settings import Settings
-from stores.errors import StoreError
-from tuning import LiveTuning
+from carillon.actors.guard import Guard
+from carillon.actors.limits import Limits
+from carillon.bookkeeping import Books
+from carillon.messages.clock import LOOK, Clock
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.events import Observer, StoreMoved
+from carillon.messages.journal import Journal
+from carillon.messages.records import PastCalls, Pauses
+from carillon.settings import Settings
+from carillon.stores.errors import StoreError
+from carillon.tuning import LiveTuning
 
 _A_DAY: Final = 25 * 3600.0  # of a clock that may be set back in autumn
 _RECENT: Final = 60.0

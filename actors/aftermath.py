@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from messages.journal import AttemptEnd
+from carillon.messages.journal import AttemptEnd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from actors.inbox import Inbox
-    from actors.mailbox import Mailbox
-    from messages.envelope import Envelope
-    from messages.journal import AttemptLog
+    from carillon.actors.inbox import Inbox
+    from carillon.actors.mailbox import Mailbox
+    from carillon.messages.envelope import Envelope
+    from carillon.messages.journal import AttemptLog
 
 
 def rescue(mailbox: Mailbox, envelope: Envelope, log: AttemptLog, max_crashes: int) -> None:

@@ -6,16 +6,24 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.lease import ShareEnded
-from messages.events import AttemptEnded, AttemptResult
-from messages.journal import AttemptEnd
-from messages.model import Accepted, Attempt, Cause, Postponed, Refused, Unanswered, Unavailable
+from carillon.actors.lease import ShareEnded
+from carillon.messages.events import AttemptEnded, AttemptResult
+from carillon.messages.journal import AttemptEnd
+from carillon.messages.model import (
+    Accepted,
+    Attempt,
+    Cause,
+    Postponed,
+    Refused,
+    Unanswered,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
-    from actors.rate import Slot
-    from messages.envelope import Envelope
-    from messages.records import Result
-    from providers.ports import Provider
+    from carillon.actors.rate import Slot
+    from carillon.messages.envelope import Envelope
+    from carillon.messages.records import Result
+    from carillon.providers.ports import Provider
 
 
 STRAY: Final = "Outcome unknown: the provider sent an answer too many on the same connection"

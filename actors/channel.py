@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from messages.model import Channel
+from carillon.messages.model import Channel
 
 if TYPE_CHECKING:
-    from actors.route import Route
+    from carillon.actors.route import Route
 
 ChannelState = Literal["running", "quarantined"]
 WorkerState = Literal["idle", "working", "restarting"]

@@ -12,14 +12,14 @@ from math import inf, isinf
 
 import trio
 
-from actors.breaker import Breaker, BreakerState
-from actors.call import Made
-from actors.limits import Hold, Limits, Statistics
-from actors.rate import RateLimit
-from actors.share import Grant, Share, Usage
-from actors.troubles import Troubles
-from messages.events import BreakerMoved, Observer
-from messages.model import Cause
+from carillon.actors.breaker import Breaker, BreakerState
+from carillon.actors.call import Made
+from carillon.actors.limits import Hold, Limits, Statistics
+from carillon.actors.rate import RateLimit
+from carillon.actors.share import Grant, Share, Usage
+from carillon.actors.troubles import Troubles
+from carillon.messages.events import BreakerMoved, Observer
+from carillon.messages.model import Cause
 
 Listener = Callable[[], None]
 

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.call import Call, Made
-from actors.gate import Gate, Listener
-from actors.limits import Limits
-from actors.quota import utc_now
-from actors.rate import Slot
-from actors.turns import Turns
-from actors.verdict import Anew, Ended, Exhausted, Later, Verdict
-from messages.backoff import ceiling, jittered
-from messages.envelope import EXPIRED
-from messages.events import ConnectionsLacking, Observer, ProviderThrottled
-from messages.model import (
+from carillon.actors.call import Call, Made
+from carillon.actors.gate import Gate, Listener
+from carillon.actors.limits import Limits
+from carillon.actors.quota import utc_now
+from carillon.actors.rate import Slot
+from carillon.actors.turns import Turns
+from carillon.actors.verdict import Anew, Ended, Exhausted, Later, Verdict
+from carillon.messages.backoff import ceiling, jittered
+from carillon.messages.envelope import EXPIRED
+from carillon.messages.events import ConnectionsLacking, Observer, ProviderThrottled
+from carillon.messages.model import (
     Accepted,
     Attempt,
     Postponed,
@@ -32,12 +32,12 @@ from messages.model import (
     Unanswered,
     Unavailable,
 )
-from providers.ports import Reachable
+from carillon.providers.ports import Reachable
 
 if TYPE_CHECKING:
-    from messages.envelope import Envelope
-    from messages.model import Delivery
-    from providers.ports import Provider
+    from carillon.messages.envelope import Envelope
+    from carillon.messages.model import Delivery
+    from carillon.providers.ports import Provider
 
 
 LACKING_SECONDS: Final = 60.0

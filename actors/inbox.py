@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.lane import Lane, Signature, Source, Weigh, equal_weights
-from messages.model import PRIORITIES, Priority
+from carillon.actors.lane import Lane, Signature, Source, Weigh, equal_weights
+from carillon.messages.model import PRIORITIES, Priority
 
 if TYPE_CHECKING:
-    from messages.envelope import Envelope
+    from carillon.messages.envelope import Envelope
 
 WEIGHTS: Final[dict[Priority, int]] = {"high": 16, "normal": 4, "bulk": 1}
 SHARE: Final = 250

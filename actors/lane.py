@@ -18,7 +18,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from messages.envelope import Envelope
+    from carillon.messages.envelope import Envelope
 
 Signature = tuple[str | None, tuple[str, ...], bool]
 """What a choice depends on: tried last at, given up, in doubt. Those with equal ones are alike."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from actors.breaker import BreakerSettings, BreakerState
-from actors.quota import Quota
-from actors.rate import Rate, WindowUse
-from messages.events import AttemptResult
+from carillon.actors.breaker import BreakerSettings, BreakerState
+from carillon.actors.quota import Quota
+from carillon.actors.rate import Rate, WindowUse
+from carillon.messages.events import AttemptResult
 
 Hold = Literal[
     "paused", "draining", "throttled", "breaker", "share", "quota", "rate", "concurrency"

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.channel import WorkerStatus
+from carillon.actors.channel import WorkerStatus
 
 if TYPE_CHECKING:
-    from actors.call import Call
-    from actors.guard import Guard, Permit
-    from actors.inbox import Inbox
-    from actors.scheduler import Job, Scheduler
-    from messages.envelope import Envelope
+    from carillon.actors.call import Call
+    from carillon.actors.guard import Guard, Permit
+    from carillon.actors.inbox import Inbox
+    from carillon.actors.scheduler import Job, Scheduler
+    from carillon.messages.envelope import Envelope
 
 
 class Mailbox:

@@ -31,11 +31,11 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.quota import Allowance, DailyQuota, Quota, utc_now
-from actors.starts import SETTLE_MOST, Starts
+from carillon.actors.quota import Allowance, DailyQuota, Quota, utc_now
+from carillon.actors.starts import SETTLE_MOST, Starts
 
 if TYPE_CHECKING:
-    from actors.lease import Lease
+    from carillon.actors.lease import Lease
 
 SETTLE_SHARE: Final = 0.04  # of the window
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from actors.guard import Guard
-    from actors.lane import Signature
-    from messages.envelope import Envelope
+    from carillon.actors.guard import Guard
+    from carillon.actors.lane import Signature
+    from carillon.messages.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.lane import Lane, Signature
+from carillon.actors.lane import Lane, Signature
 
 if TYPE_CHECKING:
-    from actors.guard import Guard, Permit
-    from actors.inbox import Inbox
-    from actors.route import Route
-    from messages.envelope import Envelope
+    from carillon.actors.guard import Guard, Permit
+    from carillon.actors.inbox import Inbox
+    from carillon.actors.route import Route
+    from carillon.messages.envelope import Envelope
 
 
 _Asked = dict[Signature, "Guard | None"]

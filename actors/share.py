@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.lease import Lease
-from actors.quota import NOTHING_ALLOWED, Allowance
-from actors.rate import Rate, RateLimit
-from actors.starts import SETTLE_MOST
+from carillon.actors.lease import Lease
+from carillon.actors.quota import NOTHING_ALLOWED, Allowance
+from carillon.actors.rate import Rate, RateLimit
+from carillon.actors.starts import SETTLE_MOST
 
 if TYPE_CHECKING:
-    from actors.limits import Limits
+    from carillon.actors.limits import Limits
 
 HUNGER: Final = 1.5
 """Seconds for which somebody who was told to wait is taken to wait still.

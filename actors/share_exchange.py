@@ -22,12 +22,12 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from actors.quota import NOTHING_ALLOWED, Allowance
-from actors.share import CONCURRENCY, HUNGER, Grant, Part, QuotaUse, Usage, Use
-from actors.share_division import divide
-from actors.share_past import in_day, in_window, still_counting
-from actors.share_sheet import Entry, Held, HeldQuota, Sheet
-from actors.share_watch import Watch, spent_by, summed
+from carillon.actors.quota import NOTHING_ALLOWED, Allowance
+from carillon.actors.share import CONCURRENCY, HUNGER, Grant, Part, QuotaUse, Usage, Use
+from carillon.actors.share_division import divide
+from carillon.actors.share_past import in_day, in_window, still_counting
+from carillon.actors.share_sheet import Entry, Held, HeldQuota, Sheet
+from carillon.actors.share_watch import Watch, spent_by, summed
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.quota import utc_now
-from actors.share import Grant, Usage
-from actors.share_exchange import Exchange
-from actors.share_pauses import PausesOnBoard
-from actors.share_sheet import parse_sheet, sheet_text
-from actors.share_watch import LEASE
-from messages.errors import TryLater
+from carillon.actors.quota import utc_now
+from carillon.actors.share import Grant, Usage
+from carillon.actors.share_exchange import Exchange
+from carillon.actors.share_pauses import PausesOnBoard
+from carillon.actors.share_sheet import parse_sheet, sheet_text
+from carillon.actors.share_watch import LEASE
+from carillon.messages.errors import TryLater
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from actors.guard import Guard
-    from stores.ports import ShareBoard
+    from carillon.actors.guard import Guard
+    from carillon.stores.ports import ShareBoard
 
 SOON: Final = 0.25
 """Seconds between two exchanges at least, and half of what they are at most while calls start."""

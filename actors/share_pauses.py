@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.share_sheet import Pause, Sheet
+from carillon.actors.share_sheet import Pause, Sheet
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from actors.guard import Guard
+    from carillon.actors.guard import Guard
 
 AWAY: Final = 5.0
 """Seconds after which nobody has written on a board that somebody looks after; clocks may differ

@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from messages.errors import JournalUnavailable
+from carillon.messages.errors import JournalUnavailable
 
 
 @dataclass(frozen=True, slots=True)

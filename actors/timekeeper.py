@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from actors.call import Call
+from carillon.actors.call import Call
 
 LATE: Final = 0.1
 GRACE: Final = 0.1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from actors.call import kind
-from actors.limits import ProviderError
-from messages.events import AttemptResult
-from messages.model import Refused, Unanswered, Unavailable
+from carillon.actors.call import kind
+from carillon.actors.limits import ProviderError
+from carillon.messages.events import AttemptResult
+from carillon.messages.model import Refused, Unanswered, Unavailable
 
 
 class Troubles:

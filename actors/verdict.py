@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from messages.model import Outcome, Reason
+from carillon.messages.model import Outcome, Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from actors.verdict import Ended, Exhausted, Later
-from messages.errors import JournalUnavailable, Superseded
-from messages.journal import AttemptStart
+from carillon.actors.verdict import Ended, Exhausted, Later
+from carillon.messages.errors import JournalUnavailable, Superseded
+from carillon.messages.journal import AttemptStart
 
 if TYPE_CHECKING:
-    from actors.call import Call
-    from actors.guard import Guard, Permit
-    from actors.mailbox import Mailbox
-    from actors.route import Route
-    from actors.timekeeper import Timekeeper
-    from actors.verdict import Verdict
-    from messages.envelope import Envelope
-    from messages.journal import AttemptLog
-    from messages.model import Attempt
+    from carillon.actors.call import Call
+    from carillon.actors.guard import Guard, Permit
+    from carillon.actors.mailbox import Mailbox
+    from carillon.actors.route import Route
+    from carillon.actors.timekeeper import Timekeeper
+    from carillon.actors.verdict import Verdict
+    from carillon.messages.envelope import Envelope
+    from carillon.messages.journal import AttemptLog
+    from carillon.messages.model import Attempt
 
 JOURNAL_PAUSE: Final = 1.0
 """Seconds until a delivery is tried again whose start could not be put on record."""

@@ -14,37 +14,37 @@ from uuid import uuid4
 from quart import Response, g, request
 from quart_trio import QuartTrio
 
-from api import access, errors
-from api.access import Gate
-from api.audit import audit_routes
-from api.body import READERS, Bodies, GatedRequest, done_with_body
-from api.connection import Connection
-from api.dispatch_changes import dispatch_change_routes
-from api.dispatches import dispatch_routes
-from api.documentation import documentation_routes, front_door
-from api.events import event_routes
-from api.hooks import hook_routes
-from api.idempotency import Repeats
-from api.logs import TRACE, ObserverFailures
-from api.metrics import Metrics
-from api.operations import Probes, operation_routes
-from api.providers import Tuning, provider_routes
-from api.saga import saga_routes
-from api.send import send_routes
-from api.supervision import supervision_routes
-from api.told import Waiting
-from messages.clock import ago
-from messages.confirmations import Confirmations
-from messages.events import fenced
-from messages.json_input import MOST_VALUES
-from messages.offload import Offload
-from messages.pipeline import Pipeline
-from messages.records import Records
-from messages.saga.ports import Outbox
-from messages.saga.sender import Sender
-from messages.saga.story import Sagas
-from stores.ports import LiveSettings
-from supervisor import Supervisor
+from carillon.api import access, errors
+from carillon.api.access import Gate
+from carillon.api.audit import audit_routes
+from carillon.api.body import READERS, Bodies, GatedRequest, done_with_body
+from carillon.api.connection import Connection
+from carillon.api.dispatch_changes import dispatch_change_routes
+from carillon.api.dispatches import dispatch_routes
+from carillon.api.documentation import documentation_routes, front_door
+from carillon.api.events import event_routes
+from carillon.api.hooks import hook_routes
+from carillon.api.idempotency import Repeats
+from carillon.api.logs import TRACE, ObserverFailures
+from carillon.api.metrics import Metrics
+from carillon.api.operations import Probes, operation_routes
+from carillon.api.providers import Tuning, provider_routes
+from carillon.api.saga import saga_routes
+from carillon.api.send import send_routes
+from carillon.api.supervision import supervision_routes
+from carillon.api.told import Waiting
+from carillon.messages.clock import ago
+from carillon.messages.confirmations import Confirmations
+from carillon.messages.events import fenced
+from carillon.messages.json_input import MOST_VALUES
+from carillon.messages.offload import Offload
+from carillon.messages.pipeline import Pipeline
+from carillon.messages.records import Records
+from carillon.messages.saga.ports import Outbox
+from carillon.messages.saga.sender import Sender
+from carillon.messages.saga.story import Sagas
+from carillon.stores.ports import LiveSettings
+from carillon.supervisor import Supervisor
 
 READ_SECONDS: Final = 60.0
 LONGEST_REQUEST_ID: Final = 100

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from quart import Blueprint, Response, request
 
-from api.access import needs
-from api.answers import json_answer, moment
-from api.paging import asked_limit
-from messages.model import Document
-from stores.ports import AuditEntry, LiveSettings
+from carillon.api.access import needs
+from carillon.api.answers import json_answer, moment
+from carillon.api.paging import asked_limit
+from carillon.messages.model import Document
+from carillon.stores.ports import AuditEntry, LiveSettings
 
 
 def audit_routes(live_settings: LiveSettings) -> Blueprint:

@@ -9,10 +9,10 @@ from typing import Final
 
 import trio
 
-from actors.guard import Guard
-from messages.durations import written
-from messages.errors import TryLater
-from messages.model import Accepted, Refused
+from carillon.actors.guard import Guard
+from carillon.messages.durations import written
+from carillon.messages.errors import TryLater
+from carillon.messages.model import Accepted, Refused
 
 Check = Callable[[], Awaitable[str | None]]
 """Asks a neighbour; gives what is wrong with it, or None."""

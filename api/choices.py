@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from messages.errors import BadCommand
+from carillon.messages.errors import BadCommand
 
 W = TypeVar("W", bound=str)
 

@@ -16,9 +16,9 @@ from quart.typing import ResponseTypes
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import BadHost
 
-from api.body import Body
-from api.errors import error_answer
-from messages.offload import SMALL
+from carillon.api.body import Body
+from carillon.api.errors import error_answer
+from carillon.messages.offload import SMALL
 
 SOON: Final = 0.02
 """Seconds in which a body that is on its way is waited for, before a task of its own reads it."""

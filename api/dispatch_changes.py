@@ -6,17 +6,17 @@ from typing import cast
 
 from quart import Blueprint, Response, request
 
-from api.access import needs
-from api.answers import json_answer
-from api.body import json_body
-from api.choices import one_of, some_of
-from api.dispatches import known_dispatch, shown
-from api.trail import Trail, telling_of_failure
-from messages.errors import BadCommand, Conflict
-from messages.model import CHANNELS, REASONS, UNSENT, Document
-from messages.pipeline import Pipeline
-from messages.records import DispatchRecord, RecordFilter, Records
-from stores.ports import LiveSettings
+from carillon.api.access import needs
+from carillon.api.answers import json_answer
+from carillon.api.body import json_body
+from carillon.api.choices import one_of, some_of
+from carillon.api.dispatches import known_dispatch, shown
+from carillon.api.trail import Trail, telling_of_failure
+from carillon.messages.errors import BadCommand, Conflict
+from carillon.messages.model import CHANNELS, REASONS, UNSENT, Document
+from carillon.messages.pipeline import Pipeline
+from carillon.messages.records import DispatchRecord, RecordFilter, Records
+from carillon.stores.ports import LiveSettings
 
 _ENDED = "The dispatch has ended"
 _OVER = ("done", "crashed")

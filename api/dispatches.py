@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from quart import Blueprint, Response, request
 
-from api.access import needs
-from api.answers import json_answer, moment
-from api.choices import one_of, some_of
-from api.paging import asked_limit, asked_prefix
-from messages.durations import in_words
-from messages.errors import NotKnown
-from messages.model import CHANNELS, OUTCOMES, REASONS
-from messages.records import (
+from carillon.api.access import needs
+from carillon.api.answers import json_answer, moment
+from carillon.api.choices import one_of, some_of
+from carillon.api.paging import asked_limit, asked_prefix
+from carillon.messages.durations import in_words
+from carillon.messages.errors import NotKnown
+from carillon.messages.model import CHANNELS, OUTCOMES, REASONS
+from carillon.messages.records import (
     DISPATCH_STATES,
     DeliveryRecord,
     DispatchRecord,

@@ -16,10 +16,10 @@ from jinja2 import Environment, Template
 from markupsafe import Markup, escape
 from quart import Blueprint, Response, request
 
-from api.access import Gate, needs
-from api.answers import json_answer
-from api.openapi import child, openapi_document
-from messages.model import Document, JsonValue
+from carillon.api.access import Gate, needs
+from carillon.api.answers import json_answer
+from carillon.api.openapi import child, openapi_document
+from carillon.messages.model import Document, JsonValue
 
 _PLACE: Final = "/documentation/"
 _CODE: Final = re.compile(r"`([^`]+)`")
@@ -78,7 +78,9 @@ def _template(document: Document) -> Template:
         target=_target(document),
         anchor=lambda text: re.sub(r"[^A-Za-z0-9]+", "-", str(text)).strip("-"),
     )
-    return environment.from_string(files("api").joinpath("documentation.html").read_text("utf-8"))
+    return environment.from_string(
+        files("carillon.api").joinpath("documentation.html").read_text("utf-8")
+    )
 
 
 def _prose(text: str) -> Markup:

@@ -10,8 +10,8 @@ from pydantic_core import to_json
 from quart import Quart, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from api.answers import json_answer
-from messages.errors import (
+from carillon.api.answers import json_answer
+from carillon.messages.errors import (
     BadCommand,
     Conflict,
     FunctionFailed,

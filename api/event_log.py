@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from api.logs import describe_crash
-from messages.events import (
+from carillon.api.logs import describe_crash
+from carillon.messages.events import (
     AttemptEnded,
     BreakerMoved,
     ChannelQuarantined,
@@ -32,7 +32,7 @@ from messages.events import (
     WorkerCrashed,
     WorkerStuck,
 )
-from messages.model import Cause, Receipt
+from carillon.messages.model import Cause, Receipt
 
 _SAGA_LEVELS: Final[Mapping[str, int]] = {
     "accepted": logging.DEBUG,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from quart import Blueprint, Response, request
 
-from api.access import needs
-from api.answers import json_answer, moment
-from api.choices import one_of
-from api.dispatches import not_known
-from api.paging import asked_limit, asked_prefix
-from api.trail import Trail, telling_of_failure
-from messages.errors import Conflict, NotKnown
-from messages.model import Document
-from messages.saga.ports import EVENT_STATES, EventRecord, Outbox
-from messages.saga.sender import Sender
-from stores.ports import LiveSettings
+from carillon.api.access import needs
+from carillon.api.answers import json_answer, moment
+from carillon.api.choices import one_of
+from carillon.api.dispatches import not_known
+from carillon.api.paging import asked_limit, asked_prefix
+from carillon.api.trail import Trail, telling_of_failure
+from carillon.messages.errors import Conflict, NotKnown
+from carillon.messages.model import Document
+from carillon.messages.saga.ports import EVENT_STATES, EventRecord, Outbox
+from carillon.messages.saga.sender import Sender
+from carillon.stores.ports import LiveSettings
 
 
 def event_routes(

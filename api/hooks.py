@@ -9,10 +9,10 @@ from __future__ import annotations
 from quart import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
-from api.access import needs
-from api.body import json_body
-from messages.confirmations import Confirmations, Verdict
-from messages.errors import BadCommand
+from carillon.api.access import needs
+from carillon.api.body import json_body
+from carillon.messages.confirmations import Confirmations, Verdict
+from carillon.messages.errors import BadCommand
 
 LONGEST_ID = 200
 

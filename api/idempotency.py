@@ -13,13 +13,13 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
-from messages.clock import ago
-from messages.errors import BadCommand, Conflict, KeyReused
-from messages.journal import IdempotencyKey
-from messages.json_digest import write_sorted
-from messages.json_input import JsonText
-from messages.records import Records
-from messages.string_list import StringList
+from carillon.messages.clock import ago
+from carillon.messages.errors import BadCommand, Conflict, KeyReused
+from carillon.messages.journal import IdempotencyKey
+from carillon.messages.json_digest import write_sorted
+from carillon.messages.json_input import JsonText
+from carillon.messages.records import Records
+from carillon.messages.string_list import StringList
 
 _KEY: Final = re.compile(r'"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
 

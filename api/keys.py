@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
-from messages.model import Document
+from carillon.messages.model import Document
 
 Scope = Literal["send", "read", "operate"]
 

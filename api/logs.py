@@ -21,7 +21,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, Final, Literal
 
-from messages.redaction import without_secrets
+from carillon.messages.redaction import without_secrets
 
 TRACE: Final = 5
 _LEVELS: Final[Mapping[str, int]] = {

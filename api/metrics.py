@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from actors.channel import Waiting
-from api.tallies import Count, Spread
-from messages.events import (
+from carillon.actors.channel import Waiting
+from carillon.api.tallies import Count, Spread
+from carillon.messages.events import (
     AttemptEnded,
     ChannelQuarantined,
     DeliveryConfirmed,
@@ -29,8 +29,8 @@ from messages.events import (
 )
 
 if TYPE_CHECKING:
-    from actors.guard import Guard
-    from supervisor import Supervisor
+    from carillon.actors.guard import Guard
+    from carillon.supervisor import Supervisor
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _BREAKER: Final[Mapping[str, int]] = {"closed": 0, "half-open": 1, "open": 2}

@@ -11,8 +11,8 @@ from typing import Final, get_args
 
 from pydantic_core import from_json
 
-from messages.commands import SendCommand
-from messages.model import CHANNELS, UNSENT, Document, JsonValue, Outcome, Reason
+from carillon.messages.commands import SendCommand
+from carillon.messages.model import CHANNELS, UNSENT, Document, JsonValue, Outcome, Reason
 
 UNPREFIXED: Final = ("/-/", "/documentation")
 """The paths that stay where they are under a `SERVICE_PREFIX`."""
@@ -23,7 +23,7 @@ def openapi_document(version: str, prefix: str, *, has_keys: bool | None = None)
 
     It tells what callers have to show with API keys or without; both when neither is said.
     """
-    document = child(from_json(files("api").joinpath("openapi.json").read_bytes()))
+    document = child(from_json(files("carillon.api").joinpath("openapi.json").read_bytes()))
     child(document["info"])["version"] = version
     paths: Document = {
         path if path == "/" or path.startswith(UNPREFIXED) else prefix + path: item

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from quart import Blueprint, Response
 
-from api.access import needs, open_to_all
-from api.answers import json_answer
-from api.checkup import Check, CheckUp
+from carillon.api.access import needs, open_to_all
+from carillon.api.answers import json_answer
+from carillon.api.checkup import Check, CheckUp
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from stores.private_files import replace_private
+from carillon.stores.private_files import replace_private
 
 _SECRET_BYTES: Final = 32
 _LONGEST: Final = 200

@@ -6,7 +6,7 @@ from typing import Final
 
 from quart import request
 
-from messages.errors import BadCommand
+from carillon.messages.errors import BadCommand
 
 DEFAULT_LIMIT: Final = 100
 MOST: Final = 1000

@@ -8,11 +8,11 @@ from typing import Final
 from quart import request
 from quart_trio import QuartTrio
 
-from api import access, errors
-from api.access import Gate
-from api.connection import Connection
-from api.operations import Probes, operation_routes
-from messages.errors import TryLater
+from carillon.api import access, errors
+from carillon.api.access import Gate
+from carillon.api.connection import Connection
+from carillon.api.operations import Probes, operation_routes
+from carillon.messages.errors import TryLater
 
 _RETRY_AFTER: Final = 30
 """Seconds: somebody has to be told first, and to decide."""

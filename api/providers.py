@@ -8,14 +8,14 @@ from typing import Protocol
 
 from quart import Blueprint, Response, request
 
-from actors.channel import Waiting
-from actors.limits import Limits, Statistics
-from api.access import caller, needs
-from api.answers import json_answer, moment
-from api.body import json_body
-from api.errors import error_answer
-from messages.durations import written
-from messages.model import Channel, Document
+from carillon.actors.channel import Waiting
+from carillon.actors.limits import Limits, Statistics
+from carillon.api.access import caller, needs
+from carillon.api.answers import json_answer, moment
+from carillon.api.body import json_body
+from carillon.api.errors import error_answer
+from carillon.messages.durations import written
+from carillon.messages.model import Channel, Document
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from typing import Final
 
 from quart import Blueprint, Response, request
 
-from api.access import caller, needs
-from api.body import bodies, command_body, done_with_body
-from api.errors import error_answer
-from api.idempotency import Repeats, idempotency_key
-from api.send import REPLAYED
-from api.told import cut_short
-from messages.errors import CarillonError
-from messages.saga.story import Sagas, Work
+from carillon.api.access import caller, needs
+from carillon.api.body import bodies, command_body, done_with_body
+from carillon.api.errors import error_answer
+from carillon.api.idempotency import Repeats, idempotency_key
+from carillon.api.send import REPLAYED
+from carillon.api.told import cut_short
+from carillon.messages.errors import CarillonError
+from carillon.messages.saga.story import Sagas, Work
 
 ROUTE: Final = "/saga/send"
 

@@ -7,16 +7,16 @@ from typing import Final
 
 from quart import Blueprint, Response, request
 
-from api.access import caller, needs
-from api.body import bodies, done_with_body, send_body
-from api.idempotency import Repeats, idempotency_key
-from api.preferences import preferences
-from api.told import Archive, Waiting, answer, cut_short, told_now, wait_for
-from messages.commands import parse_send
-from messages.dispatch import Dispatch
-from messages.journal import IdempotencyKey
-from messages.pipeline import Pipeline
-from messages.records import Records
+from carillon.api.access import caller, needs
+from carillon.api.body import bodies, done_with_body, send_body
+from carillon.api.idempotency import Repeats, idempotency_key
+from carillon.api.preferences import preferences
+from carillon.api.told import Archive, Waiting, answer, cut_short, told_now, wait_for
+from carillon.messages.commands import parse_send
+from carillon.messages.dispatch import Dispatch
+from carillon.messages.journal import IdempotencyKey
+from carillon.messages.pipeline import Pipeline
+from carillon.messages.records import Records
 
 ROUTE: Final = "/send"
 REPLAYED: Final = "Idempotency-Replayed"

@@ -6,13 +6,13 @@ from collections import Counter
 
 from quart import Blueprint, Response
 
-from actors.channel import ChannelStatus, WorkerStatus
-from api.access import caller, needs
-from api.answers import json_answer
-from api.providers import Tuning, UnknownName, unknown_name
-from messages.durations import written
-from messages.model import Channel, Document
-from supervisor import Supervisor
+from carillon.actors.channel import ChannelStatus, WorkerStatus
+from carillon.api.access import caller, needs
+from carillon.api.answers import json_answer
+from carillon.api.providers import Tuning, UnknownName, unknown_name
+from carillon.messages.durations import written
+from carillon.messages.model import Channel, Document
+from carillon.supervisor import Supervisor
 
 
 def supervision_routes(supervisor: Supervisor, tuning: Tuning) -> Blueprint:

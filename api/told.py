@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import trio
 from quart import Response
 
-from api.answers import json_answer
-from api.errors import error_answer
-from api.preferences import Preferences
-from messages.dispatch import Dispatch
-from messages.model import FAILURES
-from messages.pipeline import Pipeline
-from messages.records import RecordFilter, Records
-from messages.report import Failure
+from carillon.api.answers import json_answer
+from carillon.api.errors import error_answer
+from carillon.api.preferences import Preferences
+from carillon.messages.dispatch import Dispatch
+from carillon.messages.model import FAILURES
+from carillon.messages.pipeline import Pipeline
+from carillon.messages.records import RecordFilter, Records
+from carillon.messages.report import Failure
 
 _LOOK_EVERY = 0.1  # seconds, for a dispatch that is just being taken up
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import trio
 
-from api.access import caller
-from messages.clock import milliseconds
-from messages.errors import CarillonError, TryLater
-from messages.model import Document
-from stores.ports import AuditEntry, LiveSettings
+from carillon.api.access import caller
+from carillon.messages.clock import milliseconds
+from carillon.messages.errors import CarillonError, TryLater
+from carillon.messages.model import Document
+from carillon.stores.ports import AuditEntry, LiveSettings
 
 
 @dataclass(slots=True)

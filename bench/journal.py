@@ -22,12 +22,12 @@ import trio
 from bench.by_hand import Connection, request_head
 from bench.children import module, server
 from bench.workload import message_bytes, user_id
-from messages.journal import AttemptStart, Enrolment, NewDispatch, Progress
-from messages.model import Cursor, Receipt
-from stores.sqlite import open_store
-from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_journal_rows import enrol, record, start
-from stores.sqlite_journal_states import open_dispatch
+from carillon.messages.journal import AttemptStart, Enrolment, NewDispatch, Progress
+from carillon.messages.model import Cursor, Receipt
+from carillon.stores.sqlite import open_store
+from carillon.stores.sqlite_journal import SqliteJournal
+from carillon.stores.sqlite_journal_rows import enrol, record, start
+from carillon.stores.sqlite_journal_states import open_dispatch
 
 _MESSAGES: Final = 20_000
 _SLICE: Final = 100

@@ -23,11 +23,11 @@ from bench.progress import Say
 from bench.results import Kill, Killed
 from bench.store import fill_store
 from bench.workload import CLUSTER, address, dispatch, user_id
-from messages.commands import parse_send
-from messages.journal import Enrolment, NewDispatch, Progress
-from messages.model import Cursor
-from messages.request import Request
-from stores.sqlite_journal import SqliteJournal
+from carillon.messages.commands import parse_send
+from carillon.messages.journal import Enrolment, NewDispatch, Progress
+from carillon.messages.model import Cursor
+from carillon.messages.request import Request
+from carillon.stores.sqlite_journal import SqliteJournal
 
 _LATENCY: Final = 0.02
 _PATIENCE: Final = 120.0

@@ -17,8 +17,8 @@ from types import FrameType
 from typing import Final
 
 from bench.stations import place_of
-from service import main as serve
-from settings import load
+from carillon.service import main as serve
+from carillon.settings import load
 
 _EVERY: Final = 0.004  # each sample wakes the event loop, so they must be rare
 

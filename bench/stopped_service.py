@@ -13,9 +13,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from cli.main import main
-from stores.redo_log import RedoLog
-from stores.sqlite_ledger import Ledger
+from carillon.cli.main import main
+from carillon.stores.redo_log import RedoLog
+from carillon.stores.sqlite_ledger import Ledger
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,11 +10,18 @@ from collections.abc import Mapping, Sequence
 
 import trio
 
-import service
-from cli.main import main
-from messages.journal import AttemptEnd, AttemptStart, DispatchEnd, Enrolment, NewDispatch, Progress
-from messages.model import Outcome, Receipt
-from stores.sqlite_journal import SqliteJournal
+from carillon import service
+from carillon.cli.main import main
+from carillon.messages.journal import (
+    AttemptEnd,
+    AttemptStart,
+    DispatchEnd,
+    Enrolment,
+    NewDispatch,
+    Progress,
+)
+from carillon.messages.model import Outcome, Receipt
+from carillon.stores.sqlite_journal import SqliteJournal
 
 
 class Forgetful(SqliteJournal):

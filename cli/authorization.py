@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from api.operator_token import read_token
-from settings import ClientSettings
+from carillon.api.operator_token import read_token
+from carillon.settings import ClientSettings
 
 Headers = Mapping[str, str]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import BinaryIO, Final
 
-from cli.documents import BadLine, json_documents
-from cli.importing import name_of, opened_file
-from cli.user_ids import SeenIds
-from messages.model import Document
-from messages.template_faults import TemplateFaults
+from carillon.cli.documents import BadLine, json_documents
+from carillon.cli.importing import name_of, opened_file
+from carillon.cli.user_ids import SeenIds
+from carillon.messages.model import Document
+from carillon.messages.template_faults import TemplateFaults
 
 _BOM: Final = b"\xef\xbb\xbf"
 _HEAD: Final = 65_536

@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
-    from cli.service_client import Connection
+    from carillon.cli.service_client import Connection
 
 SECONDS: Final = 1.5
 """How long a key may be waited for, looking up the name of the service included."""
@@ -43,7 +43,7 @@ def event_ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[C
 
 def assignments(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """What can be set of a provider, and once a key is typed what it is set to now."""
-    from cli.providers_words import KEYS
+    from carillon.cli.providers_words import KEYS
 
     key, is_assigned, _text = incomplete.partition("=")
     if is_assigned:
@@ -57,7 +57,7 @@ def assignments(ctx: click.Context, _: click.Parameter, incomplete: str) -> list
 
 def key_ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Ids of API keys in the file that is named."""
-    from cli.key_file import read_file
+    from carillon.cli.key_file import read_file
 
     with suppress(Exception):
         found = read_file(ctx.params["file"])
@@ -100,8 +100,8 @@ def _asked(ask: _Ask, ctx: click.Context, incomplete: str) -> list[CompletionIte
 
 
 def _connection(ctx: click.Context) -> Connection:
-    from cli.options import client
-    from cli.service_client import Connection
+    from carillon.cli.options import client
+    from carillon.cli.service_client import Connection
 
     given = {name: ctx.params.get(name) for name in ("url", "api_key")}
     texts = {name: value if isinstance(value, str) else None for name, value in given.items()}
@@ -109,7 +109,7 @@ def _connection(ctx: click.Context) -> Connection:
 
 
 def _providers(connection: Connection, incomplete: str) -> Iterator[tuple[str, str]]:
-    from cli.providers_client import Providers
+    from carillon.cli.providers_client import Providers
 
     for provider in Providers(connection).all().providers:
         if provider.name.startswith(incomplete):
@@ -117,8 +117,8 @@ def _providers(connection: Connection, incomplete: str) -> Iterator[tuple[str, s
 
 
 def _value_in_force(connection: Connection, asked: str) -> Iterator[tuple[str, str]]:
-    from cli.providers_client import Providers
-    from cli.providers_words import worded
+    from carillon.cli.providers_client import Providers
+    from carillon.cli.providers_words import worded
 
     name, _, key = asked.partition("\n")
     key, _, part = key.partition(".")
@@ -130,7 +130,7 @@ def _value_in_force(connection: Connection, asked: str) -> Iterator[tuple[str, s
 
 
 def _dispatches(connection: Connection, incomplete: str) -> Iterator[tuple[str, str]]:
-    from cli.dispatches_client import Dispatches
+    from carillon.cli.dispatches_client import Dispatches
 
     for one in Dispatches(connection).beginning(incomplete, _MOST):
         if one.id.startswith(incomplete):
@@ -138,7 +138,7 @@ def _dispatches(connection: Connection, incomplete: str) -> Iterator[tuple[str, 
 
 
 def _events(connection: Connection, incomplete: str) -> Iterator[tuple[str, str]]:
-    from cli.events_report import Events
+    from carillon.cli.events_report import Events
 
     for one in Events(connection).beginning(incomplete, _MOST):
         if one.id.startswith(incomplete):

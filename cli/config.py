@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.examples import examples
-from cli.failure import BadInput, Failure
-from messages.model import Document
+from carillon.cli.examples import examples
+from carillon.cli.failure import BadInput, Failure
+from carillon.messages.model import Document
 
 if TYPE_CHECKING:
-    from cli.connections import Asked
-    from cli.starting import Obstacles
-    from settings import Settings
+    from carillon.cli.connections import Asked
+    from carillon.cli.starting import Obstacles
+    from carillon.settings import Settings
 
 
 @click.group()
@@ -55,8 +55,8 @@ def check(file: Path | None, *, connect: bool, offline: bool, as_json: bool) -> 
     Exit codes: 0 it would start, 1 it would, but with --connect something does not answer or is in
     use, 2 it would not.
     """
-    from settings import ConfigurationError, advice, load, persistence, writable_by_others
-    from settings.descriptors import most, shortage
+    from carillon.settings import ConfigurationError, advice, load, persistence, writable_by_others
+    from carillon.settings.descriptors import most, shortage
 
     if connect and offline:
         raise BadInput("--connect and --offline contradict each other")
@@ -95,8 +95,8 @@ def check(file: Path | None, *, connect: bool, offline: bool, as_json: bool) -> 
 
 def _unobstructed(settings: Settings, *, with_store: bool) -> Obstacles:
     """What else the start would find. Raises ConfigurationError where it would fail."""
-    from cli.starting import obstacles
-    from settings import ConfigurationError
+    from carillon.cli.starting import obstacles
+    from carillon.settings import ConfigurationError
 
     found = obstacles(settings, with_store=with_store)
     if found.wrong:
@@ -107,7 +107,7 @@ def _unobstructed(settings: Settings, *, with_store: bool) -> Obstacles:
 def _asked(settings: Settings) -> list[Asked]:
     import trio
 
-    from cli.connections import ask_all
+    from carillon.cli.connections import ask_all
 
     return trio.run(ask_all, settings)
 
@@ -120,7 +120,7 @@ def _told(silent: Sequence[str]) -> str:
 
 
 def _retries(settings: Settings) -> Document:
-    from settings import persistence
+    from carillon.settings import persistence
 
     return {
         one.provider: {
@@ -160,6 +160,6 @@ def schema() -> None:
 
     Editors that know it complete and check the file as it is written.
     """
-    from settings import schema as file_schema
+    from carillon.settings import schema as file_schema
 
     click.echo(json.dumps(file_schema(), indent=2, ensure_ascii=False))

@@ -12,17 +12,17 @@ from typing import Final, TypeAlias
 import httpx
 import trio
 
-from assembly import directory, files
-from messages.errors import TryLater
-from providers.http1_connection import open_connection
-from providers.http1_target import origin_of
-from providers.httpx_transport import Http1Transport
-from providers.proxies import Proxies
-from providers.resolver import Resolver
-from providers.wire_errors import unsent
-from settings import KafkaSettings, Settings
-from settings.accounts import service_account
-from settings.neighbours import addresses
+from carillon.assembly import directory, files
+from carillon.messages.errors import TryLater
+from carillon.providers.http1_connection import open_connection
+from carillon.providers.http1_target import origin_of
+from carillon.providers.httpx_transport import Http1Transport
+from carillon.providers.proxies import Proxies
+from carillon.providers.resolver import Resolver
+from carillon.providers.wire_errors import unsent
+from carillon.settings import KafkaSettings, Settings
+from carillon.settings.accounts import service_account
+from carillon.settings.neighbours import addresses
 
 SECONDS: Final = 10.0
 """For each of them; all are asked at once."""
@@ -130,7 +130,7 @@ def _services(
 
 
 async def _ask_brokers(kafka: KafkaSettings) -> None:
-    from providers.kafka_metadata import look_at_cluster
+    from carillon.providers.kafka_metadata import look_at_cluster
 
     ask = partial(look_at_cluster, kafka.connection, SECONDS)
     problem = await trio.to_thread.run_sync(ask, abandon_on_cancel=True)

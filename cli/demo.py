@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cli.examples import examples
-from cli.failure import Failure, telling_of_the_service
-from messages.model import CHANNELS, Document, JsonValue
+from carillon.cli.examples import examples
+from carillon.cli.failure import Failure, telling_of_the_service
+from carillon.messages.model import CHANNELS, Document, JsonValue
 
 if TYPE_CHECKING:
-    from settings import Settings
+    from carillon.settings import Settings
 
 _WELCOME: Final[Document] = {"templateId": "welcome", "data": {"order": "A-1042"}}
 
@@ -49,7 +49,7 @@ def demo(port: int, folder: Path | None) -> None:
     """
     import trio
 
-    from cli.demo_store import demo_settings, fill_store
+    from carillon.cli.demo_store import demo_settings, fill_store
 
     with telling_of_the_service(f"127.0.0.1:{port}", "--port"), _folder(folder) as place:
         settings = demo_settings(place, port)
@@ -73,9 +73,9 @@ def _folder(kept: Path | None) -> Iterator[Path]:
 async def _serve(settings: Settings, kept: Path | None) -> None:
     import trio
 
-    from api.logs import make_logger
-    from cli.demo_screen import Screen, Terminal
-    from service import Extras, Stop, run
+    from carillon.api.logs import make_logger
+    from carillon.cli.demo_screen import Screen, Terminal
+    from carillon.service import Extras, Stop, run
 
     stop, logger = Stop(), make_logger("error", sys.stderr)
     console = Terminal(gone=stop.asked.set)

@@ -12,9 +12,9 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from cli.table import one_line, printable
-from messages.events import DeliveryEnded, Event
-from messages.model import Channel, Delivery, EmailContent, PushContent, Receipt
+from carillon.cli.table import one_line, printable
+from carillon.messages.events import DeliveryEnded, Event
+from carillon.messages.model import Channel, Delivery, EmailContent, PushContent, Receipt
 
 _COLOURS: Final[dict[Channel, str]] = {
     "email": "cyan",

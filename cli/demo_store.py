@@ -10,11 +10,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from cli.documents import json_lines
-from messages.model import CHANNELS, Document
-from settings import AccessSettings, Settings, TokenPlace, from_document, state_folder
-from stores.sqlite import open_store
-from stores.sqlite_directory import import_documents
+from carillon.cli.documents import json_lines
+from carillon.messages.model import CHANNELS, Document
+from carillon.settings import AccessSettings, Settings, TokenPlace, from_document, state_folder
+from carillon.stores.sqlite import open_store
+from carillon.stores.sqlite_directory import import_documents
 
 STORE: Final = "carillon.db"
 
@@ -50,5 +50,5 @@ def fill_store(path: Path) -> None:
 
 def sample(name: str) -> Iterator[Document]:
     """The sample users or templates."""
-    content = files("cli").joinpath(f"sample_{name}.jsonl").read_bytes()
+    content = files("carillon.cli").joinpath(f"sample_{name}.jsonl").read_bytes()
     return (document for _, document in json_lines(io.BytesIO(content)))

@@ -8,9 +8,9 @@ from typing import TypedDict
 
 from pydantic_core import from_json
 
-from cli.failure import BadInput
-from messages.json_keys import RepeatedKey, refuse_repeated
-from messages.model import Document, JsonValue
+from carillon.cli.failure import BadInput
+from carillon.messages.json_keys import RepeatedKey, refuse_repeated
+from carillon.messages.model import Document, JsonValue
 
 
 class Asked(TypedDict):

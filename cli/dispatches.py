@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import click
 
-from cli.completion import dispatch_ids, provider_names
-from cli.examples import examples
-from cli.options import client, json_option, limit_option, service_options
-from messages.model import CHANNELS, OUTCOMES, REASONS
-from messages.records import DISPATCH_STATES
+from carillon.cli.completion import dispatch_ids, provider_names
+from carillon.cli.examples import examples
+from carillon.cli.options import client, json_option, limit_option, service_options
+from carillon.messages.model import CHANNELS, OUTCOMES, REASONS
+from carillon.messages.records import DISPATCH_STATES
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -78,8 +78,8 @@ def list_dispatches(
     state: str | None, limit: int | None, url: str | None, api_key: str | None, *, as_json: bool
 ) -> None:
     """List dispatches, the newest first."""
-    from cli.dispatches_client import dispatches_of
-    from cli.dispatches_report import print_dispatches
+    from carillon.cli.dispatches_client import dispatches_of
+    from carillon.cli.dispatches_report import print_dispatches
 
     with dispatches_of(client(url, api_key)) as known:
         print_dispatches(known.all(state), limit, as_json=as_json)
@@ -114,8 +114,8 @@ def show(
 
     Without a filter it shows those that failed, in whatever way.
     """
-    from cli.dispatches_client import Wanted, dispatches_of
-    from cli.dispatches_report import print_dispatch
+    from carillon.cli.dispatches_client import Wanted, dispatches_of
+    from carillon.cli.dispatches_report import print_dispatch
 
     wanted = Wanted(outcome, reason, channel, provider, user)
     with dispatches_of(client(url, api_key)) as known:
@@ -146,7 +146,7 @@ def watch(
     It is a bar; in a pipe a line whenever something has changed, with --json one JSON object. A
     service that goes away is asked again until it is back.
     """
-    from cli.dispatches_watch import follow
+    from carillon.cli.dispatches_watch import follow
 
     follow(client(url, api_key), dispatch_id, interval, as_json=as_json)
 
@@ -161,8 +161,8 @@ def cancel(dispatch_id: str, url: str | None, api_key: str | None, *, as_json: b
 
     Calls that are open end by themselves.
     """
-    from cli.dispatches_client import dispatches_of
-    from cli.dispatches_report import print_state
+    from carillon.cli.dispatches_client import dispatches_of
+    from carillon.cli.dispatches_report import print_state
 
     with dispatches_of(client(url, api_key)) as known:
         print_state(known.cancel(known.named(dispatch_id)), as_json=as_json)
@@ -195,8 +195,8 @@ def redrive(
     Of several options all must hold. Those in doubt are sent only when they are named: they may
     arrive twice.
     """
-    from cli.dispatches_client import Wanted, dispatches_of
-    from cli.dispatches_report import print_redriven
+    from carillon.cli.dispatches_client import Wanted, dispatches_of
+    from carillon.cli.dispatches_report import print_redriven
 
     wanted = Wanted(outcome, reason, channel, provider)
     with dispatches_of(client(url, api_key)) as known:

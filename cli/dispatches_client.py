@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from cli.ids import whole_id
-from cli.providers_client import Told
-from cli.service_client import Connection
-from messages.model import Document, JsonValue
-from settings import ClientSettings
+from carillon.cli.ids import whole_id
+from carillon.cli.providers_client import Told
+from carillon.cli.service_client import Connection
+from carillon.messages.model import Document, JsonValue
+from carillon.settings import ClientSettings
 
 _PAGE: Final = 500
 _PAGE_OF_DISPATCHES: Final = 50  # the service counts the deliveries of each

@@ -9,16 +9,16 @@ from typing import Final, TypeVar
 
 import click
 
-from cli.dispatches_client import (
+from carillon.cli.dispatches_client import (
     Dispatches,
     DispatchTold,
     RedrivenTold,
     Wanted,
 )
-from cli.options import ROWS
-from cli.providers_client import Told
-from cli.table import print_table, printable
-from messages.model import FAILURES
+from carillon.cli.options import ROWS
+from carillon.cli.providers_client import Told
+from carillon.cli.table import print_table, printable
+from carillon.messages.model import FAILURES
 
 T = TypeVar("T", bound=Told)
 

@@ -17,11 +17,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.dispatches_client import Dispatches, DispatchTold, dispatches_of
-from cli.dispatches_report import counted, sentence
-from cli.failure import BadInput, Failure
-from cli.table import one_line
-from settings import ClientSettings
+from carillon.cli.dispatches_client import Dispatches, DispatchTold, dispatches_of
+from carillon.cli.dispatches_report import counted, sentence
+from carillon.cli.failure import BadInput, Failure
+from carillon.cli.table import one_line
+from carillon.settings import ClientSettings
 
 _BAR: Final = 40
 _LONGEST: Final = 300

@@ -10,9 +10,9 @@ from typing import BinaryIO, Final
 
 from pydantic_core import from_json
 
-from cli.json_values import NoValue, objects
-from messages.json_keys import RepeatedKey, refuse_repeated
-from messages.model import Document, JsonValue
+from carillon.cli.json_values import NoValue, objects
+from carillon.messages.json_keys import RepeatedKey, refuse_repeated
+from carillon.messages.model import Document, JsonValue
 
 STATES: Final = ("PUBLIC", "DRAFT", "TRASH", "DELETED")
 _BOM: Final = b"\xef\xbb\xbf"

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import click
 
-from cli.completion import event_ids
-from cli.examples import examples
-from cli.options import client, json_option, limit_option, service_options
-from messages.saga.ports import EVENT_STATES
+from carillon.cli.completion import event_ids
+from carillon.cli.examples import examples
+from carillon.cli.options import client, json_option, limit_option, service_options
+from carillon.messages.saga.ports import EVENT_STATES
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -43,7 +43,7 @@ def list_events(
     state: str | None, limit: int | None, url: str | None, api_key: str | None, *, as_json: bool
 ) -> None:
     """List events, the newest first."""
-    from cli.events_report import events_of, print_events
+    from carillon.cli.events_report import events_of, print_events
 
     with events_of(client(url, api_key)) as known:
         print_events(known.all(state), limit, as_json=as_json)
@@ -59,7 +59,7 @@ def list_events(
 @_operates
 def show(event_id: str, url: str | None, api_key: str | None, *, as_json: bool) -> None:
     """Show event ID, or the only one whose id begins so."""
-    from cli.events_report import events_of, print_event
+    from carillon.cli.events_report import events_of, print_event
 
     with events_of(client(url, api_key)) as known:
         print_event(known.one(known.named(event_id)), as_json=as_json)
@@ -81,7 +81,7 @@ def redrive(
     The beginning of an id is enough where no other begins so. If one of them is not known, none is
     posted.
     """
-    from cli.events_report import events_of, print_redriven
+    from carillon.cli.events_report import events_of, print_redriven
 
     with events_of(client(url, api_key)) as known:
         found = [known.one(known.named(event_id)).id for event_id in event_ids]

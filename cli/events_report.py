@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import click
 
-from cli.ids import whole_id
-from cli.options import ROWS
-from cli.providers_client import Told
-from cli.service_client import Connection
-from cli.table import print_table, printable
-from settings import ClientSettings
+from carillon.cli.ids import whole_id
+from carillon.cli.options import ROWS
+from carillon.cli.providers_client import Told
+from carillon.cli.service_client import Connection
+from carillon.cli.table import print_table, printable
+from carillon.settings import ClientSettings
 
 _PAGE: Final = 100
 _LONGEST: Final = 120

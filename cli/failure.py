@@ -50,8 +50,8 @@ def not_listening(error: OSError, address: str, chosen_by: str) -> Failure | Non
 @contextmanager
 def telling_of_the_service(address: str, chosen_by: str) -> Iterator[None]:
     """Turn what a service may raise at its start into a Failure; a bug keeps its traceback."""
-    from settings import ConfigurationError
-    from stores.errors import StoreError, StoreInUse
+    from carillon.settings import ConfigurationError
+    from carillon.stores.errors import StoreError, StoreInUse
 
     try:
         yield

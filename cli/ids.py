@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from cli.failure import BadInput
-from cli.table import printable
+from carillon.cli.failure import BadInput
+from carillon.cli.table import printable
 
 _WHOLE: Final = 36
 """Characters of a UUID: what is as long is no beginning."""

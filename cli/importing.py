@@ -15,13 +15,13 @@ from typing import BinaryIO, Final
 
 import click
 
-from cli.documents import BadLine, Read
-from cli.failure import BadInput, Failure
-from cli.progress import bar
-from cli.shelf import Collection, Shelf, Unusable, inspection, opened
-from cli.user_ids import SeenIds, settled
-from messages.model import Document, UserFields
-from stores.mongodb_url import MongoUrl
+from carillon.cli.documents import BadLine, Read
+from carillon.cli.failure import BadInput, Failure
+from carillon.cli.progress import bar
+from carillon.cli.shelf import Collection, Shelf, Unusable, inspection, opened
+from carillon.cli.user_ids import SeenIds, settled
+from carillon.messages.model import Document, UserFields
+from carillon.stores.mongodb_url import MongoUrl
 
 _EVERY: Final = 1000
 """Lines between two steps of the bar."""

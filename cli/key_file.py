@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkstemp
 
-from api.keys import ApiKey
-from cli.failure import BadInput, Failure
-from settings import ConfigurationError, key_record, parse_keys
-from settings.errors import nearest
+from carillon.api.keys import ApiKey
+from carillon.cli.failure import BadInput, Failure
+from carillon.settings import ConfigurationError, key_record, parse_keys
+from carillon.settings.errors import nearest
 
 
 def read_file(file: Path) -> tuple[ApiKey, ...]:

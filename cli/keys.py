@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from api.keys import MOST_WEIGHT, SCOPES, Scope
-from cli.completion import key_ids
-from cli.examples import examples
-from cli.options import json_option
-from messages.model import Document
+from carillon.api.keys import MOST_WEIGHT, SCOPES, Scope
+from carillon.cli.completion import key_ids
+from carillon.cli.examples import examples
+from carillon.cli.options import json_option
+from carillon.messages.model import Document
 
 if TYPE_CHECKING:
-    from api.keys import ApiKey
+    from carillon.api.keys import ApiKey
 
 T = TypeVar("T")
 
@@ -77,9 +77,9 @@ def new(
     something, and what `read` opens. The record holds a salted hash, from which nobody gets the
     key back. A file gets it as a whole or not at all, readable by its owner only.
     """
-    from api.keys import draw_key
-    from cli.key_file import add_to_file
-    from settings import key_record, parse_key_id
+    from carillon.api.keys import draw_key
+    from carillon.cli.key_file import add_to_file
+    from carillon.settings import key_record, parse_key_id
 
     name = None if key_id is None else _checked("--id", parse_key_id, key_id)
     expires_at = None if expires is None else _checked("--expires", _expiry, expires)
@@ -112,8 +112,8 @@ _the_file = click.option(
 @json_option
 def list_keys(file: Path, *, as_json: bool) -> None:
     """List the keys in a file: id, scopes, and how long each is valid."""
-    from cli.key_file import read_file
-    from cli.table import print_table
+    from carillon.cli.key_file import read_file
+    from carillon.cli.table import print_table
 
     now = time.time()
     found = read_file(file)
@@ -142,7 +142,7 @@ def remove(key_id: str, file: Path, *, as_json: bool) -> None:
     A running service lets it in until it reads the file anew, at SIGHUP. The last key of a file is
     not removed: a service refuses a file without any. To ask for no key, unset API_KEYS_FILE.
     """
-    from cli.key_file import remove_from_file
+    from carillon.cli.key_file import remove_from_file
 
     left = remove_from_file(file, key_id)
     if as_json:
@@ -153,7 +153,7 @@ def remove(key_id: str, file: Path, *, as_json: bool) -> None:
 
 
 def _summary(key: ApiKey) -> Document:
-    from settings import key_record
+    from carillon.settings import key_record
 
     return {k: v for k, v in key_record(key).items() if k in _SHOWN}
 
@@ -166,8 +166,8 @@ def _validity(key: ApiKey, now: float) -> str:
 
 
 def _expiry(text: str) -> float:
-    from messages.durations import seconds
-    from settings import parse_expiry
+    from carillon.messages.durations import seconds
+    from carillon.settings import parse_expiry
 
     now = int(time.time())
     try:

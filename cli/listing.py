@@ -10,12 +10,12 @@ from typing import Final
 
 import click
 
-from cli.failure import Failure
-from cli.options import ROWS
-from cli.shelf import Collection, Unusable, opened
-from cli.table import print_table
-from messages.model import Document, JsonValue
-from stores.mongodb_url import MongoUrl
+from carillon.cli.failure import Failure
+from carillon.cli.options import ROWS
+from carillon.cli.shelf import Collection, Unusable, opened
+from carillon.cli.table import print_table
+from carillon.messages.model import Document, JsonValue
+from carillon.stores.mongodb_url import MongoUrl
 
 _COLUMNS: Final = 8
 

@@ -8,29 +8,47 @@ from typing import Final
 
 import click
 
-from cli.lazy import LazyGroup
+from carillon.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
-    "serve": ("cli.serve:serve", "Run the service, configured by CONFIGURATION_PATH."),
-    "demo": ("cli.demo:demo", "Run the service with sample users, sending nothing to anybody."),
-    "send": ("cli.send:send", "Send a message through a running service."),
-    "dispatches": ("cli.dispatches:dispatches", "Look at dispatches; cancel them, redrive them."),
-    "events": ("cli.events:events", "Look at what sagas are told; post again what was parked."),
-    "providers": ("cli.providers:providers", "Look at the providers of a service; tune them."),
-    "supervisor": ("cli.supervision:supervisor", "Look at its channels and workers; revive one."),
-    "users": ("cli.users:users", "Import and list the users of the store."),
-    "templates": ("cli.templates:templates", "Import and list its templates; check some."),
-    "store": ("cli.store:store", "Back up the store, check it, let a restored one go on; move it."),
-    "render": ("cli.render:render", "Render a template with a context."),
-    "config": ("cli.config:config", "Check the configuration, or print its JSON Schema."),
-    "keys": ("cli.keys:keys", "Make API keys, list and remove those in a file."),
-    "version": ("cli.version:version", "Print the version."),
+    "serve": ("carillon.cli.serve:serve", "Run the service, configured by CONFIGURATION_PATH."),
+    "demo": (
+        "carillon.cli.demo:demo",
+        "Run the service with sample users, sending nothing to anybody.",
+    ),
+    "send": ("carillon.cli.send:send", "Send a message through a running service."),
+    "dispatches": (
+        "carillon.cli.dispatches:dispatches",
+        "Look at dispatches; cancel them, redrive them.",
+    ),
+    "events": (
+        "carillon.cli.events:events",
+        "Look at what sagas are told; post again what was parked.",
+    ),
+    "providers": (
+        "carillon.cli.providers:providers",
+        "Look at the providers of a service; tune them.",
+    ),
+    "supervisor": (
+        "carillon.cli.supervision:supervisor",
+        "Look at its channels and workers; revive one.",
+    ),
+    "users": ("carillon.cli.users:users", "Import and list the users of the store."),
+    "templates": ("carillon.cli.templates:templates", "Import and list its templates; check some."),
+    "store": (
+        "carillon.cli.store:store",
+        "Back up the store, check it, let a restored one go on; move it.",
+    ),
+    "render": ("carillon.cli.render:render", "Render a template with a context."),
+    "config": ("carillon.cli.config:config", "Check the configuration, or print its JSON Schema."),
+    "keys": ("carillon.cli.keys:keys", "Make API keys, list and remove those in a file."),
+    "version": ("carillon.cli.version:version", "Print the version."),
 }
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001
     if wanted:
-        from messages.version import VERSION
+        from carillon.messages.version import VERSION
 
         click.echo(f"carillon {VERSION}")
         ctx.exit()

@@ -7,8 +7,8 @@ from typing import Final
 
 import click
 
-from cli.service_client import Answer
-from cli.table import print_table
+from carillon.cli.service_client import Answer
+from carillon.cli.table import print_table
 
 _MOST_ROWS: Final = 50
 _LONGEST_ERROR: Final = 300

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from cli.providers_client import (
+from carillon.cli.providers_client import (
     ConfigurationTold,
     ProviderTold,
     WaitingTold,
     WindowTold,
 )
-from cli.providers_words import worded
+from carillon.cli.providers_words import worded
 
 HEADER: Final = (
     "provider",

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 import click
 from pydantic_core import from_json
 
-from cli.failure import BadInput
-from cli.providers_client import ProviderTold, providers_of
-from cli.providers_report import print_json
-from cli.providers_words import differences, patch_of, worded
-from messages.json_keys import RepeatedKey, refuse_repeated
-from messages.model import Document
-from settings import ClientSettings
+from carillon.cli.failure import BadInput
+from carillon.cli.providers_client import ProviderTold, providers_of
+from carillon.cli.providers_report import print_json
+from carillon.cli.providers_words import differences, patch_of, worded
+from carillon.messages.json_keys import RepeatedKey, refuse_repeated
+from carillon.messages.model import Document
+from carillon.settings import ClientSettings
 
 Patch = Callable[[ProviderTold], Document]
 """The body of a PATCH, given the provider as it is."""

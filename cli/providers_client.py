@@ -10,9 +10,9 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic.alias_generators import to_camel
 
-from cli.service_client import Connection
-from messages.model import Document
-from settings import ClientSettings
+from carillon.cli.service_client import Connection
+from carillon.messages.model import Document
+from carillon.settings import ClientSettings
 
 _PAGE: Final = 100
 

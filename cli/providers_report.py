@@ -10,10 +10,10 @@ from typing import Final
 import click
 from pydantic import JsonValue
 
-from cli.providers_cells import HEADER, about_the_file, breaker, elapsed, hold, row
-from cli.providers_client import EntryTold, ProvidersTold, ProviderTold, Told
-from cli.providers_words import differences, worded
-from cli.table import print_table, printable
+from carillon.cli.providers_cells import HEADER, about_the_file, breaker, elapsed, hold, row
+from carillon.cli.providers_client import EntryTold, ProvidersTold, ProviderTold, Told
+from carillon.cli.providers_words import differences, worded
+from carillon.cli.table import print_table, printable
 
 _LONGEST: Final = 300
 _KINDS: Final = ("dispatch", "event", "channel")
@@ -44,7 +44,7 @@ def _print_table(providers: Sequence[ProviderTold]) -> None:
         return
     from rich.console import Console
 
-    from cli.providers_table import table
+    from carillon.cli.providers_table import table
 
     Console().print(table(providers))
 

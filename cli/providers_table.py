@@ -8,9 +8,9 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from cli.providers_cells import HEADER, row
-from cli.providers_client import ProviderTold
-from cli.table import bare_table, one_line
+from carillon.cli.providers_cells import HEADER, row
+from carillon.cli.providers_client import ProviderTold
+from carillon.cli.table import bare_table, one_line
 
 _STACKED: Final = (
     ("provider", "channels"),

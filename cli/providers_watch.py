@@ -16,14 +16,14 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from cli.failure import BadInput, Failure
-from cli.providers_cells import about_the_file
-from cli.providers_client import Providers, ProvidersTold, ProviderTold, providers_of
-from cli.providers_table import table
-from cli.table import one_line
-from messages.model import Document
-from settings import ClientSettings
-from settings.errors import nearest
+from carillon.cli.failure import BadInput, Failure
+from carillon.cli.providers_cells import about_the_file
+from carillon.cli.providers_client import Providers, ProvidersTold, ProviderTold, providers_of
+from carillon.cli.providers_table import table
+from carillon.cli.table import one_line
+from carillon.messages.model import Document
+from carillon.settings import ClientSettings
+from carillon.settings.errors import nearest
 
 _LONGEST: Final = 300
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from cli.failure import BadInput
-from messages.model import Document
-from settings.errors import nearest
-from settings.windows import WINDOW
+from carillon.cli.failure import BadInput
+from carillon.messages.model import Document
+from carillon.settings.errors import nearest
+from carillon.settings.windows import WINDOW
 
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "concurrency": (),

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.examples import examples
-from messages.model import CHANNELS, Channel
+from carillon.cli.examples import examples
+from carillon.messages.model import CHANNELS, Channel
 
 if TYPE_CHECKING:
-    from cli.rendering import Renderer
+    from carillon.cli.rendering import Renderer
 
 
 @click.command(
@@ -61,7 +61,7 @@ def render(
 
     Exit codes: 0 rendered, 1 the template failed or, with --missing, values are missing.
     """
-    from cli.rendering import Renderer
+    from carillon.cli.rendering import Renderer
 
     try:
         renderer = Renderer(_target(channel), locale, date_plugins=date_plugins)
@@ -78,8 +78,8 @@ def render(
 def _render_one(template: str, context: str | None, renderer: Renderer, *, as_json: bool) -> None:
     import json
 
-    from cli.failure import Failure
-    from messages.templates import TemplateError
+    from carillon.cli.failure import Failure
+    from carillon.messages.templates import TemplateError
 
     text, values = _inputs(template, context)
     try:
@@ -97,9 +97,9 @@ def _render_one(template: str, context: str | None, renderer: Renderer, *, as_js
 def _show_missing(template: str, context: str | None, renderer: Renderer, *, as_json: bool) -> None:
     import json
 
-    from cli.failure import Failure
-    from messages.templates import TemplateError
-    from messages.templates import missing as missing_values
+    from carillon.cli.failure import Failure
+    from carillon.messages.templates import TemplateError
+    from carillon.messages.templates import missing as missing_values
 
     text, values = _inputs(template, context)
     try:
@@ -118,8 +118,8 @@ def _show_missing(template: str, context: str | None, renderer: Renderer, *, as_
 def _render_lines(file: str, renderer: Renderer) -> None:
     import os
 
-    from cli.failure import BadInput
-    from cli.rendering import render_cases
+    from carillon.cli.failure import BadInput
+    from carillon.cli.rendering import render_cases
 
     try:
         with click.open_file(file, "rb") as lines:
@@ -130,8 +130,8 @@ def _render_lines(file: str, renderer: Renderer) -> None:
 
 
 def _inputs(template: str, context: str | None) -> tuple[str, Mapping[str, object]]:
-    from cli.failure import BadInput
-    from cli.rendering import parse_context, read_text
+    from carillon.cli.failure import BadInput
+    from carillon.cli.rendering import parse_context, read_text
 
     if template == context == "-":
         raise BadInput("Only one of template and context can be stdin")

@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from cli.failure import BadInput
-from messages.json_keys import RepeatedKey, refuse_repeated
-from messages.model import Channel
-from messages.render import written_breaks
-from messages.templates import Engine, Escaping, TemplateError, standard_helpers
+from carillon.cli.failure import BadInput
+from carillon.messages.json_keys import RepeatedKey, refuse_repeated
+from carillon.messages.model import Channel
+from carillon.messages.render import written_breaks
+from carillon.messages.templates import Engine, Escaping, TemplateError, standard_helpers
 
 
 class Renderer:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, TypeVar, Unpack
 
 import click
 
-from cli.examples import examples
-from cli.options import client, json_option, service_options
-from messages.model import CHANNELS, PRIORITIES
+from carillon.cli.examples import examples
+from carillon.cli.options import client, json_option, service_options
+from carillon.messages.model import CHANNELS, PRIORITIES
 
 if TYPE_CHECKING:
-    from cli.dispatch_body import Asked
+    from carillon.cli.dispatch_body import Asked
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -154,10 +154,10 @@ def send(
     Exit codes: 0 nothing failed so far, 1 something failed or the service cannot be used, 2 the
     message was refused.
     """
-    from cli.dispatch_body import dispatch_body
-    from cli.outcome import print_json, print_outcome
-    from cli.progress import spinner
-    from cli.service_client import Wish, post_dispatch
+    from carillon.cli.dispatch_body import dispatch_body
+    from carillon.cli.outcome import print_json, print_outcome
+    from carillon.cli.progress import spinner
+    from carillon.cli.service_client import Wish, post_dispatch
 
     if is_async and wait is not None:
         raise click.UsageError("--async waits for nothing: leave out --wait, or --async")

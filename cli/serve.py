@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from cli.examples import examples
-from cli.failure import BadInput, telling_of_the_service
+from carillon.cli.examples import examples
+from carillon.cli.failure import BadInput, telling_of_the_service
 
 
 @click.command(
@@ -32,8 +32,8 @@ def serve() -> None:
     # None makes that import fail, which it expects.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as importlib documents
 
-    import service
-    from settings import ConfigurationError, ConfigurationFile, load
+    from carillon import service
+    from carillon.settings import ConfigurationError, ConfigurationFile, load
 
     file = ConfigurationFile.of()
     try:

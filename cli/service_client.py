@@ -11,11 +11,11 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
-from cli.authorization import authorized, explanation
-from cli.failure import BadInput, Failure
-from messages.model import Document
-from providers.proxies import Proxies
-from settings import ClientSettings, is_own_machine
+from carillon.cli.authorization import authorized, explanation
+from carillon.cli.failure import BadInput, Failure
+from carillon.messages.model import Document
+from carillon.providers.proxies import Proxies
+from carillon.settings import ClientSettings, is_own_machine
 
 M = TypeVar("M", bound=BaseModel)
 Query = Mapping[str, str | list[str]]

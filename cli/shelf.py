@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from cli.failure import BadInput, Failure
-from messages.model import Document, UserFields
-from stores.errors import StoreError
-from stores.mongodb_url import MongoUrl
-from stores.ports import KnownUsers
+from carillon.cli.failure import BadInput, Failure
+from carillon.messages.model import Document, UserFields
+from carillon.stores.errors import StoreError
+from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.ports import KnownUsers
 
 Collection: TypeAlias = Literal["user", "template"]
 
@@ -40,7 +40,7 @@ def inspection(store: Path | MongoUrl) -> Callable[[Document], None]:
     """What raises ValueError for a document that this store could not hold."""
     if isinstance(store, Path):
         return lambda _: None
-    from stores.mongodb_import import check_document
+    from carillon.stores.mongodb_import import check_document
 
     return check_document
 
@@ -52,8 +52,8 @@ def user_fields(store: Path | MongoUrl) -> UserFields:
         BadInput: the configuration file cannot be read, or says it wrongly.
         Failure: the store cannot be opened.
     """
-    from settings import ConfigurationError
-    from settings import user_fields as configured_fields
+    from carillon.settings import ConfigurationError
+    from carillon.settings import user_fields as configured_fields
 
     try:
         configured = configured_fields()
@@ -61,8 +61,8 @@ def user_fields(store: Path | MongoUrl) -> UserFields:
         raise BadInput(str(error)) from None
     if configured is not None or not isinstance(store, Path) or not store.exists():
         return configured or UserFields()
-    from stores.sqlite import open_store
-    from stores.sqlite_directory import indexed_fields
+    from carillon.stores.sqlite import open_store
+    from carillon.stores.sqlite_directory import indexed_fields
 
     try:
         with closing(open_store(store)) as connection:
@@ -102,9 +102,9 @@ def opened(
 
 @contextmanager
 def _embedded(path: Path, collection: Collection) -> Iterator[Shelf]:
-    from stores.sqlite import open_store
-    from stores.sqlite_directory import import_documents, list_documents
-    from stores.sqlite_import import known_users, remove_users
+    from carillon.stores.sqlite import open_store
+    from carillon.stores.sqlite_directory import import_documents, list_documents
+    from carillon.stores.sqlite_import import known_users, remove_users
 
     try:
         with closing(open_store(path)) as connection:
@@ -124,9 +124,14 @@ def _mongodb(
 ) -> Iterator[Shelf]:
     from pymongo.errors import PyMongoError
 
-    from stores.mongodb import check_schema, connected, prepare, reason
-    from stores.mongodb_directory import directory_indexes
-    from stores.mongodb_import import import_documents, known_users, list_documents, remove_users
+    from carillon.stores.mongodb import check_schema, connected, prepare, reason
+    from carillon.stores.mongodb_directory import directory_indexes
+    from carillon.stores.mongodb_import import (
+        import_documents,
+        known_users,
+        list_documents,
+        remove_users,
+    )
 
     try:
         with connected(url) as client:

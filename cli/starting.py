@@ -9,14 +9,14 @@ from functools import partial
 
 import trio
 
-from api.listener import check_address
-from cli.failure import not_listening
-from settings import ConfigurationError, Settings
-from settings.accounts import check_service_accounts
-from settings.flow_functions import check_flow_functions
-from stores.errors import StoreError, StoreInUse
-from stores.mongodb_url import MongoUrl
-from stores.sqlite_look import look_at_store
+from carillon.api.listener import check_address
+from carillon.cli.failure import not_listening
+from carillon.settings import ConfigurationError, Settings
+from carillon.settings.accounts import check_service_accounts
+from carillon.settings.flow_functions import check_flow_functions
+from carillon.stores.errors import StoreError, StoreInUse
+from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.sqlite_look import look_at_store
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ def _check_store(settings: Settings, found: Obstacles) -> None:
 
 
 def _check_mongodb(url: MongoUrl) -> None:
-    from stores.mongodb import check_schema, connected
+    from carillon.stores.mongodb import check_schema, connected
 
     with connected(url) as client:
         check_schema(client, url)

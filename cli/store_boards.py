@@ -8,15 +8,15 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from actors.share_past import condensed
-from actors.share_sheet import Past, Pause, parse_sheet, sheet_text
-from messages.errors import JournalUnavailable
-from stores.errors import StoreError
-from stores.sqlite_calls import called_providers, past_calls
-from stores.sqlite_pauses import pauses_left
+from carillon.actors.share_past import condensed
+from carillon.actors.share_sheet import Past, Pause, parse_sheet, sheet_text
+from carillon.messages.errors import JournalUnavailable
+from carillon.stores.errors import StoreError
+from carillon.stores.sqlite_calls import called_providers, past_calls
+from carillon.stores.sqlite_pauses import pauses_left
 
 if TYPE_CHECKING:
-    from stores.mongodb_move import Boards
+    from carillon.stores.mongodb_move import Boards
 
 _PAUSE: Final = "moved"
 """The id of a pause that a store has brought."""

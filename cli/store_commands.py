@@ -12,17 +12,17 @@ from pathlib import Path
 
 import click
 
-from cli.failure import BadInput, Failure
-from cli.options import named_store
-from cli.progress import bar, spinner
-from cli.store_report import Report, print_report, told, twice
-from stores.errors import StoreError
-from stores.mongodb_url import MongoUrl
-from stores.redo_log import log_paths
-from stores.sqlite import only_server, open_store
-from stores.sqlite_backup import back_up
-from stores.sqlite_left import what_is_left, what_is_wrong
-from stores.sqlite_life import (
+from carillon.cli.failure import BadInput, Failure
+from carillon.cli.options import named_store
+from carillon.cli.progress import bar, spinner
+from carillon.cli.store_report import Report, print_report, told, twice
+from carillon.stores.errors import StoreError
+from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.redo_log import log_paths
+from carillon.stores.sqlite import only_server, open_store
+from carillon.stores.sqlite_backup import back_up
+from carillon.stores.sqlite_left import what_is_left, what_is_wrong
+from carillon.stores.sqlite_life import (
     Standing,
     TakenUp,
     begin_life,
@@ -130,10 +130,10 @@ def repair_store(store: Path | MongoUrl, *, yes: bool, as_json: bool) -> None:
 
 def move_store(store: Path | MongoUrl, url: str, *, as_json: bool) -> None:
     """Move the store to a MongoDB. What was interrupted goes on."""
-    from cli.store_boards import boards_of
-    from messages.clock import milliseconds
-    from stores.mongodb import connected
-    from stores.mongodb_move import move
+    from carillon.cli.store_boards import boards_of
+    from carillon.messages.clock import milliseconds
+    from carillon.stores.mongodb import connected
+    from carillon.stores.mongodb_move import move
 
     target = named_store(url)
     if not isinstance(target, MongoUrl):

@@ -10,8 +10,8 @@ from typing import Final
 
 import click
 
-from cli.table import print_table
-from stores.sqlite_left import Left
+from carillon.cli.table import print_table
+from carillon.stores.sqlite_left import Left
 
 _ROWS: Final = 50
 

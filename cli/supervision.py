@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import click
 
-from cli.examples import examples
-from cli.options import client, json_option, service_options
-from messages.model import CHANNELS
+from carillon.cli.examples import examples
+from carillon.cli.options import client, json_option, service_options
+from carillon.messages.model import CHANNELS
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -41,7 +41,7 @@ def show(url: str | None, api_key: str | None, *, workers: bool, as_json: bool) 
     With --json it is one channel a line. A worker that holds a delivery longer than its call may
     take is stuck, and gets replaced.
     """
-    from cli.supervision_report import print_channels
+    from carillon.cli.supervision_report import print_channels
 
     print_channels(client(url, api_key), workers=workers, as_json=as_json)
 
@@ -55,6 +55,6 @@ def revive(channel: str, url: str | None, api_key: str | None, *, as_json: bool)
     A channel whose workers crash too often is quarantined: it answers every delivery with a
     failure until it is revived.
     """
-    from cli.supervision_report import revive_channel
+    from carillon.cli.supervision_report import revive_channel
 
     revive_channel(client(url, api_key), channel, as_json=as_json)

@@ -8,12 +8,12 @@ from typing import Final
 
 import click
 
-from cli.providers_cells import elapsed
-from cli.providers_client import Told
-from cli.providers_report import print_json
-from cli.service_client import Connection
-from cli.table import print_table
-from settings import ClientSettings
+from carillon.cli.providers_cells import elapsed
+from carillon.cli.providers_client import Told
+from carillon.cli.providers_report import print_json
+from carillon.cli.service_client import Connection
+from carillon.cli.table import print_table
+from carillon.settings import ClientSettings
 
 _CHANNELS: Final = ("channel", "state", "crashes", "mailbox", "parked", "workers")
 _LONGEST: Final = 100

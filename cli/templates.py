@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from cli.examples import examples
-from cli.options import json_option, limit_option, named_store, store_option
-from messages.model import Document
+from carillon.cli.examples import examples
+from carillon.cli.options import json_option, limit_option, named_store, store_option
+from carillon.messages.model import Document
 
 
 @click.group()
@@ -41,9 +41,9 @@ def import_templates(file: str, store: str | None, *, as_json: bool) -> None:
     in a file is an error. Without `__STATE__` it is PUBLIC; others cannot be sent. If a line is
     bad, nothing of the file is imported. A running service need not be stopped.
     """
-    from cli.documents import json_documents
-    from cli.importing import Import, import_file
-    from messages.template_faults import TemplateFaults
+    from carillon.cli.documents import json_documents
+    from carillon.cli.importing import Import, import_file
+    from carillon.messages.template_faults import TemplateFaults
 
     faults = TemplateFaults()
 
@@ -63,7 +63,7 @@ def import_templates(file: str, store: str | None, *, as_json: bool) -> None:
 @json_option
 def list_templates(limit: int | None, store: str | None, *, as_json: bool) -> None:
     """List templates by id: as a table, or with --json one document a line."""
-    from cli.listing import list_collection
+    from carillon.cli.listing import list_collection
 
     list_collection("template", named_store(store), limit, _summary, as_json=as_json)
 
@@ -87,7 +87,7 @@ def check(files: tuple[str, ...], *, as_json: bool) -> None:
     """
     import json
 
-    from cli.checking import check_files
+    from carillon.cli.checking import check_files
 
     checked = check_files(files)
     problems = checked.problems
@@ -113,7 +113,7 @@ def _count(number: int, what: str) -> str:
 
 def _summary(template: Document) -> Document:
     """A line of the table: what it is called, and the channels it has texts for."""
-    from messages.template_faults import TEXTS
+    from carillon.messages.template_faults import TEXTS
 
     channels = [
         channel

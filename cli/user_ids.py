@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cli.documents import BadLine
-from messages.model import Document, JsonValue
-from stores.ports import KnownUser, KnownUsers
+from carillon.cli.documents import BadLine
+from carillon.messages.model import Document, JsonValue
+from carillon.stores.ports import KnownUser, KnownUsers
 
 AT_ONCE: Final = 200
 """Users that are looked for in one question to the store."""

@@ -6,8 +6,8 @@ from typing import Literal
 
 import click
 
-from cli.examples import examples
-from cli.options import json_option, limit_option, named_store, store_option
+from carillon.cli.examples import examples
+from carillon.cli.options import json_option, limit_option, named_store, store_option
 
 
 @click.group()
@@ -53,9 +53,9 @@ def import_users(
     """
     from functools import partial
 
-    from cli.documents import csv_rows, json_documents
-    from cli.importing import Import, import_file
-    from cli.shelf import user_fields
+    from carillon.cli.documents import csv_rows, json_documents
+    from carillon.cli.importing import Import, import_file
+    from carillon.cli.shelf import user_fields
 
     where = named_store(store)
     fields = user_fields(where)
@@ -72,6 +72,6 @@ def import_users(
 @json_option
 def list_users(limit: int | None, store: str | None, *, as_json: bool) -> None:
     """List users by id: as a table, or with --json one document a line, as `import` takes them."""
-    from cli.listing import list_collection
+    from carillon.cli.listing import list_collection
 
     list_collection("user", named_store(store), limit, dict, as_json=as_json)

@@ -7,7 +7,7 @@ from platform import python_version
 
 import click
 
-from messages.version import VERSION
+from carillon.messages.version import VERSION
 
 
 @click.command()

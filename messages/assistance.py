@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 
 import trio
 
-from messages.channel_feed import Way
-from messages.dispatch import CUT_SHORT, Begun, Dispatch, Means
-from messages.errors import BadCommand
-from messages.events import DispatchCrashed
-from messages.leftovers import Given
-from messages.model import Channel
-from messages.preparation import Preparation, Rooms
-from messages.records import Unfinished
-from messages.request import Request, empty_request
-from messages.sharing import Taken
+from carillon.messages.channel_feed import Way
+from carillon.messages.dispatch import CUT_SHORT, Begun, Dispatch, Means
+from carillon.messages.errors import BadCommand
+from carillon.messages.events import DispatchCrashed
+from carillon.messages.leftovers import Given
+from carillon.messages.model import Channel
+from carillon.messages.preparation import Preparation, Rooms
+from carillon.messages.records import Unfinished
+from carillon.messages.request import Request, empty_request
+from carillon.messages.sharing import Taken
 
 
 @dataclass(eq=False, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from messages.errors import BadCommand
-from messages.model import Attachment, AttachmentReference
-from messages.patience import Patience
-from messages.ports import Files
+from carillon.messages.errors import BadCommand
+from carillon.messages.model import Attachment, AttachmentReference
+from carillon.messages.patience import Patience
+from carillon.messages.ports import Files
 
 MOST_FILES: Final = 1000
 """Files that a request names."""

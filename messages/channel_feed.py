@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from messages.feed import Feed
-from messages.leftovers import Leftovers
+from carillon.messages.feed import Feed
+from carillon.messages.leftovers import Leftovers
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from messages.envelope import Envelope
-from messages.model import Channel
+from carillon.messages.envelope import Envelope
+from carillon.messages.model import Channel
 
 
 class Post(Protocol):

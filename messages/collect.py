@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from messages.events import DeliveryDoubted, DeliveryEnded, Observer
-from messages.model import FAILURES, Channel, Outcome, Receipt
-from messages.report import Failure, Report
+from carillon.messages.events import DeliveryDoubted, DeliveryEnded, Observer
+from carillon.messages.model import FAILURES, Channel, Outcome, Receipt
+from carillon.messages.report import Failure, Report
 
 
 class Collector:

@@ -20,12 +20,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from messages.addresses import is_mailbox
-from messages.durations import some_seconds
-from messages.errors import BadCommand
-from messages.json_input import LONGEST_ID, JsonText
-from messages.model import Channel, Priority
-from messages.string_list import StringList
+from carillon.messages.addresses import is_mailbox
+from carillon.messages.durations import some_seconds
+from carillon.messages.errors import BadCommand
+from carillon.messages.json_input import LONGEST_ID, JsonText
+from carillon.messages.model import Channel, Priority
+from carillon.messages.string_list import StringList
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

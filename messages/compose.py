@@ -10,10 +10,10 @@ from typing import Final
 
 import trio
 
-from messages.addresses import is_email, phone_number
-from messages.envelope import EXPIRED
-from messages.events import DeliveryCrashed, Event, Observer
-from messages.model import (
+from carillon.messages.addresses import is_email, phone_number
+from carillon.messages.envelope import EXPIRED
+from carillon.messages.events import DeliveryCrashed, Event, Observer
+from carillon.messages.model import (
     Channel,
     Delivery,
     MailExtras,
@@ -24,9 +24,9 @@ from messages.model import (
     UserFields,
     delivery_id,
 )
-from messages.offload import Offload
-from messages.render import NoContent, NotRenderable, Texts
-from messages.templates import TakesLong
+from carillon.messages.offload import Offload
+from carillon.messages.render import NoContent, NotRenderable, Texts
+from carillon.messages.templates import TakesLong
 
 TURN: Final = 0.005
 """Seconds for which deliveries are composed in the loop before others have their turn."""

@@ -10,12 +10,12 @@ from typing import Final, Literal
 
 import trio
 
-from messages.errors import TryLater
-from messages.events import DeliveryConfirmed, Observer
-from messages.handovers import Handover, Handovers
-from messages.journal import Journal
-from messages.model import Receipt
-from messages.records import DeliveryRecord, RecordFilter, Records
+from carillon.messages.errors import TryLater
+from carillon.messages.events import DeliveryConfirmed, Observer
+from carillon.messages.handovers import Handover, Handovers
+from carillon.messages.journal import Journal
+from carillon.messages.model import Receipt
+from carillon.messages.records import DeliveryRecord, RecordFilter, Records
 
 Verdict = Literal["ok", "ko"]
 

@@ -13,21 +13,21 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.channel_feed import Way
-from messages.channel_queues import Post
-from messages.collect import Collector
-from messages.distribution import Distribution
-from messages.envelope import Envelope
-from messages.events import DispatchCrashed, DispatchEnded, Observer
-from messages.feed import Feed, Item
-from messages.journal import DispatchEnd, Enrolment, Journal, NewDispatch
-from messages.leftovers import Leftover, Leftovers
-from messages.model import Channel, Delivery, Outcome, Receipt
-from messages.offload import SMALL, Offload
-from messages.patience import insist
-from messages.report import Report
-from messages.request import Request
-from messages.sharing import Pool
+from carillon.messages.channel_feed import Way
+from carillon.messages.channel_queues import Post
+from carillon.messages.collect import Collector
+from carillon.messages.distribution import Distribution
+from carillon.messages.envelope import Envelope
+from carillon.messages.events import DispatchCrashed, DispatchEnded, Observer
+from carillon.messages.feed import Feed, Item
+from carillon.messages.journal import DispatchEnd, Enrolment, Journal, NewDispatch
+from carillon.messages.leftovers import Leftover, Leftovers
+from carillon.messages.model import Channel, Delivery, Outcome, Receipt
+from carillon.messages.offload import SMALL, Offload
+from carillon.messages.patience import insist
+from carillon.messages.report import Report
+from carillon.messages.request import Request
+from carillon.messages.sharing import Pool
 
 FIRST: Final = 20
 """So many deliveries of each channel are enrolled as the dispatch itself becomes durable: a small

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
-from messages.collect import Collector
-from messages.feed import Feed, Item
-from messages.journal import Enrolment, Journal
-from messages.leftovers import Leftover, Leftovers
-from messages.model import Delivery, Receipt
-from messages.patience import insist
-from messages.sharing import Pool
+from carillon.messages.collect import Collector
+from carillon.messages.feed import Feed, Item
+from carillon.messages.journal import Enrolment, Journal
+from carillon.messages.leftovers import Leftover, Leftovers
+from carillon.messages.model import Delivery, Receipt
+from carillon.messages.patience import insist
+from carillon.messages.sharing import Pool
 
 if TYPE_CHECKING:
-    from messages.channel_feed import Way
+    from carillon.messages.channel_feed import Way
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
 
-from messages.model import Cause, Delivery, Outcome, Priority, Reason, Receipt
-from messages.records import PastAttempt
+from carillon.messages.model import Cause, Delivery, Outcome, Priority, Reason, Receipt
+from carillon.messages.records import PastAttempt
 
 EXPIRED: Final = "Expired before it could be sent"
 CANCELLED: Final = "Cancelled before it was sent"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from messages.model import Cause, Channel, FailureKind, Outcome, Receipt
+from carillon.messages.model import Cause, Channel, FailureKind, Outcome, Receipt
 
 T = TypeVar("T")
 

@@ -8,13 +8,13 @@ from math import inf
 
 import trio
 
-from messages.compose import Composer
-from messages.errors import DirectoryUnavailable, TryLater
-from messages.events import DirectoryFailed, Observer
-from messages.journal import Progress
-from messages.model import Channel, Cursor, Delivery, Page, Receipt, Recipient
-from messages.patience import insist
-from messages.resolve import Pages
+from carillon.messages.compose import Composer
+from carillon.messages.errors import DirectoryUnavailable, TryLater
+from carillon.messages.events import DirectoryFailed, Observer
+from carillon.messages.journal import Progress
+from carillon.messages.model import Channel, Cursor, Delivery, Page, Receipt, Recipient
+from carillon.messages.patience import insist
+from carillon.messages.resolve import Pages
 
 Item = Delivery | Receipt
 """A delivery to be sent, or how it ended before it could be one."""

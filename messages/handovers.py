@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from messages.model import Channel
+from carillon.messages.model import Channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from messages.model import Channel, Cursor, Outcome, Receipt
-from messages.records import RecordFilter, Result
+from carillon.messages.model import Channel, Cursor, Outcome, Receipt
+from carillon.messages.records import RecordFilter, Result
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from messages.json_input import JsonText
-from messages.string_list import StringList
+from carillon.messages.json_input import JsonText
+from carillon.messages.string_list import StringList
 
 _STEP: Final = 262_144
 """Characters that are encoded in one call, which takes up to 3 ms."""

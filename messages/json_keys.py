@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from messages.model import Document, JsonValue
-from messages.redaction import printable, without_secrets
+from carillon.messages.model import Document, JsonValue
+from carillon.messages.redaction import printable, without_secrets
 
 Place: TypeAlias = tuple[str | int, ...]
 """Keys and list positions from the outermost in."""

@@ -8,14 +8,14 @@ from typing import Protocol
 
 import trio
 
-from messages.compose import USER, Composer
-from messages.errors import TryLater
-from messages.events import DirectoryFailed, Observer
-from messages.feed import Item
-from messages.model import Channel, Receipt, Recipient
-from messages.patience import insist
-from messages.ports import Directory
-from messages.records import PastAttempt, Pending
+from carillon.messages.compose import USER, Composer
+from carillon.messages.errors import TryLater
+from carillon.messages.events import DirectoryFailed, Observer
+from carillon.messages.feed import Item
+from carillon.messages.model import Channel, Receipt, Recipient
+from carillon.messages.patience import insist
+from carillon.messages.ports import Directory
+from carillon.messages.records import PastAttempt, Pending
 
 
 @dataclass(frozen=True, slots=True)

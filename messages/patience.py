@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.backoff import jittered
-from messages.errors import DirectoryUnavailable, FilesUnavailable, TryLater
+from carillon.messages.backoff import jittered
+from carillon.messages.errors import DirectoryUnavailable, FilesUnavailable, TryLater
 
 T = TypeVar("T")
 

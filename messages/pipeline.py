@@ -13,11 +13,11 @@ from uuid import uuid4
 
 import trio
 
-from messages.assistance import Assistance
-from messages.clock import milliseconds
-from messages.commands import SendCommand
-from messages.dispatch import CUT_SHORT, Begun, Dispatch, Means
-from messages.errors import (
+from carillon.messages.assistance import Assistance
+from carillon.messages.clock import milliseconds
+from carillon.messages.commands import SendCommand
+from carillon.messages.dispatch import CUT_SHORT, Begun, Dispatch, Means
+from carillon.messages.errors import (
     BadCommand,
     Conflict,
     Stopping,
@@ -25,14 +25,14 @@ from messages.errors import (
     TryLater,
     unwritable,
 )
-from messages.events import DispatchAccepted, DispatchCrashed, DispatchResumed
-from messages.journal import IdempotencyKey, NewDispatch
-from messages.model import Channel, Document
-from messages.offload import SMALL, Claim, Offload, Room
-from messages.patience import insist
-from messages.preparation import Preparation, Rooms, Rules
-from messages.records import RecordFilter, Unfinished
-from messages.request import empty_request
+from carillon.messages.events import DispatchAccepted, DispatchCrashed, DispatchResumed
+from carillon.messages.journal import IdempotencyKey, NewDispatch
+from carillon.messages.model import Channel, Document
+from carillon.messages.offload import SMALL, Claim, Offload, Room
+from carillon.messages.patience import insist
+from carillon.messages.preparation import Preparation, Rooms, Rules
+from carillon.messages.records import RecordFilter, Unfinished
+from carillon.messages.request import empty_request
 
 MOST_HELD: Final = 134_217_728
 """Bytes that the long requests of open dispatches take at most: 128 MiB."""

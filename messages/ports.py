@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from messages.model import (
+from carillon.messages.model import (
     Attachment,
     AttachmentReference,
     Audience,

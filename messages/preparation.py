@@ -10,29 +10,29 @@ from typing import Final
 
 import trio
 
-from messages import attachments
-from messages.addresses import is_mailbox
-from messages.channel_feed import Way
-from messages.channel_queues import Post
-from messages.clock import milliseconds
-from messages.commands import SendCommand
-from messages.compose import Composer
-from messages.errors import BadCommand
-from messages.events import Observer
-from messages.feed import Feed
-from messages.journal import Journal
-from messages.json_input import MOST_VALUES
-from messages.leftovers import Given, Leftovers, PendingSource
-from messages.model import Audience, Channel, Cursor, MailExtras, UserFields
-from messages.offload import SMALL, Offload
-from messages.patience import Patience, insist
-from messages.ports import Directory, Files
-from messages.records import Recovery, Unfinished
-from messages.render import LastHeavy, Source, Texts, are_long, plain_source, stored_source
-from messages.request import Request, parse_request
-from messages.resolve import Pages
-from messages.sharing import Pool
-from messages.templates import Engine
+from carillon.messages import attachments
+from carillon.messages.addresses import is_mailbox
+from carillon.messages.channel_feed import Way
+from carillon.messages.channel_queues import Post
+from carillon.messages.clock import milliseconds
+from carillon.messages.commands import SendCommand
+from carillon.messages.compose import Composer
+from carillon.messages.errors import BadCommand
+from carillon.messages.events import Observer
+from carillon.messages.feed import Feed
+from carillon.messages.journal import Journal
+from carillon.messages.json_input import MOST_VALUES
+from carillon.messages.leftovers import Given, Leftovers, PendingSource
+from carillon.messages.model import Audience, Channel, Cursor, MailExtras, UserFields
+from carillon.messages.offload import SMALL, Offload
+from carillon.messages.patience import Patience, insist
+from carillon.messages.ports import Directory, Files
+from carillon.messages.records import Recovery, Unfinished
+from carillon.messages.render import LastHeavy, Source, Texts, are_long, plain_source, stored_source
+from carillon.messages.request import Request, parse_request
+from carillon.messages.resolve import Pages
+from carillon.messages.sharing import Pool
+from carillon.messages.templates import Engine
 
 STORED: Final = 33_554_432
 """Room for a request that is taken up, in bytes: how long it is nobody knows yet."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, get_args
 
-from messages.model import Channel, Cursor, Outcome, Reason, Receipt
+from carillon.messages.model import Channel, Cursor, Outcome, Reason, Receipt
 
 DispatchState = Literal["running", "cancelling", "done", "cancelled", "crashed"]
 """Of a dispatch that has not ended it is `running` or `cancelling`."""

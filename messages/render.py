@@ -16,11 +16,18 @@ from weakref import ReferenceType, ref
 
 from pydantic_core import from_json
 
-from messages.errors import BadCommand
-from messages.json_input import JsonText
-from messages.model import Channel, Content, Document, EmailContent, PushContent, TextContent
-from messages.offload import SMALL
-from messages.templates import Engine, Escaping, TakesLong, Template, TemplateError
+from carillon.messages.errors import BadCommand
+from carillon.messages.json_input import JsonText
+from carillon.messages.model import (
+    Channel,
+    Content,
+    Document,
+    EmailContent,
+    PushContent,
+    TextContent,
+)
+from carillon.messages.offload import SMALL
+from carillon.messages.templates import Engine, Escaping, TakesLong, Template, TemplateError
 
 Source = Mapping[str, object]
 """Texts under the names that a stored template has: `emailTitle`, `smsMessage` …"""

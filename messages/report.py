@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from messages.model import Channel, Outcome
+from carillon.messages.model import Channel, Outcome
 
 
 @dataclass(frozen=True, slots=True)

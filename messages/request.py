@@ -13,11 +13,11 @@ from typing import Final, cast
 
 from pydantic_core import to_json
 
-from messages.commands import SendCommand, parse_send, recorded_send
-from messages.errors import BadCommand
-from messages.json_input import MOST_VALUES, Bounds, JsonText, TooManyValues, read_json
-from messages.model import Channel, Document
-from messages.string_list import StringList
+from carillon.messages.commands import SendCommand, parse_send, recorded_send
+from carillon.messages.errors import BadCommand
+from carillon.messages.json_input import MOST_VALUES, Bounds, JsonText, TooManyValues, read_json
+from carillon.messages.model import Channel, Document
+from carillon.messages.string_list import StringList
 
 _PERSONAL: Final = (
     "data",

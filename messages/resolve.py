@@ -11,9 +11,9 @@ from typing import Final
 
 import trio
 
-from messages.model import Audience, Cursor, Page
-from messages.patience import Patience
-from messages.ports import Directory
+from carillon.messages.model import Audience, Cursor, Page
+from carillon.messages.patience import Patience
+from carillon.messages.ports import Directory
 
 HEAD: Final = 1000
 """So many recipients are resolved before the first delivery leaves."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from messages.model import Document, JsonValue
-from messages.render import NotRenderable, escaping_of, read_push_data
-from messages.templates import Engine, TemplateSyntaxError
-from messages.templates.names import nearest
+from carillon.messages.model import Document, JsonValue
+from carillon.messages.render import NotRenderable, escaping_of, read_push_data
+from carillon.messages.templates import Engine, TemplateSyntaxError
+from carillon.messages.templates.names import nearest
 
 TEXTS: Final = (
     "emailTitle",

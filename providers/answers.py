@@ -15,7 +15,7 @@ from typing import Final
 
 from pydantic_core import from_json
 
-from messages.model import (
+from carillon.messages.model import (
     Accepted,
     Attempt,
     Cause,
@@ -27,9 +27,9 @@ from messages.model import (
     Unanswered,
     Unavailable,
 )
-from providers.privacy import scrubbed
-from providers.wire_errors import FOREIGN
-from providers.wire_ports import NotAnswered, NotSent, Reply, Response
+from carillon.providers.privacy import scrubbed
+from carillon.providers.wire_errors import FOREIGN
+from carillon.providers.wire_ports import NotAnswered, NotSent, Reply, Response
 
 _ASCTIME: Final = re.compile(
     r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ 0-3]?[0-9]) ([0-9:]{8}) ([0-9]{4})", re.ASCII

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from messages.model import Delivery, Document, JsonValue, PushContent
+from carillon.messages.model import Delivery, Document, JsonValue, PushContent
 
 Convert = Callable[[JsonValue], JsonValue]
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
-from messages.model import (
+from carillon.messages.model import (
     Accepted,
     Attempt,
     Cause,
@@ -22,11 +22,11 @@ from messages.model import (
     Unanswered,
     Unavailable,
 )
-from providers.answers import answered, attempt, document, retry_after, unreached
-from providers.encoding import json_body
-from providers.fcm_message import fcm_message
-from providers.google_token import GoogleToken, ServiceAccount, Token
-from providers.wire_ports import Reply, Response, Started, Wire
+from carillon.providers.answers import answered, attempt, document, retry_after, unreached
+from carillon.providers.encoding import json_body
+from carillon.providers.fcm_message import fcm_message
+from carillon.providers.google_token import GoogleToken, ServiceAccount, Token
+from carillon.providers.wire_ports import Reply, Response, Started, Wire
 
 SERVICE: Final = "firebase"
 URL: Final = "https://fcm.googleapis.com"

@@ -7,8 +7,8 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from providers.http1_head import FINAL, SWITCHING, Head, LazyHeaders, read_head
-from providers.wire_ports import Headers
+from carillon.providers.http1_head import FINAL, SWITCHING, Head, LazyHeaders, read_head
+from carillon.providers.wire_ports import Headers
 
 HEAD_BYTES: Final = 64 * 1024
 """A head that is longer and not whole is given up; interim answers before it count."""

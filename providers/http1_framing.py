@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from providers.http1_target import check_header, check_line
+from carillon.providers.http1_target import check_header, check_line
 
 
 class Framing:

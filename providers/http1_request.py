@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from providers.wire_ports import Body, segments
+from carillon.providers.wire_ports import Body, segments
 
 PIECE_BYTES: Final = 64 * 1024
 """What is copied together to leave in one write; more leaves in pieces of this size."""

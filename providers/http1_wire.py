@@ -10,16 +10,16 @@ from typing import Final
 import httpx
 import trio
 
-from providers.http1_answer import NotHttp
-from providers.http1_connection import Connection, open_connection
-from providers.http1_idle import IdleConnections
-from providers.http1_request import pieces
-from providers.http1_target import Target
-from providers.httpx_wire import HttpxWire
-from providers.proxies import Proxies
-from providers.reach import reach
-from providers.wire_bounds import BODY_BYTES, TARGETS, body_deadline
-from providers.wire_errors import (
+from carillon.providers.http1_answer import NotHttp
+from carillon.providers.http1_connection import Connection, open_connection
+from carillon.providers.http1_idle import IdleConnections
+from carillon.providers.http1_request import pieces
+from carillon.providers.http1_target import Target
+from carillon.providers.httpx_wire import HttpxWire
+from carillon.providers.proxies import Proxies
+from carillon.providers.reach import reach
+from carillon.providers.wire_bounds import BODY_BYTES, TARGETS, body_deadline
+from carillon.providers.wire_errors import (
     CLOSED,
     DISCONNECTED,
     EARLY,
@@ -29,7 +29,15 @@ from providers.wire_errors import (
     garbled,
     unsent_reply,
 )
-from providers.wire_ports import Body, Headers, NotAnswered, NotSent, Reply, Response, Started
+from carillon.providers.wire_ports import (
+    Body,
+    Headers,
+    NotAnswered,
+    NotSent,
+    Reply,
+    Response,
+    Started,
+)
 
 _REDIRECTS: Final = 300  # a number, as each look at an enumeration is a call
 

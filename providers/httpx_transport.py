@@ -10,15 +10,15 @@ from contextlib import contextmanager
 import httpx
 import trio
 
-from providers.http1_answer import NotHttp
-from providers.http1_connection import Connection, open_connection
-from providers.http1_framing import Framing
-from providers.http1_idle import IdleConnections
-from providers.http1_request import sliced
-from providers.http1_target import Origin, origin_of
-from providers.proxies import Proxies
-from providers.wire_bounds import IDLE_SECONDS
-from providers.wire_errors import unsent
+from carillon.providers.http1_answer import NotHttp
+from carillon.providers.http1_connection import Connection, open_connection
+from carillon.providers.http1_framing import Framing
+from carillon.providers.http1_idle import IdleConnections
+from carillon.providers.http1_request import sliced
+from carillon.providers.http1_target import Origin, origin_of
+from carillon.providers.proxies import Proxies
+from carillon.providers.wire_bounds import IDLE_SECONDS
+from carillon.providers.wire_errors import unsent
 
 Timeouts = Mapping[str, float | None]
 """httpx's extension of this name: seconds for each `connect`, `read` and `write`, or None."""

@@ -16,17 +16,24 @@ import httpcore
 import httpx
 import trio
 
-from providers.proxies import Proxies
-from providers.reach import reach
-from providers.wire_bounds import (
+from carillon.providers.proxies import Proxies
+from carillon.providers.reach import reach
+from carillon.providers.wire_bounds import (
     BODY_BYTES,
     IDLE_SECONDS,
     STALE_SECONDS,
     TARGETS,
     body_deadline,
 )
-from providers.wire_errors import DISCONNECTED, EARLY, LOST, NOT_HTTP, garbled, unsent_reply
-from providers.wire_ports import (
+from carillon.providers.wire_errors import (
+    DISCONNECTED,
+    EARLY,
+    LOST,
+    NOT_HTTP,
+    garbled,
+    unsent_reply,
+)
+from carillon.providers.wire_ports import (
     Body,
     Headers,
     NotAnswered,

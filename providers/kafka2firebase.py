@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from messages.errors import JournalUnavailable
-from messages.handovers import Handover, Handovers
-from messages.model import (
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.handovers import Handover, Handovers
+from carillon.messages.model import (
     Accepted,
     Attempt,
     Cause,
@@ -23,9 +23,9 @@ from messages.model import (
     Unanswered,
     Unavailable,
 )
-from providers.encoding import json_body
-from providers.kafka_producer import KafkaProducer, NotStored, Stored
-from providers.wire_ports import Started
+from carillon.providers.encoding import json_body
+from carillon.providers.kafka_producer import KafkaProducer, NotStored, Stored
+from carillon.providers.wire_ports import Started
 
 SERVICE: Final = "kafka2firebase"
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from messages.model import Accepted, Document, Refused, Unavailable
-from messages.saga.ports import SagaEvent, Verdict
-from providers.encoding import json_body
-from providers.kafka_producer import KafkaProducer, NotStored, Stored
+from carillon.messages.model import Accepted, Document, Refused, Unavailable
+from carillon.messages.saga.ports import SagaEvent, Verdict
+from carillon.providers.encoding import json_body
+from carillon.providers.kafka_producer import KafkaProducer, NotStored, Stored
 
 SERVICE: Final = "Kafka"
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from messages.model import Delivery, EmailContent, PushContent
-from messages.redaction import without_secrets
+from carillon.messages.model import Delivery, EmailContent, PushContent
+from carillon.messages.redaction import without_secrets
 
 LONGEST: Final = 200
 READ: Final = 2000

@@ -6,11 +6,11 @@ import ssl
 
 import httpx
 
-from providers.http1_connection import open_connection
-from providers.http1_target import origin_of
-from providers.proxies import Proxies
-from providers.wire_errors import unsent_reply
-from providers.wire_ports import NotSent
+from carillon.providers.http1_connection import open_connection
+from carillon.providers.http1_target import origin_of
+from carillon.providers.proxies import Proxies
+from carillon.providers.wire_errors import unsent_reply
+from carillon.providers.wire_ports import NotSent
 
 
 async def reach(url: str, proxies: Proxies, tls: ssl.SSLContext) -> NotSent | None:

@@ -20,9 +20,17 @@ from typing import Final, Literal, get_args
 
 import trio
 
-from messages.model import Accepted, Attempt, Cause, Delivery, Refused, Unanswered, Unavailable
-from providers.answers import answered
-from providers.wire_ports import Started
+from carillon.messages.model import (
+    Accepted,
+    Attempt,
+    Cause,
+    Delivery,
+    Refused,
+    Unanswered,
+    Unavailable,
+)
+from carillon.providers.answers import answered
+from carillon.providers.wire_ports import Started
 
 Act = Literal["accept", "refuse", "throttle", "fail", "lose", "time-out", "crash"]
 """What an attempt comes to: `fail` is a passing fault, `lose` an answer that never came though the

@@ -9,8 +9,8 @@ from os import strerror
 from socket import gaierror
 from typing import Final
 
-from messages.model import FailureKind
-from providers.wire_ports import NotAnswered, NotSent
+from carillon.messages.model import FailureKind
+from carillon.providers.wire_ports import NotAnswered, NotSent
 
 SHORTAGE_SECONDS: Final = 0.25
 """Until a connection is tried again for which descriptors, buffers or ports were lacking."""

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import trio
 
-from messages.model import FailureKind
+from carillon.messages.model import FailureKind
 
 Started = Callable[[], float]
 """Called directly before the first byte of a request leaves, on an open connection.

@@ -1,13 +1,13 @@
 """Environment and configuration file in, `Settings` out: the only reader of `os.environ`."""
 
-from messages.saga.command import MetadataSchema
-from settings.access import key_record, parse_expiry, parse_key_id, parse_keys
-from settings.advice import advice, persistence
-from settings.environment import VARIABLES
-from settings.errors import ConfigurationError
-from settings.exposure import writable_by_others
-from settings.loading import from_document, load, user_fields
-from settings.model import (
+from carillon.messages.saga.command import MetadataSchema
+from carillon.settings.access import key_record, parse_expiry, parse_key_id, parse_keys
+from carillon.settings.advice import advice, persistence
+from carillon.settings.environment import VARIABLES
+from carillon.settings.errors import ConfigurationError
+from carillon.settings.exposure import writable_by_others
+from carillon.settings.loading import from_document, load, user_fields
+from carillon.settings.model import (
     AccessSettings,
     ChannelSettings,
     DirectorySettings,
@@ -28,12 +28,12 @@ from settings.model import (
     StreamSettings,
     TokenPlace,
 )
-from settings.operator_token import state_folder
-from settings.schema import schema
-from settings.secret import Secret
-from settings.surroundings import ClientSettings, client, store
-from settings.urls import is_own_machine
-from settings.watching import ConfigurationFile
+from carillon.settings.operator_token import state_folder
+from carillon.settings.schema import schema
+from carillon.settings.secret import Secret
+from carillon.settings.surroundings import ClientSettings, client, store
+from carillon.settings.urls import is_own_machine
+from carillon.settings.watching import ConfigurationFile
 
 __all__ = [
     "VARIABLES",

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
-from api.keys import HASH_BYTES, ID, MOST_WEIGHT, NOBODY, SALT_BYTES, SCOPES, ApiKey, Scope
-from messages.json_keys import Place
-from messages.model import Document, JsonValue
-from settings.environment import Environment
-from settings.errors import Problems
-from settings.model import AccessSettings
-from settings.operator_token import token_place
-from settings.reading import LARGEST_FILE, REPEATED, parse
+from carillon.api.keys import HASH_BYTES, ID, MOST_WEIGHT, NOBODY, SALT_BYTES, SCOPES, ApiKey, Scope
+from carillon.messages.json_keys import Place
+from carillon.messages.model import Document, JsonValue
+from carillon.settings.environment import Environment
+from carillon.settings.errors import Problems
+from carillon.settings.model import AccessSettings
+from carillon.settings.operator_token import token_place
+from carillon.settings.reading import LARGEST_FILE, REPEATED, parse
 
 _FIELDS: Final = ("id", "scopes", "salt", "sha256", "expiresAt", "weight")
 _ALLOWED: Final = "records as `carillon keys new` prints them"

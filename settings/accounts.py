@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from providers.google_token import ServiceAccount, read_service_account
-from settings.errors import ConfigurationError
-from settings.model import FirebaseCredentials, ProviderSettings, Settings
+from carillon.providers.google_token import ServiceAccount, read_service_account
+from carillon.settings.errors import ConfigurationError
+from carillon.settings.model import FirebaseCredentials, ProviderSettings, Settings
 
 _LARGEST: Final = 1 << 20
 

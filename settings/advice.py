@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from messages.backoff import ceiling
-from messages.durations import written
-from settings.exposure import readable_by_others
-from settings.model import ProviderSettings, ProviderType, Settings
+from carillon.messages.backoff import ceiling
+from carillon.messages.durations import written
+from carillon.settings.exposure import readable_by_others
+from carillon.settings.model import ProviderSettings, ProviderType, Settings
 
 _GATEWAY_TIMEOUT: Final = 60.0
 _GRACE_PERIOD: Final = 30.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from messages.model import Channel
-from messages.redaction import printable, without_secrets
-from settings.environment import Environment
-from settings.errors import Problems, nearest
-from settings.keys import FileKeys
-from settings.kinds import KINDS, Kind
-from settings.model import ChannelSettings, ProviderChoice, ProviderType
-from settings.provider_keys import ChannelKeys, ChoiceKeys, ProviderKeys
+from carillon.messages.model import Channel
+from carillon.messages.redaction import printable, without_secrets
+from carillon.settings.environment import Environment
+from carillon.settings.errors import Problems, nearest
+from carillon.settings.keys import FileKeys
+from carillon.settings.kinds import KINDS, Kind
+from carillon.settings.model import ChannelSettings, ProviderChoice, ProviderType
+from carillon.settings.provider_keys import ChannelKeys, ChoiceKeys, ProviderKeys
 
 
 def channels(keys: FileKeys, env: Environment) -> Mapping[Channel, ChannelSettings]:

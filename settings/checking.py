@@ -11,11 +11,11 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from messages.json_keys import Place
-from messages.model import Document, JsonValue
-from settings.errors import Problems, dotted, nearest
-from settings.keys import FileKeys
-from settings.schema import Outline, schema_of
+from carillon.messages.json_keys import Place
+from carillon.messages.model import Document, JsonValue
+from carillon.settings.errors import Problems, dotted, nearest
+from carillon.settings.keys import FileKeys
+from carillon.settings.schema import Outline, schema_of
 
 M = TypeVar("M", bound=BaseModel)
 _MOST_WARNINGS: Final = 100

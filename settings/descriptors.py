@@ -6,7 +6,7 @@ import resource
 from contextlib import suppress
 from typing import Final
 
-from settings.model import Settings
+from carillon.settings.model import Settings
 
 RESERVE: Final = 256
 """Descriptors for callers, the store and look-ups, besides one for each call to a provider."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from settings.errors import Problems
+from carillon.settings.errors import Problems
 
 VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
     {

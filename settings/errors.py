@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Final
 
-from messages.json_keys import Place, written
-from messages.redaction import printable, without_secrets
+from carillon.messages.json_keys import Place, written
+from carillon.messages.redaction import printable, without_secrets
 
 _SHOWN: Final = 60
 _MOST_PROBLEMS: Final = 100

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from settings.model import (
+from carillon.settings.model import (
     FirebaseCredentials,
     FlowManagerSettings,
     KaleyraCredentials,

@@ -10,13 +10,13 @@ from importlib.util import decode_source, find_spec
 from pathlib import Path
 from typing import Final
 
-from messages.errors import TryLater
-from messages.saga.function_pool import SECONDS, FunctionPool, Program
-from messages.saga.function_process import FunctionFile
-from messages.saga.functions import Function, SagaFunctions
-from settings.environment import VARIABLES
-from settings.errors import ConfigurationError
-from settings.model import FlowManagerSettings
+from carillon.messages.errors import TryLater
+from carillon.messages.saga.function_pool import SECONDS, FunctionPool, Program
+from carillon.messages.saga.function_process import FunctionFile
+from carillon.messages.saga.functions import Function, SagaFunctions
+from carillon.settings.environment import VARIABLES
+from carillon.settings.errors import ConfigurationError
+from carillon.settings.model import FlowManagerSettings
 
 _SECRETS: Final = frozenset(
     {"API_KEYS", "CARILLON_API_KEY", "KAFKA_PASSWORD", "KALEYRA_API_KEY", "STORE_URL"}

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from settings.model import EventPayload, StartAt
-from settings.urls import service_url
-from settings.values import (
+from carillon.settings.model import EventPayload, StartAt
+from carillon.settings.urls import service_url
+from carillon.settings.values import (
     Duration,
     OpenSection,
     Paths,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from messages.durations import unbounded
-from messages.saga.command import MetadataSchema
-from settings.flow_keys import FlowKeys, MetadataKeys
-from settings.kafka import stream
-from settings.model import FlowManagerSettings
+from carillon.messages.durations import unbounded
+from carillon.messages.saga.command import MetadataSchema
+from carillon.settings.flow_keys import FlowKeys, MetadataKeys
+from carillon.settings.kafka import stream
+from carillon.settings.model import FlowManagerSettings
 
 
 def flow_manager(keys: FlowKeys | None) -> FlowManagerSettings | None:

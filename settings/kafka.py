@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Final, get_args
 
-from providers.kafka_connection import KafkaConnection, Mechanism
-from settings.environment import Environment
-from settings.flow_keys import FlowKeys, StreamKeys
-from settings.model import KafkaSettings, StreamSettings
+from carillon.providers.kafka_connection import KafkaConnection, Mechanism
+from carillon.settings.environment import Environment
+from carillon.settings.flow_keys import FlowKeys, StreamKeys
+from carillon.settings.model import KafkaSettings, StreamSettings
 
 NEEDED: Final = "Kafka needs a client; install it: pip install 'carillon-messaging[kafka]'"
 

@@ -10,11 +10,11 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from messages.model import Channel
-from settings.flow_keys import FlowKeys
-from settings.model import Fsync
-from settings.provider_keys import ChannelsKeys, ProviderKeys
-from settings.values import Duration, OpenSection, PositiveDuration, Section, Text, lasting
+from carillon.messages.model import Channel
+from carillon.settings.flow_keys import FlowKeys
+from carillon.settings.model import Fsync
+from carillon.settings.provider_keys import ChannelsKeys, ProviderKeys
+from carillon.settings.values import Duration, OpenSection, PositiveDuration, Section, Text, lasting
 
 
 class SenderKeys(OpenSection):

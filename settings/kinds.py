@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from messages.model import CHANNELS, Channel
-from settings.model import OnUnknownOutcome, ProviderType
+from carillon.messages.model import CHANNELS, Channel
+from carillon.settings.model import OnUnknownOutcome, ProviderType
 
 
 @dataclass(frozen=True, slots=True)

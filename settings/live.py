@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
-from actors.limits import Limits
-from messages.durations import written
-from messages.errors import BadCommand
-from messages.model import Document, JsonValue
-from settings.checking import check_keys
-from settings.errors import Problems, nearest
-from settings.provider_keys import LimitKeys, Weight
-from settings.providers import overridden
-from settings.reading import without_nulls
-from settings.windows import in_full
+from carillon.actors.limits import Limits
+from carillon.messages.durations import written
+from carillon.messages.errors import BadCommand
+from carillon.messages.model import Document, JsonValue
+from carillon.settings.checking import check_keys
+from carillon.settings.errors import Problems, nearest
+from carillon.settings.provider_keys import LimitKeys, Weight
+from carillon.settings.providers import overridden
+from carillon.settings.reading import without_nulls
+from carillon.settings.windows import in_full
 
 if TYPE_CHECKING:
-    from actors.quota import Quota
-    from settings.model import ProviderSettings
+    from carillon.actors.quota import Quota
+    from carillon.settings.model import ProviderSettings
 
 
 class LiveKeys(LimitKeys):

@@ -7,26 +7,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from messages.addresses import is_mailbox
-from messages.durations import unbounded
-from messages.model import Channel, Document, JsonValue, UserFields
-from messages.redaction import without_secrets
-from messages.templates import Limits as TemplateLimits
-from settings import surroundings
-from settings.access import access
-from settings.channels import channels
-from settings.checking import check, check_keys
-from settings.effect import unused_providers
-from settings.environment import Environment
-from settings.errors import Problems
-from settings.flow_manager import flow_manager
-from settings.kafka import kafka, kafka_warnings
-from settings.keys import DirectoryKeys, FileKeys, UserFieldsKeys, UserKeys
-from settings.model import JournalSettings, Limits, Settings
-from settings.neighbours import addresses
-from settings.providers import check_sections, providers
-from settings.proxies import check_proxies
-from settings.reading import read_file, without_nulls
+from carillon.messages.addresses import is_mailbox
+from carillon.messages.durations import unbounded
+from carillon.messages.model import Channel, Document, JsonValue, UserFields
+from carillon.messages.redaction import without_secrets
+from carillon.messages.templates import Limits as TemplateLimits
+from carillon.settings import surroundings
+from carillon.settings.access import access
+from carillon.settings.channels import channels
+from carillon.settings.checking import check, check_keys
+from carillon.settings.effect import unused_providers
+from carillon.settings.environment import Environment
+from carillon.settings.errors import Problems
+from carillon.settings.flow_manager import flow_manager
+from carillon.settings.kafka import kafka, kafka_warnings
+from carillon.settings.keys import DirectoryKeys, FileKeys, UserFieldsKeys, UserKeys
+from carillon.settings.model import JournalSettings, Limits, Settings
+from carillon.settings.neighbours import addresses
+from carillon.settings.providers import check_sections, providers
+from carillon.settings.proxies import check_proxies
+from carillon.settings.reading import read_file, without_nulls
 
 
 def load(environ: Mapping[str, str] | None = None, path: Path | None = None) -> Settings:

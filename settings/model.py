@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from actors.breaker import BreakerSettings
-from actors.limits import Retry
-from actors.quota import Quota
-from actors.rate import Rate
-from api.keys import ApiKey
-from messages.model import Channel, UserFields
-from messages.saga.command import MetadataSchema
-from messages.templates import Limits as TemplateLimits
-from providers.kafka_connection import KafkaConnection
-from settings.secret import Secret
-from stores.mongodb_url import MongoUrl
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.limits import Retry
+from carillon.actors.quota import Quota
+from carillon.actors.rate import Rate
+from carillon.api.keys import ApiKey
+from carillon.messages.model import Channel, UserFields
+from carillon.messages.saga.command import MetadataSchema
+from carillon.messages.templates import Limits as TemplateLimits
+from carillon.providers.kafka_connection import KafkaConnection
+from carillon.settings.secret import Secret
+from carillon.stores.mongodb_url import MongoUrl
 
 ProviderType = Literal[
     "mail-service", "sms-service", "kaleyra", "firebase", "kafka2firebase", "sandbox"

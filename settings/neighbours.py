@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from settings.model import ProviderSettings, Settings
+from carillon.settings.model import ProviderSettings, Settings
 
 TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 """Where Google gives tokens, unless the account of Firebase names another place."""

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from settings.environment import Environment
-from settings.errors import Problems
-from settings.model import TokenPlace
-from settings.urls import store_url
-from stores.mongodb_url import MongoUrl
+from carillon.settings.environment import Environment
+from carillon.settings.errors import Problems
+from carillon.settings.model import TokenPlace
+from carillon.settings.urls import store_url
+from carillon.stores.mongodb_url import MongoUrl
 
 VARIABLE: Final = "OPERATOR_TOKEN_FILE"
 _DEFAULT_STORE: Final = Path("carillon.db")

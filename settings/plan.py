@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from actors.limits import Limits
-from messages.durations import written
-from messages.model import Channel, Document
-from settings.live import in_force, limits, weight
-from settings.model import ChannelSettings, ProviderChoice, ProviderSettings, Settings
-from settings.reloading import followed_channels, followed_providers
+from carillon.actors.limits import Limits
+from carillon.messages.durations import written
+from carillon.messages.model import Channel, Document
+from carillon.settings.live import in_force, limits, weight
+from carillon.settings.model import ChannelSettings, ProviderChoice, ProviderSettings, Settings
+from carillon.settings.reloading import followed_channels, followed_providers
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import Annotated, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from settings.model import OnUnknownOutcome, ProviderType
-from settings.values import (
+from carillon.settings.model import OnUnknownOutcome, ProviderType
+from carillon.settings.values import (
     Duration,
     OrName,
     OrText,
@@ -21,7 +21,7 @@ from settings.values import (
     lasting,
     named,
 )
-from settings.windows import MOST_CALLS, window, windows
+from carillon.settings.windows import MOST_CALLS, window, windows
 
 
 class RateKeys(Section):

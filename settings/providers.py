@@ -9,16 +9,16 @@ from datetime import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from actors.breaker import BreakerSettings
-from actors.limits import Retry
-from actors.quota import Quota
-from actors.rate import Rate
-from messages.json_keys import Place
-from settings.channels import type_of
-from settings.environment import Environment
-from settings.errors import nearest
-from settings.kinds import KINDS, Kind
-from settings.model import (
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.limits import Retry
+from carillon.actors.quota import Quota
+from carillon.actors.rate import Rate
+from carillon.messages.json_keys import Place
+from carillon.settings.channels import type_of
+from carillon.settings.environment import Environment
+from carillon.settings.errors import nearest
+from carillon.settings.kinds import KINDS, Kind
+from carillon.settings.model import (
     Credentials,
     FirebaseCredentials,
     KaleyraCredentials,
@@ -28,7 +28,7 @@ from settings.model import (
     ProviderType,
     SandboxOptions,
 )
-from settings.provider_keys import (
+from carillon.settings.provider_keys import (
     BreakerKeys,
     LimitKeys,
     OptionKeys,
@@ -37,9 +37,9 @@ from settings.provider_keys import (
     RateKeys,
     RetryKeys,
 )
-from settings.secret import Secret
-from settings.urls import base_url, service_url
-from settings.values import token
+from carillon.settings.secret import Secret
+from carillon.settings.urls import base_url, service_url
+from carillon.settings.values import token
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
-from settings.environment import Environment
-from settings.urls import proxy_url
+from carillon.settings.environment import Environment
+from carillon.settings.urls import proxy_url
 
 _SUFFIX: Final = "_proxy"
 
@@ -16,7 +16,7 @@ def check_proxies(addresses: Iterable[str], env: Environment) -> None:
     """Note each variable that names no usable proxy for one of these absolute URLs."""
     if not any(name.lower().endswith(_SUFFIX) for name in env.variables):
         return
-    from providers.proxies import Proxies  # noqa: PLC0415 - takes time, and hardly anybody has one
+    from carillon.providers.proxies import Proxies  # noqa: PLC0415 - takes time, and hardly anybody has one
 
     proxies = Proxies(env.variables)
     for address in addresses:

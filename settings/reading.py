@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from messages.json_keys import Place, marking_repeated, repeated_keys
-from messages.model import JsonValue
-from settings.errors import Problems
+from carillon.messages.json_keys import Place, marking_repeated, repeated_keys
+from carillon.messages.model import JsonValue
+from carillon.settings.errors import Problems
 
 LARGEST_FILE: Final = 1_048_576
 _DEEPEST: Final = 50

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from messages.model import Channel
-from settings.model import ChannelSettings, ProviderSettings, Settings
+from carillon.messages.model import Channel
+from carillon.settings.model import ChannelSettings, ProviderSettings, Settings
 
 _FIXED: Final[Mapping[str, str]] = MappingProxyType(
     {

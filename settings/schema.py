@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from messages.json_keys import Place
-from messages.model import Document, JsonValue
-from settings.keys import FileKeys
+from carillon.messages.json_keys import Place
+from carillon.messages.model import Document, JsonValue
+from carillon.settings.keys import FileKeys
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

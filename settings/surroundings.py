@@ -11,16 +11,22 @@ from pathlib import Path
 from typing import Final, get_args
 from urllib.parse import urlsplit
 
-from messages.templates.locales.tags import read_tag
-from settings.environment import Environment
-from settings.errors import Problems
-from settings.keys import DirectoryKeys
-from settings.model import DirectorySettings, FilesSettings, LogFormat, LogLevel, ServerSettings
-from settings.operator_token import token_files
-from settings.proxies import check_proxies
-from settings.secret import Secret
-from settings.urls import base_url, is_own_machine, listening_host, service_url, store_url
-from stores.mongodb_url import MongoUrl
+from carillon.messages.templates.locales.tags import read_tag
+from carillon.settings.environment import Environment
+from carillon.settings.errors import Problems
+from carillon.settings.keys import DirectoryKeys
+from carillon.settings.model import (
+    DirectorySettings,
+    FilesSettings,
+    LogFormat,
+    LogLevel,
+    ServerSettings,
+)
+from carillon.settings.operator_token import token_files
+from carillon.settings.proxies import check_proxies
+from carillon.settings.secret import Secret
+from carillon.settings.urls import base_url, is_own_machine, listening_host, service_url, store_url
+from carillon.stores.mongodb_url import MongoUrl
 
 _HIGHEST_PORT: Final = 65_535
 _LONGEST_WAIT: Final = 3600

@@ -20,8 +20,8 @@ from pydantic.fields import ComputedFieldInfo, FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from messages import durations
-from settings.urls import base_url
+from carillon.messages import durations
+from carillon.settings.urls import base_url
 
 
 def _title(name: str, _info: FieldInfo | ComputedFieldInfo) -> str:

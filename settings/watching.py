@@ -10,11 +10,11 @@ from typing import Final, TypeAlias
 
 import trio
 
-from settings.environment import Environment
-from settings.errors import ConfigurationError, Problems
-from settings.loading import configuration_path, load
-from settings.model import Settings
-from settings.reading import LARGEST_FILE
+from carillon.settings.environment import Environment
+from carillon.settings.errors import ConfigurationError, Problems
+from carillon.settings.loading import configuration_path, load
+from carillon.settings.model import Settings
+from carillon.settings.reading import LARGEST_FILE
 
 EVERY: Final = 1.0
 """Seconds between two looks."""

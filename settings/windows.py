@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from messages import durations
-from messages.model import JsonValue
+from carillon.messages import durations
+from carillon.messages.model import JsonValue
 
 MOST_CALLS: Final = 10_000_000
 """That may arrive in any window."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from messages.model import Document
+from carillon.messages.model import Document
 
 _OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
 

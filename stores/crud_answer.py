@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from pydantic_core import from_json
 
-from messages.model import JsonValue
+from carillon.messages.model import JsonValue
 
 WHOLE_BYTES: Final = 512 * 1024
 """Up to here a text is parsed in one piece: a few milliseconds."""

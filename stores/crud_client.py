@@ -16,12 +16,12 @@ from typing import Final, TypeVar
 import httpx
 import trio
 
-from messages.errors import DirectoryUnavailable
-from messages.model import Document, JsonValue
-from stores.bounded_body import TooLarge, Undecodable, read_body
-from stores.crud_answer import Malformed, parsed, parsed_list
-from stores.crud_query import Collection
-from stores.http_errors import unanswered
+from carillon.messages.errors import DirectoryUnavailable
+from carillon.messages.model import Document, JsonValue
+from carillon.stores.bounded_body import TooLarge, Undecodable, read_body
+from carillon.stores.crud_answer import Malformed, parsed, parsed_list
+from carillon.stores.crud_query import Collection
+from carillon.stores.http_errors import unanswered
 
 PAGE_BYTES: Final = 64 * 1024 * 1024
 """What an answer holds at most, decoded."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 
 PAGE: Final = 200
 """Documents a page: above it the CRUD Service answers 400, it does not truncate."""

@@ -9,12 +9,12 @@ from typing import Final
 
 import httpx
 
-from messages.errors import DirectoryUnavailable, TemplateNotFound, no_template
-from messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
-from stores.asked import Asked, is_object_id
-from stores.crud_client import Answered, CrudClient, InvalidObjectId, NoSuchDocument
-from stores.crud_query import PAGE, Collection, matching, projection
-from stores.shared_ids import apart, ids_of
+from carillon.messages.errors import DirectoryUnavailable, TemplateNotFound, no_template
+from carillon.messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
+from carillon.stores.asked import Asked, is_object_id
+from carillon.stores.crud_client import Answered, CrudClient, InvalidObjectId, NoSuchDocument
+from carillon.stores.crud_query import PAGE, Collection, matching, projection
+from carillon.stores.shared_ids import apart, ids_of
 
 _NAME_LENGTH: Final = 100
 # Ids that would reach another route of the collection, or climb out of it.

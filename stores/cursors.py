@@ -6,8 +6,8 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
-from messages.errors import BadCommand
-from messages.model import JsonValue
+from carillon.messages.errors import BadCommand
+from carillon.messages.model import JsonValue
 
 _MOST_DIGITS: Final = 18
 

@@ -14,11 +14,11 @@ from urllib.parse import quote
 import httpx
 import trio
 
-from messages.errors import AttachmentRefused, FilesUnavailable
-from messages.model import Attachment, AttachmentReference
-from stores.bounded_body import TooLarge, Undecodable, read_body
-from stores.files_headers import disposition_name, leaf, media_type
-from stores.http_errors import unanswered
+from carillon.messages.errors import AttachmentRefused, FilesUnavailable
+from carillon.messages.model import Attachment, AttachmentReference
+from carillon.stores.bounded_body import TooLarge, Undecodable, read_body
+from carillon.stores.files_headers import disposition_name, leaf, media_type
+from carillon.stores.http_errors import unanswered
 
 LARGEST: Final = 15 * 1024 * 1024
 """Bytes of a file, at most."""

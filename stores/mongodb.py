@@ -29,10 +29,10 @@ from pymongo.errors import (
 )
 from pymongo.synchronous.database import Database as PymongoDatabase
 
-from messages.backoff import jittered
-from messages.errors import TryLater
-from stores.errors import StoreError
-from stores.mongodb_url import MongoUrl
+from carillon.messages.backoff import jittered
+from carillon.messages.errors import TryLater
+from carillon.stores.errors import StoreError
+from carillon.stores.mongodb_url import MongoUrl
 
 T = TypeVar("T")
 

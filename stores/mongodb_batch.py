@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
-from messages.model import Receipt
-from stores.mongodb import Database, Stored
-from stores.mongodb_keys import take_keys
-from stores.mongodb_rows import (
+from carillon.messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
+from carillon.messages.model import Receipt
+from carillon.stores.mongodb import Database, Stored
+from carillon.stores.mongodb_keys import take_keys
+from carillon.stores.mongodb_rows import (
     ATTEMPTS,
     DELIVERIES,
     DISPATCHES,
@@ -27,7 +27,7 @@ from stores.mongodb_rows import (
     storable,
     text_or_none,
 )
-from stores.mongodb_states import advance, new_dispatch
+from carillon.stores.mongodb_states import advance, new_dispatch
 
 NOBODY: Final = ""
 """Holds a delivery that any replica may take; one without a holder is that of its owner."""

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
-from messages.clock import FAR, Sighting
-from messages.errors import JournalUnavailable
-from stores.mongodb import ABOUT, Database, MongoStore, Stored
-from stores.mongodb_handovers import HANDOVERS
-from stores.mongodb_keys import KEYS
-from stores.mongodb_outbox import EVENTS
-from stores.mongodb_rows import DISPATCHES, whole
+from carillon.messages.clock import FAR, Sighting
+from carillon.messages.errors import JournalUnavailable
+from carillon.stores.mongodb import ABOUT, Database, MongoStore, Stored
+from carillon.stores.mongodb_handovers import HANDOVERS
+from carillon.stores.mongodb_keys import KEYS
+from carillon.stores.mongodb_outbox import EVENTS
+from carillon.stores.mongodb_rows import DISPATCHES, whole
 
 T = TypeVar("T")
 _SECONDS: Final = 10.0

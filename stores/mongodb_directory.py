@@ -12,12 +12,18 @@ from bson import decode_all
 from pymongo import IndexModel
 from pymongo.synchronous.collection import Collection as PymongoCollection
 
-from messages.errors import DirectoryUnavailable, no_template
-from messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
-from stores.asked import Asked
-from stores.mongodb import Database, Indexes, MongoStore, Stored
-from stores.mongodb_documents import as_document, is_storable, known_by, place, ranges_after
-from stores.shared_ids import apart, ids_of
+from carillon.messages.errors import DirectoryUnavailable, no_template
+from carillon.messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
+from carillon.stores.asked import Asked
+from carillon.stores.mongodb import Database, Indexes, MongoStore, Stored
+from carillon.stores.mongodb_documents import (
+    as_document,
+    is_storable,
+    known_by,
+    place,
+    ranges_after,
+)
+from carillon.stores.shared_ids import apart, ids_of
 
 T = TypeVar("T")
 Collection: TypeAlias = PymongoCollection[Stored]

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from bson import ObjectId
 from bson.binary import UUID_SUBTYPE, Binary
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 
 Id: TypeAlias = str | ObjectId | int | float
 """What a `_id` may be; documents with any other are not seen."""

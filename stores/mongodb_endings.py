@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import trio
 
-from messages.model import Receipt
-from stores.mongodb import Stored
-from stores.mongodb_batch import ending_document
+from carillon.messages.model import Receipt
+from carillon.stores.mongodb import Stored
+from carillon.stores.mongodb_batch import ending_document
 
 
 class Endings:

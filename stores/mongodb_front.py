@@ -14,12 +14,12 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.errors import Conflict, JournalUnavailable, Superseded
-from messages.journal import AttemptEnd, AttemptStart, NewDispatch, Progress
-from stores.mongodb import Database, MongoStore
-from stores.mongodb_batch import Front, Rows, Written, owners, write_front
-from stores.mongodb_endings import Endings
-from stores.mongodb_rows import attempt_id, row_id
+from carillon.messages.errors import Conflict, JournalUnavailable, Superseded
+from carillon.messages.journal import AttemptEnd, AttemptStart, NewDispatch, Progress
+from carillon.stores.mongodb import Database, MongoStore
+from carillon.stores.mongodb_batch import Front, Rows, Written, owners, write_front
+from carillon.stores.mongodb_endings import Endings
+from carillon.stores.mongodb_rows import attempt_id, row_id
 
 T = TypeVar("T")
 

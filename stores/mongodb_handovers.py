@@ -9,12 +9,12 @@ from typing import Final, TypeVar, cast
 import trio
 from pymongo import IndexModel
 
-from messages.clock import milliseconds
-from messages.errors import JournalUnavailable
-from messages.handovers import Handover
-from messages.model import Channel
-from stores.mongodb import Database, Indexes, MongoStore, Stored
-from stores.mongodb_rows import insert_own, parts, storable
+from carillon.messages.clock import milliseconds
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.handovers import Handover
+from carillon.messages.model import Channel
+from carillon.stores.mongodb import Database, Indexes, MongoStore, Stored
+from carillon.stores.mongodb_rows import insert_own, parts, storable
 
 T = TypeVar("T")
 HANDOVERS: Final = "handovers"

@@ -12,11 +12,11 @@ import pymongo
 from bson.errors import BSONError
 from pymongo import ReplaceOne
 
-from messages.model import Document
-from stores.mongodb import Database, Stored
-from stores.mongodb_directory import TEMPLATES, USERS
-from stores.mongodb_documents import as_document, known_by, new_id
-from stores.ports import KnownUser, KnownUsers
+from carillon.messages.model import Document
+from carillon.stores.mongodb import Database, Stored
+from carillon.stores.mongodb_directory import TEMPLATES, USERS
+from carillon.stores.mongodb_documents import as_document, known_by, new_id
+from carillon.stores.ports import KnownUser, KnownUsers
 
 COLLECTIONS: Final[Mapping[Literal["user", "template"], str]] = {
     "user": USERS,

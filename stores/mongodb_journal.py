@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import trio
 
-from messages.errors import Conflict, JournalUnavailable, unwritable
-from messages.journal import (
+from carillon.messages.errors import Conflict, JournalUnavailable, unwritable
+from carillon.messages.journal import (
     AttemptEnd,
     AttemptStart,
     DispatchEnd,
@@ -23,15 +23,15 @@ from messages.journal import (
     NewDispatch,
     Progress,
 )
-from messages.model import Channel, Outcome, Receipt
-from messages.records import RecordFilter
-from stores.mongodb import Database, MongoStore
-from stores.mongodb_batch import Rows
-from stores.mongodb_endings import Endings
-from stores.mongodb_front import NO_LEASE, Asked, FrontWriter
-from stores.mongodb_keys import retire_keys
-from stores.mongodb_rear import RearWriter
-from stores.mongodb_states import cancel_dispatch, close_dispatch, redrive, retire, void
+from carillon.messages.model import Channel, Outcome, Receipt
+from carillon.messages.records import RecordFilter
+from carillon.stores.mongodb import Database, MongoStore
+from carillon.stores.mongodb_batch import Rows
+from carillon.stores.mongodb_endings import Endings
+from carillon.stores.mongodb_front import NO_LEASE, Asked, FrontWriter
+from carillon.stores.mongodb_keys import retire_keys
+from carillon.stores.mongodb_rear import RearWriter
+from carillon.stores.mongodb_states import cancel_dispatch, close_dispatch, redrive, retire, void
 
 FAREWELL_SECONDS: Final = 10.0
 """How long the end of the service waits for the last outcomes to be written."""

@@ -15,10 +15,10 @@ from typing import Final
 
 from pymongo import IndexModel
 
-from messages.journal import NewDispatch
-from messages.records import Remembered
-from stores.mongodb import Database, Indexes, Stored
-from stores.mongodb_rows import DISPATCHES, insert_own, parts, storable, whole
+from carillon.messages.journal import NewDispatch
+from carillon.messages.records import Remembered
+from carillon.stores.mongodb import Database, Indexes, Stored
+from carillon.stores.mongodb_rows import DISPATCHES, insert_own, parts, storable, whole
 
 KEYS: Final = "idempotencyKeys"
 KEY_INDEXES: Final[Indexes] = {KEYS: [IndexModel([("expires", 1), ("at", 1)])]}

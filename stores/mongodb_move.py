@@ -20,15 +20,15 @@ from bson.errors import BSONError
 from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from messages.model import Channel, Document
-from stores.errors import StoreError
-from stores.mongodb import ABOUT, FILLED, Database, Indexes, Stored, prepare, reason
-from stores.mongodb_handovers import HANDOVER_INDEXES, HANDOVERS
-from stores.mongodb_import import check_document, import_documents
-from stores.mongodb_keys import KEY_INDEXES, KEYS, key_name
-from stores.mongodb_outbox import EVENTS, OUTBOX_INDEXES
-from stores.mongodb_replicas import BEAT, REPLICAS
-from stores.mongodb_rows import (
+from carillon.messages.model import Channel, Document
+from carillon.stores.errors import StoreError
+from carillon.stores.mongodb import ABOUT, FILLED, Database, Indexes, Stored, prepare, reason
+from carillon.stores.mongodb_handovers import HANDOVER_INDEXES, HANDOVERS
+from carillon.stores.mongodb_import import check_document, import_documents
+from carillon.stores.mongodb_keys import KEY_INDEXES, KEYS, key_name
+from carillon.stores.mongodb_outbox import EVENTS, OUTBOX_INDEXES
+from carillon.stores.mongodb_replicas import BEAT, REPLICAS
+from carillon.stores.mongodb_rows import (
     ATTEMPTS,
     DELIVERIES,
     DISPATCHES,
@@ -41,11 +41,11 @@ from stores.mongodb_rows import (
     row_id,
     storable,
 )
-from stores.mongodb_settings import AUDIT, OVERRIDES, SETTINGS_INDEXES
-from stores.mongodb_shares import put, text_of
-from stores.mongodb_url import MongoUrl
-from stores.sqlite import transaction
-from stores.sqlite_directory import list_documents
+from carillon.stores.mongodb_settings import AUDIT, OVERRIDES, SETTINGS_INDEXES
+from carillon.stores.mongodb_shares import put, text_of
+from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.sqlite import transaction
+from carillon.stores.sqlite_directory import list_documents
 
 _BY: Final = "moved"
 """Whoever writes a row is named in it; a replica that no living one is has the dispatches."""

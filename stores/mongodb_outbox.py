@@ -15,9 +15,9 @@ from uuid import uuid4
 
 from pymongo import IndexModel, ReturnDocument, UpdateOne
 
-from messages.errors import JournalUnavailable
-from messages.model import Document
-from messages.saga.ports import (
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.model import Document
+from carillon.messages.saga.ports import (
     LONGEST_REST,
     Due,
     DueEvent,
@@ -26,9 +26,9 @@ from messages.saga.ports import (
     EventState,
     SagaEvent,
 )
-from stores.cursors import ids_after, number_in
-from stores.mongodb import ABOUT, Database, Indexes, MongoStore, Stored
-from stores.mongodb_rows import insert_own, parts, storable, text_or_none, whole
+from carillon.stores.cursors import ids_after, number_in
+from carillon.stores.mongodb import ABOUT, Database, Indexes, MongoStore, Stored
+from carillon.stores.mongodb_rows import insert_own, parts, storable, text_or_none, whole
 
 T = TypeVar("T")
 EVENTS: Final = "events"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from messages.model import Channel, Outcome, Reason, Receipt, delivery_id
-from messages.records import PastAttempt, Pending, Result
-from stores.mongodb import Database, Stored
-from stores.mongodb_batch import apply_endings, attempts_of, find_endings
-from stores.mongodb_rows import (
+from carillon.messages.model import Channel, Outcome, Reason, Receipt, delivery_id
+from carillon.messages.records import PastAttempt, Pending, Result
+from carillon.stores.mongodb import Database, Stored
+from carillon.stores.mongodb_batch import apply_endings, attempts_of, find_endings
+from carillon.stores.mongodb_rows import (
     DELIVERIES,
     ending_id,
     key_of,

@@ -6,17 +6,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
-from messages.journal import Enrolment, Progress
-from messages.model import Channel
-from messages.records import Unfinished
-from messages.sharing import Settled, Taken
-from stores.mongodb import Database, Stored
-from stores.mongodb_batch import NOBODY, find_endings
-from stores.mongodb_journal import MongoJournal
-from stores.mongodb_pending import Part, pending_of, receipt_of, take_back
-from stores.mongodb_records import MongoReader, channels_of
-from stores.mongodb_replicas import MongoReplicas
-from stores.mongodb_rows import (
+from carillon.messages.journal import Enrolment, Progress
+from carillon.messages.model import Channel
+from carillon.messages.records import Unfinished
+from carillon.messages.sharing import Settled, Taken
+from carillon.stores.mongodb import Database, Stored
+from carillon.stores.mongodb_batch import NOBODY, find_endings
+from carillon.stores.mongodb_journal import MongoJournal
+from carillon.stores.mongodb_pending import Part, pending_of, receipt_of, take_back
+from carillon.stores.mongodb_records import MongoReader, channels_of
+from carillon.stores.mongodb_replicas import MongoReplicas
+from carillon.stores.mongodb_rows import (
     DELIVERIES,
     DISPATCHES,
     WITHOUT_REQUEST,

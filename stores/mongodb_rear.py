@@ -12,11 +12,11 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.errors import JournalUnavailable
-from messages.model import Receipt
-from stores.mongodb import Database, MongoStore
-from stores.mongodb_batch import apply_endings, insert_endings
-from stores.mongodb_endings import Endings
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.model import Receipt
+from carillon.stores.mongodb import Database, MongoStore
+from carillon.stores.mongodb_batch import apply_endings, insert_endings
+from carillon.stores.mongodb_endings import Endings
 
 T = TypeVar("T")
 

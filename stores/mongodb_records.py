@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar, cast
 
-from messages.errors import JournalUnavailable
-from messages.model import CHANNELS, Channel, Outcome, Reason, delivery_id
-from messages.records import (
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.model import CHANNELS, Channel, Outcome, Reason, delivery_id
+from carillon.messages.records import (
     DeliveryRecord,
     DispatchPage,
     DispatchRecord,
@@ -20,11 +20,11 @@ from messages.records import (
     Remembered,
     audience_record,
 )
-from stores.cursors import cursor_of, ids_after, place_of
-from stores.mongodb import Database, MongoStore, Stored
-from stores.mongodb_batch import attempts_of, find_endings
-from stores.mongodb_keys import key_name, remembered
-from stores.mongodb_rows import (
+from carillon.stores.cursors import cursor_of, ids_after, place_of
+from carillon.stores.mongodb import Database, MongoStore, Stored
+from carillon.stores.mongodb_batch import attempts_of, find_endings
+from carillon.stores.mongodb_keys import key_name, remembered
+from carillon.stores.mongodb_rows import (
     DELIVERIES,
     DISPATCHES,
     all_rows,
@@ -36,7 +36,7 @@ from stores.mongodb_rows import (
     text_or_none,
     whole,
 )
-from stores.mongodb_states import conditions
+from carillon.stores.mongodb_states import conditions
 
 T = TypeVar("T")
 READ_SECONDS: Final = 10.0

@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from messages.model import Channel, Cursor, Outcome
-from messages.records import Pending, Unfinished
-from stores.mongodb import Database, Stored
-from stores.mongodb_batch import NOBODY
-from stores.mongodb_journal import MongoJournal
-from stores.mongodb_pending import Part, pending_of, take_back
-from stores.mongodb_records import MongoReader, channels_of, counts_of
-from stores.mongodb_rows import (
+from carillon.messages.model import Channel, Cursor, Outcome
+from carillon.messages.records import Pending, Unfinished
+from carillon.stores.mongodb import Database, Stored
+from carillon.stores.mongodb_batch import NOBODY
+from carillon.stores.mongodb_journal import MongoJournal
+from carillon.stores.mongodb_pending import Part, pending_of, take_back
+from carillon.stores.mongodb_records import MongoReader, channels_of, counts_of
+from carillon.stores.mongodb_rows import (
     DELIVERIES,
     DISPATCHES,
     WITHOUT_REQUEST,
@@ -22,7 +22,7 @@ from stores.mongodb_rows import (
     unpacked,
     whole,
 )
-from stores.mongodb_states import complete_redrive
+from carillon.stores.mongodb_states import complete_redrive
 
 MOST_TAKEN: Final = 100
 """Dispatches taken up at once: the other replicas may take theirs meanwhile."""

@@ -18,11 +18,11 @@ from uuid import uuid4
 
 import trio
 
-from messages.errors import JournalUnavailable
-from messages.model import Channel, Priority
-from messages.sharing import Served, Turns
-from stores.mongodb import Database, MongoStore, Stored
-from stores.mongodb_rows import whole
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.model import Channel, Priority
+from carillon.messages.sharing import Served, Turns
+from carillon.stores.mongodb import Database, MongoStore, Stored
+from carillon.stores.mongodb_rows import whole
 
 T = TypeVar("T")
 

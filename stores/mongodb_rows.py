@@ -20,8 +20,8 @@ from pymongo import IndexModel
 from pymongo.errors import BulkWriteError
 from pymongo.synchronous.collection import Collection
 
-from messages.model import Channel
-from stores.mongodb import Indexes, Stored
+from carillon.messages.model import Channel
+from carillon.stores.mongodb import Indexes, Stored
 
 T = TypeVar("T")
 

@@ -10,11 +10,11 @@ from typing import Final, TypeVar
 from pymongo import IndexModel, ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from messages.errors import JournalUnavailable
-from messages.model import Document
-from stores.cursors import number_in
-from stores.mongodb import ABOUT, Database, Indexes, MongoStore, Stored
-from stores.ports import AuditEntry, AuditPage
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.model import Document
+from carillon.stores.cursors import number_in
+from carillon.stores.mongodb import ABOUT, Database, Indexes, MongoStore, Stored
+from carillon.stores.ports import AuditEntry, AuditPage
 
 T = TypeVar("T")
 OVERRIDES: Final = "overrides"

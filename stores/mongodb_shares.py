@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from pymongo.errors import DuplicateKeyError
 
-from messages.errors import JournalUnavailable
-from stores.mongodb import Database, MongoStore, Stored
+from carillon.messages.errors import JournalUnavailable
+from carillon.stores.mongodb import Database, MongoStore, Stored
 
 T = TypeVar("T")
 SHARES: Final = "shares"

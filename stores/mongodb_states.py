@@ -19,12 +19,12 @@ from typing import Final
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from messages.journal import DispatchEnd, NewDispatch, Progress
-from messages.model import OUTCOMES, Outcome
-from messages.records import RecordFilter
-from stores.mongodb import Database, Stored
-from stores.mongodb_keys import give_keys_back
-from stores.mongodb_rows import (
+from carillon.messages.journal import DispatchEnd, NewDispatch, Progress
+from carillon.messages.model import OUTCOMES, Outcome
+from carillon.messages.records import RecordFilter
+from carillon.stores.mongodb import Database, Stored
+from carillon.stores.mongodb_keys import give_keys_back
+from carillon.stores.mongodb_rows import (
     ATTEMPTS,
     DELIVERIES,
     DISPATCHES,

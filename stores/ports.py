@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from messages.model import Document
+from carillon.messages.model import Document
 
 
 @dataclass(frozen=True, slots=True)

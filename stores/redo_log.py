@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from stores.private_files import open_private
+from carillon.stores.private_files import open_private
 
 _HEAD: Final = struct.Struct("<II8sQ")
 _CHECKED: Final = 8  # bytes of the head, from which on the checksum counts

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from messages.model import Document, Recipient
+from carillon.messages.model import Document, Recipient
 
 
 def apart(

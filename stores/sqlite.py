@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from stores.errors import StoreError, StoreInUse, unopened
-from stores.private_files import make_private, open_private, tighten
+from carillon.stores.errors import StoreError, StoreInUse, unopened
+from carillon.stores.private_files import make_private, open_private, tighten
 
 BUSY_SECONDS: Final = 10.0
 BESIDE: Final = ("-wal", "-shm", "-lock", "-log0", "-log1")

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from stores.errors import StoreError
-from stores.private_files import make_private
-from stores.sqlite import transaction
-from stores.sqlite_group import Group
-from stores.sqlite_ledger import Ledger
+from carillon.stores.errors import StoreError
+from carillon.stores.private_files import make_private
+from carillon.stores.sqlite import transaction
+from carillon.stores.sqlite_group import Group
+from carillon.stores.sqlite_ledger import Ledger
 
 _PAGES: Final = 1024
 """Of a step, between two of which the progress is told."""

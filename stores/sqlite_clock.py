@@ -11,9 +11,9 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.clock import FAR, Sighting
-from messages.errors import JournalUnavailable
-from stores.sqlite import connect, transaction
+from carillon.messages.clock import FAR, Sighting
+from carillon.messages.errors import JournalUnavailable
+from carillon.stores.sqlite import connect, transaction
 
 T = TypeVar("T")
 _SETTING: Final = "last-look"

@@ -17,10 +17,18 @@ from uuid import uuid4
 import trio
 from pydantic_core import from_json
 
-from messages.errors import DirectoryUnavailable, no_template
-from messages.model import Audience, Cursor, Document, JsonValue, Page, Recipient, UserFields
-from stores.shared_ids import apart, ids_of
-from stores.sqlite import connect, transaction
+from carillon.messages.errors import DirectoryUnavailable, no_template
+from carillon.messages.model import (
+    Audience,
+    Cursor,
+    Document,
+    JsonValue,
+    Page,
+    Recipient,
+    UserFields,
+)
+from carillon.stores.shared_ids import apart, ids_of
+from carillon.stores.sqlite import connect, transaction
 
 T = TypeVar("T")
 PAGE: Final = 500

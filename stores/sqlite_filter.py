@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from messages.records import RecordFilter
+from carillon.messages.records import RecordFilter
 
 
 def conditions(wanted: RecordFilter) -> tuple[str, list[str]]:

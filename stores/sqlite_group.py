@@ -9,8 +9,14 @@ from typing import cast
 
 from pydantic_core import from_json, to_json
 
-from messages.journal import AttemptEnd, AttemptStart, Enrolment, IdempotencyKey, NewDispatch
-from messages.model import Channel, JsonValue, Receipt, delivery_id
+from carillon.messages.journal import (
+    AttemptEnd,
+    AttemptStart,
+    Enrolment,
+    IdempotencyKey,
+    NewDispatch,
+)
+from carillon.messages.model import Channel, JsonValue, Receipt, delivery_id
 
 End = Receipt | AttemptEnd
 

@@ -14,10 +14,10 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.clock import milliseconds
-from messages.errors import JournalUnavailable
-from messages.handovers import Handover
-from stores.sqlite import connect, transaction
+from carillon.messages.clock import milliseconds
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.handovers import Handover
+from carillon.stores.sqlite import connect, transaction
 
 T = TypeVar("T")
 

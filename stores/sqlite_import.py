@@ -9,9 +9,9 @@ from typing import Final
 
 from pydantic_core import from_json
 
-from stores.ports import KnownUser, KnownUsers
-from stores.sqlite import transaction
-from stores.sqlite_directory import indexed_fields, list_documents
+from carillon.stores.ports import KnownUser, KnownUsers
+from carillon.stores.sqlite import transaction
+from carillon.stores.sqlite_directory import indexed_fields, list_documents
 
 _ROWS: Final = 1000
 

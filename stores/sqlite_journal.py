@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 import trio
 
-from messages.errors import JournalUnavailable, unwritable
-from messages.journal import (
+from carillon.messages.errors import JournalUnavailable, unwritable
+from carillon.messages.journal import (
     AttemptEnd,
     AttemptStart,
     DispatchEnd,
@@ -23,11 +23,11 @@ from messages.journal import (
     NewDispatch,
     Progress,
 )
-from messages.model import Outcome, Receipt
-from messages.records import RecordFilter
-from stores.sqlite import connect
-from stores.sqlite_group import Opening
-from stores.sqlite_ledger import (
+from carillon.messages.model import Outcome, Receipt
+from carillon.messages.records import RecordFilter
+from carillon.stores.sqlite import connect
+from carillon.stores.sqlite_group import Opening
+from carillon.stores.sqlite_ledger import (
     BeginningLong,
     Cancelling,
     Closing,
@@ -38,10 +38,10 @@ from stores.sqlite_ledger import (
     Tidying,
     Write,
 )
-from stores.sqlite_life import begin_life
-from stores.sqlite_log import Gathering, LogWriter
-from stores.sqlite_mark import HostMark
-from stores.sqlite_writer import Mark, TableWriter
+from carillon.stores.sqlite_life import begin_life
+from carillon.stores.sqlite_log import Gathering, LogWriter
+from carillon.stores.sqlite_mark import HostMark
+from carillon.stores.sqlite_writer import Mark, TableWriter
 
 LONG: Final = 65_536
 """Characters of a request above which it goes straight into the tables: the loop writes the log."""

@@ -7,10 +7,10 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from messages.journal import DispatchEnd, NewDispatch, Progress
-from messages.model import Outcome
-from messages.records import RecordFilter
-from stores.sqlite_filter import conditions
+from carillon.messages.journal import DispatchEnd, NewDispatch, Progress
+from carillon.messages.model import Outcome
+from carillon.messages.records import RecordFilter
+from carillon.stores.sqlite_filter import conditions
 
 _LONG: Final = 65_536
 """Characters of a request that are worth a statement of their own."""

@@ -11,13 +11,13 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.journal import AttemptEnd, AttemptStart, DispatchEnd, Enrolment, Progress
-from messages.model import Outcome, Receipt
-from messages.records import RecordFilter
-from stores.sqlite_calls import CallCounts, Dating, MachineClock, tidy
-from stores.sqlite_group import Group, Opening
-from stores.sqlite_journal_rows import end, enrol, record, start
-from stores.sqlite_journal_states import (
+from carillon.messages.journal import AttemptEnd, AttemptStart, DispatchEnd, Enrolment, Progress
+from carillon.messages.model import Outcome, Receipt
+from carillon.messages.records import RecordFilter
+from carillon.stores.sqlite_calls import CallCounts, Dating, MachineClock, tidy
+from carillon.stores.sqlite_group import Group, Opening
+from carillon.stores.sqlite_journal_rows import end, enrol, record, start
+from carillon.stores.sqlite_journal_states import (
     advance,
     cancel_dispatch,
     close_dispatch,
@@ -26,7 +26,7 @@ from stores.sqlite_journal_states import (
     redrive,
     retire,
 )
-from stores.sqlite_mark import HostMark
+from carillon.stores.sqlite_mark import HostMark
 
 T = TypeVar("T", Receipt, AttemptEnd, AttemptStart)
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from stores.errors import StoreError, unopened
-from stores.redo_log import Found, RedoLog, log_paths, look, set_aside
-from stores.sqlite import transaction
-from stores.sqlite_group import Group, read_group
-from stores.sqlite_ledger import Ledger
-from stores.sqlite_mark import HostMark, Marked, read_mark
+from carillon.stores.errors import StoreError, unopened
+from carillon.stores.redo_log import Found, RedoLog, log_paths, look, set_aside
+from carillon.stores.sqlite import transaction
+from carillon.stores.sqlite_group import Group, read_group
+from carillon.stores.sqlite_ledger import Ledger
+from carillon.stores.sqlite_mark import HostMark, Marked, read_mark
 
 _LIFE: Final = "SELECT store, id, before, number, applied, revision, paused FROM life"
 

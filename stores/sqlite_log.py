@@ -14,12 +14,12 @@ from typing import Final
 
 import trio
 
-from messages.journal import AttemptStart
-from stores.redo_log import RedoLog
-from stores.sqlite_group import End, Group, Opening, group_text
-from stores.sqlite_ledger import Closing, Write
-from stores.sqlite_mark import HostMark
-from stores.sqlite_writer import LINGER, RETRY, Mark, TableWriter, trouble
+from carillon.messages.journal import AttemptStart
+from carillon.stores.redo_log import RedoLog
+from carillon.stores.sqlite_group import End, Group, Opening, group_text
+from carillon.stores.sqlite_ledger import Closing, Write
+from carillon.stores.sqlite_mark import HostMark
+from carillon.stores.sqlite_writer import LINGER, RETRY, Mark, TableWriter, trouble
 
 SLOW: Final = 0.001
 """Seconds that writes take lately, above which the loop leaves the next ones to the thread."""

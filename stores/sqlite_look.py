@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final
 
-from stores.errors import StoreError, unopened
-from stores.sqlite import BESIDE, SCHEMA_VERSION, known_schema, refuse_moved
-from stores.sqlite_life import examine, has_foreign_wal, not_taken_up, refuse_damaged
-from stores.sqlite_mark import mark_path
+from carillon.stores.errors import StoreError, unopened
+from carillon.stores.sqlite import BESIDE, SCHEMA_VERSION, known_schema, refuse_moved
+from carillon.stores.sqlite_life import examine, has_foreign_wal, not_taken_up, refuse_damaged
+from carillon.stores.sqlite_mark import mark_path
 
 _ROOM: Final = 65_536
 """Bytes that a start writes at least."""

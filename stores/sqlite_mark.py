@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from stores.private_files import open_private
+from carillon.stores.private_files import open_private
 
 _TABLES: Final = struct.Struct("<8s8sQQQ")
 _LOG: Final = struct.Struct("<8sQ")

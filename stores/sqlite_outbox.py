@@ -10,8 +10,8 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.errors import JournalUnavailable
-from messages.saga.ports import (
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.saga.ports import (
     LONGEST_REST,
     Due,
     DueEvent,
@@ -20,9 +20,9 @@ from messages.saga.ports import (
     EventState,
     SagaEvent,
 )
-from stores.cursors import ids_after, number_in
-from stores.sqlite import changed, connect, transaction
-from stores.sqlite_mark import HostMark
+from carillon.stores.cursors import ids_after, number_in
+from carillon.stores.sqlite import changed, connect, transaction
+from carillon.stores.sqlite_mark import HostMark
 
 T = TypeVar("T")
 RETIRED_AT_ONCE: Final = 500

@@ -13,9 +13,9 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.clock import milliseconds
-from messages.errors import JournalUnavailable
-from stores.sqlite import connect, transaction
+from carillon.messages.clock import milliseconds
+from carillon.messages.errors import JournalUnavailable
+from carillon.stores.sqlite import connect, transaction
 
 T = TypeVar("T")
 _KEEP: Final = (

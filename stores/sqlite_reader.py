@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import trio
 
-from messages.errors import JournalUnavailable
-from stores.sqlite import connect
+from carillon.messages.errors import JournalUnavailable
+from carillon.stores.sqlite import connect
 
 T = TypeVar("T")
 

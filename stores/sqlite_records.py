@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from messages.model import Channel, delivery_id
-from messages.records import (
+from carillon.messages.model import Channel, delivery_id
+from carillon.messages.records import (
     DeliveryRecord,
     DispatchPage,
     DispatchRecord,
@@ -20,10 +20,10 @@ from messages.records import (
     Remembered,
     audience_record,
 )
-from stores.cursors import cursor_of, ids_after, place_of
-from stores.sqlite_calls import past_calls
-from stores.sqlite_filter import conditions
-from stores.sqlite_reader import SqliteReader
+from carillon.stores.cursors import cursor_of, ids_after, place_of
+from carillon.stores.sqlite_calls import past_calls
+from carillon.stores.sqlite_filter import conditions
+from carillon.stores.sqlite_reader import SqliteReader
 
 _NEWEST: Final = 2**63 - 1
 _DISPATCH: Final = (

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from messages.model import CHANNELS, Channel, Cursor
-from messages.records import PastAttempt, Pending, Unfinished
-from stores.sqlite_reader import SqliteReader
+from carillon.messages.model import CHANNELS, Channel, Cursor
+from carillon.messages.records import PastAttempt, Pending, Unfinished
+from carillon.stores.sqlite_reader import SqliteReader
 
 _UNFINISHED: Final = (
     "SELECT number, id, channels, state, caller FROM dispatch WHERE ended_at IS NULL"

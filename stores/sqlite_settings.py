@@ -10,11 +10,11 @@ from typing import Final, TypeVar
 
 import trio
 
-from messages.errors import JournalUnavailable
-from messages.model import Document
-from stores.cursors import number_in
-from stores.ports import AuditEntry, AuditPage
-from stores.sqlite import connect, transaction
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.model import Document
+from carillon.stores.cursors import number_in
+from carillon.stores.ports import AuditEntry, AuditPage
+from carillon.stores.sqlite import connect, transaction
 
 T = TypeVar("T")
 _KEEP: Final = (

@@ -16,8 +16,8 @@ from typing import Final
 
 import trio
 
-from stores.sqlite_group import Group
-from stores.sqlite_ledger import Closing, Ledger, Write
+from carillon.stores.sqlite_group import Group
+from carillon.stores.sqlite_ledger import Closing, Ledger, Write
 
 MOST_A_COMMIT: Final = 500
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.running import fill_store
 
 SERVE = [str(Path(sys.executable).with_name("carillon")), "serve"]

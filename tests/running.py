@@ -12,14 +12,14 @@ from pathlib import Path
 import httpx
 import trio
 
-from api.logs import make_logger
-from api.operator_token import read_token
-from messages.events import DeliveryEnded, Event, Observer
-from messages.model import CHANNELS, Delivery, Document, JsonValue
-from service import Extras, Stop, run
-from settings import ConfigurationFile, Settings, from_document
-from stores.sqlite import open_store
-from stores.sqlite_directory import import_documents
+from carillon.api.logs import make_logger
+from carillon.api.operator_token import read_token
+from carillon.messages.events import DeliveryEnded, Event, Observer
+from carillon.messages.model import CHANNELS, Delivery, Document, JsonValue
+from carillon.service import Extras, Stop, run
+from carillon.settings import ConfigurationFile, Settings, from_document
+from carillon.stores.sqlite import open_store
+from carillon.stores.sqlite_directory import import_documents
 
 SENDERS: JsonValue = {"email": "shop@example.com", "sms": "Shop", "voice": "+390212345678"}
 

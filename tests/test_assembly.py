@@ -9,14 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-import assembly
-from bookkeeping import open_books
-from messages.model import Audience, Cursor
-from settings import DirectorySettings, Settings
-from stores.crud_service import CrudDirectory
-from stores.mongodb_directory import MongoDirectory
-from stores.mongodb_url import MongoUrl
-from stores.sqlite_directory import SqliteDirectory
+from carillon import assembly
+from carillon.bookkeeping import open_books
+from carillon.messages.model import Audience, Cursor
+from carillon.settings import DirectorySettings, Settings
+from carillon.stores.crud_service import CrudDirectory
+from carillon.stores.mongodb_directory import MongoDirectory
+from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.sqlite_directory import SqliteDirectory
 from tests.running import sandbox_configuration, settings_for
 from tests.stores.shelves import MongoShelf
 

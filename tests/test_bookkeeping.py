@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bookkeeping import open_books
-from messages.journal import NewDispatch
-from settings import DirectorySettings
-from stores.errors import StoreError
-from stores.mongodb_url import MongoUrl
+from carillon.bookkeeping import open_books
+from carillon.messages.journal import NewDispatch
+from carillon.settings import DirectorySettings
+from carillon.stores.errors import StoreError
+from carillon.stores.mongodb_url import MongoUrl
 from tests.running import sandbox_configuration, settings_for
 from tests.stores.shelves import entry
 

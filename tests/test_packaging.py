@@ -18,7 +18,7 @@ sys.meta_path[:] = [f for f in sys.meta_path if "Editable" not in getattr(f, "__
 import service, messages.templates.helpers
 assert service.__file__.startswith(sys.argv[1]), service.__file__
 from importlib.resources import files
-assert files("api").joinpath("documentation.html").is_file()
+assert files("carillon.api").joinpath("documentation.html").is_file()
 from importlib.metadata import distribution
 from messages.version import VERSION
 installed = distribution("carillon-messaging")

@@ -9,16 +9,16 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.breaker import BreakerSettings
-from actors.channel import ChannelSpec, Waiting
-from actors.guard import Guard
-from actors.limits import Limits, Retry
-from actors.rate import Rate
-from actors.route import Choice, Route
-from actors.timekeeper import GRACE
-from messages.events import ChannelQuarantined, Event, WorkerCrashed, WorkerStuck
-from messages.model import Channel, Priority, Refused, Unavailable
-from supervisor import TICK, Supervisor
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.channel import ChannelSpec, Waiting
+from carillon.actors.guard import Guard
+from carillon.actors.limits import Limits, Retry
+from carillon.actors.rate import Rate
+from carillon.actors.route import Choice, Route
+from carillon.actors.timekeeper import GRACE
+from carillon.messages.events import ChannelQuarantined, Event, WorkerCrashed, WorkerStuck
+from carillon.messages.model import Channel, Priority, Refused, Unavailable
+from carillon.supervisor import TICK, Supervisor
 from tests.actors.fakes import Answers, Breaks, Connects, Deaf, Log, Script, envelope, ignore
 
 ONE = Limits(concurrency=1)

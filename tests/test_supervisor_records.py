@@ -8,13 +8,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.channel import ChannelSpec
-from actors.guard import Guard
-from actors.limits import Limits, Retry
-from actors.route import Choice, Route
-from messages.model import Unavailable
-from messages.records import PastAttempt, Result
-from supervisor import Supervisor
+from carillon.actors.channel import ChannelSpec
+from carillon.actors.guard import Guard
+from carillon.actors.limits import Limits, Retry
+from carillon.actors.route import Choice, Route
+from carillon.messages.model import Unavailable
+from carillon.messages.records import PastAttempt, Result
+from carillon.supervisor import Supervisor
 from tests.actors.fakes import Answers, Breaks, Connects, Log, Script, envelope, ignore
 
 BUG = RuntimeError("bug")

@@ -6,12 +6,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.breaker import BreakerSettings
-from actors.limits import Limits
-from api.providers import UnknownName
-from messages.errors import BadCommand, JournalUnavailable
-from messages.model import Document, JsonValue
-from stores.ports import AuditEntry
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.limits import Limits
+from carillon.api.providers import UnknownName
+from carillon.messages.errors import BadCommand, JournalUnavailable
+from carillon.messages.model import Document, JsonValue
+from carillon.stores.ports import AuditEntry
 from tests.tuning_office import NOW, Memory, office
 
 

@@ -8,14 +8,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.limits import Limits
-from actors.rate import Rate
-from api.keys import ApiKey, draw_key
-from messages.errors import JournalUnavailable
-from settings import AccessSettings, ConfigurationError, Settings, from_document
+from carillon.actors.limits import Limits
+from carillon.actors.rate import Rate
+from carillon.api.keys import ApiKey, draw_key
+from carillon.messages.errors import JournalUnavailable
+from carillon.settings import AccessSettings, ConfigurationError, Settings, from_document
+from carillon.tuning import ANOTHER_TRY, reload
 from tests.settings.examples import sms
 from tests.tuning_office import Memory, configured, office
-from tuning import ANOTHER_TRY, reload
 
 
 async def test_a_file_that_changed_is_followed_under_the_overrides() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from carillon.tuning import LOOK, follow_store
 from tests.tuning_office import Memory, Office, configured
-from tuning import LOOK, follow_store
 
 
 def offices() -> tuple[Office, Office]:

@@ -11,15 +11,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.guard import Guard
-from actors.limits import Limits
-from actors.quota import Quota
-from actors.rate import Rate
-from messages.errors import JournalUnavailable
-from messages.events import Event, StoreMoved
-from tests.actors.fakes import Script, ignore
-from tests.messages.fakes import FakeJournal, FakeRecovery
-from upkeep import (
+from carillon.actors.guard import Guard
+from carillon.actors.limits import Limits
+from carillon.actors.quota import Quota
+from carillon.actors.rate import Rate
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.events import Event, StoreMoved
+from carillon.upkeep import (
     BREATH,
     PAUSE,
     forget_calls,
@@ -29,6 +27,8 @@ from upkeep import (
     retire_for_ever,
     watch_store,
 )
+from tests.actors.fakes import Script, ignore
+from tests.messages.fakes import FakeJournal, FakeRecovery
 
 
 class Past(FakeRecovery):

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 
 import trio
 
-from actors.channel import ChannelSpec
-from actors.guard import Guard
-from actors.limits import Limits
-from actors.route import Choice, Route
-from api.keys import KeyRing
-from api.providers import ProviderView
-from messages.errors import JournalUnavailable
-from messages.model import Document, JsonValue
-from settings import Settings, from_document
-from settings.live import limits
-from stores.ports import AuditEntry, AuditPage
-from supervisor import Supervisor
+from carillon.actors.channel import ChannelSpec
+from carillon.actors.guard import Guard
+from carillon.actors.limits import Limits
+from carillon.actors.route import Choice, Route
+from carillon.api.keys import KeyRing
+from carillon.api.providers import ProviderView
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.model import Document, JsonValue
+from carillon.settings import Settings, from_document
+from carillon.settings.live import limits
+from carillon.stores.ports import AuditEntry, AuditPage
+from carillon.supervisor import Supervisor
+from carillon.tuning import LiveTuning, Tuned
 from tests.actors.fakes import Log, Script, ignore
 from tests.settings.examples import sms
-from tuning import LiveTuning, Tuned
 
 NOW = 1_700_000_000.0
 

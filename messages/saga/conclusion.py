@@ -9,11 +9,11 @@ from uuid import NAMESPACE_OID, uuid5
 
 import trio
 
-from messages.dispatch import Dispatch
-from messages.patience import insist
-from messages.saga.events import EventRules, event_of, origin_of, refusal_of
-from messages.saga.ports import SagaEvent
-from messages.saga.sender import Sender
+from carillon.messages.dispatch import Dispatch
+from carillon.messages.patience import insist
+from carillon.messages.saga.events import EventRules, event_of, origin_of, refusal_of
+from carillon.messages.saga.ports import SagaEvent
+from carillon.messages.saga.sender import Sender
 
 
 class Conclusion:

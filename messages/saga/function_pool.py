@@ -19,9 +19,9 @@ from typing import Final
 import trio
 from pydantic_core import from_json, to_json
 
-from messages.errors import BadCommand, CarillonError, FunctionFailed, TryLater
-from messages.model import JsonValue
-from messages.saga import function_process as wire
+from carillon.messages.errors import BadCommand, CarillonError, FunctionFailed, TryLater
+from carillon.messages.model import JsonValue
+from carillon.messages.saga import function_process as wire
 
 SECONDS: Final = 1.0
 """How long one call may take, from the moment that its process has read it."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from pydantic_core import to_json
 
-from messages.errors import FunctionFailed
-from messages.model import Document, JsonValue
-from messages.saga.function_pool import FunctionPool
+from carillon.messages.errors import FunctionFailed
+from carillon.messages.model import Document, JsonValue
+from carillon.messages.saga.function_pool import FunctionPool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from messages.model import Accepted, Document, Refused, Unavailable
+from carillon.messages.model import Accepted, Document, Refused, Unavailable
 
 
 @dataclass(frozen=True, slots=True)

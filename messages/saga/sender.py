@@ -15,13 +15,13 @@ from weakref import WeakValueDictionary
 
 import trio
 
-from messages.backoff import ceiling, jittered
-from messages.clock import milliseconds
-from messages.errors import Conflict, JournalUnavailable
-from messages.events import Observer, SagaEventCrashed, SagaEventTried
-from messages.model import Accepted, Refused, Unavailable
-from messages.patience import insist
-from messages.saga.ports import (
+from carillon.messages.backoff import ceiling, jittered
+from carillon.messages.clock import milliseconds
+from carillon.messages.errors import Conflict, JournalUnavailable
+from carillon.messages.events import Observer, SagaEventCrashed, SagaEventTried
+from carillon.messages.model import Accepted, Refused, Unavailable
+from carillon.messages.patience import insist
+from carillon.messages.saga.ports import (
     LONGEST_REST,
     DueEvent,
     EventRecord,

@@ -15,20 +15,26 @@ from uuid import NAMESPACE_OID, uuid5
 
 import trio
 
-from messages.clock import ago, milliseconds
-from messages.dispatch import Dispatch
-from messages.errors import CarillonError, Conflict, KeyReused, TryLater
-from messages.events import DispatchCrashed, Observer, SagaCommandRefused
-from messages.journal import IdempotencyKey
-from messages.json_digest import write_sorted
-from messages.json_input import JsonText
-from messages.pipeline import Pipeline
-from messages.records import Records, Remembered
-from messages.saga.command import Metadata, MetadataSchema, SagaCommand, parse_command, saga_key
-from messages.saga.conclusion import Conclusion
-from messages.saga.events import Origin
-from messages.saga.functions import SagaFunctions
-from messages.saga.stream_records import StreamCommand
+from carillon.messages.clock import ago, milliseconds
+from carillon.messages.dispatch import Dispatch
+from carillon.messages.errors import CarillonError, Conflict, KeyReused, TryLater
+from carillon.messages.events import DispatchCrashed, Observer, SagaCommandRefused
+from carillon.messages.journal import IdempotencyKey
+from carillon.messages.json_digest import write_sorted
+from carillon.messages.json_input import JsonText
+from carillon.messages.pipeline import Pipeline
+from carillon.messages.records import Records, Remembered
+from carillon.messages.saga.command import (
+    Metadata,
+    MetadataSchema,
+    SagaCommand,
+    parse_command,
+    saga_key,
+)
+from carillon.messages.saga.conclusion import Conclusion
+from carillon.messages.saga.events import Origin
+from carillon.messages.saga.functions import SagaFunctions
+from carillon.messages.saga.stream_records import StreamCommand
 
 STREAM = ":stream"
 """The caller of all commands of a stream; no API key has such an id."""

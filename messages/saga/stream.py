@@ -14,13 +14,13 @@ from typing import Final
 
 import trio
 
-from messages.backoff import jittered
-from messages.errors import TryLater
-from messages.events import CommandResult, Observer, SagaCommandRead, StreamMoved
-from messages.offload import SMALL, Offload
-from messages.saga.story import Work
-from messages.saga.stream_ports import Part, Record, Source
-from messages.saga.stream_records import RecordReader, StreamCommand
+from carillon.messages.backoff import jittered
+from carillon.messages.errors import TryLater
+from carillon.messages.events import CommandResult, Observer, SagaCommandRead, StreamMoved
+from carillon.messages.offload import SMALL, Offload
+from carillon.messages.saga.story import Work
+from carillon.messages.saga.stream_ports import Part, Record, Source
+from carillon.messages.saga.stream_records import RecordReader, StreamCommand
 
 IN_HAND: Final = 64
 """So many commands are being decided at once."""

@@ -13,12 +13,12 @@ from typing import Final, Literal, cast
 
 from pydantic_core import to_json
 
-from messages.errors import BadCommand
-from messages.json_input import MOST_VALUES, Bounds, JsonText, TooManyValues, read_json
-from messages.model import Document
-from messages.offload import SMALL
-from messages.saga.command import saga_key
-from messages.saga.stream_ports import Record
+from carillon.messages.errors import BadCommand
+from carillon.messages.json_input import MOST_VALUES, Bounds, JsonText, TooManyValues, read_json
+from carillon.messages.model import Document
+from carillon.messages.offload import SMALL
+from carillon.messages.saga.command import saga_key
+from carillon.messages.saga.stream_ports import Record
 
 SkipReason = Literal["no-key", "too-large", "not-json", "no-label", "other-label"]
 

@@ -7,8 +7,8 @@
 The package needs nothing of the rest of Carillon. Everything public stands here.
 """
 
-from messages.templates.engine import Engine, Template
-from messages.templates.errors import (
+from carillon.messages.templates.engine import Engine, Template
+from carillon.messages.templates.errors import (
     HelperFailed,
     NestingTooDeep,
     OutputTooLarge,
@@ -23,12 +23,12 @@ from messages.templates.errors import (
     UnknownHelper,
     UnknownPartial,
 )
-from messages.templates.escape import Escaping
-from messages.templates.helpers import standard_helpers
-from messages.templates.limits import Limits
-from messages.templates.missing import missing
-from messages.templates.registry import ChangesContext, Helper, Invocation, ReadsContext
-from messages.templates.values import UNDEFINED, SafeText, Undefined
+from carillon.messages.templates.escape import Escaping
+from carillon.messages.templates.helpers import standard_helpers
+from carillon.messages.templates.limits import Limits
+from carillon.messages.templates.missing import missing
+from carillon.messages.templates.registry import ChangesContext, Helper, Invocation, ReadsContext
+from carillon.messages.templates.values import UNDEFINED, SafeText, Undefined
 
 __all__ = [
     "UNDEFINED",

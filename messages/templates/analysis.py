@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from messages.templates.calls import KNOWN, callee_path, helper_name
-from messages.templates.helpers.builtin import BUILTIN
-from messages.templates.nodes import (
+from carillon.messages.templates.calls import KNOWN, callee_path, helper_name
+from carillon.messages.templates.helpers.builtin import BUILTIN
+from carillon.messages.templates.nodes import (
     Block,
     Call,
     DecoratorBlock,
@@ -28,8 +28,8 @@ from messages.templates.nodes import (
     Statement,
     SubExpression,
 )
-from messages.templates.registry import Helper, ReadsContext
-from messages.templates.values import is_whole_key, plain_text
+from carillon.messages.templates.registry import Helper, ReadsContext
+from carillon.messages.templates.values import is_whole_key, plain_text
 
 Place: TypeAlias = tuple[str, ...]
 Places: TypeAlias = frozenset[Place]

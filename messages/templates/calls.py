@@ -12,14 +12,14 @@ from enum import Enum, auto
 from types import MappingProxyType
 from typing import TypeAlias
 
-from messages.templates.errors import HelperFailed, TemplateError, UnknownHelper
-from messages.templates.helpers.left_out import LEFT_OUT
-from messages.templates.names import nearest, short
-from messages.templates.nodes import Call, Literal, Path, SubExpression
-from messages.templates.paths import BlockParams
-from messages.templates.registry import Helper, Invocation, Site
-from messages.templates.runtime import LONG_TEXT, Evaluate, Run, Scope
-from messages.templates.values import UNDEFINED, is_nothing, is_true, plain_text
+from carillon.messages.templates.errors import HelperFailed, TemplateError, UnknownHelper
+from carillon.messages.templates.helpers.left_out import LEFT_OUT
+from carillon.messages.templates.names import nearest, short
+from carillon.messages.templates.nodes import Call, Literal, Path, SubExpression
+from carillon.messages.templates.paths import BlockParams
+from carillon.messages.templates.registry import Helper, Invocation, Site
+from carillon.messages.templates.runtime import LONG_TEXT, Evaluate, Run, Scope
+from carillon.messages.templates.values import UNDEFINED, is_nothing, is_true, plain_text
 
 #: Names that are helpers by grammar: `{{if}}` is a call even with no argument.
 KNOWN = frozenset(

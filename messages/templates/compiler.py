@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from messages.templates import control, output
-from messages.templates.calls import (
+from carillon.messages.templates import control, output
+from carillon.messages.templates.calls import (
     Meaning,
     callee_path,
     field_or_left_out,
@@ -19,12 +19,12 @@ from messages.templates.calls import (
     meaning,
     unknown_helper,
 )
-from messages.templates.errors import TemplateSyntaxError
-from messages.templates.escape import Escaper, Escaping, escaper
-from messages.templates.helpers.builtin import BUILTIN
-from messages.templates.helpers.left_out import LEFT_OUT
-from messages.templates.names import short
-from messages.templates.nodes import (
+from carillon.messages.templates.errors import TemplateSyntaxError
+from carillon.messages.templates.escape import Escaper, Escaping, escaper
+from carillon.messages.templates.helpers.builtin import BUILTIN
+from carillon.messages.templates.helpers.left_out import LEFT_OUT
+from carillon.messages.templates.names import short
+from carillon.messages.templates.nodes import (
     Block,
     Call,
     Content,
@@ -39,11 +39,11 @@ from messages.templates.nodes import (
     Program,
     Statement,
 )
-from messages.templates.partials import PartialCall, partial
-from messages.templates.paths import BlockParams, compile_path
-from messages.templates.registry import ChangesContext, Helper, Site
-from messages.templates.runtime import Body, Emit, Evaluate
-from messages.templates.values import UNDEFINED
+from carillon.messages.templates.partials import PartialCall, partial
+from carillon.messages.templates.paths import BlockParams, compile_path
+from carillon.messages.templates.registry import ChangesContext, Helper, Site
+from carillon.messages.templates.runtime import Body, Emit, Evaluate
+from carillon.messages.templates.values import UNDEFINED
 
 _TAGS_PER_STEP = 4
 _HELPER_STEPS = 4

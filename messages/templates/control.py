@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from messages.templates.runtime import (
+from carillon.messages.templates.runtime import (
     Body,
     Emit,
     Evaluate,
@@ -18,7 +18,14 @@ from messages.templates.runtime import (
     define_and_emit,
     enter,
 )
-from messages.templates.values import UNDEFINED, is_empty, is_nothing, is_shown, is_true, keys
+from carillon.messages.templates.values import (
+    UNDEFINED,
+    is_empty,
+    is_nothing,
+    is_shown,
+    is_true,
+    keys,
+)
 
 
 @dataclass(frozen=True, slots=True)

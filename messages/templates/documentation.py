@@ -15,10 +15,10 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
-from messages.templates.engine import Engine
-from messages.templates.examples import Examples, Family, read_examples
-from messages.templates.helpers.left_out import LEFT_OUT_FAMILIES
-from messages.templates.limits import Limits
+from carillon.messages.templates.engine import Engine
+from carillon.messages.templates.examples import Examples, Family, read_examples
+from carillon.messages.templates.helpers.left_out import LEFT_OUT_FAMILIES
+from carillon.messages.templates.limits import Limits
 
 GUIDE = Path(__file__).parents[2] / "docs" / "templates.md"
 _LIMITS: Mapping[str, str] = {

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from threading import Lock
 from types import MappingProxyType
 
-from messages.templates.analysis import analyse
-from messages.templates.compiler import Compiler
-from messages.templates.copies import private_copy
-from messages.templates.errors import (
+from carillon.messages.templates.analysis import analyse
+from carillon.messages.templates.compiler import Compiler
+from carillon.messages.templates.copies import private_copy
+from carillon.messages.templates.errors import (
     NestingTooDeep,
     OutputTooLarge,
     PartialTooDeep,
@@ -19,17 +19,17 @@ from messages.templates.errors import (
     TemplateError,
     TemplateTooLarge,
 )
-from messages.templates.escape import Escaping
-from messages.templates.faults import find_faults
-from messages.templates.garbage import collecting_nothing
-from messages.templates.grammar import parse
-from messages.templates.helpers import standard_helpers
-from messages.templates.json_shape import impossible
-from messages.templates.limits import Limits
-from messages.templates.registry import Helper
-from messages.templates.runtime import Body, Run, Scope, define_and_emit
-from messages.templates.values import UNDEFINED
-from messages.templates.whitespace import strip_whitespace
+from carillon.messages.templates.escape import Escaping
+from carillon.messages.templates.faults import find_faults
+from carillon.messages.templates.garbage import collecting_nothing
+from carillon.messages.templates.grammar import parse
+from carillon.messages.templates.helpers import standard_helpers
+from carillon.messages.templates.json_shape import impossible
+from carillon.messages.templates.limits import Limits
+from carillon.messages.templates.registry import Helper
+from carillon.messages.templates.runtime import Body, Run, Scope, define_and_emit
+from carillon.messages.templates.values import UNDEFINED
+from carillon.messages.templates.whitespace import strip_whitespace
 
 _DEFAULT_LIMITS = Limits()
 #: Bytes that the cached templates take, about.

@@ -7,10 +7,10 @@ Handlebars.js 4.7 (`src/handlebars.yy`), and `preparePath` of its `compiler/help
 import re
 from typing import NoReturn
 
-from messages.templates.errors import NestingTooDeep, TemplateSyntaxError, TemplateTooLarge
-from messages.templates.nodes import Call, Expression, Literal, Path, SubExpression
-from messages.templates.tokens import Kind, Token
-from messages.templates.values import UNDEFINED
+from carillon.messages.templates.errors import NestingTooDeep, TemplateSyntaxError, TemplateTooLarge
+from carillon.messages.templates.nodes import Call, Expression, Literal, Path, SubExpression
+from carillon.messages.templates.tokens import Kind, Token
+from carillon.messages.templates.values import UNDEFINED
 
 _BRACKETED = re.compile(r"\[[^\n\r\u2028\u2029]*\]\Z")
 _SCOPED = re.compile(r"^\.|this\b", re.ASCII)

@@ -14,7 +14,7 @@ from itertools import product
 from types import MappingProxyType
 from typing import Final
 
-from messages.templates.calls import (
+from carillon.messages.templates.calls import (
     Meaning,
     callee_path,
     helper_name,
@@ -22,18 +22,18 @@ from messages.templates.calls import (
     no_helper,
     not_offered,
 )
-from messages.templates.dates.zones import UnknownZone, zone_names
-from messages.templates.errors import (
+from carillon.messages.templates.dates.zones import UnknownZone, zone_names
+from carillon.messages.templates.errors import (
     HelperFailed,
     TemplateError,
     UnknownHelper,
     UnknownPartial,
 )
-from messages.templates.helpers.builtin import BUILTIN
-from messages.templates.helpers.left_out import LEFT_OUT
-from messages.templates.limits import Limits
-from messages.templates.names import nearest, short
-from messages.templates.nodes import (
+from carillon.messages.templates.helpers.builtin import BUILTIN
+from carillon.messages.templates.helpers.left_out import LEFT_OUT
+from carillon.messages.templates.limits import Limits
+from carillon.messages.templates.names import nearest, short
+from carillon.messages.templates.nodes import (
     Block,
     Call,
     DecoratorBlock,
@@ -46,11 +46,17 @@ from messages.templates.nodes import (
     Statement,
     SubExpression,
 )
-from messages.templates.partials import BLOCK, no_partial
-from messages.templates.paths import BlockParams
-from messages.templates.registry import ChangesContext, Helper, Invocation, ReadsContext, Site
-from messages.templates.runtime import Body, Run, Scope
-from messages.templates.values import UNDEFINED
+from carillon.messages.templates.partials import BLOCK, no_partial
+from carillon.messages.templates.paths import BlockParams
+from carillon.messages.templates.registry import (
+    ChangesContext,
+    Helper,
+    Invocation,
+    ReadsContext,
+    Site,
+)
+from carillon.messages.templates.runtime import Body, Run, Scope
+from carillon.messages.templates.values import UNDEFINED
 
 _ISO: Final = "2024-02-29T13:05:09Z"
 _LIMITS: Final = Limits(steps=20_000, milliseconds=100)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import product
 
-from messages.templates.regular_expressions import linear_search
+from carillon.messages.templates.regular_expressions import linear_search
 
 _RANGE = re.compile(r"(-?\d{1,6})\.\.(-?\d{1,6})")
 _MOST_EXPANDED = 200

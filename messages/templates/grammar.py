@@ -7,10 +7,10 @@ is open and a limit of nesting that is ours to set.
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from messages.templates.errors import NestingTooDeep
-from messages.templates.expressions import Expressions, simple_path
-from messages.templates.lexer import tokenize
-from messages.templates.nodes import (
+from carillon.messages.templates.errors import NestingTooDeep
+from carillon.messages.templates.expressions import Expressions, simple_path
+from carillon.messages.templates.lexer import tokenize
+from carillon.messages.templates.nodes import (
     Block,
     Call,
     Comment,
@@ -26,7 +26,7 @@ from messages.templates.nodes import (
     Statement,
     Strip,
 )
-from messages.templates.tokens import Kind, Token
+from carillon.messages.templates.tokens import Kind, Token
 
 _NO_STRIP = Strip()
 _PLURAL = 2

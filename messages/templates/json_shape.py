@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from messages.templates.calls import callee_path, helper_name, makes_text
-from messages.templates.nodes import (
+from carillon.messages.templates.calls import callee_path, helper_name, makes_text
+from carillon.messages.templates.nodes import (
     Block,
     Content,
     DecoratorBlock,
@@ -21,8 +21,8 @@ from messages.templates.nodes import (
     PartialBlock,
     Program,
 )
-from messages.templates.paths import BlockParams
-from messages.templates.registry import Helper
+from carillon.messages.templates.paths import BlockParams
+from carillon.messages.templates.registry import Helper
 
 _SPACE: Final = frozenset(" \t\r\n")
 _DIGITS: Final = frozenset("0123456789")

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from messages.templates.numbers import number_text
-from messages.templates.units import whole
-from messages.templates.values import UNDEFINED, keys
+from carillon.messages.templates.numbers import number_text
+from carillon.messages.templates.units import whole
+from carillon.messages.templates.values import UNDEFINED, keys
 
 _HALF = re.compile("[\ud800-\udfff]")
 _UNITS_PER_STEP = 32

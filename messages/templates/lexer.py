@@ -8,7 +8,7 @@ linear whatever the text.
 
 import re
 
-from messages.templates.tokens import Kind, Token
+from carillon.messages.templates.tokens import Kind, Token
 
 #: What `\\s` means in JavaScript; Python's also takes \\x1c-\\x1f and \\x85, and not \\ufeff.
 WHITESPACE = (

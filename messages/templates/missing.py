@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TypeVar, overload
 
-from messages.templates.engine import Template
-from messages.templates.errors import RenderError
-from messages.templates.values import is_nothing
+from carillon.messages.templates.engine import Template
+from carillon.messages.templates.errors import RenderError
+from carillon.messages.templates.values import is_nothing
 
 _Default = TypeVar("_Default")
 _DEEPEST = 200

@@ -1,10 +1,10 @@
 """Turns values into the text of a tag, counts it, and joins the text of a body."""
 
-from messages.templates.escape import Escaper
-from messages.templates.nodes import Path
-from messages.templates.numbers import number_text
-from messages.templates.runtime import LONG_TEXT, Emit, Evaluate, Scope
-from messages.templates.values import UNDEFINED, SafeText
+from carillon.messages.templates.escape import Escaper
+from carillon.messages.templates.nodes import Path
+from carillon.messages.templates.numbers import number_text
+from carillon.messages.templates.runtime import LONG_TEXT, Emit, Evaluate, Scope
+from carillon.messages.templates.values import UNDEFINED, SafeText
 
 _TWO = 2
 #: Characters that are escaped in one call, which takes a millisecond.

@@ -9,10 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from messages.templates.errors import PartialTooDeep, UnknownPartial
-from messages.templates.names import nearest, short
-from messages.templates.runtime import Body, Emit, Evaluate, Inline, PartialBody, Run, Scope, enter
-from messages.templates.values import UNDEFINED, is_true, utf16_unit
+from carillon.messages.templates.errors import PartialTooDeep, UnknownPartial
+from carillon.messages.templates.names import nearest, short
+from carillon.messages.templates.runtime import (
+    Body,
+    Emit,
+    Evaluate,
+    Inline,
+    PartialBody,
+    Run,
+    Scope,
+    enter,
+)
+from carillon.messages.templates.values import UNDEFINED, is_true, utf16_unit
 
 BLOCK = "@partial-block"
 _BLOCK_DATA = "partial-block"

@@ -1,9 +1,9 @@
 """Compiles paths to look-ups, the short ones specially: most tags of most templates are those."""
 
-from messages.templates.errors import RenderError
-from messages.templates.nodes import Path
-from messages.templates.runtime import Evaluate, Scope
-from messages.templates.values import UNDEFINED, is_true
+from carillon.messages.templates.errors import RenderError
+from carillon.messages.templates.nodes import Path
+from carillon.messages.templates.runtime import Evaluate, Scope
+from carillon.messages.templates.values import UNDEFINED, is_true
 
 _SHORT = 2
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from messages.templates.runtime import Body, Scope, enter
-from messages.templates.values import is_nothing
+from carillon.messages.templates.runtime import Body, Scope, enter
+from carillon.messages.templates.values import is_nothing
 
 Helper: TypeAlias = Callable[..., object]
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Protocol, cast
 
-from messages.templates.units import whole
-from messages.templates.values import JS_SPACE
+from carillon.messages.templates.units import whole
+from carillon.messages.templates.values import JS_SPACE
 
 _FLAGS = frozenset("dgimsuvy")
 _MEMORY = 4 << 20

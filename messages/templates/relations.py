@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from messages.templates.units import sorting_key
-from messages.templates.values import UNDEFINED, to_number
+from carillon.messages.templates.units import sorting_key
+from carillon.messages.templates.values import UNDEFINED, to_number
 
 Text = Callable[[object], str]
 _EXACT = 2**53  # larger integers are the same to JavaScript though they differ

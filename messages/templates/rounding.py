@@ -3,7 +3,7 @@
 import math
 from decimal import ROUND_HALF_UP, Context, Decimal
 
-from messages.templates.numbers import number_text
+from carillon.messages.templates.numbers import number_text
 
 _MOST_PRINTED = 100
 _LARGEST_FIXED = 1e21

@@ -9,16 +9,16 @@ from time import thread_time
 from types import MappingProxyType
 from typing import TypeAlias
 
-from messages.templates.errors import (
+from carillon.messages.templates.errors import (
     OutputTooLarge,
     RenderError,
     TakesLong,
     TooManySteps,
     TooMuchTime,
 )
-from messages.templates.limits import Limits
-from messages.templates.numbers import date_text, number_text
-from messages.templates.values import (
+from carillon.messages.templates.limits import Limits
+from carillon.messages.templates.numbers import date_text, number_text
+from carillon.messages.templates.values import (
     UNDEFINED,
     index_of,
     plain_text,

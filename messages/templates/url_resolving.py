@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from messages.templates.urls import SLASHED, Url, parse_url
+from carillon.messages.templates.urls import SLASHED, Url, parse_url
 
 
 def resolve_url(base: str, href: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
-from messages.templates.numbers import number_text
+from carillon.messages.templates.numbers import number_text
 
 #: What JavaScript's trim and \\s take for space.
 JS_SPACE: Final = (

@@ -4,8 +4,8 @@ A port of Handlebars.js 4.7's `compiler/whitespace-control.js`. Its regular expr
 with strip and find here, which are linear on long runs of blanks.
 """
 
-from messages.templates.lexer import WHITESPACE
-from messages.templates.nodes import (
+from carillon.messages.templates.lexer import WHITESPACE
+from carillon.messages.templates.nodes import (
     Block,
     Comment,
     Content,

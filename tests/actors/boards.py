@@ -11,12 +11,12 @@ from typing import Final
 
 import trio
 
-from actors.guard import Guard
-from actors.lease import ShareEnded
-from actors.limits import Limits
-from actors.share_keeper import ShareKeeper
-from actors.share_sheet import Sheet, parse_sheet
-from messages.errors import JournalUnavailable
+from carillon.actors.guard import Guard
+from carillon.actors.lease import ShareEnded
+from carillon.actors.limits import Limits
+from carillon.actors.share_keeper import ShareKeeper
+from carillon.actors.share_sheet import Sheet, parse_sheet
+from carillon.messages.errors import JournalUnavailable
 from tests.actors.fakes import Script, ignore
 
 PROVIDER: Final = "p"

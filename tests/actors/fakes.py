@@ -9,13 +9,13 @@ from math import inf
 
 import trio
 
-from actors.guard import Guard, Permit
-from actors.timekeeper import Timekeeper
-from actors.verdict import Anew, Ended, Exhausted, Later, Verdict
-from messages.envelope import Envelope
-from messages.errors import JournalUnavailable
-from messages.journal import AttemptEnd, AttemptStart
-from messages.model import (
+from carillon.actors.guard import Guard, Permit
+from carillon.actors.timekeeper import Timekeeper
+from carillon.actors.verdict import Anew, Ended, Exhausted, Later, Verdict
+from carillon.messages.envelope import Envelope
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.journal import AttemptEnd, AttemptStart
+from carillon.messages.model import (
     Accepted,
     Attempt,
     Channel,
@@ -24,7 +24,7 @@ from messages.model import (
     Receipt,
     TextContent,
 )
-from providers.wire_ports import Started
+from carillon.providers.wire_ports import Started
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.breaker import BreakerSettings
-from actors.limits import Limits, Retry
-from messages.events import AttemptEnded, BreakerMoved, Event, ProviderThrottled
-from messages.model import Accepted, Attempt, Cause, Refused, Unanswered, Unavailable
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.limits import Limits, Retry
+from carillon.messages.events import AttemptEnded, BreakerMoved, Event, ProviderThrottled
+from carillon.messages.model import Accepted, Attempt, Cause, Refused, Unanswered, Unavailable
 from tests.actors.fakes import Caller, Script, envelope
 from tests.actors.test_guard import caller, guard
 from tests.actors.workshop import Workshop

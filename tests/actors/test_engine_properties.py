@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.breaker import BreakerSettings
-from actors.channel import ChannelSpec
-from actors.guard import Guard
-from actors.limits import Limits, Retry
-from actors.quota import Quota
-from actors.rate import Rate
-from actors.route import Choice, Route
-from messages.envelope import Envelope
-from messages.model import (
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.channel import ChannelSpec
+from carillon.actors.guard import Guard
+from carillon.actors.limits import Limits, Retry
+from carillon.actors.quota import Quota
+from carillon.actors.rate import Rate
+from carillon.actors.route import Choice, Route
+from carillon.messages.envelope import Envelope
+from carillon.messages.model import (
     PRIORITIES,
     Accepted,
     Attempt,
@@ -34,8 +34,8 @@ from messages.model import (
     Unanswered,
     Unavailable,
 )
-from providers.wire_ports import Started
-from supervisor import TICK, Supervisor
+from carillon.providers.wire_ports import Started
+from carillon.supervisor import TICK, Supervisor
 from tests.actors.fakes import Answers, Log, envelope, ignore
 
 ULP: Final = 1e-9

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.channel import ChannelSpec
-from actors.guard import Guard
-from actors.inbox import FEWEST, SHARE, Inbox
-from actors.lane import FRESH, Lane, Signature
-from actors.limits import Limits
-from actors.route import Choice, Route
-from messages.envelope import Envelope
-from messages.model import Channel, Priority
-from supervisor import Supervisor
+from carillon.actors.channel import ChannelSpec
+from carillon.actors.guard import Guard
+from carillon.actors.inbox import FEWEST, SHARE, Inbox
+from carillon.actors.lane import FRESH, Lane, Signature
+from carillon.actors.limits import Limits
+from carillon.actors.route import Choice, Route
+from carillon.messages.envelope import Envelope
+from carillon.messages.model import Channel, Priority
+from carillon.supervisor import Supervisor
 from tests.actors.fakes import Answers, Log, Script, envelope, ignore
 
 

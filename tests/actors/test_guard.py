@@ -11,14 +11,14 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.breaker import BreakerSettings
-from actors.guard import Guard
-from actors.limits import Limits, ProviderError, Retry
-from actors.quota import Quota
-from actors.rate import Rate, WindowUse
-from actors.verdict import Anew, Ended, Exhausted, Later
-from messages.events import AttemptEnded, BreakerMoved, ConnectionsLacking, Event
-from messages.model import Attempt, Postponed, Refused, Unanswered, Unavailable
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.guard import Guard
+from carillon.actors.limits import Limits, ProviderError, Retry
+from carillon.actors.quota import Quota
+from carillon.actors.rate import Rate, WindowUse
+from carillon.actors.verdict import Anew, Ended, Exhausted, Later
+from carillon.messages.events import AttemptEnded, BreakerMoved, ConnectionsLacking, Event
+from carillon.messages.model import Attempt, Postponed, Refused, Unanswered, Unavailable
 from tests.actors.fakes import Answers, Caller, Connects, Script, envelope, ignore
 
 PATIENT = Limits(retry=Retry(attempts=3, first_delay=0.5, max_delay=4))

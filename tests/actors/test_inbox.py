@@ -10,10 +10,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.inbox import FEWEST, SHARE, Inbox
-from actors.lane import FRESH, Lane
-from messages.envelope import Envelope
-from messages.model import Priority
+from carillon.actors.inbox import FEWEST, SHARE, Inbox
+from carillon.actors.lane import FRESH, Lane
+from carillon.messages.envelope import Envelope
+from carillon.messages.model import Priority
 from tests.actors.fakes import Answers, envelope
 
 

@@ -7,8 +7,8 @@ from math import inf
 
 import pytest
 
-from actors.lane import FRESH, Lane, Signature, signature
-from messages.envelope import Envelope
+from carillon.actors.lane import FRESH, Lane, Signature, signature
+from carillon.messages.envelope import Envelope
 from tests.actors.fakes import envelope
 
 

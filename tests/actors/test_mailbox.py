@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.channel import WorkerStatus
-from actors.limits import Limits
-from actors.mailbox import Mailbox
+from carillon.actors.channel import WorkerStatus
+from carillon.actors.limits import Limits
+from carillon.actors.mailbox import Mailbox
 from tests.actors.fakes import Script
 from tests.actors.workshop import Workshop, guard
 

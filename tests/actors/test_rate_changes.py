@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.rate import Rate, RateLimit, WindowUse
+from carillon.actors.rate import Rate, RateLimit, WindowUse
 from tests.actors.waiting import Waiting
 
 

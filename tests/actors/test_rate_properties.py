@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.rate import Rate, RateLimit, Slot
+from carillon.actors.rate import Rate, RateLimit, Slot
 
 ULP = 1e-9
 
@@ -185,7 +185,7 @@ def virtual(
 
     with pytest.MonkeyPatch.context() as patch:
         if kept is not None:
-            patch.setattr("actors.starts.LEAST_KEPT", kept)
+            patch.setattr("carillon.actors.starts.LEAST_KEPT", kept)
         return trio.run(main, clock=clock)
 
 

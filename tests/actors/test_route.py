@@ -12,14 +12,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.breaker import BreakerSettings
-from actors.guard import Guard
-from actors.lane import FRESH, Signature
-from actors.limits import Limits
-from actors.quota import Quota
-from actors.rate import Rate
-from actors.route import Choice, Route
-from messages.model import Attempt, Unavailable
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.guard import Guard
+from carillon.actors.lane import FRESH, Signature
+from carillon.actors.limits import Limits
+from carillon.actors.quota import Quota
+from carillon.actors.rate import Rate
+from carillon.actors.route import Choice, Route
+from carillon.messages.model import Attempt, Unavailable
 from tests.actors.fakes import Caller, Script, envelope, ignore
 
 FIT = Limits(breaker=BreakerSettings(1, 30))

@@ -11,12 +11,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.breaker import BreakerSettings
-from actors.limits import Limits, Retry
-from actors.rate import Rate
-from actors.route import Choice, Route
-from actors.scheduler import Job
-from messages.model import Unavailable
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.limits import Limits, Retry
+from carillon.actors.rate import Rate
+from carillon.actors.route import Choice, Route
+from carillon.actors.scheduler import Job
+from carillon.messages.model import Unavailable
 from tests.actors.fakes import Connects, Script
 from tests.actors.workshop import Workshop, guard, route
 

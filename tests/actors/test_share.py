@@ -10,14 +10,14 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.breaker import BreakerSettings
-from actors.guard import Guard
-from actors.limits import Limits, Retry
-from actors.quota import Allowance, Quota
-from actors.rate import Rate
-from actors.share import CONCURRENCY, HUNGER, Grant, Part, Usage, pool_of
-from actors.verdict import Anew
-from messages.model import Unavailable
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.guard import Guard
+from carillon.actors.limits import Limits, Retry
+from carillon.actors.quota import Allowance, Quota
+from carillon.actors.rate import Rate
+from carillon.actors.share import CONCURRENCY, HUNGER, Grant, Part, Usage, pool_of
+from carillon.actors.verdict import Anew
+from carillon.messages.model import Unavailable
 from tests.actors.fakes import Caller, Connects, Script, envelope, ignore
 from tests.actors.workshop import Workshop
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from actors.limits import Limits
-from actors.quota import Quota
-from actors.rate import Rate
-from actors.share import CONCURRENCY, QuotaUse, Usage, Use
-from actors.share_past import condensed, in_day, in_window, still_counting
-from actors.share_sheet import Past, Sheet, sheet_text
-from actors.share_watch import SKEW
+from carillon.actors.limits import Limits
+from carillon.actors.quota import Quota
+from carillon.actors.rate import Rate
+from carillon.actors.share import CONCURRENCY, QuotaUse, Usage, Use
+from carillon.actors.share_past import condensed, in_day, in_window, still_counting
+from carillon.actors.share_sheet import Past, Sheet, sheet_text
+from carillon.actors.share_watch import SKEW
 from tests.actors.boards import NOON, PROVIDER, Board, Meter, Replica
 
 NOW = round(NOON.timestamp() * 1000)

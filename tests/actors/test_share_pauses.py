@@ -8,11 +8,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.guard import Guard
-from actors.limits import Limits
-from actors.share_keeper import ShareKeeper
-from actors.share_pauses import AWAY, PausesOnBoard
-from actors.share_sheet import Pause, Sheet, parse_sheet, sheet_text
+from carillon.actors.guard import Guard
+from carillon.actors.limits import Limits
+from carillon.actors.share_keeper import ShareKeeper
+from carillon.actors.share_pauses import AWAY, PausesOnBoard
+from carillon.actors.share_sheet import Pause, Sheet, parse_sheet, sheet_text
 from tests.actors.boards import PROVIDER, Board, wall
 from tests.actors.fakes import Script, ignore
 

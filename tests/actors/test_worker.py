@@ -9,12 +9,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.breaker import BreakerSettings
-from actors.limits import Limits, Retry
-from actors.mailbox import Mailbox
-from actors.worker import work
-from messages.model import Accepted, Attempt, Delivery, Refused, Unanswered, Unavailable
-from providers.wire_ports import Started
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.limits import Limits, Retry
+from carillon.actors.mailbox import Mailbox
+from carillon.actors.worker import work
+from carillon.messages.model import Accepted, Attempt, Delivery, Refused, Unanswered, Unavailable
+from carillon.providers.wire_ports import Started
 from tests.actors.fakes import Act, Breaks, Connects, Script
 from tests.actors.workshop import Workshop, guard, route
 

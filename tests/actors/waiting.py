@@ -7,8 +7,8 @@ from datetime import datetime
 
 import trio
 
-from actors.quota import Quota, utc_now
-from actors.rate import Rate, RateLimit, Slot
+from carillon.actors.quota import Quota, utc_now
+from carillon.actors.rate import Rate, RateLimit, Slot
 
 
 class Waiting:

@@ -8,17 +8,17 @@ from math import inf
 
 import trio
 
-from actors.guard import Guard
-from actors.inbox import Inbox
-from actors.limits import Limits
-from actors.mailbox import Mailbox
-from actors.route import Choice, Route
-from actors.scheduler import Scheduler
-from actors.timekeeper import Timekeeper
-from actors.worker import Desk, work
-from messages.envelope import Envelope
-from messages.model import Channel, Priority
-from providers.ports import Provider
+from carillon.actors.guard import Guard
+from carillon.actors.inbox import Inbox
+from carillon.actors.limits import Limits
+from carillon.actors.mailbox import Mailbox
+from carillon.actors.route import Choice, Route
+from carillon.actors.scheduler import Scheduler
+from carillon.actors.timekeeper import Timekeeper
+from carillon.actors.worker import Desk, work
+from carillon.messages.envelope import Envelope
+from carillon.messages.model import Channel, Priority
+from carillon.providers.ports import Provider
 from tests.actors.fakes import Answers, Log, envelope, ignore
 
 

@@ -9,19 +9,19 @@ from typing import cast
 from prometheus_client import CollectorRegistry
 from quart_trio import QuartTrio
 
-from api.access import Gate
-from api.app import Edge, Parts, create_app
-from api.keys import ApiKey, KeyRing
-from api.metrics import Metrics
-from api.operations import Probes, Readiness
-from api.operator_token import OperatorToken
-from api.providers import Tuning
-from api.told import Waiting
-from messages.pipeline import Pipeline
-from messages.records import Records
-from messages.saga.ports import Outbox
-from stores.ports import LiveSettings
-from supervisor import Supervisor
+from carillon.api.access import Gate
+from carillon.api.app import Edge, Parts, create_app
+from carillon.api.keys import ApiKey, KeyRing
+from carillon.api.metrics import Metrics
+from carillon.api.operations import Probes, Readiness
+from carillon.api.operator_token import OperatorToken
+from carillon.api.providers import Tuning
+from carillon.api.told import Waiting
+from carillon.messages.pipeline import Pipeline
+from carillon.messages.records import Records
+from carillon.messages.saga.ports import Outbox
+from carillon.stores.ports import LiveSettings
+from carillon.supervisor import Supervisor
 
 
 def application(

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from messages.model import Document
+from carillon.messages.model import Document
 
 
 def address(url: str) -> tuple[str, int]:

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.process import heard_process
 from tests.running import sandbox_configuration
 

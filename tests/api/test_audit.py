@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from api.openapi import openapi_document
+from carillon.api.openapi import openapi_document
 from tests.api.test_documentation import check
 from tests.running import running
 

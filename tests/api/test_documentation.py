@@ -12,12 +12,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from api.documentation import render
-from api.openapi import child, openapi_document
-from messages.commands import SendCommand, parse_send
-from messages.errors import BadCommand
-from messages.model import CHANNELS, Document, JsonValue, Reason
-from messages.saga.ports import EVENT_STATES
+from carillon.api.documentation import render
+from carillon.api.openapi import child, openapi_document
+from carillon.messages.commands import SendCommand, parse_send
+from carillon.messages.errors import BadCommand
+from carillon.messages.model import CHANNELS, Document, JsonValue, Reason
+from carillon.messages.saga.ports import EVENT_STATES
 from tests.api.application import application
 from tests.running import running, sandbox_configuration
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 
-from api.openapi import openapi_document
-from messages.model import CHANNELS, OUTCOMES, REASONS
+from carillon.api.openapi import openapi_document
+from carillon.messages.model import CHANNELS, OUTCOMES, REASONS
 from tests.api.test_documentation import check, pointed_at
 from tests.running import Running, running, sandbox_configuration
 from tests.scenarios.test_asynchronous import MIXED, TEMPLATE, begin, ended, failed_once, redrive

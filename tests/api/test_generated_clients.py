@@ -15,10 +15,10 @@ import httpx
 import pytest
 import trio
 
-from api.keys import draw_key
-from api.openapi import openapi_document
-from messages.model import Document
-from settings import key_record
+from carillon.api.keys import draw_key
+from carillon.api.openapi import openapi_document
+from carillon.messages.model import Document
+from carillon.settings import key_record
 from tests.running import running
 
 ROOT = Path(__file__).parent.parent.parent

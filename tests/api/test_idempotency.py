@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.idempotency import Repeats, idempotency_key
-from messages.clock import milliseconds
-from messages.errors import BadCommand, Conflict, KeyReused
-from messages.journal import IdempotencyKey
-from messages.json_input import JsonText
-from messages.records import (
+from carillon.api.idempotency import Repeats, idempotency_key
+from carillon.messages.clock import milliseconds
+from carillon.messages.errors import BadCommand, Conflict, KeyReused
+from carillon.messages.journal import IdempotencyKey
+from carillon.messages.json_input import JsonText
+from carillon.messages.records import (
     DispatchPage,
     DispatchRecord,
     DispatchState,
@@ -19,7 +19,7 @@ from messages.records import (
     RecordPage,
     Remembered,
 )
-from messages.string_list import StringList
+from carillon.messages.string_list import StringList
 
 BODY: dict[str, object] = {"channels": ["sms"], "data": {"a": 1, "b": [None, "é"]}}
 EXPIRY = 60.0

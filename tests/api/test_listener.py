@@ -15,11 +15,11 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from prometheus_client import CollectorRegistry
 
-from api.exchange import Application, Exchange
-from api.listener import Listener, ListenerSettings
-from api.logs import JsonLines
-from api.metrics import Metrics
-from messages.model import Document
+from carillon.api.exchange import Application, Exchange
+from carillon.api.listener import Listener, ListenerSettings
+from carillon.api.logs import JsonLines
+from carillon.api.metrics import Metrics
+from carillon.messages.model import Document
 from tests.api.callers import address, ask, caller, everything, parse, reset
 from tests.running import running, sandbox_configuration
 
@@ -194,7 +194,7 @@ async def test_what_idles_is_closed_at_once_when_it_stops(nursery: trio.Nursery)
 async def test_an_answer_that_nobody_takes_ends_its_connection(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.caller_stream.STALLED", 0.3)
+    monkeypatch.setattr("carillon.api.caller_stream.STALLED", 0.3)
 
     async def long(_: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await receive()

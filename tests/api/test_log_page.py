@@ -13,9 +13,9 @@ from typing import get_args
 
 import pytest
 
-from api.event_log import EventLog
-from api.logs import make_logger
-from messages.events import (
+from carillon.api.event_log import EventLog
+from carillon.api.logs import make_logger
+from carillon.messages.events import (
     AttemptEnded,
     BreakerMoved,
     ChannelQuarantined,
@@ -40,7 +40,7 @@ from messages.events import (
     WorkerCrashed,
     WorkerStuck,
 )
-from messages.model import Cause, Receipt
+from carillon.messages.model import Cause, Receipt
 from tests.test_architecture import FILES, ROOT
 
 PAGE = (ROOT / "docs" / "logs.md").read_text()

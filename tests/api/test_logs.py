@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import trio
 
-from api.logs import make_logger
-from messages.version import VERSION
-from service import Stop, run
+from carillon.api.logs import make_logger
+from carillon.messages.version import VERSION
+from carillon.service import Stop, run
 from tests.running import operator, running, sandbox_configuration, settings_for
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.preferences import Preferences, preferences
+from carillon.api.preferences import Preferences, preferences
 
 NONE = Preferences()
 ASYNC = Preferences(respond_async=True)

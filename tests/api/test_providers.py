@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 import trio
 
-from actors.limits import Limits, Statistics
-from api.openapi import child, openapi_document
-from api.providers import state
-from messages.model import Document, JsonValue
-from settings.live import KEYS, LiveKeys
-from settings.schema import schema_of
+from carillon.actors.limits import Limits, Statistics
+from carillon.api.openapi import child, openapi_document
+from carillon.api.providers import state
+from carillon.messages.model import Document, JsonValue
+from carillon.settings.live import KEYS, LiveKeys
+from carillon.settings.schema import schema_of
 from tests.api.test_documentation import check, validator
 from tests.running import Running, running, sandbox_configuration
 from tests.settings.test_live import EVERYTHING

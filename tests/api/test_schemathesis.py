@@ -15,9 +15,9 @@ import httpx
 import pytest
 import trio
 
-from api.keys import SCOPES, draw_key
-from messages.model import Document
-from settings import key_record
+from carillon.api.keys import SCOPES, draw_key
+from carillon.messages.model import Document
+from carillon.settings import key_record
 from tests.process import heard_process
 from tests.running import operator, sandbox_configuration
 

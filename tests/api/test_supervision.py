@@ -6,8 +6,8 @@ from pathlib import Path
 
 import trio
 
-from api.openapi import child, openapi_document
-from messages.model import Document
+from carillon.api.openapi import child, openapi_document
+from carillon.messages.model import Document
 from tests.api.test_documentation import check
 from tests.running import Running, running, sandbox_configuration
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from api.trail import Trail, telling_of_failure
-from messages.errors import Conflict, JournalUnavailable
-from messages.model import Document
+from carillon.api.trail import Trail, telling_of_failure
+from carillon.messages.errors import Conflict, JournalUnavailable
+from carillon.messages.model import Document
 from tests.tuning_office import Memory
 
 WHAT: Document = {"dispatch": "d"}

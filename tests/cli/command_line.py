@@ -12,7 +12,7 @@ from pathlib import Path
 import trio
 from click.testing import CliRunner, Result
 
-from cli.main import main
+from carillon.cli.main import main
 
 SCRIPT = str(Path(sys.executable).with_name("carillon"))
 

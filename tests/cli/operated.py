@@ -11,7 +11,7 @@ import trio
 from click.testing import Result
 from pydantic import JsonValue
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.cli.command_line import invoke
 from tests.neighbours.http import Answer, Request, json_answer, mia_error
 from tests.running import Running

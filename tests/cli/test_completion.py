@@ -12,10 +12,10 @@ import pytest
 import trio
 from click.shell_completion import BashComplete
 
-from api.keys import draw_key
-from cli import completion
-from cli.main import main
-from settings import key_record
+from carillon.api.keys import draw_key
+from carillon.cli import completion
+from carillon.cli.main import main
+from carillon.settings import key_record
 from tests.cli.command_line import script
 from tests.cli.operated import Operated, provider
 from tests.neighbours.http import serve

@@ -12,7 +12,7 @@ import pytest
 import trio
 from click.testing import Result
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.cli.command_line import invoke
 from tests.neighbours.crud import crud_service
 from tests.neighbours.file_service import file_service

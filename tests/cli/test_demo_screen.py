@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
-from cli.demo_screen import Screen, visible_text
-from messages.events import BreakerMoved, DeliveryEnded
-from messages.model import (
+from carillon.cli.demo_screen import Screen, visible_text
+from carillon.messages.events import BreakerMoved, DeliveryEnded
+from carillon.messages.model import (
     Channel,
     Content,
     Delivery,

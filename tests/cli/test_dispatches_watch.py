@@ -12,11 +12,11 @@ import pytest
 import trio
 from rich.console import Console
 
-from cli.dispatches_client import DispatchTold
-from cli.dispatches_report import sentence
-from cli.dispatches_watch import line, picture
-from cli.failure import Failure
-from messages.model import Document
+from carillon.cli.dispatches_client import DispatchTold
+from carillon.cli.dispatches_report import sentence
+from carillon.cli.dispatches_watch import line, picture
+from carillon.cli.failure import Failure
+from carillon.messages.model import Document
 from tests.cli.command_line import SCRIPT, clean_environment, invoke, script, started
 from tests.cli.test_providers_watch import HIDE, SHOW, terminal, until
 from tests.neighbours.http import Answer, Request, json_answer, mia_error, serve

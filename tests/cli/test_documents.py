@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.documents import BadLine, Read, csv_rows, json_lines
-from messages.model import Document
+from carillon.cli.documents import BadLine, Read, csv_rows, json_lines
+from carillon.messages.model import Document
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

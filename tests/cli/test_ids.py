@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from cli.failure import BadInput
-from cli.ids import whole_id
+from carillon.cli.failure import BadInput
+from carillon.cli.ids import whole_id
 
 KNOWN = [f"{number:02}-abcdef" for number in range(12)] + ["x", "xy"]
 

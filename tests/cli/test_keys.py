@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from api.keys import KeyRing
-from settings import parse_keys
+from carillon.api.keys import KeyRing
+from carillon.settings import parse_keys
 from tests.cli.command_line import invoke, script
 
 

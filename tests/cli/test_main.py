@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cli.main import COMMANDS
+from carillon.cli.main import COMMANDS
 from tests.cli.command_line import invoke
 
 GROUPS = [
@@ -96,4 +96,4 @@ def test_help_imports_no_command() -> None:
         "except SystemExit: print(sorted(n for n in sys.modules if n.startswith('cli.')))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines()[-1] == "['cli.lazy', 'cli.main']"
+    assert ran.stdout.splitlines()[-1] == "['carillon.cli.lazy', 'carillon.cli.main']"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import JsonValue
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.cli.command_line import invoke
 from tests.cli.operated import Operated, documents, provider, run
 from tests.neighbours.http import Answer, Request, json_answer, mia_error, serve

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.cli.command_line import SCRIPT, started
 from tests.cli.operated import documents, run
 from tests.running import running, sandbox_configuration

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from pydantic import JsonValue
 
-from cli.failure import BadInput
-from cli.providers_words import differences, patch_of, worded
-from messages.model import Document
+from carillon.cli.failure import BadInput
+from carillon.cli.providers_words import differences, patch_of, worded
+from carillon.messages.model import Document
 
 IN_FORCE: dict[str, JsonValue] = {
     "concurrency": 20,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import COMMANDS
-from cli.main import main as carillon
+from carillon.cli.main import COMMANDS
+from carillon.cli.main import main as carillon
 from tests.messages.templates.test_conformance import CASES, NOT_OFFERED
 
 CONTEXT = {"user": {"name": "D'Angelo"}, "data": {"at": {"$date": "2026-03-01T10:00:00Z"}}}

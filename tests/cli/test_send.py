@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from cli.dispatch_body import Asked, dispatch_body
-from cli.failure import BadInput
-from messages.model import CHANNELS, Document, EmailContent, TextContent
+from carillon.cli.dispatch_body import Asked, dispatch_body
+from carillon.cli.failure import BadInput
+from carillon.messages.model import CHANNELS, Document, EmailContent, TextContent
 from tests.cli.command_line import invoke, script
 from tests.cli.operated import documents, run
 from tests.running import running, sandbox_configuration

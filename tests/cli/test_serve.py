@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stores.sqlite import only_server
+from carillon.stores.sqlite import only_server
 from tests.cli.command_line import SCRIPT, script, started
 from tests.running import sandbox_configuration
 
@@ -20,14 +20,14 @@ NOT_NEEDED = (
     "pygments",
     "babel",
     "pymongo",
-    "stores.mongodb",
+    "carillon.stores.mongodb",
     "dns",
     "bson",
     "jwt",
     "cryptography",
     "aiohttp",
-    "cli.progress",
-    "cli.table",
+    "carillon.cli.progress",
+    "carillon.cli.table",
 )
 
 

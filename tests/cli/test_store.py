@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from messages.journal import AttemptStart, Enrolment, NewDispatch
-from messages.model import Document
-from stores.redo_log import log_paths
-from stores.sqlite import connect, only_server, open_store
-from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_life import why_paused
+from carillon.messages.journal import AttemptStart, Enrolment, NewDispatch
+from carillon.messages.model import Document
+from carillon.stores.redo_log import log_paths
+from carillon.stores.sqlite import connect, only_server, open_store
+from carillon.stores.sqlite_journal import SqliteJournal
+from carillon.stores.sqlite_life import why_paused
 from tests.cli.command_line import invoke, script
 from tests.running import running
 

@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from messages.model import Document
-from settings import from_document
+from carillon.messages.model import Document
+from carillon.settings import from_document
 from tests.cli.operated import run
 from tests.running import running
 

@@ -20,10 +20,10 @@ from typing import NoReturn
 import pytest
 import trio
 
-from api.keys import draw_key
-from messages.model import Document, JsonValue
-from settings import key_record
-from stores.sqlite import SCHEMA_VERSION, only_server, open_store
+from carillon.api.keys import draw_key
+from carillon.messages.model import Document, JsonValue
+from carillon.settings import key_record
+from carillon.stores.sqlite import SCHEMA_VERSION, only_server, open_store
 from tests.cli.command_line import SCRIPT, clean_environment, invoke, script, started
 
 SMS: Document = {"activeChannels": ["sms"], "sender": {"sms": "Shop"}}

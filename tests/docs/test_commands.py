@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.main import main
+from carillon.cli.main import main
 from tests.docs.pages import NAMES, PAGES, spans
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.docs.likeness import ID, ids_in_place
 from tests.docs.pages import NAMES, PAGES, ROOT, Command, blocks, commands, console_blocks
 from tests.docs.session import Session, free_ports, serves, session

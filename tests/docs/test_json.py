@@ -9,10 +9,10 @@ from typing import Final
 
 import pytest
 
-from messages.commands import parse_send
-from messages.model import Document, JsonValue
-from messages.saga.command import parse_command
-from settings import schema
+from carillon.messages.commands import parse_send
+from carillon.messages.model import Document, JsonValue
+from carillon.messages.saga.command import parse_command
+from carillon.settings import schema
 from tests.cli.command_line import invoke
 from tests.docs.pages import PAGES, ROOT, Block, blocks, spans
 

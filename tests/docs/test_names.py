@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from messages.commands import SendCommand
-from settings import VARIABLES, schema
+from carillon.messages.commands import SendCommand
+from carillon.settings import VARIABLES, schema
 from tests.docs.pages import PAGES, ROOT, spans
 from tests.running import running
 from tests.settings.test_schema import leaves

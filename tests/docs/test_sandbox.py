@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from messages.model import Document
-from providers.sandbox import ENDINGS
+from carillon.messages.model import Document
+from carillon.providers.sandbox import ENDINGS
 from tests.docs.pages import ROOT
 from tests.running import running, sandbox_configuration
 

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import trio
 
-from messages.envelope import Envelope
-from messages.errors import DirectoryUnavailable, JournalUnavailable, TemplateNotFound
-from messages.journal import (
+from carillon.messages.envelope import Envelope
+from carillon.messages.errors import DirectoryUnavailable, JournalUnavailable, TemplateNotFound
+from carillon.messages.journal import (
     AttemptEnd,
     AttemptStart,
     DispatchEnd,
@@ -16,8 +16,17 @@ from messages.journal import (
     NewDispatch,
     Progress,
 )
-from messages.model import Audience, Channel, Cursor, Document, Outcome, Page, Receipt, Recipient
-from messages.records import Pending, RecordFilter, Unfinished
+from carillon.messages.model import (
+    Audience,
+    Channel,
+    Cursor,
+    Document,
+    Outcome,
+    Page,
+    Receipt,
+    Recipient,
+)
+from carillon.messages.records import Pending, RecordFilter, Unfinished
 
 
 class FakeDirectory:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.addresses import is_email, is_mailbox, phone_number
+from carillon.messages.addresses import is_email, is_mailbox, phone_number
 
 GOOD = [
     "a@b",

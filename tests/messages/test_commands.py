@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.commands import SendCommand, parse_send, recorded_send
-from messages.errors import BadCommand
+from carillon.messages.commands import SendCommand, parse_send, recorded_send
+from carillon.messages.errors import BadCommand
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 A_MOMENT = "expiresAt must be a moment in ISO 8601 with a zone, such as 2026-01-31T09:30:00Z"

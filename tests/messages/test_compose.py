@@ -7,9 +7,9 @@ import threading
 import pytest
 import trio
 
-from messages.compose import Composer
-from messages.json_input import JsonText
-from messages.model import (
+from carillon.messages.compose import Composer
+from carillon.messages.json_input import JsonText
+from carillon.messages.model import (
     Delivery,
     Document,
     MailExtras,
@@ -18,8 +18,8 @@ from messages.model import (
     TextContent,
     UserFields,
 )
-from messages.render import Texts, plain_source
-from messages.templates import Engine, Helper, Limits
+from carillon.messages.render import Texts, plain_source
+from carillon.messages.templates import Engine, Helper, Limits
 
 HEAVY = "{{#each user.list}}{{#each @root.user.list}}{{this}}{{/each}}{{/each}}"
 

@@ -10,19 +10,19 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from messages.commands import parse_send
-from messages.dispatch import Dispatch
-from messages.errors import TooManyDispatches
-from messages.events import DeliveryCrashed, DispatchCrashed, Event
-from messages.journal import Enrolment, Progress
-from messages.model import Audience, Channel, Content, Cursor, Document, Page, Recipient
-from messages.pipeline import Conclude, Pipeline
-from messages.ports import Files
-from messages.preparation import Rooms, Rules
-from messages.records import PastAttempt, Pending, Unfinished
-from messages.render import Texts
-from messages.request import Request
-from messages.templates import Engine
+from carillon.messages.commands import parse_send
+from carillon.messages.dispatch import Dispatch
+from carillon.messages.errors import TooManyDispatches
+from carillon.messages.events import DeliveryCrashed, DispatchCrashed, Event
+from carillon.messages.journal import Enrolment, Progress
+from carillon.messages.model import Audience, Channel, Content, Cursor, Document, Page, Recipient
+from carillon.messages.pipeline import Conclude, Pipeline
+from carillon.messages.ports import Files
+from carillon.messages.preparation import Rooms, Rules
+from carillon.messages.records import PastAttempt, Pending, Unfinished
+from carillon.messages.render import Texts
+from carillon.messages.request import Request
+from carillon.messages.templates import Engine
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 
 CRASH = "An internal error cut it short; the log has the details"
@@ -132,7 +132,7 @@ def many(number: int) -> list[str]:
 def addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody's device token is the `_id`."""
     monkeypatch.setattr(
-        "messages.model.UserFields.address_of", lambda _self, _channel: "_id", raising=True
+        "carillon.messages.model.UserFields.address_of", lambda _self, _channel: "_id", raising=True
     )
 
 

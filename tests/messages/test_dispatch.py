@@ -12,22 +12,22 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from messages.channel_feed import Way
-from messages.commands import SendCommand
-from messages.compose import Composer
-from messages.dispatch import FIRST, Dispatch, Means
-from messages.envelope import Envelope
-from messages.errors import JournalUnavailable
-from messages.events import DispatchCrashed, DispatchEnded, Event
-from messages.feed import Feed
-from messages.journal import NewDispatch
-from messages.leftovers import Given, Leftovers
-from messages.model import Audience, Channel, MailExtras, Priority, UserFields
-from messages.patience import Patience
-from messages.render import Texts, plain_source
-from messages.request import Request
-from messages.resolve import Pages
-from messages.templates import Engine
+from carillon.messages.channel_feed import Way
+from carillon.messages.commands import SendCommand
+from carillon.messages.compose import Composer
+from carillon.messages.dispatch import FIRST, Dispatch, Means
+from carillon.messages.envelope import Envelope
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.events import DispatchCrashed, DispatchEnded, Event
+from carillon.messages.feed import Feed
+from carillon.messages.journal import NewDispatch
+from carillon.messages.leftovers import Given, Leftovers
+from carillon.messages.model import Audience, Channel, MailExtras, Priority, UserFields
+from carillon.messages.patience import Patience
+from carillon.messages.render import Texts, plain_source
+from carillon.messages.request import Request
+from carillon.messages.resolve import Pages
+from carillon.messages.templates import Engine
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost
 
 CHANNELS: tuple[Channel, ...] = ("email", "sms")

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from messages.envelope import Envelope
-from messages.model import Delivery, Outcome, Receipt, TextContent
+from carillon.messages.envelope import Envelope
+from carillon.messages.model import Delivery, Outcome, Receipt, TextContent
 
 DELIVERY = Delivery("id", "d", "sms", "user/u", "u", "+390000", "Shop", TextContent("hello"))
 

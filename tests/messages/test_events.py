@@ -8,9 +8,9 @@ from typing import get_args
 
 import pytest
 
-from messages.collect import Collector
-from messages.events import DeliveryDoubted, DeliveryEnded, Event, fenced, tell_all
-from messages.model import Receipt
+from carillon.messages.collect import Collector
+from carillon.messages.events import DeliveryDoubted, DeliveryEnded, Event, fenced, tell_all
+from carillon.messages.model import Receipt
 
 KINDS: tuple[type, ...] = get_args(Event)
 

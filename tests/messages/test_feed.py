@@ -9,10 +9,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from messages.compose import Composer
-from messages.events import DirectoryFailed, Event
-from messages.feed import Feed, Item
-from messages.model import (
+from carillon.messages.compose import Composer
+from carillon.messages.events import DirectoryFailed, Event
+from carillon.messages.feed import Feed, Item
+from carillon.messages.model import (
     Audience,
     Channel,
     Cursor,
@@ -22,10 +22,10 @@ from messages.model import (
     Receipt,
     UserFields,
 )
-from messages.patience import Patience
-from messages.render import Texts, plain_source
-from messages.resolve import Pages
-from messages.templates import Engine
+from carillon.messages.patience import Patience
+from carillon.messages.render import Texts, plain_source
+from carillon.messages.resolve import Pages
+from carillon.messages.templates import Engine
 from tests.messages.fakes import FakeDirectory
 
 

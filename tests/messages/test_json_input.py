@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.errors import BadCommand
-from messages.json_input import SHORT, Bounds, JsonText, TooManyValues, read_json
-from messages.string_list import StringList
+from carillon.messages.errors import BadCommand
+from carillon.messages.json_input import SHORT, Bounds, JsonText, TooManyValues, read_json
+from carillon.messages.string_list import StringList
 from tests.timing import quickest
 
 MANY = Bounds(values=1_000_000)

@@ -7,7 +7,7 @@ from time import process_time
 
 import pytest
 
-from messages.json_keys import (
+from carillon.messages.json_keys import (
     MOST,
     RepeatedKey,
     marking_repeated,

@@ -8,13 +8,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from messages.compose import Composer
-from messages.events import DirectoryFailed, Event
-from messages.leftovers import Leftover, Leftovers
-from messages.model import Channel, Delivery, MailExtras, Receipt, UserFields, delivery_id
-from messages.records import PastAttempt, Pending
-from messages.render import Texts, plain_source
-from messages.templates import Engine
+from carillon.messages.compose import Composer
+from carillon.messages.events import DirectoryFailed, Event
+from carillon.messages.leftovers import Leftover, Leftovers
+from carillon.messages.model import Channel, Delivery, MailExtras, Receipt, UserFields, delivery_id
+from carillon.messages.records import PastAttempt, Pending
+from carillon.messages.render import Texts, plain_source
+from carillon.messages.templates import Engine
 from tests.messages.fakes import FakeDirectory, FakeRecovery
 
 

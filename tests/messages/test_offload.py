@@ -11,7 +11,7 @@ import weakref
 import pytest
 import trio
 
-from messages.offload import QUIET, TURN, Offload, Room
+from carillon.messages.offload import QUIET, TURN, Offload, Room
 
 
 async def test_whoever_comes_first_has_room_first(autojump_clock: trio.testing.MockClock) -> None:

@@ -6,7 +6,7 @@ from time import process_time
 
 import pytest
 
-from messages.redaction import without_secrets
+from carillon.messages.redaction import without_secrets
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from messages.commands import SendCommand
-from messages.errors import Conflict, JournalUnavailable, Stopping, TooManyDispatches
-from messages.events import DispatchEnded, Event
-from messages.model import Document
-from messages.pipeline import Pipeline
-from messages.ports import Files
-from messages.preparation import Rooms, Rules
-from messages.records import Pending, RecordFilter, Unfinished
-from messages.request import parse_request
-from messages.templates import Engine
+from carillon.messages.commands import SendCommand
+from carillon.messages.errors import Conflict, JournalUnavailable, Stopping, TooManyDispatches
+from carillon.messages.events import DispatchEnded, Event
+from carillon.messages.model import Document
+from carillon.messages.pipeline import Pipeline
+from carillon.messages.ports import Files
+from carillon.messages.preparation import Rooms, Rules
+from carillon.messages.records import Pending, RecordFilter, Unfinished
+from carillon.messages.request import parse_request
+from carillon.messages.templates import Engine
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 
 FAILED = RecordFilter(outcomes=["failed"])

@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.crud_collection import BadRequest, Collection, FieldType
 from tests.neighbours.http import Answer, Request, Server, json_answer, serve
 

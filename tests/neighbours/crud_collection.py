@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import mongomock
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 
 FieldType = Literal["ObjectId", "string", "number", "boolean", "Array", "RawObject"]
 

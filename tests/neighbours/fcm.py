@@ -16,7 +16,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.http import Answer, Request, json_answer
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.http import Answer, Request, json_answer, mia_error
 
 SCHEMA: Document = {

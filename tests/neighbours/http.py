@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 import h11
 import trio
 
-from messages.model import JsonValue
+from carillon.messages.model import JsonValue
 
 Framing = Literal["length", "chunked", "close"]
 Fault = Literal[

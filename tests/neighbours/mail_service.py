@@ -13,7 +13,7 @@ from io import BytesIO
 
 from werkzeug.formparser import parse_form_data
 
-from messages.model import JsonValue
+from carillon.messages.model import JsonValue
 from tests.neighbours.http import Answer, Request, mia_error
 
 TEXTS = ("subject", "sender", "message", "htmlMessage")

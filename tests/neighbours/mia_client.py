@@ -17,7 +17,7 @@ from typing import Final
 import trio
 from confluent_kafka import Consumer, TopicPartition
 
-from messages.model import JsonValue
+from carillon.messages.model import JsonValue
 from tests.neighbours.kafka import Cluster
 
 _ROOT: Final = Path(__file__).parent.parent.parent

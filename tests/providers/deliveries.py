@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from messages.model import (
+from carillon.messages.model import (
     Channel,
     Content,
     Delivery,
@@ -15,7 +15,7 @@ from messages.model import (
     PushContent,
     TextContent,
 )
-from providers.wire_ports import Body, Headers, NotSent, Reply, Started
+from carillon.providers.wire_ports import Body, Headers, NotSent, Reply, Started
 
 ADDRESSES: dict[Channel, str] = {
     "email": "mario.rossi@example.com",

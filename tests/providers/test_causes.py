@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from messages.model import (
+from carillon.messages.model import (
     Accepted,
     Attempt,
     Cause,
@@ -20,9 +20,9 @@ from messages.model import (
     Unanswered,
     Unavailable,
 )
-from providers.answers import answered, attempt
-from providers.wire_errors import unsent_reply
-from providers.wire_ports import NotAnswered, NotSent, Reply, Response, Wire
+from carillon.providers.answers import answered, attempt
+from carillon.providers.wire_errors import unsent_reply
+from carillon.providers.wire_ports import NotAnswered, NotSent, Reply, Response, Wire
 from tests.neighbours.http import Answer, Fault, serve
 from tests.providers.conftest import MakeWire
 from tests.providers.deliveries import Starts, sms

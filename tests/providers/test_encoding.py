@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from providers.encoding import json_body
+from carillon.providers.encoding import json_body
 
 
 @pytest.mark.parametrize("text", ["", 'D\'Angelo "è" 😀', "\x00\n\t", "half \ud83d of a pair"])

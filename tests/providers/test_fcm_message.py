@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from messages.model import Document, PushContent
-from providers.fcm_message import fcm_message
+from carillon.messages.model import Document, PushContent
+from carillon.providers.fcm_message import fcm_message
 from tests.providers.deliveries import push
 
 ID = "d" * 32

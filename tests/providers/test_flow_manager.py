@@ -7,10 +7,10 @@ from collections import deque
 import pytest
 import trio
 
-from messages.model import Accepted, Refused, Unavailable
-from messages.saga.ports import SagaEvent
-from providers.flow_manager import FlowManager
-from providers.httpx_wire import HttpxWire
+from carillon.messages.model import Accepted, Refused, Unavailable
+from carillon.messages.saga.ports import SagaEvent
+from carillon.providers.flow_manager import FlowManager
+from carillon.providers.httpx_wire import HttpxWire
 from tests.neighbours.flow_manager import FlowManager as StandIn
 from tests.neighbours.flow_manager import Told
 from tests.neighbours.http import Answer, serve

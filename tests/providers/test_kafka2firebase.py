@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 import trio
 
-from messages.errors import JournalUnavailable
-from messages.handovers import Handover
-from messages.model import (
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.handovers import Handover
+from carillon.messages.model import (
     Accepted,
     Document,
     JsonValue,
@@ -22,9 +22,9 @@ from messages.model import (
     Unanswered,
     Unavailable,
 )
-from providers.kafka2firebase import Kafka2Firebase, push_message
-from providers.kafka_connection import KafkaConnection
-from providers.kafka_producer import KafkaProducer
+from carillon.providers.kafka2firebase import Kafka2Firebase, push_message
+from carillon.providers.kafka_connection import KafkaConnection
+from carillon.providers.kafka_producer import KafkaProducer
 from tests.neighbours.kafka import Cluster, cluster
 from tests.neighbours.kafka_process import cluster_process
 from tests.providers.deliveries import delivery

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from messages.model import Accepted, Refused, Unavailable
-from providers.httpx_wire import HttpxWire
-from providers.kaleyra import Kaleyra
+from carillon.messages.model import Accepted, Refused, Unavailable
+from carillon.providers.httpx_wire import HttpxWire
+from carillon.providers.kaleyra import Kaleyra
 from tests.neighbours.http import Answer, serve
 from tests.neighbours.kaleyra import Kaleyra as StandIn
 from tests.providers.deliveries import ScriptedWire, Starts, voice

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from messages.model import Accepted, Attachment, EmailContent, MailExtras, Refused, Unavailable
-from providers.httpx_wire import HttpxWire
-from providers.mail_service import MailService
+from carillon.messages.model import (
+    Accepted,
+    Attachment,
+    EmailContent,
+    MailExtras,
+    Refused,
+    Unavailable,
+)
+from carillon.providers.httpx_wire import HttpxWire
+from carillon.providers.mail_service import MailService
 from tests.neighbours.http import Answer, mia_error, serve
 from tests.neighbours.mail_service import MailService as StandIn
 from tests.neighbours.mail_service import SentFile

@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from messages.model import Accepted, Delivery, Refused, Unanswered, Unavailable
-from providers.sandbox import KEPT, PAUSE, Rehearsal, Sandbox
+from carillon.messages.model import Accepted, Delivery, Refused, Unanswered, Unavailable
+from carillon.providers.sandbox import KEPT, PAUSE, Rehearsal, Sandbox
 from tests.providers.deliveries import Starts, email, push, sms
 
 REFUSED = Refused("sandbox answered 400: told to refuse")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from messages.model import Accepted, Refused, Unavailable
-from providers.httpx_wire import HttpxWire
-from providers.sms_service import SmsService
+from carillon.messages.model import Accepted, Refused, Unavailable
+from carillon.providers.httpx_wire import HttpxWire
+from carillon.providers.sms_service import SmsService
 from tests.neighbours.http import Answer, serve
 from tests.neighbours.sms_service import SmsService as StandIn
 from tests.providers.deliveries import Starts, sms

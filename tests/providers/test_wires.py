@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from providers.wire_bounds import BODY_BYTES, TARGETS
-from providers.wire_ports import Body, NotAnswered, NotSent, Reply, Response, Wire
+from carillon.providers.wire_bounds import BODY_BYTES, TARGETS
+from carillon.providers.wire_ports import Body, NotAnswered, NotSent, Reply, Response, Wire
 from tests.neighbours.http import Answer, Fault, Server, in_turn, serve
 from tests.providers.conftest import MakeWire
 

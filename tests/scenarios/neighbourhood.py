@@ -18,8 +18,8 @@ from uuid import UUID
 import httpx
 import trio
 
-from messages.events import DeliveryEnded
-from messages.model import CHANNELS, Document, JsonValue
+from carillon.messages.events import DeliveryEnded
+from carillon.messages.model import CHANNELS, Document, JsonValue
 from tests.neighbours.crud import CrudService, fastify_error
 from tests.neighbours.crud_collection import Collection
 from tests.neighbours.fcm import Fcm

@@ -17,7 +17,7 @@ from typing import Final
 import httpx
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.flow_manager import FlowManager
 from tests.neighbours.http import Server
 from tests.scenarios.neighbourhood import ADA, Neighbourhood, listen, neighbourhood

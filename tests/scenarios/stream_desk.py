@@ -9,8 +9,8 @@ from typing import Final
 import httpx
 import trio
 
-from messages.events import SagaCommandRead
-from messages.model import Document, JsonValue
+from carillon.messages.events import SagaCommandRead
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.kafka import Cluster, Raw
 from tests.running import Running, sandbox_configuration
 from tests.scenarios.neighbourhood import ADA_ID

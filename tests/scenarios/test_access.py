@@ -11,9 +11,9 @@ import httpx
 import pytest
 import trio
 
-from api.keys import ApiKey, Scope, draw_key
-from messages.model import Document
-from settings import key_record
+from carillon.api.keys import ApiKey, Scope, draw_key
+from carillon.messages.model import Document
+from carillon.settings import key_record
 from tests.cli.command_line import script
 from tests.running import Running, running
 

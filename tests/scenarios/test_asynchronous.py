@@ -9,8 +9,8 @@ import httpx
 import pytest
 import trio
 
-from messages.events import AttemptEnded
-from messages.model import Document
+from carillon.messages.events import AttemptEnded
+from carillon.messages.model import Document
 from tests.running import Running, running, sandbox_configuration
 from tests.scenarios.test_waiting import NAMES, USERS, slow
 

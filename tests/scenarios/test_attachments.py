@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.http import Answer
 from tests.neighbours.mail_service import SentFile
 from tests.scenarios.neighbourhood import (

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import trio
 
-from api.keys import draw_key
-from messages.model import Document
-from settings import key_record
+from carillon.api.keys import draw_key
+from carillon.messages.model import Document
+from carillon.settings import key_record
 from tests.running import Running, running, sandbox_configuration
 
 A, A_KEY = draw_key("a", ["send", "read", "operate"])

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.http import Answer, serve
 from tests.process import heard_process
 from tests.running import Running, running, sandbox_configuration

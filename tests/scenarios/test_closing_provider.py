@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.providers.raw_http import Talk, raw_server
 from tests.running import running
 

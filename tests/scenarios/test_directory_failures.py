@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from messages.events import DispatchEnded
-from messages.model import Document
+from carillon.messages.events import DispatchEnded
+from carillon.messages.model import Document
 from tests.neighbours.crud import fastify_error
 from tests.neighbours.http import Answer
 from tests.scenarios.neighbourhood import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.running import Running, running, sandbox_configuration
 from tests.scenarios.test_asynchronous import MIXED, TEMPLATE, begin, ended, failed_once, redrive
 from tests.scenarios.test_waiting import USERS, slow

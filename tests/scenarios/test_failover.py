@@ -14,8 +14,8 @@ from pathlib import Path
 
 import trio
 
-from messages.events import BreakerMoved
-from messages.model import Document, JsonValue
+from carillon.messages.events import BreakerMoved
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.http import Answer, Request, serve
 from tests.running import Running, running
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from messages.model import Document, EmailContent
+from carillon.messages.model import Document, EmailContent
 from tests.running import running
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.http import Answer, serve
 from tests.running import SENDERS, running
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.http import Answer, Request, Server, mia_error, serve
 from tests.neighbours.mongodb import MongoServer
 from tests.process import process

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import trio
 
-from api.keys import draw_key
-from messages.model import Document, JsonValue
-from settings import ConfigurationFile, key_record
+from carillon.api.keys import draw_key
+from carillon.messages.model import Document, JsonValue
+from carillon.settings import ConfigurationFile, key_record
 from tests.neighbours.http import Answer, Server, serve
 from tests.running import SENDERS, Running, running
 

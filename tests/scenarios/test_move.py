@@ -17,8 +17,8 @@ from bench.children import ChildError, Server, module, server
 from bench.keyed import begin, deliveries, dispatch_counts, provider_log
 from bench.store import fill_store
 from bench.workload import CLUSTER, address, dispatch, user_id
-from messages.model import Document
-from stores.mongodb_url import MongoUrl
+from carillon.messages.model import Document
+from carillon.stores.mongodb_url import MongoUrl
 from tests.cli.command_line import invoke
 
 pytestmark = pytest.mark.servers

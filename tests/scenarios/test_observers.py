@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from messages.events import Event
-from messages.model import Delivery, Document
+from carillon.messages.events import Event
+from carillon.messages.model import Delivery, Document
 from tests.running import Running, running
 
 USERS: list[Document] = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.running import SENDERS, Running, running
 
 ADA: Document = {

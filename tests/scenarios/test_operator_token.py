@@ -11,9 +11,9 @@ import httpx
 import pytest
 import trio
 
-from api.operator_token import read_token
-from messages.model import Document
-from stores.mongodb_url import MongoUrl
+from carillon.api.operator_token import read_token
+from carillon.messages.model import Document
+from carillon.stores.mongodb_url import MongoUrl
 from tests.cli.command_line import SCRIPT, script, started
 from tests.neighbours.http import Answer, Request, serve
 from tests.process import process

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from messages.events import DeliveryEnded
-from messages.model import Document, JsonValue
+from carillon.messages.events import DeliveryEnded
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.fcm import Fcm, fcm_error
 from tests.neighbours.http import Answer, json_answer
 from tests.scenarios.neighbourhood import (

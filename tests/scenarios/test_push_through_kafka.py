@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.kafka import Cluster, cluster
 from tests.running import Running, running
 from tests.scenarios.neighbourhood import ADA, ADA_ID, ANGELO, ANGELO_ID

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.running import running, sandbox_configuration
 
 ADA: Document = {

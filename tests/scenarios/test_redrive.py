@@ -13,7 +13,7 @@ import httpx
 import pytest
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.http import mia_error
 from tests.neighbours.sms_service import SmsService
 from tests.running import Running, running, sandbox_configuration

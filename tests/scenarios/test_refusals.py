@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trio
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.running import Running, running, sandbox_configuration
 
 MESSAGE = {"messageTitle": "T", "messageContent": "C"}

@@ -13,8 +13,8 @@ import httpx
 import pytest
 import trio
 
-from messages.model import Document, JsonValue
-from stores.mongodb import connected
+from carillon.messages.model import Document, JsonValue
+from carillon.stores.mongodb import connected
 from tests.neighbours.http import Server, serve
 from tests.neighbours.mongodb import MongoServer
 from tests.neighbours.sms_service import SmsService

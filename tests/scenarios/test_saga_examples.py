@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.scenarios.saga_desk import carried_out, refused, saga_desk, told
 
 TEMPLATE_ID = "5df8aff66498d30011b19e4d"

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.scenarios.neighbourhood import ADA_ID
 from tests.scenarios.saga_desk import TEXT, SagaDesk, refused, saga_desk
 from tests.scenarios.test_saga_repeats import SMS, WINDOW, replayed

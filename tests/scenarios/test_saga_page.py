@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from messages.model import Document
-from settings import StreamSettings, advice, from_document
+from carillon.messages.model import Document
+from carillon.settings import StreamSettings, advice, from_document
 from tests.messages.saga.function_files import loaded
 from tests.scenarios.saga_desk import carried_out, saga_desk
 from tests.scenarios.test_saga_examples import BUYER, NOTE, VISIT

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.flow_manager import FlowManager
 from tests.neighbours.http import Answer
 from tests.scenarios.neighbourhood import ADA_ID

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import trio
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.neighbours.flow_manager import FlowManager
 from tests.neighbours.http import Server
 from tests.process import process

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.kafka import Cluster
 from tests.running import running
 from tests.scenarios.neighbourhood import ADA, ADA_ID

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import trio
 
-from messages.events import SagaEventTried
-from messages.model import Document, TextContent
+from carillon.messages.events import SagaEventTried
+from carillon.messages.model import Document, TextContent
 from tests.neighbours.http import Server
 from tests.neighbours.kafka import Cluster, cluster
 from tests.neighbours.kafka_process import cluster_process

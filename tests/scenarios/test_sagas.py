@@ -11,7 +11,7 @@ import pytest
 import trio
 from pydantic_core import to_json
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.flow_manager import FlowManager
 from tests.neighbours.http import Answer, Request
 from tests.neighbours.sms_service import SmsService

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.mail_service import SentFile
 from tests.scenarios.neighbourhood import (
     ADA,

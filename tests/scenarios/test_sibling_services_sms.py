@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.neighbours.http import Answer, json_answer, mia_error, serve
 from tests.neighbours.sms_service import SmsService
 from tests.scenarios.neighbourhood import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import trio
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.neighbours.http import Answer, in_turn, mia_error, serve
 from tests.neighbours.mail_service import MailService
 from tests.scenarios.neighbourhood import (

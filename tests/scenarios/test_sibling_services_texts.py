@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.scenarios.neighbourhood import (
     ADA,
     ADA_ID,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.neighbours.http import Answer, json_answer
 from tests.neighbours.kaleyra import Kaleyra
 from tests.scenarios.neighbourhood import ADA_ID, accepted, failure, neighbourhood

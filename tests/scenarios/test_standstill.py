@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.http import Answer, serve
 from tests.process import process
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.process import SERVE, process
 from tests.running import running, sandbox_configuration
 

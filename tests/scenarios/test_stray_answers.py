@@ -8,8 +8,8 @@ from pathlib import Path
 
 import trio
 
-from messages.events import DeliveryDoubted
-from messages.model import Document, JsonValue
+from carillon.messages.events import DeliveryDoubted
+from carillon.messages.model import Document, JsonValue
 from tests.providers.raw_http import Talk, raw_server
 from tests.running import running
 

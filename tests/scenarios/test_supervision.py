@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from messages.model import Document
+from carillon.messages.model import Document
 from tests.running import running
 
 POISON: Document = {"_id": "poison", "phoneNumber": "+39333000500", "clusters": ["all"]}

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trio
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.running import Running, running, sandbox_configuration
 
 USERS: list[Document] = [

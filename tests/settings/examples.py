@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from messages.model import Document, JsonValue
-from settings import ConfigurationError, Settings, from_document
+from carillon.messages.model import Document, JsonValue
+from carillon.settings import ConfigurationError, Settings, from_document
 
 SMS_ENVIRONMENT = {"SMS_SERVICE_NAME": "sms-service"}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from api.keys import KeyRing, draw_key
-from messages.model import Document, JsonValue
-from settings import (
+from carillon.api.keys import KeyRing, draw_key
+from carillon.messages.model import Document, JsonValue
+from carillon.settings import (
     AccessSettings,
     ConfigurationError,
     TokenPlace,

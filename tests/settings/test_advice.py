@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from api.keys import draw_key
-from messages.model import Document, JsonValue
-from settings import Settings, key_record
-from settings import advice as all_advice
+from carillon.api.keys import draw_key
+from carillon.messages.model import Document, JsonValue
+from carillon.settings import Settings, key_record
+from carillon.settings import advice as all_advice
 from tests.settings.examples import SMS_ENVIRONMENT, settings, sms, sms_provider
 
 ABOUT_KEYS = "API_KEYS and API_KEYS_FILE are not set"

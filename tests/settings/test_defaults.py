@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from actors.breaker import BreakerSettings
-from actors.limits import Retry
-from actors.quota import Quota
-from actors.rate import Rate
-from messages.model import Document, UserFields
-from messages.templates import Limits as TemplateLimits
-from settings import (
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.limits import Retry
+from carillon.actors.quota import Quota
+from carillon.actors.rate import Rate
+from carillon.messages.model import Document, UserFields
+from carillon.messages.templates import Limits as TemplateLimits
+from carillon.settings import (
     VARIABLES,
     ChannelSettings,
     DirectorySettings,

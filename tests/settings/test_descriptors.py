@@ -6,8 +6,8 @@ import resource
 import subprocess
 import sys
 
-from messages.model import JsonValue
-from settings.descriptors import RESERVE, shortage
+from carillon.messages.model import JsonValue
+from carillon.settings.descriptors import RESERVE, shortage
 from tests.settings.examples import settings, sms, sms_provider
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from settings import ClientSettings, ConfigurationError, Secret, client, store
+from carillon.settings import ClientSettings, ConfigurationError, Secret, client, store
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
 
 STATE = ".local/state/carillon"

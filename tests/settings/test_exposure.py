@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from api.keys import draw_key
-from messages.model import Document
-from settings import Settings, advice, key_record, load, writable_by_others
+from carillon.api.keys import draw_key
+from carillon.messages.model import Document
+from carillon.settings import Settings, advice, key_record, load, writable_by_others
 from tests.running import sandbox_configuration
 
 _, KEY = draw_key("shop", ["send"])

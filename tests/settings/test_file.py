@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from messages.model import Document, JsonValue
-from settings import ConfigurationError, Settings, load
+from carillon.messages.model import Document, JsonValue
+from carillon.settings import ConfigurationError, Settings, load
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms, sms_provider
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from messages.saga import function_pool
-from settings import ConfigurationError, FlowManagerSettings, MetadataSchema
-from settings.flow_functions import flow_functions
+from carillon.messages.saga import function_pool
+from carillon.settings import ConfigurationError, FlowManagerSettings, MetadataSchema
+from carillon.settings.flow_functions import flow_functions
 
 KEYS = "flowManagerConfiguration."
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from messages.errors import BadCommand, FunctionFailed
-from messages.model import Document
-from messages.saga.functions import SagaFunctions
-from settings import ConfigurationError
+from carillon.messages.errors import BadCommand, FunctionFailed
+from carillon.messages.model import Document
+from carillon.messages.saga.functions import SagaFunctions
+from carillon.settings import ConfigurationError
 from tests.messages.saga.function_files import PATIENCE, loaded
 
 COMMAND: Document = {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from messages.model import Document
-from settings import FlowManagerSettings, MetadataSchema
+from carillon.messages.model import Document
+from carillon.settings import FlowManagerSettings, MetadataSchema
 from tests.settings.examples import problems, settings, sms
 
 

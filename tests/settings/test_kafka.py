@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from messages.model import Document, JsonValue
-from providers.kafka_connection import KafkaConnection
-from settings import KafkaSettings, StreamSettings
+from carillon.messages.model import Document, JsonValue
+from carillon.providers.kafka_connection import KafkaConnection
+from carillon.settings import KafkaSettings, StreamSettings
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
 
 BROKERS = {**SMS_ENVIRONMENT, "KAFKA_BROKERS": "a:9092, b:9093,"}
@@ -136,7 +136,7 @@ def test_of_several_topics_the_first_one_gets_every_notification() -> None:
 def test_without_the_extra_the_start_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, document: Document, environ: dict[str, str], place: str
 ) -> None:
-    monkeypatch.setattr("settings.kafka.find_spec", lambda _: None)
+    monkeypatch.setattr("carillon.settings.kafka.find_spec", lambda _: None)
     monkeypatch.delitem(sys.modules, "confluent_kafka", raising=False)
 
     (found,) = problems(document, environ)

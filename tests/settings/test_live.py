@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from actors.breaker import BreakerSettings
-from actors.limits import Limits, Retry
-from actors.quota import Quota
-from actors.rate import Rate
-from messages.errors import BadCommand
-from messages.model import Document, JsonValue
-from settings import ProviderSettings
-from settings.live import KEYS, in_force, limits, parse_patch, usable, weight
+from carillon.actors.breaker import BreakerSettings
+from carillon.actors.limits import Limits, Retry
+from carillon.actors.quota import Quota
+from carillon.actors.rate import Rate
+from carillon.messages.errors import BadCommand
+from carillon.messages.model import Document, JsonValue
+from carillon.settings import ProviderSettings
+from carillon.settings.live import KEYS, in_force, limits, parse_patch, usable, weight
 from tests.settings.examples import settings, sms_provider
 from tests.settings.test_schema import ANYTHING
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from actors.rate import Rate
-from messages.model import Document, JsonValue
-from settings import ProviderChoice, Settings, from_document
-from settings.plan import Plan, changes_of, changes_of_channels
-from settings.reloading import at_next_start
+from carillon.actors.rate import Rate
+from carillon.messages.model import Document, JsonValue
+from carillon.settings import ProviderChoice, Settings, from_document
+from carillon.settings.plan import Plan, changes_of, changes_of_channels
+from carillon.settings.reloading import at_next_start
 from tests.settings.examples import settings, sms
 
 BOTH: Document = {

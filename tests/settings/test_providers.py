@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from actors.rate import Rate
-from messages.model import CHANNELS, Document, JsonValue
-from settings import (
+from carillon.actors.rate import Rate
+from carillon.messages.model import CHANNELS, Document, JsonValue
+from carillon.settings import (
     FirebaseCredentials,
     KaleyraCredentials,
     KaleyraOptions,

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
-from messages.model import Document
-from providers.proxies import Proxies
-from settings import ConfigurationError, client
+from carillon.messages.model import Document
+from carillon.providers.proxies import Proxies
+from carillon.settings import ConfigurationError, client
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
 
 WRONG = [

@@ -13,8 +13,8 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 
-from messages.model import CHANNELS, Document, JsonValue
-from settings import VARIABLES, ConfigurationError, from_document, schema
+from carillon.messages.model import CHANNELS, Document, JsonValue
+from carillon.settings import VARIABLES, ConfigurationError, from_document, schema
 from tests.settings.examples import SMS_ENVIRONMENT, sms
 
 CHANNEL = re.compile(rf"channels\.({'|'.join(CHANNELS)})\.")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.failure import BadInput
-from messages.model import Document, JsonValue
-from settings import ConfigurationError, from_document, load
+from carillon.cli.failure import BadInput
+from carillon.messages.model import Document, JsonValue
+from carillon.settings import ConfigurationError, from_document, load
 from tests.cli.command_line import invoke
 from tests.settings.examples import SMS_ENVIRONMENT, sms
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from messages.model import JsonValue
-from settings import ConfigurationError, ConfigurationFile
+from carillon.messages.model import JsonValue
+from carillon.settings import ConfigurationError, ConfigurationFile
 from tests.settings.examples import SMS_ENVIRONMENT, sms, sms_provider
 
 LONG_ENOUGH = 10.0

@@ -9,19 +9,19 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from messages.errors import TryLater
-from messages.journal import AttemptEnd, Journal
-from messages.model import Receipt
-from messages.records import Records, Recovery
-from stores.mongodb import Database, MongoStore
-from stores.mongodb_journal import MongoJournal
-from stores.mongodb_records import MongoReader, MongoRecords
-from stores.mongodb_recovery import MongoRecovery
-from stores.sqlite import open_store
-from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_reader import SqliteReader
-from stores.sqlite_records import SqliteRecords
-from stores.sqlite_recovery import SqliteRecovery
+from carillon.messages.errors import TryLater
+from carillon.messages.journal import AttemptEnd, Journal
+from carillon.messages.model import Receipt
+from carillon.messages.records import Records, Recovery
+from carillon.stores.mongodb import Database, MongoStore
+from carillon.stores.mongodb_journal import MongoJournal
+from carillon.stores.mongodb_records import MongoReader, MongoRecords
+from carillon.stores.mongodb_recovery import MongoRecovery
+from carillon.stores.sqlite import open_store
+from carillon.stores.sqlite_journal import SqliteJournal
+from carillon.stores.sqlite_reader import SqliteReader
+from carillon.stores.sqlite_records import SqliteRecords
+from carillon.stores.sqlite_recovery import SqliteRecovery
 
 T = TypeVar("T")
 End = AttemptEnd | Receipt

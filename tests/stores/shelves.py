@@ -10,29 +10,29 @@ from typing import Literal, Protocol
 
 import trio
 
-from messages.handovers import Handovers
-from messages.model import Document, UserFields
-from messages.ports import Directory
-from messages.saga.ports import Outbox
-from stores.mongodb import MongoStore, connected, prepare
-from stores.mongodb_directory import MongoDirectory, directory_indexes
-from stores.mongodb_handovers import MongoHandovers
-from stores.mongodb_import import import_documents as import_into_mongodb
-from stores.mongodb_import import list_documents as list_mongodb
-from stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
-from stores.mongodb_settings import SETTINGS_INDEXES, MongoSettings
-from stores.mongodb_url import MongoUrl
-from stores.ports import AuditEntry, LiveSettings
-from stores.sqlite import open_store
-from stores.sqlite_directory import (
+from carillon.messages.handovers import Handovers
+from carillon.messages.model import Document, UserFields
+from carillon.messages.ports import Directory
+from carillon.messages.saga.ports import Outbox
+from carillon.stores.mongodb import MongoStore, connected, prepare
+from carillon.stores.mongodb_directory import MongoDirectory, directory_indexes
+from carillon.stores.mongodb_handovers import MongoHandovers
+from carillon.stores.mongodb_import import import_documents as import_into_mongodb
+from carillon.stores.mongodb_import import list_documents as list_mongodb
+from carillon.stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
+from carillon.stores.mongodb_settings import SETTINGS_INDEXES, MongoSettings
+from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.ports import AuditEntry, LiveSettings
+from carillon.stores.sqlite import open_store
+from carillon.stores.sqlite_directory import (
     SqliteDirectory,
     import_documents,
     index_users,
     list_documents,
 )
-from stores.sqlite_handovers import SqliteHandovers
-from stores.sqlite_outbox import SqliteOutbox
-from stores.sqlite_settings import SqliteSettings
+from carillon.stores.sqlite_handovers import SqliteHandovers
+from carillon.stores.sqlite_outbox import SqliteOutbox
+from carillon.stores.sqlite_settings import SqliteSettings
 
 Collection = Literal["user", "template"]
 SECONDS = 10.0

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import trio
 
-from stores.bounded_body import TooLarge, Undecodable, read_body
+from carillon.stores.bounded_body import TooLarge, Undecodable, read_body
 
 MEBIBYTE = 1 << 20
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.model import JsonValue
-from stores import crud_answer
-from stores.crud_answer import (
+from carillon.messages.model import JsonValue
+from carillon.stores import crud_answer
+from carillon.stores.crud_answer import (
     DOCUMENT_BYTES,
     DOCUMENT_VALUES,
     MOST_VALUES,

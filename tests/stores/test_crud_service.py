@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from messages.errors import DirectoryUnavailable, TemplateNotFound
-from messages.model import Audience, Cursor, Document, Page, UserFields
-from stores.crud_service import CrudDirectory
+from carillon.messages.errors import DirectoryUnavailable, TemplateNotFound
+from carillon.messages.model import Audience, Cursor, Document, Page, UserFields
+from carillon.stores.crud_service import CrudDirectory
 from tests.neighbours.crud import CrudService, crud_service
 
 FISCAL = UserFields(id="fiscalCode")

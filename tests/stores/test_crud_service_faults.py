@@ -10,11 +10,11 @@ import httpx
 import pytest
 import trio
 
-from messages.errors import DirectoryUnavailable
-from messages.model import Audience, Cursor, Document, JsonValue, UserFields
-from stores import crud_client
-from stores.crud_answer import parsed_list
-from stores.crud_service import CrudDirectory
+from carillon.messages.errors import DirectoryUnavailable
+from carillon.messages.model import Audience, Cursor, Document, JsonValue, UserFields
+from carillon.stores import crud_client
+from carillon.stores.crud_answer import parsed_list
+from carillon.stores.crud_service import CrudDirectory
 from tests.neighbours.crud import CrudService, crud_service, fastify_error
 from tests.neighbours.http import Answer, json_answer
 from tests.stores.test_crud_service import FISCAL, directory, keys, pages, people

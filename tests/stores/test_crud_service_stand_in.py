@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from messages.model import Document, JsonValue
+from carillon.messages.model import Document, JsonValue
 from tests.neighbours.crud import crud_service
 
 USERS: list[Document] = [

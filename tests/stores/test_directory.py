@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from messages.errors import TemplateNotFound
-from messages.model import Audience, Cursor, Document, Recipient, UserFields
-from messages.ports import Directory
-from stores.sqlite_directory import PAGE
+from carillon.messages.errors import TemplateNotFound
+from carillon.messages.model import Audience, Cursor, Document, Recipient, UserFields
+from carillon.messages.ports import Directory
+from carillon.stores.sqlite_directory import PAGE
 from tests.stores.shelves import Shelf, filled
 
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 import trio
 
-from messages.errors import AttachmentRefused, FilesUnavailable
-from messages.model import Attachment, AttachmentReference
-from stores.files import LARGEST, FilesDirectory, FileService, NoFiles
+from carillon.messages.errors import AttachmentRefused, FilesUnavailable
+from carillon.messages.model import Attachment, AttachmentReference
+from carillon.stores.files import LARGEST, FilesDirectory, FileService, NoFiles
 from tests.neighbours.file_service import StandInFiles, file_service
 from tests.neighbours.http import Answer, Framing, in_turn, serve
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from messages.errors import AttachmentRefused, FilesUnavailable
-from messages.model import Attachment, AttachmentReference
-from stores.files import LARGEST, FilesDirectory
+from carillon.messages.errors import AttachmentRefused, FilesUnavailable
+from carillon.messages.model import Attachment, AttachmentReference
+from carillon.stores.files import LARGEST, FilesDirectory
 
 
 @pytest.fixture

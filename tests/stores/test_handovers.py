@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from messages.handovers import Handover, Handovers
-from stores.sqlite_handovers import RETIRED_AT_ONCE
+from carillon.messages.handovers import Handover, Handovers
+from carillon.stores.sqlite_handovers import RETIRED_AT_ONCE
 from tests.stores.shelves import Shelf
 
 

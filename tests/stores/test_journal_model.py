@@ -19,11 +19,18 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from messages.journal import AttemptEnd, AttemptStart, Enrolment, Journal, NewDispatch, Progress
-from messages.model import FAILURES, Cursor, Outcome, Receipt, delivery_id
-from messages.records import PastAttempt, RecordFilter, Result
-from stores.mongodb import connected, prepare
-from stores.mongodb_rows import JOURNAL_INDEXES
+from carillon.messages.journal import (
+    AttemptEnd,
+    AttemptStart,
+    Enrolment,
+    Journal,
+    NewDispatch,
+    Progress,
+)
+from carillon.messages.model import FAILURES, Cursor, Outcome, Receipt, delivery_id
+from carillon.messages.records import PastAttempt, RecordFilter, Result
+from carillon.stores.mongodb import connected, prepare
+from carillon.stores.mongodb_rows import JOURNAL_INDEXES
 from tests.neighbours.mongodb import new_database
 from tests.stores.journal_bench import Bench, End, MongoBench, SeverableStore, SqliteBench
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from messages.errors import BadCommand
-from messages.model import Document
-from stores.ports import LiveSettings
+from carillon.messages.errors import BadCommand
+from carillon.messages.model import Document
+from carillon.stores.ports import LiveSettings
 from tests.stores.shelves import Shelf, entry
 
 

@@ -7,9 +7,9 @@ import socket
 import pytest
 from pymongo import ReadPreference, WriteConcern
 
-from stores.errors import StoreError
-from stores.mongodb import ABOUT, SCHEMA_VERSION, connect, connected, disconnect, prepare
-from stores.mongodb_url import MongoUrl, mongodb_url
+from carillon.stores.errors import StoreError
+from carillon.stores.mongodb import ABOUT, SCHEMA_VERSION, connect, connected, disconnect, prepare
+from carillon.stores.mongodb_url import MongoUrl, mongodb_url
 
 
 @pytest.mark.servers

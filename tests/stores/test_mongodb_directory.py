@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 from bson import Binary, Decimal128, Int64, ObjectId
 
-from messages.errors import TemplateNotFound
-from messages.model import Audience, Cursor, Document, UserFields
-from stores.mongodb import Stored, connected
-from stores.mongodb_directory import LISTED, PAGE
+from carillon.messages.errors import TemplateNotFound
+from carillon.messages.model import Audience, Cursor, Document, UserFields
+from carillon.stores.mongodb import Stored, connected
+from carillon.stores.mongodb_directory import LISTED, PAGE
 from tests.stores.shelves import MongoShelf, filled
 from tests.stores.test_directory import everybody, everybody_and
 

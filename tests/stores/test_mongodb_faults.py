@@ -10,12 +10,12 @@ from time import monotonic
 import pytest
 import trio
 
-from messages.errors import DirectoryUnavailable, JournalUnavailable, TryLater
-from messages.model import Audience, Cursor, UserFields
-from stores.errors import StoreError
-from stores.mongodb import ABOUT, Database, MongoStore, connected, prepare
-from stores.mongodb_directory import MongoDirectory
-from stores.mongodb_settings import MongoSettings
+from carillon.messages.errors import DirectoryUnavailable, JournalUnavailable, TryLater
+from carillon.messages.model import Audience, Cursor, UserFields
+from carillon.stores.errors import StoreError
+from carillon.stores.mongodb import ABOUT, Database, MongoStore, connected, prepare
+from carillon.stores.mongodb_directory import MongoDirectory
+from carillon.stores.mongodb_settings import MongoSettings
 from tests.neighbours.mongodb import MongoServer
 from tests.stores.shelves import MongoShelf, entry
 

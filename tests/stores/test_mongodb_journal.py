@@ -9,8 +9,8 @@ import pytest
 import trio
 from pymongo.errors import AutoReconnect
 
-from messages.errors import Conflict, JournalUnavailable, Superseded, TryLater
-from messages.journal import (
+from carillon.messages.errors import Conflict, JournalUnavailable, Superseded, TryLater
+from carillon.messages.journal import (
     AttemptEnd,
     AttemptStart,
     Enrolment,
@@ -18,13 +18,13 @@ from messages.journal import (
     NewDispatch,
     Progress,
 )
-from messages.model import Cursor, Outcome, Receipt, delivery_id
-from messages.records import PastAttempt, RecordFilter
-from stores.mongodb import Database, connected, prepare
-from stores.mongodb_keys import KEY_INDEXES
-from stores.mongodb_rows import JOURNAL_INDEXES
-from stores.mongodb_states import void
-from stores.mongodb_url import MongoUrl
+from carillon.messages.model import Cursor, Outcome, Receipt, delivery_id
+from carillon.messages.records import PastAttempt, RecordFilter
+from carillon.stores.mongodb import Database, connected, prepare
+from carillon.stores.mongodb_keys import KEY_INDEXES
+from carillon.stores.mongodb_rows import JOURNAL_INDEXES
+from carillon.stores.mongodb_states import void
+from carillon.stores.mongodb_url import MongoUrl
 from tests.stores.journal_bench import MongoBench, SeverableStore
 
 pytestmark = pytest.mark.servers

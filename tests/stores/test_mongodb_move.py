@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.share_sheet import Sheet, Spent, parse_sheet, sheet_text
-from cli.store_boards import boards_of
-from messages.clock import milliseconds
-from messages.handovers import Handover
-from messages.journal import (
+from carillon.actors.share_sheet import Sheet, Spent, parse_sheet, sheet_text
+from carillon.cli.store_boards import boards_of
+from carillon.messages.clock import milliseconds
+from carillon.messages.handovers import Handover
+from carillon.messages.journal import (
     AttemptEnd,
     AttemptStart,
     Enrolment,
@@ -25,23 +25,23 @@ from messages.journal import (
     NewDispatch,
     Progress,
 )
-from messages.model import Cursor, Receipt, delivery_id
-from messages.records import RecordFilter, Records, Recovery
-from messages.saga.ports import SagaEvent
-from stores import mongodb_move
-from stores.errors import StoreError
-from stores.mongodb import Database, check_schema, connected, prepare
-from stores.mongodb_journal import MongoJournal
-from stores.mongodb_move import move
-from stores.mongodb_records import MongoReader, MongoRecords
-from stores.mongodb_recovery import MongoRecovery
-from stores.mongodb_shares import put, text_of
-from stores.mongodb_url import MongoUrl
-from stores.sqlite import open_store
-from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_reader import SqliteReader
-from stores.sqlite_records import SqliteRecords
-from stores.sqlite_recovery import SqliteRecovery
+from carillon.messages.model import Cursor, Receipt, delivery_id
+from carillon.messages.records import RecordFilter, Records, Recovery
+from carillon.messages.saga.ports import SagaEvent
+from carillon.stores import mongodb_move
+from carillon.stores.errors import StoreError
+from carillon.stores.mongodb import Database, check_schema, connected, prepare
+from carillon.stores.mongodb_journal import MongoJournal
+from carillon.stores.mongodb_move import move
+from carillon.stores.mongodb_records import MongoReader, MongoRecords
+from carillon.stores.mongodb_recovery import MongoRecovery
+from carillon.stores.mongodb_shares import put, text_of
+from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.sqlite import open_store
+from carillon.stores.sqlite_journal import SqliteJournal
+from carillon.stores.sqlite_reader import SqliteReader
+from carillon.stores.sqlite_records import SqliteRecords
+from carillon.stores.sqlite_recovery import SqliteRecovery
 from tests.cli.command_line import invoke
 from tests.stores.shelves import MongoShelf, SqliteShelf, entry
 
@@ -291,7 +291,7 @@ async def test_a_moved_key_is_free_again_when_it_is_old(path: Path, mongodb: Mon
 def test_a_target_that_cannot_be_used_is_named(
     path: Path, words: Sequence[str], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stores.mongodb.START_SECONDS", 0.3)
+    monkeypatch.setattr("carillon.stores.mongodb.START_SECONDS", 0.3)
     result = invoke("store", "move", *words, "--store", str(path))
     assert result.exit_code in {1, 2}
     assert reason in result.stderr

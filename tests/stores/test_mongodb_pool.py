@@ -7,19 +7,19 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from messages.journal import AttemptStart, Enrolment, NewDispatch, Progress
-from messages.model import Cursor, Receipt, delivery_id
-from messages.records import PastAttempt
-from messages.sharing import Settled
-from stores.mongodb import MongoStore, connected, prepare
-from stores.mongodb_journal import MongoJournal
-from stores.mongodb_keys import KEY_INDEXES
-from stores.mongodb_pool import MongoPool
-from stores.mongodb_records import MongoReader
-from stores.mongodb_recovery import MongoRecovery
-from stores.mongodb_replicas import MongoReplicas
-from stores.mongodb_rows import JOURNAL_INDEXES
-from stores.mongodb_url import MongoUrl
+from carillon.messages.journal import AttemptStart, Enrolment, NewDispatch, Progress
+from carillon.messages.model import Cursor, Receipt, delivery_id
+from carillon.messages.records import PastAttempt
+from carillon.messages.sharing import Settled
+from carillon.stores.mongodb import MongoStore, connected, prepare
+from carillon.stores.mongodb_journal import MongoJournal
+from carillon.stores.mongodb_keys import KEY_INDEXES
+from carillon.stores.mongodb_pool import MongoPool
+from carillon.stores.mongodb_records import MongoReader
+from carillon.stores.mongodb_recovery import MongoRecovery
+from carillon.stores.mongodb_replicas import MongoReplicas
+from carillon.stores.mongodb_rows import JOURNAL_INDEXES
+from carillon.stores.mongodb_url import MongoUrl
 
 pytestmark = pytest.mark.servers
 START = Progress("sms", Cursor())

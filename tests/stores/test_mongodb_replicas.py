@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from messages.model import Channel, Priority
-from messages.sharing import Served
-from stores.mongodb import MongoStore, connected
-from stores.mongodb_replicas import MongoReplicas
-from stores.mongodb_url import MongoUrl
+from carillon.messages.model import Channel, Priority
+from carillon.messages.sharing import Served
+from carillon.stores.mongodb import MongoStore, connected
+from carillon.stores.mongodb_replicas import MongoReplicas
+from carillon.stores.mongodb_url import MongoUrl
 
 pytestmark = pytest.mark.servers
 SMS: tuple[Channel, Priority, str] = "sms", "normal", "shop"

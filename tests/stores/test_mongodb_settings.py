@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from messages.errors import JournalUnavailable
-from stores.mongodb import Database, MongoStore, Stored
-from stores.mongodb_settings import MongoSettings, _change, _record, _stored
+from carillon.messages.errors import JournalUnavailable
+from carillon.stores.mongodb import Database, MongoStore, Stored
+from carillon.stores.mongodb_settings import MongoSettings, _change, _record, _stored
 from tests.stores.shelves import MongoShelf, entry
 
 pytestmark = pytest.mark.servers

@@ -9,9 +9,9 @@ import pytest
 from bson.binary import Binary
 from pydantic_core import from_json
 
-from messages.model import Audience, Cursor, Document, UserFields
-from stores.mongodb import connected
-from stores.mongodb_url import MongoUrl
+from carillon.messages.model import Audience, Cursor, Document, UserFields
+from carillon.stores.mongodb import connected
+from carillon.stores.mongodb_url import MongoUrl
 from tests.stores.shelves import MongoShelf, SqliteShelf, filled
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from messages.errors import BadCommand
-from messages.saga.ports import LONGEST_REST, DueEvent, Outbox, SagaEvent
-from stores.mongodb_outbox import LOOK_AGAIN
+from carillon.messages.errors import BadCommand
+from carillon.messages.saga.ports import LONGEST_REST, DueEvent, Outbox, SagaEvent
+from carillon.stores.mongodb_outbox import LOOK_AGAIN
 from tests.stores.shelves import Shelf
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from stores.private_files import make_private, open_private
-from stores.sqlite import connect, only_server, open_store
-from stores.sqlite_journal import SqliteJournal
+from carillon.stores.private_files import make_private, open_private
+from carillon.stores.sqlite import connect, only_server, open_store
+from carillon.stores.sqlite_journal import SqliteJournal
 from tests.running import running
 
 SUFFIXES = ("", "-wal", "-shm", "-lock", "-log0", "-log1")

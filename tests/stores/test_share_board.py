@@ -11,10 +11,10 @@ from random import Random
 import pytest
 import trio
 
-from messages.errors import JournalUnavailable
-from stores.mongodb import Database, MongoStore
-from stores.mongodb_shares import MongoShares, _swap
-from stores.ports import ShareBoard
+from carillon.messages.errors import JournalUnavailable
+from carillon.stores.mongodb import Database, MongoStore
+from carillon.stores.mongodb_shares import MongoShares, _swap
+from carillon.stores.ports import ShareBoard
 from tests.actors.boards import Board, Faults, Line
 from tests.neighbours.mongodb import MongoServer
 from tests.stores.shelves import MongoShelf

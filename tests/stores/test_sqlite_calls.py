@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch
-from messages.model import Receipt, delivery_id
-from messages.records import RecordFilter, Result
-from stores.sqlite import CALLS, open_store, transaction
-from stores.sqlite_calls import FINE, GRAIN, Dating, MachineClock, past_calls, tidy
-from stores.sqlite_journal import SqliteJournal
+from carillon.messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch
+from carillon.messages.model import Receipt, delivery_id
+from carillon.messages.records import RecordFilter, Result
+from carillon.stores.sqlite import CALLS, open_store, transaction
+from carillon.stores.sqlite_calls import FINE, GRAIN, Dating, MachineClock, past_calls, tidy
+from carillon.stores.sqlite_journal import SqliteJournal
 
 DAY = 86_400_000
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from messages.errors import DirectoryUnavailable
-from messages.model import Audience, Cursor, Document, Recipient, UserFields
-from stores.sqlite import open_store
-from stores.sqlite_directory import (
+from carillon.messages.errors import DirectoryUnavailable
+from carillon.messages.model import Audience, Cursor, Document, Recipient, UserFields
+from carillon.stores.sqlite import open_store
+from carillon.stores.sqlite_directory import (
     PAGE,
     SMALL_PAGE,
     SqliteDirectory,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from messages.errors import JournalUnavailable
-from stores.sqlite import open_store
-from stores.sqlite_handovers import SqliteHandovers
+from carillon.messages.errors import JournalUnavailable
+from carillon.stores.sqlite import open_store
+from carillon.stores.sqlite_handovers import SqliteHandovers
 from tests.stores.test_handovers import handover
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from messages.errors import JournalUnavailable
-from messages.journal import Enrolment, NewDispatch, Progress
-from messages.model import Channel, Cursor, Receipt, delivery_id
-from messages.records import RecordFilter
-from stores.sqlite import connect, open_store
-from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_reader import SqliteReader
-from stores.sqlite_records import SqliteRecords
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.journal import Enrolment, NewDispatch, Progress
+from carillon.messages.model import Channel, Cursor, Receipt, delivery_id
+from carillon.messages.records import RecordFilter
+from carillon.stores.sqlite import connect, open_store
+from carillon.stores.sqlite_journal import SqliteJournal
+from carillon.stores.sqlite_reader import SqliteReader
+from carillon.stores.sqlite_records import SqliteRecords
 
 BEGINNING = Progress("sms", Cursor())
 

@@ -12,15 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from messages.journal import AttemptStart, Enrolment, NewDispatch, Progress
-from messages.model import Cursor
-from stores import sqlite
-from stores.errors import StoreError
-from stores.redo_log import RedoLog, log_paths
-from stores.sqlite import connect, open_store
-from stores.sqlite_journal import SqliteJournal
-from stores.sqlite_life import examine, read_life, resume, set_foreign_wal_aside, why_paused
-from stores.sqlite_mark import mark_path, read_mark
+from carillon.messages.journal import AttemptStart, Enrolment, NewDispatch, Progress
+from carillon.messages.model import Cursor
+from carillon.stores import sqlite
+from carillon.stores.errors import StoreError
+from carillon.stores.redo_log import RedoLog, log_paths
+from carillon.stores.sqlite import connect, open_store
+from carillon.stores.sqlite_journal import SqliteJournal
+from carillon.stores.sqlite_life import (
+    examine,
+    read_life,
+    resume,
+    set_foreign_wal_aside,
+    why_paused,
+)
+from carillon.stores.sqlite_mark import mark_path, read_mark
 
 SUFFIXES = ("", "-wal", "-shm", "-log0", "-log1")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from messages.errors import JournalUnavailable
-from stores.sqlite import open_store
-from stores.sqlite_outbox import RETIRED_AT_ONCE, SqliteOutbox
+from carillon.messages.errors import JournalUnavailable
+from carillon.stores.sqlite import open_store
+from carillon.stores.sqlite_outbox import RETIRED_AT_ONCE, SqliteOutbox
 from tests.stores.test_outbox import event
 
 

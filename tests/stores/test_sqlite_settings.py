@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from messages.errors import JournalUnavailable
-from stores.ports import AuditEntry
-from stores.sqlite import SCHEMA_VERSION, open_store
-from stores.sqlite_settings import SqliteSettings
+from carillon.messages.errors import JournalUnavailable
+from carillon.stores.ports import AuditEntry
+from carillon.stores.sqlite import SCHEMA_VERSION, open_store
+from carillon.stores.sqlite_settings import SqliteSettings
 from tests.stores.shelves import entry
 
 FIRST_SCHEMA = """

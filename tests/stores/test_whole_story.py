@@ -9,13 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from messages.journal import AttemptEnd, AttemptStart, DispatchEnd, Enrolment, NewDispatch, Progress
-from messages.model import Cursor, Outcome, Receipt, delivery_id
-from messages.records import AudienceRecord, DeliveryRecord, DispatchRecord, RecordFilter, Result
-from stores import sqlite
-from stores.mongodb import connected
-from stores.mongodb_url import MongoUrl
-from stores.sqlite import open_store
+from carillon.messages.journal import (
+    AttemptEnd,
+    AttemptStart,
+    DispatchEnd,
+    Enrolment,
+    NewDispatch,
+    Progress,
+)
+from carillon.messages.model import Cursor, Outcome, Receipt, delivery_id
+from carillon.messages.records import (
+    AudienceRecord,
+    DeliveryRecord,
+    DispatchRecord,
+    RecordFilter,
+    Result,
+)
+from carillon.stores import sqlite
+from carillon.stores.mongodb import connected
+from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.sqlite import open_store
 from tests.stores.journal_bench import Bench, MongoBench, SeverableStore, SqliteBench
 
 ALL = RecordFilter(outcomes=["cancelled", "failed"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from messages.templates.dates.calendar import milliseconds
+from carillon.messages.templates.dates.calendar import milliseconds
 
 _MOST_DAY_PARTS, _MOST_TIME_PARTS = 3, 4
 _HALF_DAY = 12

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from messages.templates.dates.calendar import Moment
-from messages.templates.numbers import number_text
+from carillon.messages.templates.dates.calendar import Moment
+from carillon.messages.templates.numbers import number_text
 
 DEFAULT_FORMAT = "YYYY-MM-DDTHH:mm:ssZ"
 UTC_DEFAULT_FORMAT = "YYYY-MM-DDTHH:mm:ss[Z]"

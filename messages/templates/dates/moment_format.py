@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from messages.templates.dates.calendar import Moment, days_from_civil, moment
-from messages.templates.dates.plugins import iso_week, thursday
+from carillon.messages.templates.dates.calendar import Moment, days_from_civil, moment
+from carillon.messages.templates.dates.plugins import iso_week, thursday
 
 DEFAULT_FORMAT = "YYYY-MM-DDTHH:mm:ssZ"
 ENGLISH = "en"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from messages.templates.dates.calendar import clipped, milliseconds
-from messages.templates.dates.composing import (
+from carillon.messages.templates.dates.calendar import clipped, milliseconds
+from carillon.messages.templates.dates.composing import (
     Day,
     Time,
     Zone,
@@ -19,8 +19,8 @@ from messages.templates.dates.composing import (
     is_month,
     is_sixtieth,
 )
-from messages.templates.dates.scanning import Kind, Scanner, Token
-from messages.templates.values import JS_SPACE
+from carillon.messages.templates.dates.scanning import Kind, Scanner, Token
+from carillon.messages.templates.values import JS_SPACE
 
 _DAYJS = re.compile(
     rf"([0-9]{{4}})[-/]?([0-9]{{1,2}})?[-/]?([0-9]{{0,2}})[Tt{JS_SPACE}]*([0-9]{{1,2}})?"

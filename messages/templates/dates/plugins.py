@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from messages.templates.dates.calendar import DAY_MS, Moment, days_from_civil, moment
-from messages.templates.dates.formatting import Local
-from messages.templates.dates.zone_names import zone_name
+from carillon.messages.templates.dates.calendar import DAY_MS, Moment, days_from_civil, moment
+from carillon.messages.templates.dates.formatting import Local
+from carillon.messages.templates.dates.zone_names import zone_name
 
 _LOCALIZED = re.compile(r"(\[[^\]]+])|(LTS?|l{1,4}|L{1,4})")
 _ADVANCED = re.compile(r"\[([^\]]+)]|Q|wo|ww|w|WW|W|zzz|z|gggg|GGGG|Do|X|x|k{1,2}|S")

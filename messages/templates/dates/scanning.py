@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from messages.templates.values import JS_SPACE
+from carillon.messages.templates.values import JS_SPACE
 
 _TOKEN = re.compile(f"([0-9]+)|([^\\0-@{JS_SPACE}]+)|([{JS_SPACE}]+)|(.)", re.DOTALL)
 _MOST_DIGITS = 9

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from messages.templates.dates.formatting import Local
+from carillon.messages.templates.dates.formatting import Local
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UTC = {"short": "UTC", "long": "Coordinated Universal Time"}
@@ -35,7 +35,7 @@ def zone_name(local: Local, width: str) -> str:
 
 
 def _is_daylight(local: Local) -> bool:
-    from messages.templates.dates.zones import Zones  # noqa: PLC0415
+    from carillon.messages.templates.dates.zones import Zones  # noqa: PLC0415
 
     zone: ZoneInfo = Zones().find(local.zone)
     at = _EPOCH + timedelta(milliseconds=local.timestamp)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-from messages.templates.dates.calendar import DAY_MS
+from carillon.messages.templates.dates.calendar import DAY_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CYCLE_MS = 146_097 * DAY_MS

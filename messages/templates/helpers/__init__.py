@@ -6,29 +6,29 @@ family named last, as with the reference's registration.
 
 from collections.abc import Mapping
 
-from messages.templates.helpers.array import ARRAY
-from messages.templates.helpers.array_blocks import ARRAY_BLOCKS
-from messages.templates.helpers.builtin import BUILTIN
-from messages.templates.helpers.collection import COLLECTION
-from messages.templates.helpers.comparison import COMPARISON
-from messages.templates.helpers.dates import Clock, date_helpers, utc_now
-from messages.templates.helpers.html import HTML
-from messages.templates.helpers.language import LANGUAGE
-from messages.templates.helpers.letters import LETTERS
-from messages.templates.helpers.localizing import locale_helpers
-from messages.templates.helpers.logging import LOGGING
-from messages.templates.helpers.markdown import MARKDOWN
-from messages.templates.helpers.mathematics import MATH
-from messages.templates.helpers.misc import MISC
-from messages.templates.helpers.moments import moment_helpers
-from messages.templates.helpers.number import NUMBER
-from messages.templates.helpers.object import OBJECT
-from messages.templates.helpers.path import PATH
-from messages.templates.helpers.regex import REGEX
-from messages.templates.helpers.sorting import SORTING
-from messages.templates.helpers.string import STRING
-from messages.templates.helpers.url import URL
-from messages.templates.registry import Helper
+from carillon.messages.templates.helpers.array import ARRAY
+from carillon.messages.templates.helpers.array_blocks import ARRAY_BLOCKS
+from carillon.messages.templates.helpers.builtin import BUILTIN
+from carillon.messages.templates.helpers.collection import COLLECTION
+from carillon.messages.templates.helpers.comparison import COMPARISON
+from carillon.messages.templates.helpers.dates import Clock, date_helpers, utc_now
+from carillon.messages.templates.helpers.html import HTML
+from carillon.messages.templates.helpers.language import LANGUAGE
+from carillon.messages.templates.helpers.letters import LETTERS
+from carillon.messages.templates.helpers.localizing import locale_helpers
+from carillon.messages.templates.helpers.logging import LOGGING
+from carillon.messages.templates.helpers.markdown import MARKDOWN
+from carillon.messages.templates.helpers.mathematics import MATH
+from carillon.messages.templates.helpers.misc import MISC
+from carillon.messages.templates.helpers.moments import moment_helpers
+from carillon.messages.templates.helpers.number import NUMBER
+from carillon.messages.templates.helpers.object import OBJECT
+from carillon.messages.templates.helpers.path import PATH
+from carillon.messages.templates.helpers.regex import REGEX
+from carillon.messages.templates.helpers.sorting import SORTING
+from carillon.messages.templates.helpers.string import STRING
+from carillon.messages.templates.helpers.url import URL
+from carillon.messages.templates.registry import Helper
 
 _FAMILIES: tuple[Mapping[str, Helper], ...] = (
     BUILTIN,

@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
-from messages.templates.registry import Invocation
-from messages.templates.units import units
-from messages.templates.values import JS_SPACE, UNDEFINED, is_nothing, is_true, to_number
+from carillon.messages.templates.registry import Invocation
+from carillon.messages.templates.units import units
+from carillon.messages.templates.values import JS_SPACE, UNDEFINED, is_nothing, is_true, to_number
 
 Item = TypeVar("Item", bound=Sequence[object])
 

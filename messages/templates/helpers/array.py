@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import (
+from carillon.messages.templates.helpers.arguments import (
     ABSENT,
     answer,
     cut,
@@ -17,11 +17,11 @@ from messages.templates.helpers.arguments import (
     refuse,
     sliceable,
 )
-from messages.templates.helpers.lookups import get
-from messages.templates.registry import Helper, Invocation
-from messages.templates.relations import holds, identity, strictly_equal
-from messages.templates.units import units, whole
-from messages.templates.values import UNDEFINED, is_true, to_number
+from carillon.messages.templates.helpers.lookups import get
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.relations import holds, identity, strictly_equal
+from carillon.messages.templates.units import units, whole
+from carillon.messages.templates.values import UNDEFINED, is_true, to_number
 
 
 def part(value: object, start: object, end: object = UNDEFINED) -> object:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, cut, is_undefined, refuse, sliceable
-from messages.templates.numbers import parse_float
-from messages.templates.registry import Helper, Invocation
-from messages.templates.values import is_nothing, to_number
+from carillon.messages.templates.helpers.arguments import (
+    ABSENT,
+    cut,
+    is_undefined,
+    refuse,
+    sliceable,
+)
+from carillon.messages.templates.numbers import parse_float
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.values import is_nothing, to_number
 
 
 def with_after(

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NoReturn
 
-from messages.templates.registry import Helper, Invocation
-from messages.templates.values import UNDEFINED, is_true
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.values import UNDEFINED, is_true
 
 _LOOKUP_PARAMS = 2
 

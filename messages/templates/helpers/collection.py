@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, elements, refuse
-from messages.templates.helpers.lookups import entries
-from messages.templates.registry import ChangesContext, Helper, Invocation
-from messages.templates.units import units
-from messages.templates.values import is_nothing, is_true
+from carillon.messages.templates.helpers.arguments import ABSENT, elements, refuse
+from carillon.messages.templates.helpers.lookups import entries
+from carillon.messages.templates.registry import ChangesContext, Helper, Invocation
+from carillon.messages.templates.units import units
+from carillon.messages.templates.values import is_nothing, is_true
 
 
 def is_empty(call: Invocation, collection: object = ABSENT, *surplus: object) -> object:

@@ -6,19 +6,25 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import (
+from carillon.messages.templates.helpers.arguments import (
     ABSENT,
     answer,
     is_number,
     kind,
     whole_number,
 )
-from messages.templates.helpers.lookups import get
-from messages.templates.numbers import remainder
-from messages.templates.registry import Helper, Invocation, ReadsContext
-from messages.templates.relations import holds, order, strictly_equal
-from messages.templates.units import units
-from messages.templates.values import UNDEFINED, is_nothing, is_true, loosely_equal, to_number
+from carillon.messages.templates.helpers.lookups import get
+from carillon.messages.templates.numbers import remainder
+from carillon.messages.templates.registry import Helper, Invocation, ReadsContext
+from carillon.messages.templates.relations import holds, order, strictly_equal
+from carillon.messages.templates.units import units
+from carillon.messages.templates.values import (
+    UNDEFINED,
+    is_nothing,
+    is_true,
+    loosely_equal,
+    to_number,
+)
 
 _FALSE_WORDS = frozenset({"none", "nil", "nope", "no", "nada", "0", "false"})
 _DEEPEST = 100

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from messages.templates.dates.calendar import clipped, iso_text, milliseconds, moment, timestamp_of
-from messages.templates.dates.formatting import (
+from carillon.messages.templates.dates.calendar import (
+    clipped,
+    iso_text,
+    milliseconds,
+    moment,
+    timestamp_of,
+)
+from carillon.messages.templates.dates.formatting import (
     DEFAULT_FORMAT,
     UTC_DEFAULT_FORMAT,
     Local,
     format_moment,
 )
-from messages.templates.dates.parsing import parse_as_v8, parse_text
-from messages.templates.dates.zones import Zones, offset_ms
-from messages.templates.helpers.arguments import ABSENT, kind
-from messages.templates.registry import Helper, Invocation
-from messages.templates.values import UNDEFINED, is_nothing, is_true, to_number
+from carillon.messages.templates.dates.parsing import parse_as_v8, parse_text
+from carillon.messages.templates.dates.zones import Zones, offset_ms
+from carillon.messages.templates.helpers.arguments import ABSENT, kind
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.values import UNDEFINED, is_nothing, is_true, to_number
 
 Clock = Callable[[], datetime]
 _INVALID = "Invalid Date"
@@ -59,7 +65,7 @@ def date_helpers(now: Clock = utc_now, *, plugins: bool = False) -> dict[str, He
         pattern = _pattern(call, local, plugins=plugins)
         call.charge(len(pattern) // _FORMAT_PER_STEP)
         if plugins:
-            from messages.templates.dates.plugins import expand  # noqa: PLC0415
+            from carillon.messages.templates.dates.plugins import expand  # noqa: PLC0415
 
             pattern = expand(pattern, local)
         return format_moment(local, pattern)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, listed, refuse
-from messages.templates.registry import Helper, Invocation, ReadsContext
-from messages.templates.striptags import strip_tags
-from messages.templates.values import JS_SPACE, UNDEFINED, is_nothing, is_true, keys
+from carillon.messages.templates.helpers.arguments import ABSENT, listed, refuse
+from carillon.messages.templates.registry import Helper, Invocation, ReadsContext
+from carillon.messages.templates.striptags import strip_tags
+from carillon.messages.templates.values import JS_SPACE, UNDEFINED, is_nothing, is_true, keys
 
 _TAG_SCAN = 4
 _FIGURE = 24

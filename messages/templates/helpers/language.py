@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, is_text
-from messages.templates.helpers.lookups import get
-from messages.templates.helpers.options import own_options
-from messages.templates.numbers import remainder
-from messages.templates.registry import Helper, Invocation, ReadsContext
-from messages.templates.relations import order, strictly_equal
-from messages.templates.rounding import round_half_up
-from messages.templates.values import UNDEFINED, is_true, to_number
+from carillon.messages.templates.helpers.arguments import ABSENT, is_text
+from carillon.messages.templates.helpers.lookups import get
+from carillon.messages.templates.helpers.options import own_options
+from carillon.messages.templates.numbers import remainder
+from carillon.messages.templates.registry import Helper, Invocation, ReadsContext
+from carillon.messages.templates.relations import order, strictly_equal
+from carillon.messages.templates.rounding import round_half_up
+from carillon.messages.templates.values import UNDEFINED, is_true, to_number
 
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 _TEENS = {11, 12, 13}

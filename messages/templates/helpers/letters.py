@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT
-from messages.templates.registry import Helper, Invocation
-from messages.templates.values import JS_SPACE
+from carillon.messages.templates.helpers.arguments import ABSENT
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.values import JS_SPACE
 
 # To the reference letters are those of ASCII alone, so `città` loses its last one here.
 _WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")

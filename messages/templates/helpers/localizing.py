@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from messages.templates.helpers.arguments import ABSENT
-from messages.templates.locales.dates import date_text
-from messages.templates.locales.intl import Intl
-from messages.templates.locales.tags import read_tag
-from messages.templates.registry import Helper, Invocation
-from messages.templates.values import UNDEFINED, is_nothing
+from carillon.messages.templates.helpers.arguments import ABSENT
+from carillon.messages.templates.locales.dates import date_text
+from carillon.messages.templates.locales.intl import Intl
+from carillon.messages.templates.locales.tags import read_tag
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.values import UNDEFINED, is_nothing
 
 _COST, _FIND = 4, 40
 #: What Node writes in where a locale is no text.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT
-from messages.templates.helpers.builtin import log
-from messages.templates.json_text import stringify
-from messages.templates.registry import Helper, Invocation
-from messages.templates.values import UNDEFINED, is_true
+from carillon.messages.templates.helpers.arguments import ABSENT
+from carillon.messages.templates.helpers.builtin import log
+from carillon.messages.templates.json_text import stringify
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.values import UNDEFINED, is_true
 
 
 def inspect(call: Invocation, value: object = ABSENT, *_: object) -> object:

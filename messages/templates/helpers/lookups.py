@@ -2,9 +2,9 @@
 
 import re
 
-from messages.templates.helpers.arguments import is_number
-from messages.templates.registry import Invocation
-from messages.templates.values import is_true, keys
+from carillon.messages.templates.helpers.arguments import is_number
+from carillon.messages.templates.registry import Invocation
+from carillon.messages.templates.values import is_true, keys
 
 _SEPARATORS = re.compile(r"[\[.\]]")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT
-from messages.templates.registry import Helper, Invocation, ReadsContext
+from carillon.messages.templates.helpers.arguments import ABSENT
+from carillon.messages.templates.registry import Helper, Invocation, ReadsContext
 
 #: Making a parser takes as long as some hundred calls of other helpers.
 _PARSER = 500

@@ -9,11 +9,11 @@ from operator import add as _add
 from operator import mul, sub
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, is_number
-from messages.templates.numbers import remainder
-from messages.templates.registry import Helper, Invocation
-from messages.templates.rounding import round_half_up
-from messages.templates.values import to_number
+from carillon.messages.templates.helpers.arguments import ABSENT, is_number
+from carillon.messages.templates.numbers import remainder
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.rounding import round_half_up
+from carillon.messages.templates.values import to_number
 
 _SAFE_INTEGER = 2**53
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, kind, refuse
-from messages.templates.helpers.lookups import get
-from messages.templates.helpers.options import own_options
-from messages.templates.registry import Helper, Invocation, ReadsContext
+from carillon.messages.templates.helpers.arguments import ABSENT, kind, refuse
+from carillon.messages.templates.helpers.lookups import get
+from carillon.messages.templates.helpers.options import own_options
+from carillon.messages.templates.registry import Helper, Invocation, ReadsContext
 
 
 def frame(call: Invocation, context: object = ABSENT, *surplus: object) -> object:

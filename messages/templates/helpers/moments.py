@@ -12,17 +12,17 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from messages.templates.dates.calendar import clipped, milliseconds, moment, timestamp_of
-from messages.templates.dates.moment_format import (
+from carillon.messages.templates.dates.calendar import clipped, milliseconds, moment, timestamp_of
+from carillon.messages.templates.dates.moment_format import (
     DEFAULT_FORMAT,
     ENGLISH,
     MomentLocales,
     format_as_moment,
 )
-from messages.templates.dates.parsing import parse_as_v8
-from messages.templates.helpers.arguments import ABSENT, kind
-from messages.templates.registry import Helper, Invocation
-from messages.templates.values import UNDEFINED, is_nothing, to_number
+from carillon.messages.templates.dates.parsing import parse_as_v8
+from carillon.messages.templates.helpers.arguments import ABSENT, kind
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.values import UNDEFINED, is_nothing, to_number
 
 _COST: Final = 100
 _PATTERN_PER_STEP: Final = 8

@@ -7,12 +7,22 @@ from collections.abc import Mapping
 from math import isfinite
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, is_number, is_undefined, whole_number
-from messages.templates.numbers import number_text, parse_float, parse_int
-from messages.templates.registry import Helper, Invocation
-from messages.templates.rounding import round_half_up, to_exponential, to_fixed, to_precision
-from messages.templates.units import units, whole
-from messages.templates.values import is_nothing, is_true, to_number
+from carillon.messages.templates.helpers.arguments import (
+    ABSENT,
+    is_number,
+    is_undefined,
+    whole_number,
+)
+from carillon.messages.templates.numbers import number_text, parse_float, parse_int
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.rounding import (
+    round_half_up,
+    to_exponential,
+    to_fixed,
+    to_precision,
+)
+from carillon.messages.templates.units import units, whole
+from carillon.messages.templates.values import is_nothing, is_true, to_number
 
 _DIGITS = re.compile("[0-9]{4,}")
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB")

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates import json_text
-from messages.templates.helpers.arguments import ABSENT, cut, is_number, refuse, whole_number
-from messages.templates.helpers.lookups import get, get_object
-from messages.templates.registry import ChangesContext, Helper, Invocation
-from messages.templates.units import units
-from messages.templates.values import UNDEFINED, index_of, is_nothing, is_true
+from carillon.messages.templates import json_text
+from carillon.messages.templates.helpers.arguments import (
+    ABSENT,
+    cut,
+    is_number,
+    refuse,
+    whole_number,
+)
+from carillon.messages.templates.helpers.lookups import get, get_object
+from carillon.messages.templates.registry import ChangesContext, Helper, Invocation
+from carillon.messages.templates.units import units
+from carillon.messages.templates.values import UNDEFINED, index_of, is_nothing, is_true
 
 _MOST_INDENT = 10
 _JSON_PER_STEP = 8

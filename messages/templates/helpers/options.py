@@ -1,8 +1,8 @@
 """The options of a helper: its hash arguments over those that it or the context is given."""
 
-from messages.templates.helpers.arguments import ABSENT
-from messages.templates.registry import Invocation
-from messages.templates.values import UNDEFINED, is_true
+from carillon.messages.templates.helpers.arguments import ABSENT
+from carillon.messages.templates.registry import Invocation
+from carillon.messages.templates.values import UNDEFINED, is_true
 
 
 def own_options(call: Invocation, given: object) -> dict[str, object]:

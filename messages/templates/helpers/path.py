@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, cut
-from messages.templates.registry import Helper, Invocation
-from messages.templates.values import UNDEFINED
+from carillon.messages.templates.helpers.arguments import ABSENT, cut
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.values import UNDEFINED
 
 _SLASHES = re.compile(r"[\\/]+")
 

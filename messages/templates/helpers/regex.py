@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.globs import Glob, compile_glob
-from messages.templates.helpers.arguments import ABSENT, is_text
-from messages.templates.registry import Helper, Invocation
-from messages.templates.regular_expressions import RegularExpression
-from messages.templates.values import UNDEFINED, is_true
+from carillon.messages.templates.globs import Glob, compile_glob
+from carillon.messages.templates.helpers.arguments import ABSENT, is_text
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.regular_expressions import RegularExpression
+from carillon.messages.templates.values import UNDEFINED, is_true
 
 #: Compiling a pattern costs as much as some tens of calls.
 _COMPILE, _SCAN = 40, 128

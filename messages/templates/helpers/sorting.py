@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cmp_to_key
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import (
+from carillon.messages.templates.helpers.arguments import (
     ABSENT,
     is_text,
     is_undefined,
@@ -14,11 +14,11 @@ from messages.templates.helpers.arguments import (
     listed,
     refuse,
 )
-from messages.templates.helpers.lookups import get
-from messages.templates.registry import ChangesContext, Helper, Invocation
-from messages.templates.relations import order
-from messages.templates.units import sorting_key
-from messages.templates.values import UNDEFINED, is_nothing, is_true
+from carillon.messages.templates.helpers.lookups import get
+from carillon.messages.templates.registry import ChangesContext, Helper, Invocation
+from carillon.messages.templates.relations import order
+from carillon.messages.templates.units import sorting_key
+from carillon.messages.templates.values import UNDEFINED, is_nothing, is_true
 
 Compare = Callable[[object, object], int]
 

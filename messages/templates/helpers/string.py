@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from messages.templates.helpers.arguments import ABSENT, cut, is_number, is_text, refuse
-from messages.templates.helpers.options import own_options
-from messages.templates.registry import Helper, Invocation, ReadsContext
-from messages.templates.units import units, whole
-from messages.templates.values import JS_SPACE, UNDEFINED, is_nothing, to_number
+from carillon.messages.templates.helpers.arguments import ABSENT, cut, is_number, is_text, refuse
+from carillon.messages.templates.helpers.options import own_options
+from carillon.messages.templates.registry import Helper, Invocation, ReadsContext
+from carillon.messages.templates.units import units, whole
+from carillon.messages.templates.values import JS_SPACE, UNDEFINED, is_nothing, to_number
 
 _NBSP = "&nbsp;"
 _REPLACEMENT = re.compile(r"\$([$&`'])")

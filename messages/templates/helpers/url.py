@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import quote, unquote_to_bytes
 
-from messages.templates.helpers.arguments import ABSENT, is_text, kind
-from messages.templates.registry import Helper, Invocation
-from messages.templates.units import whole
-from messages.templates.url_resolving import resolve_url
-from messages.templates.urls import Url, parse_url
-from messages.templates.values import UNDEFINED
+from carillon.messages.templates.helpers.arguments import ABSENT, is_text, kind
+from carillon.messages.templates.registry import Helper, Invocation
+from carillon.messages.templates.units import whole
+from carillon.messages.templates.url_resolving import resolve_url
+from carillon.messages.templates.urls import Url, parse_url
+from carillon.messages.templates.values import UNDEFINED
 
 _SAFE = "-_.!~*'()"
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from messages.templates.locales.dates import DateStyle
-from messages.templates.locales.numbers import NumberStyle
-from messages.templates.locales.tags import Tag
+from carillon.messages.templates.locales.dates import DateStyle
+from carillon.messages.templates.locales.numbers import NumberStyle
+from carillon.messages.templates.locales.tags import Tag
 
 _UNKNOWN = Tag("en", None, "US", (), None)
 """What Node writes in where it knows nothing of a language."""

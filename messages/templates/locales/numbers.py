@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 
-from messages.templates.numbers import number_text
-from messages.templates.values import to_number
+from carillon.messages.templates.numbers import number_text
+from carillon.messages.templates.values import to_number
 
 _DECIMALS = Decimal("0.001")
 _MOST_DIGITS = 400

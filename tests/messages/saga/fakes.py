@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import trio
 
-from messages.errors import JournalUnavailable
-from messages.model import Accepted
-from messages.saga.ports import (
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.model import Accepted
+from carillon.messages.saga.ports import (
     Due,
     DueEvent,
     EventPage,

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from textwrap import dedent
 
-from messages.saga.functions import SagaFunctions
-from settings import FlowManagerSettings, MetadataSchema
-from settings.flow_functions import flow_functions
+from carillon.messages.saga.functions import SagaFunctions
+from carillon.settings import FlowManagerSettings, MetadataSchema
+from carillon.settings.flow_functions import flow_functions
 
 PATIENCE = 10.0
 """Seconds that a function has where its time is not the point."""

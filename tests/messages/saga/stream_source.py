@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import trio
 
-from messages.errors import TooManyDispatches
-from messages.saga.story import Work
-from messages.saga.stream import CommandStream
-from messages.saga.stream_ports import Part, Record
-from messages.saga.stream_records import StreamCommand
+from carillon.messages.errors import TooManyDispatches
+from carillon.messages.saga.story import Work
+from carillon.messages.saga.stream import CommandStream
+from carillon.messages.saga.stream_ports import Part, Record
+from carillon.messages.saga.stream_records import StreamCommand
 
 
 def record(

@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messages.commands import parse_send
-from messages.errors import BadCommand
-from messages.model import Document, JsonValue
-from messages.saga.command import Metadata, MetadataSchema, SagaCommand, parse_command, saga_key
+from carillon.messages.commands import parse_send
+from carillon.messages.errors import BadCommand
+from carillon.messages.model import Document, JsonValue
+from carillon.messages.saga.command import (
+    Metadata,
+    MetadataSchema,
+    SagaCommand,
+    parse_command,
+    saga_key,
+)
 from tests.timing import quickest
 
 SCHEMA = MetadataSchema(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from messages.errors import BadCommand, FunctionFailed, Stopping
-from messages.model import Document, Outcome
-from messages.report import Failure, Report
-from messages.saga.events import (
+from carillon.messages.errors import BadCommand, FunctionFailed, Stopping
+from carillon.messages.model import Document, Outcome
+from carillon.messages.report import Failure, Report
+from carillon.messages.saga.events import (
     EventRules,
     Origin,
     Policy,
@@ -16,7 +16,7 @@ from messages.saga.events import (
     origin_of,
     refusal_of,
 )
-from messages.saga.ports import SagaEvent
+from carillon.messages.saga.ports import SagaEvent
 
 ORIGIN = Origin("S-7", "tell")
 RULES = EventRules("done", "failed")

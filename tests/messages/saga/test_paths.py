@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.model import JsonValue
-from messages.saga.paths import find_list, once, path
+from carillon.messages.model import JsonValue
+from carillon.messages.saga.paths import find_list, once, path
 
 PAYLOAD: JsonValue = {
     "a": {"b": [{"c": 1}, {"c": 2}], "": "nameless", "x.y": "dotted"},

@@ -11,11 +11,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from messages.errors import Conflict
-from messages.events import Event, SagaEventTried
-from messages.model import Accepted, Refused, Unavailable
-from messages.saga.ports import SagaEvent, Verdict
-from messages.saga.sender import AT_ONCE, LONGEST_GAP, Sender
+from carillon.messages.errors import Conflict
+from carillon.messages.events import Event, SagaEventTried
+from carillon.messages.model import Accepted, Refused, Unavailable
+from carillon.messages.saga.ports import SagaEvent, Verdict
+from carillon.messages.saga.sender import AT_ONCE, LONGEST_GAP, Sender
 from tests.messages.saga.fakes import FakeFlowManager, FakeOutbox, now
 
 AWAY = Unavailable("The Flow Manager: connection refused")

@@ -10,10 +10,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from messages.events import Event, SagaCommandRead, StreamMoved
-from messages.saga.stream import CommandStream
-from messages.saga.stream_ports import Record
-from messages.saga.stream_records import RecordReader
+from carillon.messages.events import Event, SagaCommandRead, StreamMoved
+from carillon.messages.saga.stream import CommandStream
+from carillon.messages.saga.stream_ports import Record
+from carillon.messages.saga.stream_records import RecordReader
 from tests.messages.saga.stream_source import FakeSource, Taker, record
 
 HERE = ("c", 0)

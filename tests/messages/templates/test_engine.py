@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from messages.templates import (
+from carillon.messages.templates import (
     UNDEFINED,
     Engine,
     Invocation,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from messages.templates import (
+from carillon.messages.templates import (
     Engine,
     HelperFailed,
     Invocation,

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from messages.templates import Engine, HelperFailed
-from messages.templates.globs import compile_glob
+from carillon.messages.templates import Engine, HelperFailed
+from carillon.messages.templates.globs import compile_glob
 
 LIST = ["a.md", "b/c.txt", ".hid.md"]
 

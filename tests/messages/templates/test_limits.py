@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from messages.templates import (
+from carillon.messages.templates import (
     Engine,
     Limits,
     NestingTooDeep,

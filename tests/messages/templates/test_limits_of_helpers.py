@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from messages.templates import (
+from carillon.messages.templates import (
     Engine,
     HelperFailed,
     Limits,
