@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Final
 
 from bench.stations import place_of
-from carillon.service import main as serve
+from carillon.app.service import main as serve
 from carillon.settings import load
 
 _EVERY: Final = 0.004  # each sample wakes the event loop, so they must be rare

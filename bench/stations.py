@@ -67,7 +67,7 @@ STATIONS: Final = (
 OTHER: Final = "other"
 _TRIO: Final = "trio"
 _RUN_LOOP: Final = "run loop"
-_BELOW_TRIO: Final = ("service.py", "bench/")
+_BELOW_TRIO: Final = ("app/service.py", "bench/")
 
 
 def place_of(frame: FrameType | None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import trio
 
-from carillon import service
+from carillon.app import service
 from carillon.cli.main import main
 from carillon.messages.journal import (
     AttemptEnd,

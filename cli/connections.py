@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import httpx
 import trio
 
-from carillon.assembly import directory, files
+from carillon.app.wiring import directory, files
 from carillon.messages.errors import TryLater
 from carillon.providers.http1_connection import open_connection
 from carillon.providers.http1_target import origin_of

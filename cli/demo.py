@@ -74,8 +74,8 @@ async def _serve(settings: Settings, kept: Path | None) -> None:
     import trio
 
     from carillon.api.logs import make_logger
+    from carillon.app.service import Extras, Stop, run
     from carillon.cli.demo_screen import Screen, Terminal
-    from carillon.service import Extras, Stop, run
 
     stop, logger = Stop(), make_logger("error", sys.stderr)
     console = Terminal(gone=stop.asked.set)

@@ -32,7 +32,7 @@ def serve() -> None:
     # None makes that import fail, which it expects.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as importlib documents
 
-    from carillon import service
+    from carillon.app import service
     from carillon.settings import ConfigurationError, ConfigurationFile, load
 
     file = ConfigurationFile.of()

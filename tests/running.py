@@ -14,9 +14,9 @@ import trio
 
 from carillon.api.logs import make_logger
 from carillon.api.operator_token import read_token
+from carillon.app.service import Extras, Stop, run
 from carillon.messages.events import DeliveryEnded, Event, Observer
 from carillon.messages.model import CHANNELS, Delivery, Document, JsonValue
-from carillon.service import Extras, Stop, run
 from carillon.settings import ConfigurationFile, Settings, from_document
 from carillon.stores.sqlite import open_store
 from carillon.stores.sqlite_directory import import_documents

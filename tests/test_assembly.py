@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from carillon import assembly
-from carillon.bookkeeping import open_books
+from carillon.app import wiring as assembly
+from carillon.app.storage import open_books
 from carillon.messages.model import Audience, Cursor
 from carillon.settings import DirectorySettings, Settings
 from carillon.stores.crud_service import CrudDirectory

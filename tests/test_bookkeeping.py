@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.bookkeeping import open_books
+from carillon.app.storage import open_books
 from carillon.messages.journal import NewDispatch
 from carillon.settings import DirectorySettings
 from carillon.stores.errors import StoreError

@@ -15,9 +15,7 @@ from carillon.actors.guard import Guard
 from carillon.actors.limits import Limits
 from carillon.actors.quota import Quota
 from carillon.actors.rate import Rate
-from carillon.messages.errors import JournalUnavailable
-from carillon.messages.events import Event, StoreMoved
-from carillon.upkeep import (
+from carillon.app.maintenance import (
     BREATH,
     PAUSE,
     forget_calls,
@@ -27,6 +25,8 @@ from carillon.upkeep import (
     retire_for_ever,
     watch_store,
 )
+from carillon.messages.errors import JournalUnavailable
+from carillon.messages.events import Event, StoreMoved
 from tests.actors.fakes import Script, ignore
 from tests.messages.fakes import FakeJournal, FakeRecovery
 

@@ -10,8 +10,8 @@ import httpx
 import trio
 
 from carillon.api.logs import make_logger
+from carillon.app.service import Stop, run
 from carillon.messages.version import VERSION
-from carillon.service import Stop, run
 from tests.running import operator, running, sandbox_configuration, settings_for
 
 

@@ -17,7 +17,6 @@ import httpx
 import trio
 from prometheus_client import CollectorRegistry
 
-from carillon import assembly
 from carillon.actors.guard import Guard
 from carillon.api.access import Gate
 from carillon.api.app import Edge, Parts, create_app
@@ -32,8 +31,12 @@ from carillon.api.operations import Probes, Readiness
 from carillon.api.operator_token import OperatorToken
 from carillon.api.paused import create_paused_app
 from carillon.api.told import Waiting
-from carillon.assembly import SandboxListener
-from carillon.bookkeeping import Books, open_books
+from carillon.app import wiring as assembly
+from carillon.app.kafka import confirmations
+from carillon.app.maintenance import keep_house, take_up, watch_store
+from carillon.app.sagas import SagaOffice, saga_office
+from carillon.app.storage import Books, open_books
+from carillon.app.wiring import SandboxListener
 from carillon.messages.clock import Clock
 from carillon.messages.errors import JournalUnavailable, unwritable
 from carillon.messages.events import Observer, fenced, tell_all
@@ -44,14 +47,11 @@ from carillon.messages.saga.story import Sagas
 from carillon.messages.version import VERSION
 from carillon.providers.httpx_transport import Http1Transport
 from carillon.providers.resolver import Resolver
-from carillon.sagas import SagaOffice, saga_office
 from carillon.settings import ConfigurationFile, Settings
 from carillon.settings.descriptors import most, raise_limit, shortage
 from carillon.stores.errors import StoreError
-from carillon.streams import confirmations
 from carillon.supervisor import Supervisor
 from carillon.tuning import LiveTuning, Tuned, follow_file, follow_store, on_hangup, reload
-from carillon.upkeep import keep_house, take_up, watch_store
 
 LAST_WORDS: Final = 10.0
 """Seconds for answers to leave after the drain; every dispatch has ended by then."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.bookkeeping import Books
+from carillon.app.storage import Books
 from carillon.messages.confirmations import Confirmations
 from carillon.messages.errors import TryLater
 from carillon.messages.events import Observer

@@ -12,7 +12,7 @@ import trio
 
 from carillon.actors.guard import Guard
 from carillon.actors.limits import Limits
-from carillon.bookkeeping import Books
+from carillon.app.storage import Books
 from carillon.messages.clock import LOOK, Clock
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.events import Observer, StoreMoved

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import trio
 
 from carillon.api.checkup import Check, asking
+from carillon.app.kafka import CommandOffice, command_office, event_topic
 from carillon.messages.clock import Clock
 from carillon.messages.events import Observer
 from carillon.messages.pipeline import Pipeline
@@ -23,7 +24,6 @@ from carillon.providers.flow_manager import FlowManager
 from carillon.providers.http1_wire import Http1Wire
 from carillon.settings import FlowManagerSettings, Settings
 from carillon.settings.flow_functions import flow_functions
-from carillon.streams import CommandOffice, command_office, event_topic
 
 
 @dataclass(frozen=True, slots=True)

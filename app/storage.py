@@ -118,7 +118,7 @@ async def open_books(settings: Settings, stack: AsyncExitStack) -> Books:
         except (OSError, sqlite3.Error) as error:
             raise unopened(settings.directory.store_path, error) from None
     # pymongo takes long to import, and a service on a file needs none of it.
-    from carillon.replicas import books_in_mongodb  # noqa: PLC0415
+    from carillon.app.mongodb_storage import books_in_mongodb  # noqa: PLC0415
 
     return await books_in_mongodb(settings.directory.mongodb, settings, stack)
 

@@ -14,7 +14,8 @@ from carillon.actors.channel import ChannelSpec
 from carillon.actors.guard import Guard
 from carillon.actors.route import Choice, Route
 from carillon.api.checkup import Check, asking
-from carillon.bookkeeping import Company
+from carillon.app.kafka import push_topic
+from carillon.app.storage import Company
 from carillon.messages.events import Observer
 from carillon.messages.handovers import Handovers
 from carillon.messages.model import Channel, Delivery
@@ -47,7 +48,6 @@ from carillon.settings.live import limits
 from carillon.stores.crud_service import CrudDirectory
 from carillon.stores.files import FilesDirectory, FileService, NoFiles
 from carillon.stores.sqlite_directory import SqliteDirectory
-from carillon.streams import push_topic
 
 SandboxListener = Callable[[Delivery], None]
 

@@ -13,7 +13,7 @@ import trio
 
 from carillon.actors.guard import Guard
 from carillon.actors.share_keeper import ShareKeeper
-from carillon.bookkeeping import Books, Channels
+from carillon.app.storage import Books, Channels
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.pipeline import Pipeline
 from carillon.messages.ports import Directory
