@@ -22,7 +22,7 @@ from typing import Final
 
 from bench.machine import this_machine
 from bench.templates_email import CONTEXT, EMAIL, GREETING
-from carillon.messages.templates import Engine
+from carillon.handlebars import Engine
 
 _PEER: Final = Path(__file__).parent / "peers" / "handlebars.js"
 _PACKAGES: Final = ("handlebars@4.7.10", "handlebars-helpers@0.10.0")

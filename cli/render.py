@@ -79,7 +79,7 @@ def _render_one(template: str, context: str | None, renderer: Renderer, *, as_js
     import json
 
     from carillon.cli.failure import Failure
-    from carillon.messages.templates import TemplateError
+    from carillon.handlebars import TemplateError
 
     text, values = _inputs(template, context)
     try:
@@ -98,8 +98,8 @@ def _show_missing(template: str, context: str | None, renderer: Renderer, *, as_
     import json
 
     from carillon.cli.failure import Failure
-    from carillon.messages.templates import TemplateError
-    from carillon.messages.templates import missing as missing_values
+    from carillon.handlebars import TemplateError
+    from carillon.handlebars import missing as missing_values
 
     text, values = _inputs(template, context)
     try:

@@ -16,11 +16,11 @@ from typing import Final, NoReturn, cast
 
 from pydantic_core import from_json, to_json
 
+from carillon.handlebars.runtime.garbage import collecting_nothing
 from carillon.messages.errors import BadCommand
 from carillon.messages.json_keys import RepeatedKey, refuse_repeated
 from carillon.messages.model import Document, JsonValue
 from carillon.messages.string_list import StringList
-from carillon.messages.templates.garbage import collecting_nothing
 
 MOST_VALUES: Final = 100_000
 """JSON values that one text holds at most, if nobody says otherwise."""

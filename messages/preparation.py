@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from carillon.handlebars import Engine
 from carillon.messages import attachments
 from carillon.messages.addresses import is_mailbox
 from carillon.messages.channel_feed import Way
@@ -32,7 +33,6 @@ from carillon.messages.render import LastHeavy, Source, Texts, are_long, plain_s
 from carillon.messages.request import Request, parse_request
 from carillon.messages.resolve import Pages
 from carillon.messages.sharing import Pool
-from carillon.messages.templates import Engine
 
 STORED: Final = 33_554_432
 """Room for a request that is taken up, in bytes: how long it is nobody knows yet."""

@@ -16,6 +16,7 @@ from weakref import ReferenceType, ref
 
 from pydantic_core import from_json
 
+from carillon.handlebars import Engine, Escaping, TakesLong, Template, TemplateError
 from carillon.messages.errors import BadCommand
 from carillon.messages.json_input import JsonText
 from carillon.messages.model import (
@@ -27,7 +28,6 @@ from carillon.messages.model import (
     TextContent,
 )
 from carillon.messages.offload import SMALL
-from carillon.messages.templates import Engine, Escaping, TakesLong, Template, TemplateError
 
 Source = Mapping[str, object]
 """Texts under the names that a stored template has: `emailTitle`, `smsMessage` …"""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from carillon.handlebars import Limits as TemplateLimits
 from carillon.messages.addresses import is_mailbox
 from carillon.messages.durations import unbounded
 from carillon.messages.model import Channel, Document, JsonValue, UserFields
 from carillon.messages.redaction import without_secrets
-from carillon.messages.templates import Limits as TemplateLimits
 from carillon.settings import surroundings
 from carillon.settings.access import access
 from carillon.settings.channels import channels

@@ -15,9 +15,9 @@ from carillon.actors.limits import Retry
 from carillon.actors.quota import Quota
 from carillon.actors.rate import Rate
 from carillon.api.keys import ApiKey
+from carillon.handlebars import Limits as TemplateLimits
 from carillon.messages.model import Channel, UserFields
 from carillon.messages.saga.command import MetadataSchema
-from carillon.messages.templates import Limits as TemplateLimits
 from carillon.providers.kafka_connection import KafkaConnection
 from carillon.settings.secret import Secret
 from carillon.stores.mongodb_url import MongoUrl

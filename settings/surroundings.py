@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, get_args
 from urllib.parse import urlsplit
 
-from carillon.messages.templates.locales.tags import read_tag
+from carillon.handlebars.locales.tags import read_tag
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems
 from carillon.settings.keys import DirectoryKeys

@@ -7,6 +7,7 @@ import threading
 import pytest
 import trio
 
+from carillon.handlebars import Engine, Helper, Limits
 from carillon.messages.compose import Composer
 from carillon.messages.json_input import JsonText
 from carillon.messages.model import (
@@ -19,7 +20,6 @@ from carillon.messages.model import (
     UserFields,
 )
 from carillon.messages.render import Texts, plain_source
-from carillon.messages.templates import Engine, Helper, Limits
 
 HEAVY = "{{#each user.list}}{{#each @root.user.list}}{{this}}{{/each}}{{/each}}"
 

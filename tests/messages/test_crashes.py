@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.handlebars import Engine
 from carillon.messages.commands import parse_send
 from carillon.messages.dispatch import Dispatch
 from carillon.messages.errors import TooManyDispatches
@@ -22,7 +23,6 @@ from carillon.messages.preparation import Rooms, Rules
 from carillon.messages.records import PastAttempt, Pending, Unfinished
 from carillon.messages.render import Texts
 from carillon.messages.request import Request
-from carillon.messages.templates import Engine
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 
 CRASH = "An internal error cut it short; the log has the details"

@@ -9,13 +9,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.handlebars import Engine
 from carillon.messages.commands import parse_send
 from carillon.messages.errors import AttachmentRefused
 from carillon.messages.events import DispatchEnded, Event
 from carillon.messages.model import Attachment, AttachmentReference, Channel, UserFields
 from carillon.messages.pipeline import Pipeline
 from carillon.messages.preparation import Rooms, Rules
-from carillon.messages.templates import Engine
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 
 START = 100.0

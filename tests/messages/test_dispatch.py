@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.handlebars import Engine
 from carillon.messages.channel_feed import Way
 from carillon.messages.commands import SendCommand
 from carillon.messages.compose import Composer
@@ -27,7 +28,6 @@ from carillon.messages.patience import Patience
 from carillon.messages.render import Texts, plain_source
 from carillon.messages.request import Request
 from carillon.messages.resolve import Pages
-from carillon.messages.templates import Engine
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost
 
 CHANNELS: tuple[Channel, ...] = ("email", "sms")

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.handlebars import Engine
 from carillon.messages.compose import Composer
 from carillon.messages.events import DirectoryFailed, Event
 from carillon.messages.feed import Feed, Item
@@ -25,7 +26,6 @@ from carillon.messages.model import (
 from carillon.messages.patience import Patience
 from carillon.messages.render import Texts, plain_source
 from carillon.messages.resolve import Pages
-from carillon.messages.templates import Engine
 from tests.messages.fakes import FakeDirectory
 
 

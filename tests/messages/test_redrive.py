@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.handlebars import Engine
 from carillon.messages.commands import SendCommand
 from carillon.messages.errors import Conflict, JournalUnavailable, Stopping, TooManyDispatches
 from carillon.messages.events import DispatchEnded, Event
@@ -19,7 +20,6 @@ from carillon.messages.ports import Files
 from carillon.messages.preparation import Rooms, Rules
 from carillon.messages.records import Pending, RecordFilter, Unfinished
 from carillon.messages.request import parse_request
-from carillon.messages.templates import Engine
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 
 FAILED = RecordFilter(outcomes=["failed"])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from carillon.handlebars.engine import Template
 from carillon.messages.model import Document
-from carillon.messages.templates.engine import Template
 from tests.running import running
 from tests.scenarios.neighbourhood import neighbourhood, people
 

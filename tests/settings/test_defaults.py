@@ -12,8 +12,8 @@ from carillon.actors.breaker import BreakerSettings
 from carillon.actors.limits import Retry
 from carillon.actors.quota import Quota
 from carillon.actors.rate import Rate
+from carillon.handlebars import Limits as TemplateLimits
 from carillon.messages.model import Document, UserFields
-from carillon.messages.templates import Limits as TemplateLimits
 from carillon.settings import (
     VARIABLES,
     ChannelSettings,

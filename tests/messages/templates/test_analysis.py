@@ -2,7 +2,7 @@
 
 import pytest
 
-from carillon.messages.templates import Engine, Invocation, ReadsContext
+from carillon.handlebars import Engine, Invocation, ReadsContext
 
 
 def paths(source: str, engine: Engine | None = None) -> set[str]:

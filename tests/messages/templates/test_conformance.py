@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from carillon.messages.templates import Engine, TemplateError, standard_helpers
-from carillon.messages.templates.helpers.left_out import LEFT_OUT
-from carillon.messages.templates.helpers.moments import moment_helpers
+from carillon.handlebars import Engine, TemplateError, standard_helpers
+from carillon.handlebars.helpers.misc import LEFT_OUT
+from carillon.handlebars.helpers.moments import moment_helpers
 
 CASES = Path(__file__).parent / "handlebars.jsonl"
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from carillon.messages.templates import Engine, standard_helpers
+from carillon.handlebars import Engine, standard_helpers
 
 NOW = datetime(2024, 2, 29, 13, 5, 9, 7_000, tzinfo=UTC)
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from carillon.messages.templates import standard_helpers
-from carillon.messages.templates.documentation import GUIDE, current, output
-from carillon.messages.templates.examples import Example, read_examples
-from carillon.messages.templates.helpers.left_out import LEFT_OUT
+from carillon.handlebars import standard_helpers
+from carillon.handlebars.documentation import GUIDE, current, output
+from carillon.handlebars.helpers.examples import Example, read_examples
+from carillon.handlebars.helpers.misc import LEFT_OUT
 
 EXAMPLES = read_examples()
 INNER = {"helperMissing", "blockHelperMissing"}

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from carillon.messages.templates import (
+from carillon.handlebars import (
     UNDEFINED,
     Engine,
     Invocation,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from carillon.messages.templates import (
+from carillon.handlebars import (
     Engine,
     HelperFailed,
     Invocation,

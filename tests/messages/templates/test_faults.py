@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from carillon.messages.templates import Engine, TemplateError, TemplateSyntaxError
+from carillon.handlebars import Engine, TemplateError, TemplateSyntaxError
 from tests.messages.templates.test_conformance import ARGUMENTS, GROUPS, IN_USE, outcome
 
 ENGINE = Engine()

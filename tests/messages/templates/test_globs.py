@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from carillon.messages.templates import Engine, HelperFailed
-from carillon.messages.templates.globs import compile_glob
+from carillon.handlebars import Engine, HelperFailed
+from carillon.handlebars.runtime.globs import compile_glob
 
 LIST = ["a.md", "b/c.txt", ".hid.md"]
 

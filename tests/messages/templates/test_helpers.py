@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from carillon.messages.templates import Engine, HelperFailed, TemplateError, UnknownHelper
-from carillon.messages.templates.helpers import standard_helpers
-from carillon.messages.templates.helpers.left_out import LEFT_OUT
+from carillon.handlebars import Engine, HelperFailed, TemplateError, UnknownHelper
+from carillon.handlebars.helpers import standard_helpers
+from carillon.handlebars.helpers.misc import LEFT_OUT
 
 CONTEXT: dict[str, Any] = {
     "data": {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carillon.messages.templates import Engine
+from carillon.handlebars import Engine
 
 ENGINE = Engine()
 

@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from carillon.messages.templates import (
+from carillon.handlebars import (
     Engine,
     Limits,
     NestingTooDeep,

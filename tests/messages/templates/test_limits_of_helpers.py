@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from carillon.messages.templates import (
+from carillon.handlebars import (
     Engine,
     HelperFailed,
     Limits,

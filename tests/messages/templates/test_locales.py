@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from carillon.messages.templates import Engine
+from carillon.handlebars import Engine
 
 HERE = Path(__file__).parent
 TABLE = json.loads(

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from carillon.messages.templates import Engine, HelperFailed, TooMuchTime
+from carillon.handlebars import Engine, HelperFailed, TooMuchTime
 
 CONTEXT: dict[str, object] = {"user": {"name": "Ada"}, "t": "# T"}
 

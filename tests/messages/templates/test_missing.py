@@ -2,7 +2,7 @@
 
 import pytest
 
-from carillon.messages.templates import Engine, missing
+from carillon.handlebars import Engine, missing
 
 CONTEXT: dict[str, object] = {
     "user": {"name": "x", "nick": None},

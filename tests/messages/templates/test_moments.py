@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from carillon.messages.templates import Engine, HelperFailed
-from carillon.messages.templates.helpers.moments import moment_helpers
+from carillon.handlebars import Engine, HelperFailed
+from carillon.handlebars.helpers.moments import moment_helpers
 
 NOW = datetime(2026, 11, 28, 22, 35, 36, tzinfo=UTC)
 D = datetime(2024, 2, 29, 13, 5, 9, tzinfo=UTC)

@@ -5,7 +5,7 @@ from typing import get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carillon.messages.templates import Engine, Escaping, Limits, TemplateError, standard_helpers
+from carillon.handlebars import Engine, Escaping, Limits, TemplateError, standard_helpers
 
 LIMITS = Limits(steps=2_000, output_bytes=100_000)
 VALUES = st.recursive(
