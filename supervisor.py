@@ -23,14 +23,14 @@ from carillon.actors.mailbox import Mailbox
 from carillon.actors.scheduler import Scheduler
 from carillon.actors.timekeeper import Timekeeper
 from carillon.actors.worker import Desk, work
-from carillon.messages.backoff import ceiling
 from carillon.messages.events import ChannelQuarantined, Observer, WorkerCrashed, WorkerStuck
+from carillon.messages.retry import ceiling
 
 if TYPE_CHECKING:
     from carillon.messages.envelope import Envelope
-    from carillon.messages.journal import AttemptLog
     from carillon.messages.model import Channel
-    from carillon.messages.sharing import Served
+    from carillon.messages.ports.journal import AttemptLog
+    from carillon.messages.ports.work_sharing import Served
 
 TICK: Final = 1.0
 """Seconds between two looks at what no worker may have come by: expiry, stuck workers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from carillon.messages.journal import AttemptEnd
+from carillon.messages.ports.journal import AttemptEnd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from carillon.actors.inbox import Inbox
     from carillon.actors.mailbox import Mailbox
     from carillon.messages.envelope import Envelope
-    from carillon.messages.journal import AttemptLog
+    from carillon.messages.ports.journal import AttemptLog
 
 
 def rescue(mailbox: Mailbox, envelope: Envelope, log: AttemptLog, max_crashes: int) -> None:

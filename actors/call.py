@@ -8,7 +8,6 @@ import trio
 
 from carillon.actors.lease import ShareEnded
 from carillon.messages.events import AttemptEnded, AttemptResult
-from carillon.messages.journal import AttemptEnd
 from carillon.messages.model import (
     Accepted,
     Attempt,
@@ -18,11 +17,12 @@ from carillon.messages.model import (
     Unanswered,
     Unavailable,
 )
+from carillon.messages.ports.journal import AttemptEnd
 
 if TYPE_CHECKING:
     from carillon.actors.rate import Slot
     from carillon.messages.envelope import Envelope
-    from carillon.messages.records import Result
+    from carillon.messages.ports.records import Result
     from carillon.providers.ports import Provider
 
 

@@ -21,7 +21,6 @@ from carillon.actors.quota import utc_now
 from carillon.actors.rate import Slot
 from carillon.actors.turns import Turns
 from carillon.actors.verdict import Anew, Ended, Exhausted, Later, Verdict
-from carillon.messages.backoff import ceiling, jittered
 from carillon.messages.envelope import EXPIRED
 from carillon.messages.events import ConnectionsLacking, Observer, ProviderThrottled
 from carillon.messages.model import (
@@ -32,6 +31,7 @@ from carillon.messages.model import (
     Unanswered,
     Unavailable,
 )
+from carillon.messages.retry import ceiling, jittered
 from carillon.providers.ports import Reachable
 
 if TYPE_CHECKING:

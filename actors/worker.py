@@ -11,7 +11,7 @@ import trio
 
 from carillon.actors.verdict import Ended, Exhausted, Later
 from carillon.messages.errors import JournalUnavailable, Superseded
-from carillon.messages.journal import AttemptStart
+from carillon.messages.ports.journal import AttemptStart
 
 if TYPE_CHECKING:
     from carillon.actors.call import Call
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from carillon.actors.timekeeper import Timekeeper
     from carillon.actors.verdict import Verdict
     from carillon.messages.envelope import Envelope
-    from carillon.messages.journal import AttemptLog
     from carillon.messages.model import Attempt
+    from carillon.messages.ports.journal import AttemptLog
 
 JOURNAL_PAUSE: Final = 1.0
 """Seconds until a delivery is tried again whose start could not be put on record."""

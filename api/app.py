@@ -39,8 +39,8 @@ from carillon.messages.events import fenced
 from carillon.messages.json_input import MOST_VALUES
 from carillon.messages.offload import Offload
 from carillon.messages.pipeline import Pipeline
-from carillon.messages.records import Records
-from carillon.messages.saga.ports import Outbox
+from carillon.messages.ports.outbox import Outbox
+from carillon.messages.ports.records import Records
 from carillon.messages.saga.sender import Sender
 from carillon.messages.saga.story import Sagas
 from carillon.stores.ports import LiveSettings

@@ -15,7 +15,7 @@ from carillon.api.trail import Trail, telling_of_failure
 from carillon.messages.errors import BadCommand, Conflict
 from carillon.messages.model import CHANNELS, REASONS, UNSENT, Document
 from carillon.messages.pipeline import Pipeline
-from carillon.messages.records import DispatchRecord, RecordFilter, Records
+from carillon.messages.ports.records import DispatchRecord, RecordFilter, Records
 from carillon.stores.ports import LiveSettings
 
 _ENDED = "The dispatch has ended"

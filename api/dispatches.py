@@ -11,7 +11,7 @@ from carillon.api.paging import asked_limit, asked_prefix
 from carillon.messages.durations import in_words
 from carillon.messages.errors import NotKnown
 from carillon.messages.model import CHANNELS, OUTCOMES, REASONS
-from carillon.messages.records import (
+from carillon.messages.ports.records import (
     DISPATCH_STATES,
     DeliveryRecord,
     DispatchRecord,

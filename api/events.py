@@ -12,7 +12,7 @@ from carillon.api.paging import asked_limit, asked_prefix
 from carillon.api.trail import Trail, telling_of_failure
 from carillon.messages.errors import Conflict, NotKnown
 from carillon.messages.model import Document
-from carillon.messages.saga.ports import EVENT_STATES, EventRecord, Outbox
+from carillon.messages.ports.outbox import EVENT_STATES, EventRecord, Outbox
 from carillon.messages.saga.sender import Sender
 from carillon.stores.ports import LiveSettings
 

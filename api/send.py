@@ -14,9 +14,9 @@ from carillon.api.preferences import preferences
 from carillon.api.told import Archive, Waiting, answer, cut_short, told_now, wait_for
 from carillon.messages.commands import parse_send
 from carillon.messages.dispatch import Dispatch
-from carillon.messages.journal import IdempotencyKey
 from carillon.messages.pipeline import Pipeline
-from carillon.messages.records import Records
+from carillon.messages.ports.journal import IdempotencyKey
+from carillon.messages.ports.records import Records
 
 ROUTE: Final = "/send"
 REPLAYED: Final = "Idempotency-Replayed"

@@ -14,7 +14,7 @@ from carillon.api.preferences import Preferences
 from carillon.messages.dispatch import Dispatch
 from carillon.messages.model import FAILURES
 from carillon.messages.pipeline import Pipeline
-from carillon.messages.records import RecordFilter, Records
+from carillon.messages.ports.records import RecordFilter, Records
 from carillon.messages.report import Failure
 
 _LOOK_EVERY = 0.1  # seconds, for a dispatch that is just being taken up

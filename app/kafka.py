@@ -15,8 +15,8 @@ from carillon.app.storage import Books
 from carillon.messages.confirmations import Confirmations
 from carillon.messages.errors import TryLater
 from carillon.messages.events import Observer
-from carillon.messages.handovers import Handovers
-from carillon.messages.saga.ports import FlowManager
+from carillon.messages.ports.handovers import Handovers
+from carillon.messages.ports.outbox import FlowManager
 from carillon.messages.saga.story import Sagas
 from carillon.messages.saga.stream import CommandStream
 from carillon.messages.saga.stream_records import RecordReader

@@ -16,8 +16,8 @@ from carillon.app.storage import Books
 from carillon.messages.clock import LOOK, Clock
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.events import Observer, StoreMoved
-from carillon.messages.journal import Journal
-from carillon.messages.records import PastCalls, Pauses
+from carillon.messages.ports.journal import Journal
+from carillon.messages.ports.records import PastCalls, Pauses
 from carillon.settings import Settings
 from carillon.stores.errors import StoreError
 from carillon.tuning import LiveTuning

@@ -16,8 +16,8 @@ from carillon.actors.share_keeper import ShareKeeper
 from carillon.app.storage import Books, Channels
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.pipeline import Pipeline
-from carillon.messages.ports import Directory
-from carillon.messages.sharing import Pool, Turns
+from carillon.messages.ports.directory import Directory
+from carillon.messages.ports.work_sharing import Pool, Turns
 from carillon.settings import Settings
 from carillon.stores.mongodb import MongoStore, connect, disconnect, prepare, unusable
 from carillon.stores.mongodb_clock import MongoSightings

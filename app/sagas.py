@@ -14,10 +14,10 @@ from carillon.app.kafka import CommandOffice, command_office, event_topic
 from carillon.messages.clock import Clock
 from carillon.messages.events import Observer
 from carillon.messages.pipeline import Pipeline
-from carillon.messages.records import Records
+from carillon.messages.ports.outbox import Outbox
+from carillon.messages.ports.records import Records
 from carillon.messages.saga.conclusion import Conclusion
 from carillon.messages.saga.events import EventRules
-from carillon.messages.saga.ports import Outbox
 from carillon.messages.saga.sender import Sender
 from carillon.messages.saga.story import SagaRules, Sagas
 from carillon.providers.flow_manager import FlowManager

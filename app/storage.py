@@ -16,14 +16,14 @@ from typing import Protocol
 from carillon.actors.channel import ChannelStatus
 from carillon.actors.guard import Guard
 from carillon.messages.clock import Sightings
-from carillon.messages.handovers import Handovers
-from carillon.messages.journal import Journal
 from carillon.messages.model import Channel
 from carillon.messages.pipeline import Pipeline
-from carillon.messages.ports import Directory
-from carillon.messages.records import PastCalls, Pauses, Records, Recovery
-from carillon.messages.saga.ports import Outbox
-from carillon.messages.sharing import Pool, Turns
+from carillon.messages.ports.directory import Directory
+from carillon.messages.ports.handovers import Handovers
+from carillon.messages.ports.journal import Journal
+from carillon.messages.ports.outbox import Outbox
+from carillon.messages.ports.records import PastCalls, Pauses, Records, Recovery
+from carillon.messages.ports.work_sharing import Pool, Turns
 from carillon.settings import Settings
 from carillon.stores.errors import unopened
 from carillon.stores.ports import LiveSettings

@@ -22,8 +22,8 @@ import trio
 from bench.by_hand import Connection, request_head
 from bench.children import module, server
 from bench.workload import message_bytes, user_id
-from carillon.messages.journal import AttemptStart, Enrolment, NewDispatch, Progress
 from carillon.messages.model import Cursor, Receipt
+from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch, Progress
 from carillon.stores.sqlite import open_store
 from carillon.stores.sqlite_journal import SqliteJournal
 from carillon.stores.sqlite_journal_rows import enrol, record, start

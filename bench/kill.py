@@ -24,8 +24,8 @@ from bench.results import Kill, Killed
 from bench.store import fill_store
 from bench.workload import CLUSTER, address, dispatch, user_id
 from carillon.messages.commands import parse_send
-from carillon.messages.journal import Enrolment, NewDispatch, Progress
 from carillon.messages.model import Cursor
+from carillon.messages.ports.journal import Enrolment, NewDispatch, Progress
 from carillon.messages.request import Request
 from carillon.stores.sqlite_journal import SqliteJournal
 

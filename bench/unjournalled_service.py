@@ -12,7 +12,8 @@ import trio
 
 from carillon.app import service
 from carillon.cli.main import main
-from carillon.messages.journal import (
+from carillon.messages.model import Outcome, Receipt
+from carillon.messages.ports.journal import (
     AttemptEnd,
     AttemptStart,
     DispatchEnd,
@@ -20,7 +21,6 @@ from carillon.messages.journal import (
     NewDispatch,
     Progress,
 )
-from carillon.messages.model import Outcome, Receipt
 from carillon.stores.sqlite_journal import SqliteJournal
 
 

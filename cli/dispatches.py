@@ -11,7 +11,7 @@ from carillon.cli.completion import dispatch_ids, provider_names
 from carillon.cli.examples import examples
 from carillon.cli.options import client, json_option, limit_option, service_options
 from carillon.messages.model import CHANNELS, OUTCOMES, REASONS
-from carillon.messages.records import DISPATCH_STATES
+from carillon.messages.ports.records import DISPATCH_STATES
 
 C = TypeVar("C", bound=Callable[..., object])
 

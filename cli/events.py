@@ -10,7 +10,7 @@ import click
 from carillon.cli.completion import event_ids
 from carillon.cli.examples import examples
 from carillon.cli.options import client, json_option, limit_option, service_options
-from carillon.messages.saga.ports import EVENT_STATES
+from carillon.messages.ports.outbox import EVENT_STATES
 
 C = TypeVar("C", bound=Callable[..., object])
 

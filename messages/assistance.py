@@ -13,10 +13,10 @@ from carillon.messages.errors import BadCommand
 from carillon.messages.events import DispatchCrashed
 from carillon.messages.leftovers import Given
 from carillon.messages.model import Channel
+from carillon.messages.ports.records import Unfinished
+from carillon.messages.ports.work_sharing import Taken
 from carillon.messages.preparation import Preparation, Rooms
-from carillon.messages.records import Unfinished
 from carillon.messages.request import Request, empty_request
-from carillon.messages.sharing import Taken
 
 
 @dataclass(eq=False, slots=True)

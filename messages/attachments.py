@@ -8,8 +8,8 @@ from typing import Final
 
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import Attachment, AttachmentReference
-from carillon.messages.patience import Patience
-from carillon.messages.ports import Files
+from carillon.messages.ports.directory import Files
+from carillon.messages.retry import Patience
 
 MOST_FILES: Final = 1000
 """Files that a request names."""

@@ -12,10 +12,10 @@ import trio
 
 from carillon.messages.errors import TryLater
 from carillon.messages.events import DeliveryConfirmed, Observer
-from carillon.messages.handovers import Handover, Handovers
-from carillon.messages.journal import Journal
 from carillon.messages.model import Receipt
-from carillon.messages.records import DeliveryRecord, RecordFilter, Records
+from carillon.messages.ports.handovers import Handover, Handovers
+from carillon.messages.ports.journal import Journal
+from carillon.messages.ports.records import DeliveryRecord, RecordFilter, Records
 
 Verdict = Literal["ok", "ko"]
 

@@ -10,11 +10,11 @@ import trio
 
 from carillon.messages.collect import Collector
 from carillon.messages.feed import Feed, Item
-from carillon.messages.journal import Enrolment, Journal
 from carillon.messages.leftovers import Leftover, Leftovers
 from carillon.messages.model import Delivery, Receipt
-from carillon.messages.patience import insist
-from carillon.messages.sharing import Pool
+from carillon.messages.ports.journal import Enrolment, Journal
+from carillon.messages.ports.work_sharing import Pool
+from carillon.messages.retry import insist
 
 if TYPE_CHECKING:
     from carillon.messages.channel_feed import Way

@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from carillon.messages.model import Cause, Delivery, Outcome, Priority, Reason, Receipt
-from carillon.messages.records import PastAttempt
+from carillon.messages.ports.records import PastAttempt
 
 EXPIRED: Final = "Expired before it could be sent"
 CANCELLED: Final = "Cancelled before it was sent"

@@ -11,10 +11,10 @@ import trio
 from carillon.messages.compose import Composer
 from carillon.messages.errors import DirectoryUnavailable, TryLater
 from carillon.messages.events import DirectoryFailed, Observer
-from carillon.messages.journal import Progress
 from carillon.messages.model import Channel, Cursor, Delivery, Page, Receipt, Recipient
-from carillon.messages.patience import insist
+from carillon.messages.ports.journal import Progress
 from carillon.messages.resolve import Pages
+from carillon.messages.retry import insist
 
 Item = Delivery | Receipt
 """A delivery to be sent, or how it ended before it could be one."""

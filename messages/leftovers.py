@@ -13,9 +13,9 @@ from carillon.messages.errors import TryLater
 from carillon.messages.events import DirectoryFailed, Observer
 from carillon.messages.feed import Item
 from carillon.messages.model import Channel, Receipt, Recipient
-from carillon.messages.patience import insist
-from carillon.messages.ports import Directory
-from carillon.messages.records import PastAttempt, Pending
+from carillon.messages.ports.directory import Directory
+from carillon.messages.ports.records import PastAttempt, Pending
+from carillon.messages.retry import insist
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,13 +26,13 @@ from carillon.messages.errors import (
     unwritable,
 )
 from carillon.messages.events import DispatchAccepted, DispatchCrashed, DispatchResumed
-from carillon.messages.journal import IdempotencyKey, NewDispatch
 from carillon.messages.model import Channel, Document
 from carillon.messages.offload import SMALL, Claim, Offload, Room
-from carillon.messages.patience import insist
+from carillon.messages.ports.journal import IdempotencyKey, NewDispatch
+from carillon.messages.ports.records import RecordFilter, Unfinished
 from carillon.messages.preparation import Preparation, Rooms, Rules
-from carillon.messages.records import RecordFilter, Unfinished
 from carillon.messages.request import empty_request
+from carillon.messages.retry import insist
 
 MOST_HELD: Final = 134_217_728
 """Bytes that the long requests of open dispatches take at most: 128 MiB."""

@@ -12,8 +12,8 @@ from typing import Final
 import trio
 
 from carillon.messages.model import Audience, Cursor, Page
-from carillon.messages.patience import Patience
-from carillon.messages.ports import Directory
+from carillon.messages.ports.directory import Directory
+from carillon.messages.retry import Patience
 
 HEAD: Final = 1000
 """So many recipients are resolved before the first delivery leaves."""

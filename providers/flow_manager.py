@@ -12,7 +12,7 @@ from typing import Final
 import trio
 
 from carillon.messages.model import Accepted, Document, Refused, Unavailable
-from carillon.messages.saga.ports import SagaEvent, Verdict
+from carillon.messages.ports.outbox import SagaEvent, Verdict
 from carillon.providers.answers import TRANSIENT, document, mia_message, retry_after
 from carillon.providers.encoding import json_body
 from carillon.providers.wire_ports import Response, Wire, no_start

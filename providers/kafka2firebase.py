@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 from carillon.messages.errors import JournalUnavailable
-from carillon.messages.handovers import Handover, Handovers
 from carillon.messages.model import (
     Accepted,
     Attempt,
@@ -23,6 +22,7 @@ from carillon.messages.model import (
     Unanswered,
     Unavailable,
 )
+from carillon.messages.ports.handovers import Handover, Handovers
 from carillon.providers.encoding import json_body
 from carillon.providers.kafka_producer import KafkaProducer, NotStored, Stored
 from carillon.providers.wire_ports import Started

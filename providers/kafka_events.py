@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from carillon.messages.model import Accepted, Document, Refused, Unavailable
-from carillon.messages.saga.ports import SagaEvent, Verdict
+from carillon.messages.ports.outbox import SagaEvent, Verdict
 from carillon.providers.encoding import json_body
 from carillon.providers.kafka_producer import KafkaProducer, NotStored, Stored
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from carillon.messages.backoff import ceiling
 from carillon.messages.durations import written
+from carillon.messages.retry import ceiling
 from carillon.settings.exposure import readable_by_others
 from carillon.settings.model import ProviderSettings, ProviderType, Settings
 

@@ -29,8 +29,8 @@ from pymongo.errors import (
 )
 from pymongo.synchronous.database import Database as PymongoDatabase
 
-from carillon.messages.backoff import jittered
 from carillon.messages.errors import TryLater
+from carillon.messages.retry import jittered
 from carillon.stores.errors import StoreError
 from carillon.stores.mongodb_url import MongoUrl
 

@@ -10,8 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from carillon.messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch, Progress
 from carillon.messages.model import Receipt
+from carillon.messages.ports.journal import (
+    AttemptEnd,
+    AttemptStart,
+    Enrolment,
+    NewDispatch,
+    Progress,
+)
 from carillon.stores.mongodb import Database, Stored
 from carillon.stores.mongodb_keys import take_keys
 from carillon.stores.mongodb_rows import (

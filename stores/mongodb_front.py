@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import trio
 
 from carillon.messages.errors import Conflict, JournalUnavailable, Superseded
-from carillon.messages.journal import AttemptEnd, AttemptStart, NewDispatch, Progress
+from carillon.messages.ports.journal import AttemptEnd, AttemptStart, NewDispatch, Progress
 from carillon.stores.mongodb import Database, MongoStore
 from carillon.stores.mongodb_batch import Front, Rows, Written, owners, write_front
 from carillon.stores.mongodb_endings import Endings

@@ -11,8 +11,8 @@ from pymongo import IndexModel
 
 from carillon.messages.clock import milliseconds
 from carillon.messages.errors import JournalUnavailable
-from carillon.messages.handovers import Handover
 from carillon.messages.model import Channel
+from carillon.messages.ports.handovers import Handover
 from carillon.stores.mongodb import Database, Indexes, MongoStore, Stored
 from carillon.stores.mongodb_rows import insert_own, parts, storable
 

@@ -15,7 +15,8 @@ from uuid import uuid4
 import trio
 
 from carillon.messages.errors import Conflict, JournalUnavailable, unwritable
-from carillon.messages.journal import (
+from carillon.messages.model import Channel, Outcome, Receipt
+from carillon.messages.ports.journal import (
     AttemptEnd,
     AttemptStart,
     DispatchEnd,
@@ -23,8 +24,7 @@ from carillon.messages.journal import (
     NewDispatch,
     Progress,
 )
-from carillon.messages.model import Channel, Outcome, Receipt
-from carillon.messages.records import RecordFilter
+from carillon.messages.ports.records import RecordFilter
 from carillon.stores.mongodb import Database, MongoStore
 from carillon.stores.mongodb_batch import Rows
 from carillon.stores.mongodb_endings import Endings

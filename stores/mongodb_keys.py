@@ -15,8 +15,8 @@ from typing import Final
 
 from pymongo import IndexModel
 
-from carillon.messages.journal import NewDispatch
-from carillon.messages.records import Remembered
+from carillon.messages.ports.journal import NewDispatch
+from carillon.messages.ports.records import Remembered
 from carillon.stores.mongodb import Database, Indexes, Stored
 from carillon.stores.mongodb_rows import DISPATCHES, insert_own, parts, storable, whole
 

@@ -17,7 +17,7 @@ from pymongo import IndexModel, ReturnDocument, UpdateOne
 
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import Document
-from carillon.messages.saga.ports import (
+from carillon.messages.ports.outbox import (
     LONGEST_REST,
     Due,
     DueEvent,

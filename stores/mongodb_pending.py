@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from carillon.messages.model import Channel, Outcome, Reason, Receipt, delivery_id
-from carillon.messages.records import PastAttempt, Pending, Result
+from carillon.messages.ports.records import PastAttempt, Pending, Result
 from carillon.stores.mongodb import Database, Stored
 from carillon.stores.mongodb_batch import apply_endings, attempts_of, find_endings
 from carillon.stores.mongodb_rows import (

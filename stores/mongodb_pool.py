@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
-from carillon.messages.journal import Enrolment, Progress
 from carillon.messages.model import Channel
-from carillon.messages.records import Unfinished
-from carillon.messages.sharing import Settled, Taken
+from carillon.messages.ports.journal import Enrolment, Progress
+from carillon.messages.ports.records import Unfinished
+from carillon.messages.ports.work_sharing import Settled, Taken
 from carillon.stores.mongodb import Database, Stored
 from carillon.stores.mongodb_batch import NOBODY, find_endings
 from carillon.stores.mongodb_journal import MongoJournal

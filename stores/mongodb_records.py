@@ -10,7 +10,7 @@ from typing import Final, TypeVar, cast
 
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import CHANNELS, Channel, Outcome, Reason, delivery_id
-from carillon.messages.records import (
+from carillon.messages.ports.records import (
     DeliveryRecord,
     DispatchPage,
     DispatchRecord,

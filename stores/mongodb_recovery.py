@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from carillon.messages.model import Channel, Cursor, Outcome
-from carillon.messages.records import Pending, Unfinished
+from carillon.messages.ports.records import Pending, Unfinished
 from carillon.stores.mongodb import Database, Stored
 from carillon.stores.mongodb_batch import NOBODY
 from carillon.stores.mongodb_journal import MongoJournal

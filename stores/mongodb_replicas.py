@@ -20,7 +20,7 @@ import trio
 
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import Channel, Priority
-from carillon.messages.sharing import Served, Turns
+from carillon.messages.ports.work_sharing import Served, Turns
 from carillon.stores.mongodb import Database, MongoStore, Stored
 from carillon.stores.mongodb_rows import whole
 

@@ -19,9 +19,9 @@ from typing import Final
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from carillon.messages.journal import DispatchEnd, NewDispatch, Progress
 from carillon.messages.model import OUTCOMES, Outcome
-from carillon.messages.records import RecordFilter
+from carillon.messages.ports.journal import DispatchEnd, NewDispatch, Progress
+from carillon.messages.ports.records import RecordFilter
 from carillon.stores.mongodb import Database, Stored
 from carillon.stores.mongodb_keys import give_keys_back
 from carillon.stores.mongodb_rows import (

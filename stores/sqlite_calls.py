@@ -19,8 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from carillon.messages.journal import AttemptEnd, AttemptStart
 from carillon.messages.model import Receipt
+from carillon.messages.ports.journal import AttemptEnd, AttemptStart
 
 STEP: Final = 1_000
 """Milliseconds by which a clock that was set differs at least from one that is kept."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carillon.messages.records import RecordFilter
+from carillon.messages.ports.records import RecordFilter
 
 
 def conditions(wanted: RecordFilter) -> tuple[str, list[str]]:

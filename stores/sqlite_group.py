@@ -9,14 +9,14 @@ from typing import cast
 
 from pydantic_core import from_json, to_json
 
-from carillon.messages.journal import (
+from carillon.messages.model import Channel, JsonValue, Receipt, delivery_id
+from carillon.messages.ports.journal import (
     AttemptEnd,
     AttemptStart,
     Enrolment,
     IdempotencyKey,
     NewDispatch,
 )
-from carillon.messages.model import Channel, JsonValue, Receipt, delivery_id
 
 End = Receipt | AttemptEnd
 

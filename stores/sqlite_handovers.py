@@ -16,7 +16,7 @@ import trio
 
 from carillon.messages.clock import milliseconds
 from carillon.messages.errors import JournalUnavailable
-from carillon.messages.handovers import Handover
+from carillon.messages.ports.handovers import Handover
 from carillon.stores.sqlite import connect, transaction
 
 T = TypeVar("T")

@@ -15,7 +15,8 @@ from typing import Final, Literal
 import trio
 
 from carillon.messages.errors import JournalUnavailable, unwritable
-from carillon.messages.journal import (
+from carillon.messages.model import Outcome, Receipt
+from carillon.messages.ports.journal import (
     AttemptEnd,
     AttemptStart,
     DispatchEnd,
@@ -23,8 +24,7 @@ from carillon.messages.journal import (
     NewDispatch,
     Progress,
 )
-from carillon.messages.model import Outcome, Receipt
-from carillon.messages.records import RecordFilter
+from carillon.messages.ports.records import RecordFilter
 from carillon.stores.sqlite import connect
 from carillon.stores.sqlite_group import Opening
 from carillon.stores.sqlite_ledger import (

@@ -18,8 +18,8 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
-from carillon.messages.journal import AttemptEnd, AttemptStart, Enrolment
 from carillon.messages.model import Receipt
+from carillon.messages.ports.journal import AttemptEnd, AttemptStart, Enrolment
 
 _Value = str | int
 """Never None, which sqlite3 takes ten times as long to bind: in outcomes "" stands for it."""

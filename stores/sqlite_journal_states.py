@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from carillon.messages.journal import DispatchEnd, NewDispatch, Progress
 from carillon.messages.model import Outcome
-from carillon.messages.records import RecordFilter
+from carillon.messages.ports.journal import DispatchEnd, NewDispatch, Progress
+from carillon.messages.ports.records import RecordFilter
 from carillon.stores.sqlite_filter import conditions
 
 _LONG: Final = 65_536

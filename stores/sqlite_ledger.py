@@ -11,9 +11,15 @@ from typing import Final, TypeVar
 
 import trio
 
-from carillon.messages.journal import AttemptEnd, AttemptStart, DispatchEnd, Enrolment, Progress
 from carillon.messages.model import Outcome, Receipt
-from carillon.messages.records import RecordFilter
+from carillon.messages.ports.journal import (
+    AttemptEnd,
+    AttemptStart,
+    DispatchEnd,
+    Enrolment,
+    Progress,
+)
+from carillon.messages.ports.records import RecordFilter
 from carillon.stores.sqlite_calls import CallCounts, Dating, MachineClock, tidy
 from carillon.stores.sqlite_group import Group, Opening
 from carillon.stores.sqlite_journal_rows import end, enrol, record, start

@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-from carillon.messages.journal import AttemptStart
+from carillon.messages.ports.journal import AttemptStart
 from carillon.stores.redo_log import RedoLog
 from carillon.stores.sqlite_group import End, Group, Opening, group_text
 from carillon.stores.sqlite_ledger import Closing, Write

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import trio
 
 from carillon.messages.errors import JournalUnavailable
-from carillon.messages.saga.ports import (
+from carillon.messages.ports.outbox import (
     LONGEST_REST,
     Due,
     DueEvent,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from carillon.messages.model import Channel, delivery_id
-from carillon.messages.records import (
+from carillon.messages.ports.records import (
     DeliveryRecord,
     DispatchPage,
     DispatchRecord,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from carillon.messages.model import CHANNELS, Channel, Cursor
-from carillon.messages.records import PastAttempt, Pending, Unfinished
+from carillon.messages.ports.records import PastAttempt, Pending, Unfinished
 from carillon.stores.sqlite_reader import SqliteReader
 
 _UNFINISHED: Final = (

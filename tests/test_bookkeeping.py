@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from carillon.app.storage import open_books
-from carillon.messages.journal import NewDispatch
+from carillon.messages.ports.journal import NewDispatch
 from carillon.settings import DirectorySettings
 from carillon.stores.errors import StoreError
 from carillon.stores.mongodb_url import MongoUrl

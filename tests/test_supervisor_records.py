@@ -13,7 +13,7 @@ from carillon.actors.guard import Guard
 from carillon.actors.limits import Limits, Retry
 from carillon.actors.route import Choice, Route
 from carillon.messages.model import Unavailable
-from carillon.messages.records import PastAttempt, Result
+from carillon.messages.ports.records import PastAttempt, Result
 from carillon.supervisor import Supervisor
 from tests.actors.fakes import Answers, Breaks, Connects, Log, Script, envelope, ignore
 

@@ -15,13 +15,11 @@ from weakref import WeakValueDictionary
 
 import trio
 
-from carillon.messages.backoff import ceiling, jittered
 from carillon.messages.clock import milliseconds
 from carillon.messages.errors import Conflict, JournalUnavailable
 from carillon.messages.events import Observer, SagaEventCrashed, SagaEventTried
 from carillon.messages.model import Accepted, Refused, Unavailable
-from carillon.messages.patience import insist
-from carillon.messages.saga.ports import (
+from carillon.messages.ports.outbox import (
     LONGEST_REST,
     DueEvent,
     EventRecord,
@@ -30,6 +28,7 @@ from carillon.messages.saga.ports import (
     SagaEvent,
     Verdict,
 )
+from carillon.messages.retry import ceiling, insist, jittered
 
 AT_ONCE: Final = 16
 """So many sagas are told at the same time."""

@@ -19,11 +19,11 @@ from carillon.messages.clock import ago, milliseconds
 from carillon.messages.dispatch import Dispatch
 from carillon.messages.errors import CarillonError, Conflict, KeyReused, TryLater
 from carillon.messages.events import DispatchCrashed, Observer, SagaCommandRefused
-from carillon.messages.journal import IdempotencyKey
 from carillon.messages.json_digest import write_sorted
 from carillon.messages.json_input import JsonText
 from carillon.messages.pipeline import Pipeline
-from carillon.messages.records import Records, Remembered
+from carillon.messages.ports.journal import IdempotencyKey
+from carillon.messages.ports.records import Records, Remembered
 from carillon.messages.saga.command import (
     Metadata,
     MetadataSchema,

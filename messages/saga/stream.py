@@ -14,10 +14,10 @@ from typing import Final
 
 import trio
 
-from carillon.messages.backoff import jittered
 from carillon.messages.errors import TryLater
 from carillon.messages.events import CommandResult, Observer, SagaCommandRead, StreamMoved
 from carillon.messages.offload import SMALL, Offload
+from carillon.messages.retry import jittered
 from carillon.messages.saga.story import Work
 from carillon.messages.saga.stream_ports import Part, Record, Source
 from carillon.messages.saga.stream_records import RecordReader, StreamCommand

@@ -14,7 +14,6 @@ from carillon.actors.timekeeper import Timekeeper
 from carillon.actors.verdict import Anew, Ended, Exhausted, Later, Verdict
 from carillon.messages.envelope import Envelope
 from carillon.messages.errors import JournalUnavailable
-from carillon.messages.journal import AttemptEnd, AttemptStart
 from carillon.messages.model import (
     Accepted,
     Attempt,
@@ -24,6 +23,7 @@ from carillon.messages.model import (
     Receipt,
     TextContent,
 )
+from carillon.messages.ports.journal import AttemptEnd, AttemptStart
 from carillon.providers.wire_ports import Started
 
 

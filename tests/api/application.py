@@ -18,8 +18,8 @@ from carillon.api.operator_token import OperatorToken
 from carillon.api.providers import Tuning
 from carillon.api.told import Waiting
 from carillon.messages.pipeline import Pipeline
-from carillon.messages.records import Records
-from carillon.messages.saga.ports import Outbox
+from carillon.messages.ports.outbox import Outbox
+from carillon.messages.ports.records import Records
 from carillon.stores.ports import LiveSettings
 from carillon.supervisor import Supervisor
 

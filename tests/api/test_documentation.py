@@ -17,7 +17,7 @@ from carillon.api.openapi import child, openapi_document
 from carillon.messages.commands import SendCommand, parse_send
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import CHANNELS, Document, JsonValue, Reason
-from carillon.messages.saga.ports import EVENT_STATES
+from carillon.messages.ports.outbox import EVENT_STATES
 from tests.api.application import application
 from tests.running import running, sandbox_configuration
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from carillon.api.idempotency import Repeats, idempotency_key
 from carillon.messages.clock import milliseconds
 from carillon.messages.errors import BadCommand, Conflict, KeyReused
-from carillon.messages.journal import IdempotencyKey
 from carillon.messages.json_input import JsonText
-from carillon.messages.records import (
+from carillon.messages.ports.journal import IdempotencyKey
+from carillon.messages.ports.records import (
     DispatchPage,
     DispatchRecord,
     DispatchState,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from carillon.messages.journal import AttemptStart, Enrolment, NewDispatch
 from carillon.messages.model import Document
+from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch
 from carillon.stores.redo_log import log_paths
 from carillon.stores.sqlite import connect, only_server, open_store
 from carillon.stores.sqlite_journal import SqliteJournal

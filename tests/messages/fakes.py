@@ -8,14 +8,6 @@ import trio
 
 from carillon.messages.envelope import Envelope
 from carillon.messages.errors import DirectoryUnavailable, JournalUnavailable, TemplateNotFound
-from carillon.messages.journal import (
-    AttemptEnd,
-    AttemptStart,
-    DispatchEnd,
-    Enrolment,
-    NewDispatch,
-    Progress,
-)
 from carillon.messages.model import (
     Audience,
     Channel,
@@ -26,7 +18,15 @@ from carillon.messages.model import (
     Receipt,
     Recipient,
 )
-from carillon.messages.records import Pending, RecordFilter, Unfinished
+from carillon.messages.ports.journal import (
+    AttemptEnd,
+    AttemptStart,
+    DispatchEnd,
+    Enrolment,
+    NewDispatch,
+    Progress,
+)
+from carillon.messages.ports.records import Pending, RecordFilter, Unfinished
 
 
 class FakeDirectory:

@@ -11,9 +11,9 @@ from trio.testing import MockClock
 from carillon.messages.confirmations import PATIENCE, Confirmations
 from carillon.messages.errors import TryLater
 from carillon.messages.events import DeliveryConfirmed, Event
-from carillon.messages.handovers import Handover
 from carillon.messages.model import Outcome, Reason, Receipt
-from carillon.messages.records import DeliveryRecord, RecordFilter, RecordPage
+from carillon.messages.ports.handovers import Handover
+from carillon.messages.ports.records import DeliveryRecord, RecordFilter, RecordPage
 from tests.messages.fakes import FakeJournal
 
 HANDOVER = Handover("id-1", "d-1", "push", "k2f", "user/7", "7")

@@ -21,13 +21,13 @@ from carillon.messages.envelope import Envelope
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.events import DispatchCrashed, DispatchEnded, Event
 from carillon.messages.feed import Feed
-from carillon.messages.journal import NewDispatch
 from carillon.messages.leftovers import Given, Leftovers
 from carillon.messages.model import Audience, Channel, MailExtras, Priority, UserFields
-from carillon.messages.patience import Patience
+from carillon.messages.ports.journal import NewDispatch
 from carillon.messages.render import Texts, plain_source
 from carillon.messages.request import Request
 from carillon.messages.resolve import Pages
+from carillon.messages.retry import Patience
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost
 
 CHANNELS: tuple[Channel, ...] = ("email", "sms")

@@ -9,10 +9,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.messages.journal import Enrolment, Progress
 from carillon.messages.model import Channel, Receipt, delivery_id
-from carillon.messages.records import Pending
-from carillon.messages.sharing import Settled, Taken
+from carillon.messages.ports.journal import Enrolment, Progress
+from carillon.messages.ports.records import Pending
+from carillon.messages.ports.work_sharing import Settled, Taken
 from tests.messages.fakes import FakePost
 from tests.messages.test_dispatch import World, many
 

@@ -23,9 +23,9 @@ from carillon.messages.model import (
     Receipt,
     UserFields,
 )
-from carillon.messages.patience import Patience
 from carillon.messages.render import Texts, plain_source
 from carillon.messages.resolve import Pages
+from carillon.messages.retry import Patience
 from tests.messages.fakes import FakeDirectory
 
 

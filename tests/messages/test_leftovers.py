@@ -13,7 +13,7 @@ from carillon.messages.compose import Composer
 from carillon.messages.events import DirectoryFailed, Event
 from carillon.messages.leftovers import Leftover, Leftovers
 from carillon.messages.model import Channel, Delivery, MailExtras, Receipt, UserFields, delivery_id
-from carillon.messages.records import PastAttempt, Pending
+from carillon.messages.ports.records import PastAttempt, Pending
 from carillon.messages.render import Texts, plain_source
 from tests.messages.fakes import FakeDirectory, FakeRecovery
 

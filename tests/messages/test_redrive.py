@@ -16,9 +16,9 @@ from carillon.messages.errors import Conflict, JournalUnavailable, Stopping, Too
 from carillon.messages.events import DispatchEnded, Event
 from carillon.messages.model import Document
 from carillon.messages.pipeline import Pipeline
-from carillon.messages.ports import Files
+from carillon.messages.ports.directory import Files
+from carillon.messages.ports.records import Pending, RecordFilter, Unfinished
 from carillon.messages.preparation import Rooms, Rules
-from carillon.messages.records import Pending, RecordFilter, Unfinished
 from carillon.messages.request import parse_request
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 

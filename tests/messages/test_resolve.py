@@ -10,8 +10,8 @@ from trio.testing import MockClock
 
 from carillon.messages.errors import DirectoryUnavailable
 from carillon.messages.model import Audience, Cursor, Page
-from carillon.messages.patience import Patience
 from carillon.messages.resolve import KEPT, Pages
+from carillon.messages.retry import Patience
 from tests.messages.fakes import FakeDirectory
 
 NAMES = [f"u{number:05}" for number in range(2 * KEPT)]

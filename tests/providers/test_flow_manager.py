@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from carillon.messages.model import Accepted, Refused, Unavailable
-from carillon.messages.saga.ports import SagaEvent
+from carillon.messages.ports.outbox import SagaEvent
 from carillon.providers.flow_manager import FlowManager
 from carillon.providers.httpx_wire import HttpxWire
 from tests.neighbours.flow_manager import FlowManager as StandIn

@@ -11,7 +11,6 @@ import pytest
 import trio
 
 from carillon.messages.errors import JournalUnavailable
-from carillon.messages.handovers import Handover
 from carillon.messages.model import (
     Accepted,
     Document,
@@ -22,6 +21,7 @@ from carillon.messages.model import (
     Unanswered,
     Unavailable,
 )
+from carillon.messages.ports.handovers import Handover
 from carillon.providers.kafka2firebase import Kafka2Firebase, push_message
 from carillon.providers.kafka_connection import KafkaConnection
 from carillon.providers.kafka_producer import KafkaProducer

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from carillon.messages.errors import TryLater
-from carillon.messages.journal import AttemptEnd, Journal
 from carillon.messages.model import Receipt
-from carillon.messages.records import Records, Recovery
+from carillon.messages.ports.journal import AttemptEnd, Journal
+from carillon.messages.ports.records import Records, Recovery
 from carillon.stores.mongodb import Database, MongoStore
 from carillon.stores.mongodb_journal import MongoJournal
 from carillon.stores.mongodb_records import MongoReader, MongoRecords

@@ -10,10 +10,10 @@ from typing import Literal, Protocol
 
 import trio
 
-from carillon.messages.handovers import Handovers
 from carillon.messages.model import Document, UserFields
-from carillon.messages.ports import Directory
-from carillon.messages.saga.ports import Outbox
+from carillon.messages.ports.directory import Directory
+from carillon.messages.ports.handovers import Handovers
+from carillon.messages.ports.outbox import Outbox
 from carillon.stores.mongodb import MongoStore, connected, prepare
 from carillon.stores.mongodb_directory import MongoDirectory, directory_indexes
 from carillon.stores.mongodb_handovers import MongoHandovers

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from carillon.messages.handovers import Handover, Handovers
+from carillon.messages.ports.handovers import Handover, Handovers
 from carillon.stores.sqlite_handovers import RETIRED_AT_ONCE
 from tests.stores.shelves import Shelf
 

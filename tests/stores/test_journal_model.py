@@ -19,7 +19,8 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carillon.messages.journal import (
+from carillon.messages.model import FAILURES, Cursor, Outcome, Receipt, delivery_id
+from carillon.messages.ports.journal import (
     AttemptEnd,
     AttemptStart,
     Enrolment,
@@ -27,8 +28,7 @@ from carillon.messages.journal import (
     NewDispatch,
     Progress,
 )
-from carillon.messages.model import FAILURES, Cursor, Outcome, Receipt, delivery_id
-from carillon.messages.records import PastAttempt, RecordFilter, Result
+from carillon.messages.ports.records import PastAttempt, RecordFilter, Result
 from carillon.stores.mongodb import connected, prepare
 from carillon.stores.mongodb_rows import JOURNAL_INDEXES
 from tests.neighbours.mongodb import new_database

@@ -10,7 +10,8 @@ import trio
 from pymongo.errors import AutoReconnect
 
 from carillon.messages.errors import Conflict, JournalUnavailable, Superseded, TryLater
-from carillon.messages.journal import (
+from carillon.messages.model import Cursor, Outcome, Receipt, delivery_id
+from carillon.messages.ports.journal import (
     AttemptEnd,
     AttemptStart,
     Enrolment,
@@ -18,8 +19,7 @@ from carillon.messages.journal import (
     NewDispatch,
     Progress,
 )
-from carillon.messages.model import Cursor, Outcome, Receipt, delivery_id
-from carillon.messages.records import PastAttempt, RecordFilter
+from carillon.messages.ports.records import PastAttempt, RecordFilter
 from carillon.stores.mongodb import Database, connected, prepare
 from carillon.stores.mongodb_keys import KEY_INDEXES
 from carillon.stores.mongodb_rows import JOURNAL_INDEXES

@@ -16,8 +16,9 @@ import trio
 from carillon.actors.share_sheet import Sheet, Spent, parse_sheet, sheet_text
 from carillon.cli.store_boards import boards_of
 from carillon.messages.clock import milliseconds
-from carillon.messages.handovers import Handover
-from carillon.messages.journal import (
+from carillon.messages.model import Cursor, Receipt, delivery_id
+from carillon.messages.ports.handovers import Handover
+from carillon.messages.ports.journal import (
     AttemptEnd,
     AttemptStart,
     Enrolment,
@@ -25,9 +26,8 @@ from carillon.messages.journal import (
     NewDispatch,
     Progress,
 )
-from carillon.messages.model import Cursor, Receipt, delivery_id
-from carillon.messages.records import RecordFilter, Records, Recovery
-from carillon.messages.saga.ports import SagaEvent
+from carillon.messages.ports.outbox import SagaEvent
+from carillon.messages.ports.records import RecordFilter, Records, Recovery
 from carillon.stores import mongodb_move
 from carillon.stores.errors import StoreError
 from carillon.stores.mongodb import Database, check_schema, connected, prepare

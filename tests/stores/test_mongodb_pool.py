@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from carillon.messages.journal import AttemptStart, Enrolment, NewDispatch, Progress
 from carillon.messages.model import Cursor, Receipt, delivery_id
-from carillon.messages.records import PastAttempt
-from carillon.messages.sharing import Settled
+from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch, Progress
+from carillon.messages.ports.records import PastAttempt
+from carillon.messages.ports.work_sharing import Settled
 from carillon.stores.mongodb import MongoStore, connected, prepare
 from carillon.stores.mongodb_journal import MongoJournal
 from carillon.stores.mongodb_keys import KEY_INDEXES

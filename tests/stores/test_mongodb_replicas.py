@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from carillon.messages.model import Channel, Priority
-from carillon.messages.sharing import Served
+from carillon.messages.ports.work_sharing import Served
 from carillon.stores.mongodb import MongoStore, connected
 from carillon.stores.mongodb_replicas import MongoReplicas
 from carillon.stores.mongodb_url import MongoUrl

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from carillon.messages.errors import BadCommand
-from carillon.messages.saga.ports import LONGEST_REST, DueEvent, Outbox, SagaEvent
+from carillon.messages.ports.outbox import LONGEST_REST, DueEvent, Outbox, SagaEvent
 from carillon.stores.mongodb_outbox import LOOK_AGAIN
 from tests.stores.shelves import Shelf
 

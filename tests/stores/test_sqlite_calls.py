@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from carillon.messages.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch
 from carillon.messages.model import Receipt, delivery_id
-from carillon.messages.records import RecordFilter, Result
+from carillon.messages.ports.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch
+from carillon.messages.ports.records import RecordFilter, Result
 from carillon.stores.sqlite import CALLS, open_store, transaction
 from carillon.stores.sqlite_calls import FINE, GRAIN, Dating, MachineClock, past_calls, tidy
 from carillon.stores.sqlite_journal import SqliteJournal

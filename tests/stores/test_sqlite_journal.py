@@ -13,9 +13,9 @@ import pytest
 import trio
 
 from carillon.messages.errors import JournalUnavailable
-from carillon.messages.journal import Enrolment, NewDispatch, Progress
 from carillon.messages.model import Channel, Cursor, Receipt, delivery_id
-from carillon.messages.records import RecordFilter
+from carillon.messages.ports.journal import Enrolment, NewDispatch, Progress
+from carillon.messages.ports.records import RecordFilter
 from carillon.stores.sqlite import connect, open_store
 from carillon.stores.sqlite_journal import SqliteJournal
 from carillon.stores.sqlite_reader import SqliteReader

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from carillon.messages.journal import AttemptStart, Enrolment, NewDispatch, Progress
 from carillon.messages.model import Cursor
+from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch, Progress
 from carillon.stores import sqlite
 from carillon.stores.errors import StoreError
 from carillon.stores.redo_log import RedoLog, log_paths

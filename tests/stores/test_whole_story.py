@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from carillon.messages.journal import (
+from carillon.messages.model import Cursor, Outcome, Receipt, delivery_id
+from carillon.messages.ports.journal import (
     AttemptEnd,
     AttemptStart,
     DispatchEnd,
@@ -17,8 +18,7 @@ from carillon.messages.journal import (
     NewDispatch,
     Progress,
 )
-from carillon.messages.model import Cursor, Outcome, Receipt, delivery_id
-from carillon.messages.records import (
+from carillon.messages.ports.records import (
     AudienceRecord,
     DeliveryRecord,
     DispatchRecord,

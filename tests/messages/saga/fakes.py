@@ -9,7 +9,7 @@ import trio
 
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import Accepted
-from carillon.messages.saga.ports import (
+from carillon.messages.ports.outbox import (
     Due,
     DueEvent,
     EventPage,

@@ -6,6 +6,7 @@ import pytest
 
 from carillon.messages.errors import BadCommand, FunctionFailed, Stopping
 from carillon.messages.model import Document, Outcome
+from carillon.messages.ports.outbox import SagaEvent
 from carillon.messages.report import Failure, Report
 from carillon.messages.saga.events import (
     EventRules,
@@ -16,7 +17,6 @@ from carillon.messages.saga.events import (
     origin_of,
     refusal_of,
 )
-from carillon.messages.saga.ports import SagaEvent
 
 ORIGIN = Origin("S-7", "tell")
 RULES = EventRules("done", "failed")

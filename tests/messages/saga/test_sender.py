@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from carillon.messages.errors import Conflict
 from carillon.messages.events import Event, SagaEventTried
 from carillon.messages.model import Accepted, Refused, Unavailable
-from carillon.messages.saga.ports import SagaEvent, Verdict
+from carillon.messages.ports.outbox import SagaEvent, Verdict
 from carillon.messages.saga.sender import AT_ONCE, LONGEST_GAP, Sender
 from tests.messages.saga.fakes import FakeFlowManager, FakeOutbox, now
 

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from random import random
 from typing import Final, TypeVar
 
 import trio
 
-from carillon.messages.backoff import jittered
 from carillon.messages.errors import DirectoryUnavailable, FilesUnavailable, TryLater
+
+
+def ceiling(attempt: int, first: float, most: float) -> float:
+    """The longest wait in seconds after `attempt` (1 is the first) has failed."""
+    return min(first * 2.0 ** min(attempt - 1, 32), most)
+
+
+def jittered(attempt: int, first: float, most: float, draw: Callable[[], float] = random) -> float:
+    """A wait in seconds, drawn evenly between nothing and the ceiling."""
+    return draw() * ceiling(attempt, first, most)
+
 
 T = TypeVar("T")
 

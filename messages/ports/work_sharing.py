@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from carillon.messages.journal import Enrolment, Progress
 from carillon.messages.model import Channel, Priority, Receipt
-from carillon.messages.records import Pending, Unfinished
+from carillon.messages.ports.journal import Enrolment, Progress
+from carillon.messages.ports.records import Pending, Unfinished
 
 
 @dataclass(frozen=True, slots=True)

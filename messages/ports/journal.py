@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from carillon.messages.model import Channel, Cursor, Outcome, Receipt
-from carillon.messages.records import RecordFilter, Result
+from carillon.messages.ports.records import RecordFilter, Result
 
 
 @dataclass(frozen=True, slots=True)
