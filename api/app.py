@@ -33,12 +33,12 @@ from carillon.api.saga import saga_routes
 from carillon.api.send import send_routes
 from carillon.api.supervision import supervision_routes
 from carillon.api.told import Waiting
+from carillon.dispatches.confirmations import Confirmations
+from carillon.dispatches.service import Pipeline
 from carillon.messages.clock import ago
-from carillon.messages.confirmations import Confirmations
 from carillon.messages.events import fenced
 from carillon.messages.json_input import MOST_VALUES
 from carillon.messages.offload import Offload
-from carillon.messages.pipeline import Pipeline
 from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records
 from carillon.messages.saga.sender import Sender

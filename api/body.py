@@ -14,10 +14,10 @@ from quart_trio.wrappers.request import TrioBody, TrioRequest
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from carillon.api.errors import UnsupportedMediaType
+from carillon.dispatches.snapshot import KEPT, LISTS
 from carillon.messages.errors import TryLater
 from carillon.messages.json_input import MOST_VALUES, Bounds, JsonText, read_json
 from carillon.messages.offload import SMALL, Claim, Offload
-from carillon.messages.request import KEPT, LISTS
 
 READERS: Final = "carillon.bodies"
 """The name under which an app has its `Bodies`."""

@@ -12,9 +12,9 @@ from carillon.api.body import json_body
 from carillon.api.choices import one_of, some_of
 from carillon.api.dispatches import known_dispatch, shown
 from carillon.api.trail import Trail, telling_of_failure
+from carillon.dispatches.service import Pipeline
 from carillon.messages.errors import BadCommand, Conflict
 from carillon.messages.model import CHANNELS, REASONS, UNSENT, Document
-from carillon.messages.pipeline import Pipeline
 from carillon.messages.ports.records import DispatchRecord, RecordFilter, Records
 from carillon.stores.ports import LiveSettings
 

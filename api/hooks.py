@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 
 from carillon.api.access import needs
 from carillon.api.body import json_body
-from carillon.messages.confirmations import Confirmations, Verdict
+from carillon.dispatches.confirmations import Confirmations, Verdict
 from carillon.messages.errors import BadCommand
 
 LONGEST_ID = 200

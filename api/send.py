@@ -12,9 +12,9 @@ from carillon.api.body import bodies, done_with_body, send_body
 from carillon.api.idempotency import Repeats, idempotency_key
 from carillon.api.preferences import preferences
 from carillon.api.told import Archive, Waiting, answer, cut_short, told_now, wait_for
+from carillon.dispatches.dispatch import Dispatch
+from carillon.dispatches.service import Pipeline
 from carillon.messages.commands import parse_send
-from carillon.messages.dispatch import Dispatch
-from carillon.messages.pipeline import Pipeline
 from carillon.messages.ports.journal import IdempotencyKey
 from carillon.messages.ports.records import Records
 

@@ -11,11 +11,11 @@ from quart import Response
 from carillon.api.answers import json_answer
 from carillon.api.errors import error_answer
 from carillon.api.preferences import Preferences
-from carillon.messages.dispatch import Dispatch
+from carillon.dispatches.collector import Failure
+from carillon.dispatches.dispatch import Dispatch
+from carillon.dispatches.service import Pipeline
 from carillon.messages.model import FAILURES
-from carillon.messages.pipeline import Pipeline
 from carillon.messages.ports.records import RecordFilter, Records
-from carillon.messages.report import Failure
 
 _LOOK_EVERY = 0.1  # seconds, for a dispatch that is just being taken up
 

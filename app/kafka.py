@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from carillon.app.storage import Books
-from carillon.messages.confirmations import Confirmations
+from carillon.dispatches.confirmations import Confirmations
 from carillon.messages.errors import TryLater
 from carillon.messages.events import Observer
 from carillon.messages.ports.handovers import Handovers

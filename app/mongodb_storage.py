@@ -14,8 +14,8 @@ import trio
 from carillon.actors.guard import Guard
 from carillon.actors.share_keeper import ShareKeeper
 from carillon.app.storage import Books, Channels
+from carillon.dispatches.service import Pipeline
 from carillon.messages.errors import JournalUnavailable
-from carillon.messages.pipeline import Pipeline
 from carillon.messages.ports.directory import Directory
 from carillon.messages.ports.work_sharing import Pool, Turns
 from carillon.settings import Settings

@@ -11,9 +11,9 @@ import trio
 
 from carillon.api.checkup import Check, asking
 from carillon.app.kafka import CommandOffice, command_office, event_topic
+from carillon.dispatches.service import Pipeline
 from carillon.messages.clock import Clock
 from carillon.messages.events import Observer
-from carillon.messages.pipeline import Pipeline
 from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records
 from carillon.messages.saga.conclusion import Conclusion

@@ -37,12 +37,12 @@ from carillon.app.maintenance import keep_house, take_up, watch_store
 from carillon.app.sagas import SagaOffice, saga_office
 from carillon.app.storage import Books, open_books
 from carillon.app.wiring import SandboxListener
+from carillon.dispatches.planner import Rooms
+from carillon.dispatches.service import Pipeline
 from carillon.messages.clock import Clock
 from carillon.messages.errors import JournalUnavailable, unwritable
 from carillon.messages.events import Observer, fenced, tell_all
 from carillon.messages.offload import tune_memory
-from carillon.messages.pipeline import Pipeline
-from carillon.messages.preparation import Rooms
 from carillon.messages.saga.story import Sagas
 from carillon.messages.version import VERSION
 from carillon.providers.httpx_transport import Http1Transport

@@ -15,9 +15,9 @@ from typing import Protocol
 
 from carillon.actors.channel import ChannelStatus
 from carillon.actors.guard import Guard
+from carillon.dispatches.service import Pipeline
 from carillon.messages.clock import Sightings
 from carillon.messages.model import Channel
-from carillon.messages.pipeline import Pipeline
 from carillon.messages.ports.directory import Directory
 from carillon.messages.ports.handovers import Handovers
 from carillon.messages.ports.journal import Journal

@@ -16,12 +16,12 @@ from carillon.actors.route import Choice, Route
 from carillon.api.checkup import Check, asking
 from carillon.app.kafka import push_topic
 from carillon.app.storage import Company
+from carillon.dispatches.planner import Rooms, Rules
 from carillon.handlebars import Engine
 from carillon.messages.events import Observer
 from carillon.messages.model import Channel, Delivery
 from carillon.messages.ports.directory import Directory, Files
 from carillon.messages.ports.handovers import Handovers
-from carillon.messages.preparation import Rooms, Rules
 from carillon.messages.retry import Patience
 from carillon.messages.version import VERSION
 from carillon.providers.firebase import URL as FCM_URL

@@ -23,10 +23,10 @@ from bench.progress import Say
 from bench.results import Kill, Killed
 from bench.store import fill_store
 from bench.workload import CLUSTER, address, dispatch, user_id
+from carillon.dispatches.snapshot import Request
 from carillon.messages.commands import parse_send
 from carillon.messages.model import Cursor
 from carillon.messages.ports.journal import Enrolment, NewDispatch, Progress
-from carillon.messages.request import Request
 from carillon.stores.sqlite_journal import SqliteJournal
 
 _LATENCY: Final = 0.02

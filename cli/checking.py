@@ -11,8 +11,8 @@ from typing import BinaryIO, Final
 from carillon.cli.documents import BadLine, json_documents
 from carillon.cli.importing import name_of, opened_file
 from carillon.cli.user_ids import SeenIds
+from carillon.dispatches.template_faults import TemplateFaults
 from carillon.messages.model import Document
-from carillon.messages.template_faults import TemplateFaults
 
 _BOM: Final = b"\xef\xbb\xbf"
 _HEAD: Final = 65_536

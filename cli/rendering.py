@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import IO
 
 from carillon.cli.failure import BadInput
+from carillon.dispatches.render import written_breaks
 from carillon.handlebars import Engine, Escaping, TemplateError, standard_helpers
 from carillon.messages.json_keys import RepeatedKey, refuse_repeated
 from carillon.messages.model import Channel
-from carillon.messages.render import written_breaks
 
 
 class Renderer:

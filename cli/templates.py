@@ -43,7 +43,7 @@ def import_templates(file: str, store: str | None, *, as_json: bool) -> None:
     """
     from carillon.cli.documents import json_documents
     from carillon.cli.importing import Import, import_file
-    from carillon.messages.template_faults import TemplateFaults
+    from carillon.dispatches.template_faults import TemplateFaults
 
     faults = TemplateFaults()
 
@@ -113,7 +113,7 @@ def _count(number: int, what: str) -> str:
 
 def _summary(template: Document) -> Document:
     """A line of the table: what it is called, and the channels it has texts for."""
-    from carillon.messages.template_faults import TEXTS
+    from carillon.dispatches.template_faults import TEXTS
 
     channels = [
         channel

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import trio
 
-from carillon.messages.dispatch import Dispatch
+from carillon.dispatches.dispatch import Dispatch
 from carillon.messages.ports.outbox import SagaEvent
 from carillon.messages.retry import insist
 from carillon.messages.saga.events import EventRules, event_of, origin_of, refusal_of

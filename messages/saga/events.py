@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from uuid import uuid4
 
+from carillon.dispatches.collector import Report
 from carillon.messages.errors import BadCommand, CarillonError, TryLater
 from carillon.messages.model import FAILURES, Document, JsonValue, Outcome
 from carillon.messages.ports.outbox import SagaEvent
-from carillon.messages.report import Report
 
 Policy = Literal["started", "all", "any"] | float
 """What counts as success; a number is the share of deliveries that must be sent."""

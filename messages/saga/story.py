@@ -15,13 +15,13 @@ from uuid import NAMESPACE_OID, uuid5
 
 import trio
 
+from carillon.dispatches.dispatch import Dispatch
+from carillon.dispatches.service import Pipeline
 from carillon.messages.clock import ago, milliseconds
-from carillon.messages.dispatch import Dispatch
 from carillon.messages.errors import CarillonError, Conflict, KeyReused, TryLater
 from carillon.messages.events import DispatchCrashed, Observer, SagaCommandRefused
 from carillon.messages.json_digest import write_sorted
 from carillon.messages.json_input import JsonText
-from carillon.messages.pipeline import Pipeline
 from carillon.messages.ports.journal import IdempotencyKey
 from carillon.messages.ports.records import Records, Remembered
 from carillon.messages.saga.command import (

@@ -17,7 +17,7 @@ from carillon.api.operations import Probes, Readiness
 from carillon.api.operator_token import OperatorToken
 from carillon.api.providers import Tuning
 from carillon.api.told import Waiting
-from carillon.messages.pipeline import Pipeline
+from carillon.dispatches.service import Pipeline
 from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records
 from carillon.stores.ports import LiveSettings

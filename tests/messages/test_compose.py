@@ -7,8 +7,9 @@ import threading
 import pytest
 import trio
 
+from carillon.dispatches.compose import Composer
+from carillon.dispatches.render import Texts, plain_source
 from carillon.handlebars import Engine, Helper, Limits
-from carillon.messages.compose import Composer
 from carillon.messages.json_input import JsonText
 from carillon.messages.model import (
     Delivery,
@@ -19,7 +20,6 @@ from carillon.messages.model import (
     TextContent,
     UserFields,
 )
-from carillon.messages.render import Texts, plain_source
 
 HEAVY = "{{#each user.list}}{{#each @root.user.list}}{{this}}{{/each}}{{/each}}"
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.messages.confirmations import PATIENCE, Confirmations
+from carillon.dispatches.confirmations import PATIENCE, Confirmations
 from carillon.messages.errors import TryLater
 from carillon.messages.events import DeliveryConfirmed, Event
 from carillon.messages.model import Outcome, Reason, Receipt

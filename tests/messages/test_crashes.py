@@ -10,19 +10,19 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.dispatches.dispatch import Dispatch
+from carillon.dispatches.planner import Rooms, Rules
+from carillon.dispatches.render import Texts
+from carillon.dispatches.service import Conclude, Pipeline
+from carillon.dispatches.snapshot import Request
 from carillon.handlebars import Engine
 from carillon.messages.commands import parse_send
-from carillon.messages.dispatch import Dispatch
 from carillon.messages.errors import TooManyDispatches
 from carillon.messages.events import DeliveryCrashed, DispatchCrashed, Event
 from carillon.messages.model import Audience, Channel, Content, Cursor, Document, Page, Recipient
-from carillon.messages.pipeline import Conclude, Pipeline
 from carillon.messages.ports.directory import Files
 from carillon.messages.ports.journal import Enrolment, Progress
 from carillon.messages.ports.records import PastAttempt, Pending, Unfinished
-from carillon.messages.preparation import Rooms, Rules
-from carillon.messages.render import Texts
-from carillon.messages.request import Request
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 
 CRASH = "An internal error cut it short; the log has the details"

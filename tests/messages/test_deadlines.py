@@ -9,13 +9,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.dispatches.planner import Rooms, Rules
+from carillon.dispatches.service import Pipeline
 from carillon.handlebars import Engine
 from carillon.messages.commands import parse_send
 from carillon.messages.errors import AttachmentRefused
 from carillon.messages.events import DispatchEnded, Event
 from carillon.messages.model import Attachment, AttachmentReference, Channel, UserFields
-from carillon.messages.pipeline import Pipeline
-from carillon.messages.preparation import Rooms, Rules
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 
 START = 100.0

@@ -12,21 +12,20 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.dispatches.channel_feed import Way
+from carillon.dispatches.compose import Composer
+from carillon.dispatches.dispatch import FIRST, Dispatch, Means
+from carillon.dispatches.feed import Feed, Pages
+from carillon.dispatches.recovery import Given, Leftovers
+from carillon.dispatches.render import Texts, plain_source
+from carillon.dispatches.snapshot import Request
 from carillon.handlebars import Engine
-from carillon.messages.channel_feed import Way
 from carillon.messages.commands import SendCommand
-from carillon.messages.compose import Composer
-from carillon.messages.dispatch import FIRST, Dispatch, Means
 from carillon.messages.envelope import Envelope
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.events import DispatchCrashed, DispatchEnded, Event
-from carillon.messages.feed import Feed
-from carillon.messages.leftovers import Given, Leftovers
 from carillon.messages.model import Audience, Channel, MailExtras, Priority, UserFields
 from carillon.messages.ports.journal import NewDispatch
-from carillon.messages.render import Texts, plain_source
-from carillon.messages.request import Request
-from carillon.messages.resolve import Pages
 from carillon.messages.retry import Patience
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost
 

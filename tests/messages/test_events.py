@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from carillon.messages.collect import Collector
+from carillon.dispatches.collector import Collector
 from carillon.messages.events import DeliveryDoubted, DeliveryEnded, Event, fenced, tell_all
 from carillon.messages.model import Receipt
 

@@ -9,10 +9,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.dispatches.compose import Composer
+from carillon.dispatches.feed import Feed, Item, Pages
+from carillon.dispatches.render import Texts, plain_source
 from carillon.handlebars import Engine
-from carillon.messages.compose import Composer
 from carillon.messages.events import DirectoryFailed, Event
-from carillon.messages.feed import Feed, Item
 from carillon.messages.model import (
     Audience,
     Channel,
@@ -23,8 +24,6 @@ from carillon.messages.model import (
     Receipt,
     UserFields,
 )
-from carillon.messages.render import Texts, plain_source
-from carillon.messages.resolve import Pages
 from carillon.messages.retry import Patience
 from tests.messages.fakes import FakeDirectory
 

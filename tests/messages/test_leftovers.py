@@ -8,13 +8,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.dispatches.compose import Composer
+from carillon.dispatches.recovery import Leftover, Leftovers
+from carillon.dispatches.render import Texts, plain_source
 from carillon.handlebars import Engine
-from carillon.messages.compose import Composer
 from carillon.messages.events import DirectoryFailed, Event
-from carillon.messages.leftovers import Leftover, Leftovers
 from carillon.messages.model import Channel, Delivery, MailExtras, Receipt, UserFields, delivery_id
 from carillon.messages.ports.records import PastAttempt, Pending
-from carillon.messages.render import Texts, plain_source
 from tests.messages.fakes import FakeDirectory, FakeRecovery
 
 

@@ -10,16 +10,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.dispatches.planner import Rooms, Rules
+from carillon.dispatches.service import Pipeline
+from carillon.dispatches.snapshot import parse_request
 from carillon.handlebars import Engine
 from carillon.messages.commands import SendCommand
 from carillon.messages.errors import Conflict, JournalUnavailable, Stopping, TooManyDispatches
 from carillon.messages.events import DispatchEnded, Event
 from carillon.messages.model import Document
-from carillon.messages.pipeline import Pipeline
 from carillon.messages.ports.directory import Files
 from carillon.messages.ports.records import Pending, RecordFilter, Unfinished
-from carillon.messages.preparation import Rooms, Rules
-from carillon.messages.request import parse_request
 from tests.messages.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 
 FAILED = RecordFilter(outcomes=["failed"])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carillon.dispatches.render import NoContent, NotRenderable, Texts
 from carillon.handlebars import Engine
 from carillon.messages.model import Channel, Document, EmailContent, PushContent, TextContent
-from carillon.messages.render import NoContent, NotRenderable, Texts
 
 PUSH = '{"android": {"data": {"title": "Hi {{user.name}}", "action": "open"}}}'
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from carillon.dispatches.snapshot import Request, empty_request, parse_request
 from carillon.messages.commands import parse_send
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import Document
-from carillon.messages.request import Request, empty_request, parse_request
 
 TEMPLATE: Document = {"_id": "t", "smsMessage": "Dear {{user.name}}"}
 BODY: Document = {

@@ -8,9 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.dispatches.feed import KEPT, Pages
 from carillon.messages.errors import DirectoryUnavailable
 from carillon.messages.model import Audience, Cursor, Page
-from carillon.messages.resolve import KEPT, Pages
 from carillon.messages.retry import Patience
 from tests.messages.fakes import FakeDirectory
 

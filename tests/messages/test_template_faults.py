@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from carillon.dispatches.render import NoContent, NotRenderable, Texts
+from carillon.dispatches.template_faults import TEXTS, TemplateFaults
 from carillon.handlebars import Engine
 from carillon.messages.model import Document
-from carillon.messages.render import NoContent, NotRenderable, Texts
-from carillon.messages.template_faults import TEXTS, TemplateFaults
 
 FAULTS = TemplateFaults()
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from carillon.dispatches.feed import Pages
 from carillon.messages.model import Cursor, Document, Page
-from carillon.messages.resolve import Pages
 from tests.running import Running, running, sandbox_configuration
 from tests.scenarios.test_asynchronous import begin, ended
 
@@ -87,7 +87,7 @@ async def test_what_cannot_go_on_at_the_next_start_ends_there(
         answer = await begin(service, channels=["sms"], recipients=[], clusters=["all"])
         address = answer.headers["Location"]
     with monkeypatch.context() as patched:
-        patched.setattr("carillon.messages.preparation._expiry", None)
+        patched.setattr("carillon.dispatches.planner._expiry", None)
         async with running(tmp_path, stuck) as service:
             told = await ended(service, address)
     assert (told["state"], told["counts"]["pending"]) == ("crashed", 0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from carillon.dispatches.collector import Failure, Report
 from carillon.messages.errors import BadCommand, FunctionFailed, Stopping
 from carillon.messages.model import Document, Outcome
 from carillon.messages.ports.outbox import SagaEvent
-from carillon.messages.report import Failure, Report
 from carillon.messages.saga.events import (
     EventRules,
     Origin,

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import trio
 
 from carillon.messages.events import DeliveryDoubted, DeliveryEnded, Observer
 from carillon.messages.model import FAILURES, Channel, Outcome, Receipt
-from carillon.messages.report import Failure, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One entry of the answer's `failures`."""
+
+    user_id: str
+    channel: Channel
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known of a dispatch at one moment; `failures` is bounded, the numbers are not."""
+
+    dispatch_id: str
+    failures: Sequence[Failure]
+    failures_total: int
+    pending: int
+    counts: Mapping[Outcome, int]
 
 
 class Collector:

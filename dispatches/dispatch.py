@@ -13,20 +13,19 @@ from typing import Final, TypeVar
 
 import trio
 
-from carillon.messages.channel_feed import Way
-from carillon.messages.collect import Collector
-from carillon.messages.distribution import Distribution
+from carillon.dispatches.channel_feed import Way
+from carillon.dispatches.collector import Collector, Report
+from carillon.dispatches.feed import Feed, Item
+from carillon.dispatches.recovery import Leftover, Leftovers
+from carillon.dispatches.snapshot import Request
+from carillon.dispatches.work_sharing import Distribution
 from carillon.messages.envelope import Envelope
 from carillon.messages.events import DispatchCrashed, DispatchEnded, Observer
-from carillon.messages.feed import Feed, Item
-from carillon.messages.leftovers import Leftover, Leftovers
 from carillon.messages.model import Channel, Delivery, Outcome, Receipt
 from carillon.messages.offload import SMALL, Offload
 from carillon.messages.ports.channel_queues import Post
 from carillon.messages.ports.journal import DispatchEnd, Enrolment, Journal, NewDispatch
 from carillon.messages.ports.work_sharing import Pool
-from carillon.messages.report import Report
-from carillon.messages.request import Request
 from carillon.messages.retry import insist
 
 FIRST: Final = 20

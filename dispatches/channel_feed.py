@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carillon.messages.feed import Feed
-from carillon.messages.leftovers import Leftovers
+from carillon.dispatches.feed import Feed
+from carillon.dispatches.recovery import Leftovers
 
 
 @dataclass(frozen=True, slots=True)

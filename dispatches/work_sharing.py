@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
-from carillon.messages.collect import Collector
-from carillon.messages.feed import Feed, Item
-from carillon.messages.leftovers import Leftover, Leftovers
+from carillon.dispatches.collector import Collector
+from carillon.dispatches.feed import Feed, Item
+from carillon.dispatches.recovery import Leftover, Leftovers
 from carillon.messages.model import Delivery, Receipt
 from carillon.messages.ports.journal import Enrolment, Journal
 from carillon.messages.ports.work_sharing import Pool
 from carillon.messages.retry import insist
 
 if TYPE_CHECKING:
-    from carillon.messages.channel_feed import Way
+    from carillon.dispatches.channel_feed import Way
 
 T = TypeVar("T")
 

@@ -13,10 +13,12 @@ from uuid import uuid4
 
 import trio
 
-from carillon.messages.assistance import Assistance
+from carillon.dispatches.borrowed_work import Assistance
+from carillon.dispatches.dispatch import CUT_SHORT, Begun, Dispatch, Means
+from carillon.dispatches.planner import Preparation, Rooms, Rules
+from carillon.dispatches.snapshot import empty_request
 from carillon.messages.clock import milliseconds
 from carillon.messages.commands import SendCommand
-from carillon.messages.dispatch import CUT_SHORT, Begun, Dispatch, Means
 from carillon.messages.errors import (
     BadCommand,
     Conflict,
@@ -30,8 +32,6 @@ from carillon.messages.model import Channel, Document
 from carillon.messages.offload import SMALL, Claim, Offload, Room
 from carillon.messages.ports.journal import IdempotencyKey, NewDispatch
 from carillon.messages.ports.records import RecordFilter, Unfinished
-from carillon.messages.preparation import Preparation, Rooms, Rules
-from carillon.messages.request import empty_request
 from carillon.messages.retry import insist
 
 MOST_HELD: Final = 134_217_728

@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from carillon.dispatches.render import NoContent, NotRenderable, Texts
 from carillon.handlebars import TakesLong
 from carillon.messages.addresses import is_email, phone_number
 from carillon.messages.envelope import EXPIRED
@@ -26,7 +27,6 @@ from carillon.messages.model import (
     delivery_id,
 )
 from carillon.messages.offload import Offload
-from carillon.messages.render import NoContent, NotRenderable, Texts
 
 TURN: Final = 0.005
 """Seconds for which deliveries are composed in the loop before others have their turn."""

@@ -10,18 +10,27 @@ from typing import Final
 
 import trio
 
+from carillon.dispatches import attachments
+from carillon.dispatches.channel_feed import Way
+from carillon.dispatches.compose import Composer
+from carillon.dispatches.feed import Feed, Pages
+from carillon.dispatches.recovery import Given, Leftovers, PendingSource
+from carillon.dispatches.render import (
+    LastHeavy,
+    Source,
+    Texts,
+    are_long,
+    plain_source,
+    stored_source,
+)
+from carillon.dispatches.snapshot import Request, parse_request
 from carillon.handlebars import Engine
-from carillon.messages import attachments
 from carillon.messages.addresses import is_mailbox
-from carillon.messages.channel_feed import Way
 from carillon.messages.clock import milliseconds
 from carillon.messages.commands import SendCommand
-from carillon.messages.compose import Composer
 from carillon.messages.errors import BadCommand
 from carillon.messages.events import Observer
-from carillon.messages.feed import Feed
 from carillon.messages.json_input import MOST_VALUES
-from carillon.messages.leftovers import Given, Leftovers, PendingSource
 from carillon.messages.model import Audience, Channel, Cursor, MailExtras, UserFields
 from carillon.messages.offload import SMALL, Offload
 from carillon.messages.ports.channel_queues import Post
@@ -29,9 +38,6 @@ from carillon.messages.ports.directory import Directory, Files
 from carillon.messages.ports.journal import Journal
 from carillon.messages.ports.records import Recovery, Unfinished
 from carillon.messages.ports.work_sharing import Pool
-from carillon.messages.render import LastHeavy, Source, Texts, are_long, plain_source, stored_source
-from carillon.messages.request import Request, parse_request
-from carillon.messages.resolve import Pages
 from carillon.messages.retry import Patience, insist
 
 STORED: Final = 33_554_432

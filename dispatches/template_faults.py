@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from carillon.dispatches.render import NotRenderable, escaping_of, read_push_data
 from carillon.handlebars import Engine, TemplateSyntaxError
 from carillon.handlebars.syntax.nodes import nearest
 from carillon.messages.model import Document, JsonValue
-from carillon.messages.render import NotRenderable, escaping_of, read_push_data
 
 TEXTS: Final = (
     "emailTitle",

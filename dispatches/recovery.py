@@ -8,10 +8,10 @@ from typing import Protocol
 
 import trio
 
-from carillon.messages.compose import USER, Composer
+from carillon.dispatches.compose import USER, Composer
+from carillon.dispatches.feed import Item
 from carillon.messages.errors import TryLater
 from carillon.messages.events import DirectoryFailed, Observer
-from carillon.messages.feed import Item
 from carillon.messages.model import Channel, Receipt, Recipient
 from carillon.messages.ports.directory import Directory
 from carillon.messages.ports.records import PastAttempt, Pending

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 
 import trio
 
-from carillon.messages.channel_feed import Way
-from carillon.messages.dispatch import CUT_SHORT, Begun, Dispatch, Means
+from carillon.dispatches.channel_feed import Way
+from carillon.dispatches.dispatch import CUT_SHORT, Begun, Dispatch, Means
+from carillon.dispatches.planner import Preparation, Rooms
+from carillon.dispatches.recovery import Given
+from carillon.dispatches.snapshot import Request, empty_request
 from carillon.messages.errors import BadCommand
 from carillon.messages.events import DispatchCrashed
-from carillon.messages.leftovers import Given
 from carillon.messages.model import Channel
 from carillon.messages.ports.records import Unfinished
 from carillon.messages.ports.work_sharing import Taken
-from carillon.messages.preparation import Preparation, Rooms
-from carillon.messages.request import Request, empty_request
 
 
 @dataclass(eq=False, slots=True)
