@@ -41,8 +41,8 @@ from carillon.messages.json_input import MOST_VALUES
 from carillon.messages.offload import Offload
 from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records
-from carillon.messages.saga.sender import Sender
-from carillon.messages.saga.story import Sagas
+from carillon.sagas.outbox_relay import Sender
+from carillon.sagas.service import Sagas
 from carillon.stores.ports import LiveSettings
 from carillon.supervisor import Supervisor
 

@@ -13,7 +13,7 @@ from carillon.api.trail import Trail, telling_of_failure
 from carillon.messages.errors import Conflict, NotKnown
 from carillon.messages.model import Document
 from carillon.messages.ports.outbox import EVENT_STATES, EventRecord, Outbox
-from carillon.messages.saga.sender import Sender
+from carillon.sagas.outbox_relay import Sender
 from carillon.stores.ports import LiveSettings
 
 

@@ -14,7 +14,7 @@ from carillon.api.idempotency import Repeats, idempotency_key
 from carillon.api.send import REPLAYED
 from carillon.api.told import cut_short
 from carillon.messages.errors import CarillonError
-from carillon.messages.saga.story import Sagas, Work
+from carillon.sagas.service import Sagas, Work
 
 ROUTE: Final = "/saga/send"
 

@@ -17,9 +17,9 @@ from carillon.messages.errors import TryLater
 from carillon.messages.events import Observer
 from carillon.messages.ports.handovers import Handovers
 from carillon.messages.ports.outbox import FlowManager
-from carillon.messages.saga.story import Sagas
-from carillon.messages.saga.stream import CommandStream
-from carillon.messages.saga.stream_records import RecordReader
+from carillon.sagas.kafka_commands import CommandStream
+from carillon.sagas.kafka_records import RecordReader
+from carillon.sagas.service import Sagas
 from carillon.settings import (
     ConfigurationError,
     KafkaSettings,
@@ -94,7 +94,7 @@ def event_topic(settings: Settings) -> FlowManager | None:
     topic = None if flow is None or flow.stream is None else flow.stream.events_topic
     if topic is None or brokers is None:
         return None
-    from carillon.providers.kafka_events import KafkaEvents  # noqa: PLC0415
+    from carillon.sagas.kafka_events import KafkaEvents  # noqa: PLC0415
 
     return KafkaEvents(_producer(brokers, EVENT_TIMEOUT), topic)
 

@@ -16,12 +16,12 @@ from carillon.messages.clock import Clock
 from carillon.messages.events import Observer
 from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records
-from carillon.messages.saga.conclusion import Conclusion
-from carillon.messages.saga.events import EventRules
-from carillon.messages.saga.sender import Sender
-from carillon.messages.saga.story import SagaRules, Sagas
-from carillon.providers.flow_manager import FlowManager
 from carillon.providers.http1_wire import Http1Wire
+from carillon.sagas.completion import Conclusion
+from carillon.sagas.events import EventRules
+from carillon.sagas.flow_manager import FlowManager
+from carillon.sagas.outbox_relay import Sender
+from carillon.sagas.service import SagaRules, Sagas
 from carillon.settings import FlowManagerSettings, Settings
 from carillon.settings.flow_functions import flow_functions
 

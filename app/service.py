@@ -43,10 +43,10 @@ from carillon.messages.clock import Clock
 from carillon.messages.errors import JournalUnavailable, unwritable
 from carillon.messages.events import Observer, fenced, tell_all
 from carillon.messages.offload import tune_memory
-from carillon.messages.saga.story import Sagas
 from carillon.messages.version import VERSION
 from carillon.providers.httpx_transport import Http1Transport
 from carillon.providers.resolver import Resolver
+from carillon.sagas.service import Sagas
 from carillon.settings import ConfigurationFile, Settings
 from carillon.settings.descriptors import most, raise_limit, shortage
 from carillon.stores.errors import StoreError

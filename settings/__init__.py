@@ -1,6 +1,6 @@
 """Environment and configuration file in, `Settings` out: the only reader of `os.environ`."""
 
-from carillon.messages.saga.command import MetadataSchema
+from carillon.sagas.command import MetadataSchema
 from carillon.settings.access import key_record, parse_expiry, parse_key_id, parse_keys
 from carillon.settings.advice import advice, persistence
 from carillon.settings.environment import VARIABLES

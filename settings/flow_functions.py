@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from carillon.messages.errors import TryLater
-from carillon.messages.saga.function_pool import SECONDS, FunctionPool, Program
-from carillon.messages.saga.function_process import FunctionFile
-from carillon.messages.saga.functions import Function, SagaFunctions
+from carillon.sagas.function_pool import SECONDS, FunctionPool, Program
+from carillon.sagas.function_process import FunctionFile
+from carillon.sagas.functions import Function, SagaFunctions
 from carillon.settings.environment import VARIABLES
 from carillon.settings.errors import ConfigurationError
 from carillon.settings.model import FlowManagerSettings

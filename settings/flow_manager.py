@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from carillon.messages.durations import unbounded
-from carillon.messages.saga.command import MetadataSchema
+from carillon.sagas.command import MetadataSchema
 from carillon.settings.flow_keys import FlowKeys, MetadataKeys
 from carillon.settings.kafka import stream
 from carillon.settings.model import FlowManagerSettings

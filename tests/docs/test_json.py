@@ -11,7 +11,7 @@ import pytest
 
 from carillon.messages.commands import parse_send
 from carillon.messages.model import Document, JsonValue
-from carillon.messages.saga.command import parse_command
+from carillon.sagas.command import parse_command
 from carillon.settings import schema
 from tests.cli.command_line import invoke
 from tests.docs.pages import PAGES, ROOT, Block, blocks, spans

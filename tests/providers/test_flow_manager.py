@@ -9,8 +9,8 @@ import trio
 
 from carillon.messages.model import Accepted, Refused, Unavailable
 from carillon.messages.ports.outbox import SagaEvent
-from carillon.providers.flow_manager import FlowManager
 from carillon.providers.httpx_wire import HttpxWire
+from carillon.sagas.flow_manager import FlowManager
 from tests.neighbours.flow_manager import FlowManager as StandIn
 from tests.neighbours.flow_manager import Told
 from tests.neighbours.http import Answer, serve

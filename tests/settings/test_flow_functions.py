@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.messages.saga import function_pool
+from carillon.sagas import function_pool
 from carillon.settings import ConfigurationError, FlowManagerSettings, MetadataSchema
 from carillon.settings.flow_functions import flow_functions
 

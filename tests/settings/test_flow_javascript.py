@@ -11,7 +11,7 @@ import trio
 
 from carillon.messages.errors import BadCommand, FunctionFailed
 from carillon.messages.model import Document
-from carillon.messages.saga.functions import SagaFunctions
+from carillon.sagas.functions import SagaFunctions
 from carillon.settings import ConfigurationError
 from tests.messages.saga.function_files import PATIENCE, loaded
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from textwrap import dedent
 
-from carillon.messages.saga.functions import SagaFunctions
+from carillon.sagas.functions import SagaFunctions
 from carillon.settings import FlowManagerSettings, MetadataSchema
 from carillon.settings.flow_functions import flow_functions
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 import trio
 
 from carillon.messages.errors import TooManyDispatches
-from carillon.messages.saga.story import Work
-from carillon.messages.saga.stream import CommandStream
 from carillon.messages.saga.stream_ports import Part, Record
-from carillon.messages.saga.stream_records import StreamCommand
+from carillon.sagas.kafka_commands import CommandStream
+from carillon.sagas.kafka_records import StreamCommand
+from carillon.sagas.service import Work
 
 
 def record(

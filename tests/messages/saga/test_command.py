@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from carillon.messages.commands import parse_send
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import Document, JsonValue
-from carillon.messages.saga.command import (
+from carillon.sagas.command import (
     Metadata,
     MetadataSchema,
     SagaCommand,

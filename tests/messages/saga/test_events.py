@@ -8,7 +8,7 @@ from carillon.dispatches.collector import Failure, Report
 from carillon.messages.errors import BadCommand, FunctionFailed, Stopping
 from carillon.messages.model import Document, Outcome
 from carillon.messages.ports.outbox import SagaEvent
-from carillon.messages.saga.events import (
+from carillon.sagas.events import (
     EventRules,
     Origin,
     Policy,

@@ -16,8 +16,8 @@ import trio.testing
 
 from carillon.messages.errors import BadCommand, FunctionFailed
 from carillon.messages.model import Document
-from carillon.messages.saga.function_process import ANSWER_BYTES
-from carillon.messages.saga.functions import SagaFunctions
+from carillon.sagas.function_process import ANSWER_BYTES
+from carillon.sagas.functions import SagaFunctions
 from tests.messages.saga.function_files import get_data, loaded, written
 
 COMMAND: Document = {"key": "k", "value": {"messageLabel": "l", "messagePayload": {"amount": 7}}}

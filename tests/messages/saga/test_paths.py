@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carillon.messages.model import JsonValue
-from carillon.messages.saga.paths import find_list, once, path
+from carillon.sagas.paths import find_list, once, path
 
 PAYLOAD: JsonValue = {
     "a": {"b": [{"c": 1}, {"c": 2}], "": "nameless", "x.y": "dotted"},

@@ -15,7 +15,7 @@ from carillon.messages.errors import Conflict
 from carillon.messages.events import Event, SagaEventTried
 from carillon.messages.model import Accepted, Refused, Unavailable
 from carillon.messages.ports.outbox import SagaEvent, Verdict
-from carillon.messages.saga.sender import AT_ONCE, LONGEST_GAP, Sender
+from carillon.sagas.outbox_relay import AT_ONCE, LONGEST_GAP, Sender
 from tests.messages.saga.fakes import FakeFlowManager, FakeOutbox, now
 
 AWAY = Unavailable("The Flow Manager: connection refused")

@@ -11,9 +11,9 @@ import trio
 from trio.testing import MockClock
 
 from carillon.messages.events import Event, SagaCommandRead, StreamMoved
-from carillon.messages.saga.stream import CommandStream
 from carillon.messages.saga.stream_ports import Record
-from carillon.messages.saga.stream_records import RecordReader
+from carillon.sagas.kafka_commands import CommandStream
+from carillon.sagas.kafka_records import RecordReader
 from tests.messages.saga.stream_source import FakeSource, Taker, record
 
 HERE = ("c", 0)

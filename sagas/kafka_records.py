@@ -17,8 +17,8 @@ from carillon.messages.errors import BadCommand
 from carillon.messages.json_input import MOST_VALUES, Bounds, JsonText, TooManyValues, read_json
 from carillon.messages.model import Document
 from carillon.messages.offload import SMALL
-from carillon.messages.saga.command import saga_key
 from carillon.messages.saga.stream_ports import Record
+from carillon.sagas.command import saga_key
 
 SkipReason = Literal["no-key", "too-large", "not-json", "no-label", "other-label"]
 

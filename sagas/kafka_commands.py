@@ -18,9 +18,9 @@ from carillon.messages.errors import TryLater
 from carillon.messages.events import CommandResult, Observer, SagaCommandRead, StreamMoved
 from carillon.messages.offload import SMALL, Offload
 from carillon.messages.retry import jittered
-from carillon.messages.saga.story import Work
 from carillon.messages.saga.stream_ports import Part, Record, Source
-from carillon.messages.saga.stream_records import RecordReader, StreamCommand
+from carillon.sagas.kafka_records import RecordReader, StreamCommand
+from carillon.sagas.service import Work
 
 IN_HAND: Final = 64
 """So many commands are being decided at once."""

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from carillon.messages.errors import FunctionFailed
 from carillon.messages.model import Document, JsonValue
-from carillon.messages.saga.function_pool import FunctionPool
+from carillon.sagas.function_pool import FunctionPool
 
 
 @dataclass(frozen=True, slots=True)

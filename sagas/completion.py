@@ -12,8 +12,8 @@ import trio
 from carillon.dispatches.dispatch import Dispatch
 from carillon.messages.ports.outbox import SagaEvent
 from carillon.messages.retry import insist
-from carillon.messages.saga.events import EventRules, event_of, origin_of, refusal_of
-from carillon.messages.saga.sender import Sender
+from carillon.sagas.events import EventRules, event_of, origin_of, refusal_of
+from carillon.sagas.outbox_relay import Sender
 
 
 class Conclusion:

@@ -21,7 +21,7 @@ from pydantic_core import from_json, to_json
 
 from carillon.messages.errors import BadCommand, CarillonError, FunctionFailed, TryLater
 from carillon.messages.model import JsonValue
-from carillon.messages.saga import function_process as wire
+from carillon.sagas import function_process as wire
 
 SECONDS: Final = 1.0
 """How long one call may take, from the moment that its process has read it."""

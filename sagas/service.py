@@ -24,17 +24,17 @@ from carillon.messages.json_digest import write_sorted
 from carillon.messages.json_input import JsonText
 from carillon.messages.ports.journal import IdempotencyKey
 from carillon.messages.ports.records import Records, Remembered
-from carillon.messages.saga.command import (
+from carillon.sagas.command import (
     Metadata,
     MetadataSchema,
     SagaCommand,
     parse_command,
     saga_key,
 )
-from carillon.messages.saga.conclusion import Conclusion
-from carillon.messages.saga.events import Origin
-from carillon.messages.saga.functions import SagaFunctions
-from carillon.messages.saga.stream_records import StreamCommand
+from carillon.sagas.completion import Conclusion
+from carillon.sagas.events import Origin
+from carillon.sagas.functions import SagaFunctions
+from carillon.sagas.kafka_records import StreamCommand
 
 STREAM = ":stream"
 """The caller of all commands of a stream; no API key has such an id."""

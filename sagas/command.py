@@ -14,7 +14,7 @@ from carillon.messages.commands import SendCommand, parse_send
 from carillon.messages.errors import BadCommand
 from carillon.messages.json_input import JsonText, as_string_list, as_text
 from carillon.messages.model import Document, JsonValue
-from carillon.messages.saga.paths import Path, find_list, once, path
+from carillon.sagas.paths import Path, find_list, once, path
 
 LONGEST_KEY: Final = 1000
 
