@@ -29,7 +29,7 @@ from carillon.settings import (
 )
 
 if TYPE_CHECKING:
-    from carillon.providers.kafka_producer import KafkaProducer
+    from carillon.kafka.producer import KafkaProducer
     from carillon.providers.ports import Provider
 
 EVENT_TIMEOUT: Final = 10.0
@@ -54,7 +54,7 @@ class CommandOffice:
             self.left.set()
 
     async def _run(self, sagas: Sagas, stop: trio.Event) -> None:
-        from carillon.providers.kafka_consumer import KafkaSource, Subscription  # noqa: PLC0415
+        from carillon.kafka.consumer import KafkaSource, Subscription  # noqa: PLC0415
 
         topics = self.topics
         subscription = Subscription(
@@ -124,6 +124,6 @@ def confirmations(settings: Settings, books: Books, observe: Observer) -> Confir
 
 def _producer(brokers: KafkaSettings, timeout: float) -> KafkaProducer:
     """A producer whose messages are given up after so many seconds."""
-    from carillon.providers.kafka_producer import KafkaProducer  # noqa: PLC0415
+    from carillon.kafka.producer import KafkaProducer  # noqa: PLC0415
 
     return KafkaProducer(brokers.connection, timeout)

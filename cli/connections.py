@@ -130,7 +130,7 @@ def _services(
 
 
 async def _ask_brokers(kafka: KafkaSettings) -> None:
-    from carillon.providers.kafka_metadata import look_at_cluster
+    from carillon.kafka.metadata import look_at_cluster
 
     ask = partial(look_at_cluster, kafka.connection, SECONDS)
     problem = await trio.to_thread.run_sync(ask, abandon_on_cancel=True)

@@ -14,11 +14,11 @@ from typing import Final
 
 import trio
 
+from carillon.kafka.ports import Part, Record, Source
 from carillon.messages.errors import TryLater
 from carillon.messages.events import CommandResult, Observer, SagaCommandRead, StreamMoved
 from carillon.messages.offload import SMALL, Offload
 from carillon.messages.retry import jittered
-from carillon.messages.saga.stream_ports import Part, Record, Source
 from carillon.sagas.kafka_records import RecordReader, StreamCommand
 from carillon.sagas.service import Work
 

@@ -13,11 +13,11 @@ from typing import Final, Literal, cast
 
 from pydantic_core import to_json
 
+from carillon.kafka.ports import Record
 from carillon.messages.errors import BadCommand
 from carillon.messages.json_input import MOST_VALUES, Bounds, JsonText, TooManyValues, read_json
 from carillon.messages.model import Document
 from carillon.messages.offload import SMALL
-from carillon.messages.saga.stream_ports import Record
 from carillon.sagas.command import saga_key
 
 SkipReason = Literal["no-key", "too-large", "not-json", "no-label", "other-label"]

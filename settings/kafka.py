@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Final, get_args
 
-from carillon.providers.kafka_connection import KafkaConnection, Mechanism
+from carillon.kafka.connection import KafkaConnection, Mechanism
 from carillon.settings.environment import Environment
 from carillon.settings.flow_keys import FlowKeys, StreamKeys
 from carillon.settings.model import KafkaSettings, StreamSettings

@@ -16,8 +16,8 @@ from carillon.actors.quota import Quota
 from carillon.actors.rate import Rate
 from carillon.api.keys import ApiKey
 from carillon.handlebars import Limits as TemplateLimits
+from carillon.kafka.connection import KafkaConnection
 from carillon.messages.model import Channel, UserFields
-from carillon.providers.kafka_connection import KafkaConnection
 from carillon.sagas.command import MetadataSchema
 from carillon.settings.secret import Secret
 from carillon.stores.mongodb_url import MongoUrl

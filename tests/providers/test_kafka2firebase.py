@@ -10,6 +10,8 @@ from dataclasses import replace
 import pytest
 import trio
 
+from carillon.kafka.connection import KafkaConnection
+from carillon.kafka.producer import KafkaProducer
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import (
     Accepted,
@@ -23,8 +25,6 @@ from carillon.messages.model import (
 )
 from carillon.messages.ports.handovers import Handover
 from carillon.providers.kafka2firebase import Kafka2Firebase, push_message
-from carillon.providers.kafka_connection import KafkaConnection
-from carillon.providers.kafka_producer import KafkaProducer
 from tests.neighbours.kafka import Cluster, cluster
 from tests.neighbours.kafka_process import cluster_process
 from tests.providers.deliveries import delivery

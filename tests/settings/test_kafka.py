@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from carillon.kafka.connection import KafkaConnection
 from carillon.messages.model import Document, JsonValue
-from carillon.providers.kafka_connection import KafkaConnection
 from carillon.settings import KafkaSettings, StreamSettings
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
 

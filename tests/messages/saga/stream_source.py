@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import trio
 
+from carillon.kafka.ports import Part, Record
 from carillon.messages.errors import TooManyDispatches
-from carillon.messages.saga.stream_ports import Part, Record
 from carillon.sagas.kafka_commands import CommandStream
 from carillon.sagas.kafka_records import StreamCommand
 from carillon.sagas.service import Work

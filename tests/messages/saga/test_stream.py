@@ -10,8 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.kafka.ports import Record
 from carillon.messages.events import Event, SagaCommandRead, StreamMoved
-from carillon.messages.saga.stream_ports import Record
 from carillon.sagas.kafka_commands import CommandStream
 from carillon.sagas.kafka_records import RecordReader
 from tests.messages.saga.stream_source import FakeSource, Taker, record

@@ -7,7 +7,7 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from carillon.providers.kafka_connection import KafkaConnection
+from carillon.kafka.connection import KafkaConnection
 
 _AHEAD: Final = 0.5
 """It gives up so many seconds before whoever waits for it."""

@@ -14,8 +14,8 @@ from typing import Final
 import trio
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from carillon.kafka.connection import KafkaConnection
 from carillon.messages.model import FailureKind
-from carillon.providers.kafka_connection import KafkaConnection
 
 _POLL: Final = 0.1
 _FULL: Final = 0.01

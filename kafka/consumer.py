@@ -14,8 +14,8 @@ import trio
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE as NO_TIME
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from carillon.messages.saga.stream_ports import Holder, Part, Record
-from carillon.providers.kafka_connection import KafkaConnection, Settings
+from carillon.kafka.connection import KafkaConnection, Settings
+from carillon.kafka.ports import Holder, Part, Record
 
 T = TypeVar("T")
 StartAt = Literal["latest", "earliest"]
