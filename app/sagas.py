@@ -12,11 +12,11 @@ import trio
 from carillon.api.checkup import Check, asking
 from carillon.app.kafka import CommandOffice, command_office, event_topic
 from carillon.dispatches.service import Pipeline
+from carillon.http_client.client import Http1Wire
 from carillon.messages.clock import Clock
 from carillon.messages.events import Observer
 from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records
-from carillon.providers.http1_wire import Http1Wire
 from carillon.sagas.completion import Conclusion
 from carillon.sagas.events import EventRules
 from carillon.sagas.flow_manager import FlowManager

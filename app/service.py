@@ -39,13 +39,13 @@ from carillon.app.storage import Books, open_books
 from carillon.app.wiring import SandboxListener
 from carillon.dispatches.planner import Rooms
 from carillon.dispatches.service import Pipeline
+from carillon.http_client.httpx_transport import Http1Transport
+from carillon.http_client.resolver import Resolver
 from carillon.messages.clock import Clock
 from carillon.messages.errors import JournalUnavailable, unwritable
 from carillon.messages.events import Observer, fenced, tell_all
 from carillon.messages.offload import tune_memory
 from carillon.messages.version import VERSION
-from carillon.providers.httpx_transport import Http1Transport
-from carillon.providers.resolver import Resolver
 from carillon.sagas.service import Sagas
 from carillon.settings import ConfigurationFile, Settings
 from carillon.settings.descriptors import most, raise_limit, shortage

@@ -18,6 +18,8 @@ from carillon.app.kafka import push_topic
 from carillon.app.storage import Company
 from carillon.dispatches.planner import Rooms, Rules
 from carillon.handlebars import Engine
+from carillon.http_client.client import Http1Wire
+from carillon.http_client.ports import Wire
 from carillon.messages.events import Observer
 from carillon.messages.model import Channel, Delivery
 from carillon.messages.ports.directory import Directory, Files
@@ -26,13 +28,11 @@ from carillon.messages.retry import Patience
 from carillon.messages.version import VERSION
 from carillon.providers.firebase import URL as FCM_URL
 from carillon.providers.firebase import Firebase
-from carillon.providers.http1_wire import Http1Wire
 from carillon.providers.kaleyra import Kaleyra
 from carillon.providers.mail_service import MailService
 from carillon.providers.ports import Provider
 from carillon.providers.sandbox import Rehearsal, Sandbox
 from carillon.providers.sms_service import SmsService
-from carillon.providers.wire_ports import Wire
 from carillon.settings import (
     ConfigurationError,
     ConfigurationFile,

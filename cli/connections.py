@@ -13,13 +13,13 @@ import httpx
 import trio
 
 from carillon.app.wiring import directory, files
+from carillon.http_client.connection import open_connection
+from carillon.http_client.errors import unsent
+from carillon.http_client.httpx_transport import Http1Transport
+from carillon.http_client.proxies import Proxies
+from carillon.http_client.resolver import Resolver
+from carillon.http_client.target import origin_of
 from carillon.messages.errors import TryLater
-from carillon.providers.http1_connection import open_connection
-from carillon.providers.http1_target import origin_of
-from carillon.providers.httpx_transport import Http1Transport
-from carillon.providers.proxies import Proxies
-from carillon.providers.resolver import Resolver
-from carillon.providers.wire_errors import unsent
 from carillon.settings import KafkaSettings, Settings
 from carillon.settings.accounts import service_account
 from carillon.settings.neighbours import addresses

@@ -13,8 +13,8 @@ from pydantic_core import to_json
 
 from carillon.cli.authorization import authorized, explanation
 from carillon.cli.failure import BadInput, Failure
+from carillon.http_client.proxies import Proxies
 from carillon.messages.model import Document
-from carillon.providers.proxies import Proxies
 from carillon.settings import ClientSettings, is_own_machine
 
 M = TypeVar("M", bound=BaseModel)

@@ -15,6 +15,8 @@ from typing import Final
 
 from pydantic_core import from_json
 
+from carillon.http_client.errors import FOREIGN
+from carillon.http_client.ports import NotAnswered, NotSent, Reply, Response
 from carillon.messages.model import (
     Accepted,
     Attempt,
@@ -28,8 +30,6 @@ from carillon.messages.model import (
     Unavailable,
 )
 from carillon.providers.privacy import scrubbed
-from carillon.providers.wire_errors import FOREIGN
-from carillon.providers.wire_ports import NotAnswered, NotSent, Reply, Response
 
 _ASCTIME: Final = re.compile(
     r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ 0-3]?[0-9]) ([0-9:]{8}) ([0-9]{4})", re.ASCII

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
+from carillon.http_client.ports import Reply, Response, Started, Wire
 from carillon.messages.model import (
     Accepted,
     Attempt,
@@ -26,7 +27,6 @@ from carillon.providers.answers import answered, attempt, document, retry_after,
 from carillon.providers.encoding import json_body
 from carillon.providers.fcm_message import fcm_message
 from carillon.providers.google_token import GoogleToken, ServiceAccount, Token
-from carillon.providers.wire_ports import Reply, Response, Started, Wire
 
 SERVICE: Final = "firebase"
 URL: Final = "https://fcm.googleapis.com"

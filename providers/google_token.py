@@ -17,10 +17,10 @@ from urllib.parse import urlencode
 
 import trio
 
+from carillon.http_client.ports import NotAnswered, NotSent, Reply, Wire, no_start
 from carillon.messages.json_keys import marking_repeated, repeated_keys, written
 from carillon.messages.model import Cause, JsonValue, Postponed, Refused, Unavailable
 from carillon.providers.answers import answered, document, unsent
-from carillon.providers.wire_ports import NotAnswered, NotSent, Reply, Wire, no_start
 
 _TYPE: Final = "service_account"
 GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"

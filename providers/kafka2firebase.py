@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from carillon.http_client.ports import Started
 from carillon.kafka.producer import KafkaProducer, NotStored, Stored
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import (
@@ -25,7 +26,6 @@ from carillon.messages.model import (
 )
 from carillon.messages.ports.handovers import Handover, Handovers
 from carillon.providers.encoding import json_body
-from carillon.providers.wire_ports import Started
 
 SERVICE: Final = "kafka2firebase"
 

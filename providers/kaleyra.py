@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from carillon.http_client.ports import Started, Wire
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from carillon.providers.answers import attempt, unreached
-from carillon.providers.wire_ports import Started, Wire
 
 SERVICE: Final = "kaleyra"
 TARGET: Final = "{text}"

@@ -10,10 +10,10 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from carillon.http_client.ports import Body, Headers, Started, Wire
 from carillon.messages.model import Attachment, Attempt, Delivery, EmailContent
 from carillon.providers.answers import attempt, unreached
 from carillon.providers.encoding import json_body
-from carillon.providers.wire_ports import Body, Headers, Started, Wire
 
 SERVICE: Final = "mail-service"
 JSON_HEADERS: Final = {"content-type": "application/json"}

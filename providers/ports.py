@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from carillon.http_client.ports import Started
 from carillon.messages.model import Attempt, Delivery
-from carillon.providers.wire_ports import Started
 
 
 class Provider(Protocol):

@@ -20,6 +20,7 @@ from typing import Final, Literal, get_args
 
 import trio
 
+from carillon.http_client.ports import Started
 from carillon.messages.model import (
     Accepted,
     Attempt,
@@ -30,7 +31,6 @@ from carillon.messages.model import (
     Unavailable,
 )
 from carillon.providers.answers import answered
-from carillon.providers.wire_ports import Started
 
 Act = Literal["accept", "refuse", "throttle", "fail", "lose", "time-out", "crash"]
 """What an attempt comes to: `fail` is a passing fault, `lose` an answer that never came though the

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from carillon.http_client.ports import Started, Wire
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from carillon.providers.answers import attempt, unreached
 from carillon.providers.encoding import json_body
-from carillon.providers.wire_ports import Started, Wire
 
 SERVICE: Final = "sms-service"
 JSON_HEADERS: Final = {"content-type": "application/json"}

@@ -11,11 +11,11 @@ from typing import Final
 
 import trio
 
+from carillon.http_client.ports import Response, Wire, no_start
 from carillon.messages.model import Accepted, Document, Refused, Unavailable
 from carillon.messages.ports.outbox import SagaEvent, Verdict
 from carillon.providers.answers import TRANSIENT, document, mia_message, retry_after
 from carillon.providers.encoding import json_body
-from carillon.providers.wire_ports import Response, Wire, no_start
 
 SERVICE: Final = "The Flow Manager"
 LONGEST_REASON: Final = 300

@@ -16,7 +16,7 @@ def check_proxies(addresses: Iterable[str], env: Environment) -> None:
     """Note each variable that names no usable proxy for one of these absolute URLs."""
     if not any(name.lower().endswith(_SUFFIX) for name in env.variables):
         return
-    from carillon.providers.proxies import Proxies  # noqa: PLC0415 - takes time, and hardly anybody has one
+    from carillon.http_client.proxies import Proxies  # noqa: PLC0415 - takes time, and hardly anybody has one
 
     proxies = Proxies(env.variables)
     for address in addresses:

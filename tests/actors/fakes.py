@@ -12,6 +12,7 @@ import trio
 from carillon.actors.guard import Guard, Permit
 from carillon.actors.timekeeper import Timekeeper
 from carillon.actors.verdict import Anew, Ended, Exhausted, Later, Verdict
+from carillon.http_client.ports import Started
 from carillon.messages.envelope import Envelope
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import (
@@ -24,7 +25,6 @@ from carillon.messages.model import (
     TextContent,
 )
 from carillon.messages.ports.journal import AttemptEnd, AttemptStart
-from carillon.providers.wire_ports import Started
 
 
 @dataclass(frozen=True, slots=True)

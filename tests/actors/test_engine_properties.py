@@ -22,6 +22,7 @@ from carillon.actors.limits import Limits, Retry
 from carillon.actors.quota import Quota
 from carillon.actors.rate import Rate
 from carillon.actors.route import Choice, Route
+from carillon.http_client.ports import Started
 from carillon.messages.envelope import Envelope
 from carillon.messages.model import (
     PRIORITIES,
@@ -34,7 +35,6 @@ from carillon.messages.model import (
     Unanswered,
     Unavailable,
 )
-from carillon.providers.wire_ports import Started
 from carillon.supervisor import TICK, Supervisor
 from tests.actors.fakes import Answers, Log, envelope, ignore
 

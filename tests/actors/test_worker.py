@@ -13,8 +13,8 @@ from carillon.actors.breaker import BreakerSettings
 from carillon.actors.limits import Limits, Retry
 from carillon.actors.mailbox import Mailbox
 from carillon.actors.worker import work
+from carillon.http_client.ports import Started
 from carillon.messages.model import Accepted, Attempt, Delivery, Refused, Unanswered, Unavailable
-from carillon.providers.wire_ports import Started
 from tests.actors.fakes import Act, Breaks, Connects, Script
 from tests.actors.workshop import Workshop, guard, route
 

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from carillon.providers.http1_wire import Http1Wire
-from carillon.providers.httpx_transport import Http1Transport
-from carillon.providers.httpx_wire import HttpxWire
-from carillon.providers.wire_ports import Wire
+from carillon.http_client.client import Http1Wire
+from carillon.http_client.httpx_client import HttpxWire
+from carillon.http_client.httpx_transport import Http1Transport
+from carillon.http_client.ports import Wire
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -97,5 +97,5 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine holds tests up, and then calls start twice: where that is not the point."""
     if "stale" not in request.keywords:
-        monkeypatch.setattr("carillon.providers.http1_connection.STALE_SECONDS", 60.0)
-        monkeypatch.setattr("carillon.providers.httpx_wire.STALE_SECONDS", 60.0)
+        monkeypatch.setattr("carillon.http_client.connection.STALE_SECONDS", 60.0)
+        monkeypatch.setattr("carillon.http_client.httpx_client.STALE_SECONDS", 60.0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from carillon.http_client.ports import Body, Headers, NotSent, Reply, Started
 from carillon.messages.model import (
     Channel,
     Content,
@@ -15,7 +16,6 @@ from carillon.messages.model import (
     PushContent,
     TextContent,
 )
-from carillon.providers.wire_ports import Body, Headers, NotSent, Reply, Started
 
 ADDRESSES: dict[Channel, str] = {
     "email": "mario.rossi@example.com",

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 import trio
 
+from carillon.http_client.errors import unsent_reply
+from carillon.http_client.ports import NotAnswered, NotSent, Reply, Response, Wire
 from carillon.messages.model import (
     Accepted,
     Attempt,
@@ -21,8 +23,6 @@ from carillon.messages.model import (
     Unavailable,
 )
 from carillon.providers.answers import answered, attempt
-from carillon.providers.wire_errors import unsent_reply
-from carillon.providers.wire_ports import NotAnswered, NotSent, Reply, Response, Wire
 from tests.neighbours.http import Answer, Fault, serve
 from tests.providers.conftest import MakeWire
 from tests.providers.deliveries import Starts, sms

@@ -7,9 +7,9 @@ from collections import deque
 import pytest
 import trio
 
+from carillon.http_client.httpx_client import HttpxWire
 from carillon.messages.model import Accepted, Refused, Unavailable
 from carillon.messages.ports.outbox import SagaEvent
-from carillon.providers.httpx_wire import HttpxWire
 from carillon.sagas.flow_manager import FlowManager
 from tests.neighbours.flow_manager import FlowManager as StandIn
 from tests.neighbours.flow_manager import Told

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carillon.providers.http1_answer import Answers, NotHttp
-from carillon.providers.http1_target import Origin, Target, origin_of
+from carillon.http_client.response import Answers, NotHttp
+from carillon.http_client.target import Origin, Target, origin_of
 
 ANSWERS = {
     b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nServer:  a \r\n\r\nhello": b"hello",

@@ -12,12 +12,12 @@ import pytest
 import trio
 from trio.lowlevel import Task, add_instrument, current_task, remove_instrument
 
-from carillon.providers.http1_connection import Connection, open_connection
-from carillon.providers.http1_idle import IdleConnections
-from carillon.providers.http1_target import Origin
-from carillon.providers.http1_wire import Http1Wire
-from carillon.providers.wire_bounds import IDLE_SECONDS
-from carillon.providers.wire_ports import Response, no_start
+from carillon.http_client.client import Http1Wire
+from carillon.http_client.connection import Connection, open_connection
+from carillon.http_client.errors import IDLE_SECONDS
+from carillon.http_client.pool import IdleConnections
+from carillon.http_client.ports import Response, no_start
+from carillon.http_client.target import Origin
 from tests.providers.raw_http import Raw, Talk, raw_server
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -79,7 +79,7 @@ async def test_the_connections_of_a_burst_are_closed_when_they_are_old(
     tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a timer: nobody has to come by."""
-    monkeypatch.setattr("carillon.providers.http1_idle.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("carillon.http_client.pool.IDLE_SECONDS", 0.2)
     async with raw_server(echo) as raw, raw_server(echo) as other:
         idle = IdleConnections()
         for _ in range(3):

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from carillon.providers.http1_wire import Http1Wire
-from carillon.providers.wire_ports import NotAnswered, Reply, Response, no_start
+from carillon.http_client.client import Http1Wire
+from carillon.http_client.ports import NotAnswered, Reply, Response, no_start
 from tests.providers.raw_http import Raw, Talk, raw_server
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n%b\r\nok"

@@ -10,11 +10,11 @@ from math import inf
 import pytest
 import trio
 
+from carillon.http_client.client import Http1Wire
+from carillon.http_client.errors import FOREIGN
+from carillon.http_client.ports import NotAnswered, Reply, Response
 from carillon.messages.model import Accepted, Attempt, JsonValue, Unanswered
 from carillon.providers.answers import attempt
-from carillon.providers.http1_wire import Http1Wire
-from carillon.providers.wire_errors import FOREIGN
-from carillon.providers.wire_ports import NotAnswered, Reply, Response
 from tests.providers.deliveries import sms
 from tests.providers.raw_http import Raw, Talk, raw_server
 

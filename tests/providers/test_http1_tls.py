@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from carillon.providers.http1_wire import Http1Wire
-from carillon.providers.wire_errors import DISCONNECTED, LOST
-from carillon.providers.wire_ports import NotAnswered, NotSent, Response, no_start
+from carillon.http_client.client import Http1Wire
+from carillon.http_client.errors import DISCONNECTED, LOST
+from carillon.http_client.ports import NotAnswered, NotSent, Response, no_start
 from tests.providers.raw_http import Talk, answering, raw_server
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from carillon.providers.http1_wire import Http1Wire
-from carillon.providers.wire_bounds import BODY_BYTES, TARGETS
-from carillon.providers.wire_errors import DISCONNECTED, NOT_HTTP
-from carillon.providers.wire_ports import NotAnswered, NotSent, Reply, Response, no_start
+from carillon.http_client.client import Http1Wire
+from carillon.http_client.errors import BODY_BYTES, DISCONNECTED, NOT_HTTP, TARGETS
+from carillon.http_client.ports import NotAnswered, NotSent, Reply, Response, no_start
 from tests.providers.raw_http import Raw, Talk, answering, raw_server
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -192,7 +191,7 @@ async def test_a_connection_closed_in_the_middle_of_a_head_left_the_outcome_open
 async def test_an_endless_trickle_of_a_body_ends_after_its_bound(
     wire: Http1Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carillon.providers.wire_bounds.BODY_SECONDS", 0.1)
+    monkeypatch.setattr("carillon.http_client.errors.BODY_SECONDS", 0.1)
 
     async def peer(talk: Talk) -> None:
         await talk.request()

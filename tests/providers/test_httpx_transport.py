@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trio
 
-from carillon.providers.httpx_transport import Http1Transport
+from carillon.http_client.httpx_transport import Http1Transport
 from tests.neighbours.http import Answer, serve
 from tests.providers.raw_http import Talk, answering, raw_server
 

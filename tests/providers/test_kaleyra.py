@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from carillon.http_client.httpx_client import HttpxWire
 from carillon.messages.model import Accepted, Refused, Unavailable
-from carillon.providers.httpx_wire import HttpxWire
 from carillon.providers.kaleyra import Kaleyra
 from tests.neighbours.http import Answer, serve
 from tests.neighbours.kaleyra import Kaleyra as StandIn

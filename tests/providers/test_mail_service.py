@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from carillon.http_client.httpx_client import HttpxWire
 from carillon.messages.model import (
     Accepted,
     Attachment,
@@ -12,7 +13,6 @@ from carillon.messages.model import (
     Refused,
     Unavailable,
 )
-from carillon.providers.httpx_wire import HttpxWire
 from carillon.providers.mail_service import MailService
 from tests.neighbours.http import Answer, mia_error, serve
 from tests.neighbours.mail_service import MailService as StandIn

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from carillon.providers.http1_wire import Http1Wire
-from carillon.providers.resolver import FAILED_SECONDS, FRESH_SECONDS, Found, Resolver
-from carillon.providers.wire_errors import SHORTAGE_SECONDS
-from carillon.providers.wire_ports import NotSent, Response, no_start
+from carillon.http_client.client import Http1Wire
+from carillon.http_client.errors import SHORTAGE_SECONDS
+from carillon.http_client.ports import NotSent, Response, no_start
+from carillon.http_client.resolver import FAILED_SECONDS, FRESH_SECONDS, Found, Resolver
 from tests.providers.raw_http import answering, raw_server
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -67,8 +67,8 @@ async def test_an_answer_and_a_failure_grow_old(
     names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert FRESH_SECONDS > FAILED_SECONDS > 0
-    monkeypatch.setattr("carillon.providers.resolver.FRESH_SECONDS", 0.05)
-    monkeypatch.setattr("carillon.providers.resolver.FAILED_SECONDS", 0.05)
+    monkeypatch.setattr("carillon.http_client.resolver.FRESH_SECONDS", 0.05)
+    monkeypatch.setattr("carillon.http_client.resolver.FAILED_SECONDS", 0.05)
     resolver = Resolver(names)
     for _ in range(2):
         for _ in range(2):

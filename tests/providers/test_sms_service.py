@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from carillon.http_client.httpx_client import HttpxWire
 from carillon.messages.model import Accepted, Refused, Unavailable
-from carillon.providers.httpx_wire import HttpxWire
 from carillon.providers.sms_service import SmsService
 from tests.neighbours.http import Answer, serve
 from tests.neighbours.sms_service import SmsService as StandIn

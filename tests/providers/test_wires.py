@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from carillon.providers.wire_bounds import BODY_BYTES, TARGETS
-from carillon.providers.wire_ports import Body, NotAnswered, NotSent, Reply, Response, Wire
+from carillon.http_client.errors import BODY_BYTES, TARGETS
+from carillon.http_client.ports import Body, NotAnswered, NotSent, Reply, Response, Wire
 from tests.neighbours.http import Answer, Fault, Server, in_turn, serve
 from tests.providers.conftest import MakeWire
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from carillon.providers.wire_ports import NotSent, Reply, Response, Wire
+from carillon.http_client.ports import NotSent, Reply, Response, Wire
 from tests.neighbours.http import Answer, in_turn, serve
 from tests.providers.conftest import MakeWire
 from tests.providers.deliveries import Starts

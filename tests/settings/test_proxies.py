@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
+from carillon.http_client.proxies import Proxies
 from carillon.messages.model import Document
-from carillon.providers.proxies import Proxies
 from carillon.settings import ConfigurationError, client
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
 

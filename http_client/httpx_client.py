@@ -16,24 +16,20 @@ import httpcore
 import httpx
 import trio
 
-from carillon.providers.proxies import Proxies
-from carillon.providers.reach import reach
-from carillon.providers.wire_bounds import (
+from carillon.http_client.errors import (
     BODY_BYTES,
+    DISCONNECTED,
+    EARLY,
     IDLE_SECONDS,
+    LOST,
+    NOT_HTTP,
     STALE_SECONDS,
     TARGETS,
     body_deadline,
-)
-from carillon.providers.wire_errors import (
-    DISCONNECTED,
-    EARLY,
-    LOST,
-    NOT_HTTP,
     garbled,
     unsent_reply,
 )
-from carillon.providers.wire_ports import (
+from carillon.http_client.ports import (
     Body,
     Headers,
     NotAnswered,
@@ -43,6 +39,8 @@ from carillon.providers.wire_ports import (
     Started,
     segments,
 )
+from carillon.http_client.proxies import Proxies
+from carillon.http_client.reach import reach
 
 _VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
 _MOST: Final = 599

@@ -19,9 +19,9 @@ from typing import Final
 
 import trio
 
-from carillon.providers.http1_connection import QUIET_SECONDS, Connection, SeenIds
-from carillon.providers.http1_target import Origin
-from carillon.providers.wire_bounds import IDLE_SECONDS
+from carillon.http_client.connection import QUIET_SECONDS, Connection, SeenIds
+from carillon.http_client.errors import IDLE_SECONDS
+from carillon.http_client.target import Origin
 
 LESSON_SECONDS: Final = 60.0
 """How long what an origin did is held against it; twice as long each time, up to ten minutes."""

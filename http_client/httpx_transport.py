@@ -10,15 +10,57 @@ from contextlib import contextmanager
 import httpx
 import trio
 
-from carillon.providers.http1_answer import NotHttp
-from carillon.providers.http1_connection import Connection, open_connection
-from carillon.providers.http1_framing import Framing
-from carillon.providers.http1_idle import IdleConnections
-from carillon.providers.http1_request import sliced
-from carillon.providers.http1_target import Origin, origin_of
-from carillon.providers.proxies import Proxies
-from carillon.providers.wire_bounds import IDLE_SECONDS
-from carillon.providers.wire_errors import unsent
+from carillon.http_client.client import sliced
+from carillon.http_client.connection import Connection, open_connection
+from carillon.http_client.errors import IDLE_SECONDS, unsent
+from carillon.http_client.pool import IdleConnections
+from carillon.http_client.proxies import Proxies
+from carillon.http_client.response import NotHttp
+from carillon.http_client.target import Origin, check_header, check_line, origin_of
+
+
+class Framing:
+    """The head of a request, and its body as its headers announce it: chunked or of a length."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        """Raises `httpx.LocalProtocolError` for what would not stay in its line."""
+        self.head = _head(request)
+        self._chunked = "transfer-encoding" in request.headers
+        self._left = 0 if self._chunked else int(request.headers.get("content-length", 0))
+
+    def framed(self, part: bytes) -> bytes:
+        """A part of the body as it is written.
+
+        Raises `httpx.LocalProtocolError` for more than was announced.
+        """
+        if self._chunked:
+            return b"%x\r\n%b\r\n" % (len(part), part) if part else b""
+        self._left -= len(part)
+        if self._left < 0:
+            raise httpx.LocalProtocolError("the body is longer than its Content-Length")
+        return part
+
+    def end(self) -> bytes:
+        """What follows the last part. Raises `httpx.LocalProtocolError` when some is missing."""
+        if self._left:
+            raise httpx.LocalProtocolError("the body is shorter than its Content-Length")
+        return b"0\r\n\r\n" if self._chunked else b""
+
+
+def _head(request: httpx.Request) -> bytes:
+    target = request.url.raw_path.decode("ascii")
+    headers = [
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
+    ]
+    try:
+        check_line(request.method, target)
+        for name, value in headers:
+            check_header(name, value)
+    except ValueError as error:
+        raise httpx.LocalProtocolError(str(error)) from None
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    return f"{request.method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
+
 
 Timeouts = Mapping[str, float | None]
 """httpx's extension of this name: seconds for each `connect`, `read` and `write`, or None."""

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import httpx
 
-from carillon.providers.wire_ports import Headers
+from carillon.http_client.ports import Headers
 
 _HEADS: Final = 16
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -17,11 +17,11 @@ from typing import Final
 import trio
 from trio.lowlevel import wait_readable, wait_writable
 
-from carillon.providers.http1_answer import Answers
-from carillon.providers.http1_target import Origin
-from carillon.providers.http1_tls import Secured, shake_hands
-from carillon.providers.wire_bounds import STALE_SECONDS, body_deadline
-from carillon.providers.wire_ports import Doubtable, Started, no_start
+from carillon.http_client.errors import STALE_SECONDS, body_deadline
+from carillon.http_client.ports import Doubtable, Started, no_start
+from carillon.http_client.response import Answers
+from carillon.http_client.target import Origin
+from carillon.http_client.tls import Secured, shake_hands
 
 _READ_BYTES: Final = 64 * 1024
 _REFUSED: Final = 300

@@ -6,11 +6,11 @@ import ssl
 
 import httpx
 
-from carillon.providers.http1_connection import open_connection
-from carillon.providers.http1_target import origin_of
-from carillon.providers.proxies import Proxies
-from carillon.providers.wire_errors import unsent_reply
-from carillon.providers.wire_ports import NotSent
+from carillon.http_client.connection import open_connection
+from carillon.http_client.errors import unsent_reply
+from carillon.http_client.ports import NotSent
+from carillon.http_client.proxies import Proxies
+from carillon.http_client.target import origin_of
 
 
 async def reach(url: str, proxies: Proxies, tls: ssl.SSLContext) -> NotSent | None:

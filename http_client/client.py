@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
 import httpx
 import trio
 
-from carillon.providers.http1_answer import NotHttp
-from carillon.providers.http1_connection import Connection, open_connection
-from carillon.providers.http1_idle import IdleConnections
-from carillon.providers.http1_request import pieces
-from carillon.providers.http1_target import Target
-from carillon.providers.httpx_wire import HttpxWire
-from carillon.providers.proxies import Proxies
-from carillon.providers.reach import reach
-from carillon.providers.wire_bounds import BODY_BYTES, TARGETS, body_deadline
-from carillon.providers.wire_errors import (
+from carillon.http_client.connection import Connection, open_connection
+from carillon.http_client.errors import (
+    BODY_BYTES,
     CLOSED,
     DISCONNECTED,
     EARLY,
     FOREIGN,
     LOST,
     NOT_HTTP,
+    TARGETS,
+    body_deadline,
     garbled,
     unsent_reply,
 )
-from carillon.providers.wire_ports import (
+from carillon.http_client.httpx_client import HttpxWire
+from carillon.http_client.pool import IdleConnections
+from carillon.http_client.ports import (
     Body,
     Headers,
     NotAnswered,
@@ -37,7 +34,33 @@ from carillon.providers.wire_ports import (
     Reply,
     Response,
     Started,
+    segments,
 )
+from carillon.http_client.proxies import Proxies
+from carillon.http_client.reach import reach
+from carillon.http_client.response import NotHttp
+from carillon.http_client.target import Target
+
+PIECE_BYTES: Final = 64 * 1024
+"""What is copied together to leave in one write; more leaves in pieces of this size."""
+
+
+def pieces(head: bytes, body: Body) -> Iterable[bytes | memoryview]:
+    """A request as it is written; `head` ends where the body's length belongs."""
+    if isinstance(body, bytes) and len(body) < PIECE_BYTES:
+        return (b"%b%d\r\n\r\n%b" % (head, len(body), body),)
+    parts = list(segments(body))
+    size = sum(map(len, parts))
+    head = b"%b%d\r\n\r\n" % (head, size)
+    return (b"".join([head, *parts]),) if size < PIECE_BYTES else sliced(head, *parts)
+
+
+def sliced(*parts: bytes) -> Iterator[memoryview]:
+    """Shared, not copied: TLS would else hold a large attachment a second time."""
+    for part in parts:
+        for at in range(0, len(part), PIECE_BYTES):
+            yield memoryview(part)[at : at + PIECE_BYTES]
+
 
 _REDIRECTS: Final = 300  # a number, as each look at an enumeration is a call
 
