@@ -26,8 +26,8 @@ from carillon.messages.ports.directory import Directory, Files
 from carillon.messages.ports.handovers import Handovers
 from carillon.messages.retry import Patience
 from carillon.messages.version import VERSION
-from carillon.providers.firebase import URL as FCM_URL
-from carillon.providers.firebase import Firebase
+from carillon.providers.firebase.provider import URL as FCM_URL
+from carillon.providers.firebase.provider import Firebase
 from carillon.providers.kaleyra import Kaleyra
 from carillon.providers.mail_service import MailService
 from carillon.providers.ports import Provider

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from carillon.http_client.ports import Started, Wire
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
-from carillon.providers.answers import attempt, unreached
+from carillon.providers.responses import attempt, unreached
 
 SERVICE: Final = "kaleyra"
 TARGET: Final = "{text}"

@@ -12,8 +12,8 @@ from typing import Final
 
 from carillon.http_client.ports import Body, Headers, Started, Wire
 from carillon.messages.model import Attachment, Attempt, Delivery, EmailContent
-from carillon.providers.answers import attempt, unreached
 from carillon.providers.encoding import json_body
+from carillon.providers.responses import attempt, unreached
 
 SERVICE: Final = "mail-service"
 JSON_HEADERS: Final = {"content-type": "application/json"}

@@ -30,7 +30,7 @@ from carillon.messages.model import (
     Unanswered,
     Unavailable,
 )
-from carillon.providers.answers import answered
+from carillon.providers.responses import answered
 
 Act = Literal["accept", "refuse", "throttle", "fail", "lose", "time-out", "crash"]
 """What an attempt comes to: `fail` is a passing fault, `lose` an answer that never came though the

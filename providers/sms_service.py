@@ -9,8 +9,8 @@ from typing import Final
 
 from carillon.http_client.ports import Started, Wire
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
-from carillon.providers.answers import attempt, unreached
 from carillon.providers.encoding import json_body
+from carillon.providers.responses import attempt, unreached
 
 SERVICE: Final = "sms-service"
 JSON_HEADERS: Final = {"content-type": "application/json"}

@@ -14,8 +14,8 @@ import trio
 from carillon.http_client.ports import Response, Wire, no_start
 from carillon.messages.model import Accepted, Document, Refused, Unavailable
 from carillon.messages.ports.outbox import SagaEvent, Verdict
-from carillon.providers.answers import TRANSIENT, document, mia_message, retry_after
 from carillon.providers.encoding import json_body
+from carillon.providers.responses import TRANSIENT, document, mia_message, retry_after
 
 SERVICE: Final = "The Flow Manager"
 LONGEST_REASON: Final = 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from carillon.providers.google_token import ServiceAccount, read_service_account
+from carillon.providers.firebase.token import ServiceAccount, read_service_account
 from carillon.settings.errors import ConfigurationError
 from carillon.settings.model import FirebaseCredentials, ProviderSettings, Settings
 

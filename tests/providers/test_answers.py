@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from carillon.http_client.ports import NotAnswered, NotSent, Response
 from carillon.messages.model import Accepted, Attempt, Refused, Unanswered, Unavailable
-from carillon.providers.answers import LONGEST_PAUSE, attempt, document, retry_after
+from carillon.providers.responses import LONGEST_PAUSE, attempt, document, retry_after
 from tests.providers.deliveries import email, sms
 
 

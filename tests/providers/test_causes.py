@@ -22,7 +22,7 @@ from carillon.messages.model import (
     Unanswered,
     Unavailable,
 )
-from carillon.providers.answers import answered, attempt
+from carillon.providers.responses import answered, attempt
 from tests.neighbours.http import Answer, Fault, serve
 from tests.providers.conftest import MakeWire
 from tests.providers.deliveries import Starts, sms

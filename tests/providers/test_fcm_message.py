@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from carillon.messages.model import Document, PushContent
-from carillon.providers.fcm_message import fcm_message
+from carillon.providers.firebase.message import fcm_message
 from tests.providers.deliveries import push
 
 ID = "d" * 32

@@ -21,8 +21,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from carillon.http_client.httpx_client import HttpxWire
 from carillon.messages.model import Accepted, Attempt, PushContent, Refused, Unanswered, Unavailable
-from carillon.providers.firebase import Firebase
-from carillon.providers.google_token import read_service_account
+from carillon.providers.firebase.provider import Firebase
+from carillon.providers.firebase.token import read_service_account
 from tests.neighbours.fcm import Fcm, fcm_error
 from tests.neighbours.http import Answer, Server, json_answer, serve
 from tests.providers.deliveries import Starts, push

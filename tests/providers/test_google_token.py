@@ -7,8 +7,8 @@ from trio.testing import MockClock
 
 from carillon.http_client.ports import Body, Headers, Reply, Response, Started
 from carillon.messages.model import Unavailable
-from carillon.providers.google_token import AGAIN_SECONDS, EARLY_SECONDS, GoogleToken, Token
-from carillon.providers.google_token import read_service_account as account
+from carillon.providers.firebase.token import AGAIN_SECONDS, EARLY_SECONDS, GoogleToken, Token
+from carillon.providers.firebase.token import read_service_account as account
 from tests.neighbours.fcm import Fcm
 from tests.providers.deliveries import ScriptedWire
 

@@ -14,7 +14,7 @@ from carillon.http_client.client import Http1Wire
 from carillon.http_client.errors import FOREIGN
 from carillon.http_client.ports import NotAnswered, Reply, Response
 from carillon.messages.model import Accepted, Attempt, JsonValue, Unanswered
-from carillon.providers.answers import attempt
+from carillon.providers.responses import attempt
 from tests.providers.deliveries import sms
 from tests.providers.raw_http import Raw, Talk, raw_server
 

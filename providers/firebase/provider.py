@@ -23,10 +23,10 @@ from carillon.messages.model import (
     Unanswered,
     Unavailable,
 )
-from carillon.providers.answers import answered, attempt, document, retry_after, unreached
 from carillon.providers.encoding import json_body
-from carillon.providers.fcm_message import fcm_message
-from carillon.providers.google_token import GoogleToken, ServiceAccount, Token
+from carillon.providers.firebase.message import fcm_message
+from carillon.providers.firebase.token import GoogleToken, ServiceAccount, Token
+from carillon.providers.responses import answered, attempt, document, retry_after, unreached
 
 SERVICE: Final = "firebase"
 URL: Final = "https://fcm.googleapis.com"

@@ -20,7 +20,7 @@ import trio
 from carillon.http_client.ports import NotAnswered, NotSent, Reply, Wire, no_start
 from carillon.messages.json_keys import marking_repeated, repeated_keys, written
 from carillon.messages.model import Cause, JsonValue, Postponed, Refused, Unavailable
-from carillon.providers.answers import answered, document, unsent
+from carillon.providers.responses import answered, document, unsent
 
 _TYPE: Final = "service_account"
 GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
