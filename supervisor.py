@@ -14,15 +14,20 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.actors.aftermath import forsake, interrupt, rescue, withdraw
-from carillon.actors.channel import ChannelSpec, ChannelState, ChannelStatus, Waiting, WorkerStatus
-from carillon.actors.crashes import Crashes
+from carillon.actors.channel import (
+    ChannelSpec,
+    ChannelState,
+    ChannelStatus,
+    Crashes,
+    Waiting,
+    WorkerStatus,
+)
 from carillon.actors.inbox import SHARE, Inbox
 from carillon.actors.lane import Weigh, equal_weights
 from carillon.actors.mailbox import Mailbox
+from carillon.actors.provider.call import Timekeeper
 from carillon.actors.scheduler import Scheduler
-from carillon.actors.timekeeper import Timekeeper
-from carillon.actors.worker import Desk, work
+from carillon.actors.worker import Desk, forsake, interrupt, rescue, withdraw, work
 from carillon.messages.events import ChannelQuarantined, Observer, WorkerCrashed, WorkerStuck
 from carillon.messages.retry import ceiling
 

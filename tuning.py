@@ -18,8 +18,8 @@ from typing import Final
 import trio
 
 from carillon.actors.channel import Waiting
-from carillon.actors.guard import Guard
-from carillon.actors.route import Choice, Route
+from carillon.actors.provider.guard import Guard
+from carillon.actors.router import Choice, Route
 from carillon.api.keys import KeyRing, changes_of_keys
 from carillon.api.providers import FileStatus, ProviderView, UnknownName
 from carillon.messages.errors import TryLater

@@ -13,9 +13,9 @@ import trio
 from carillon.actors.channel import WorkerStatus
 
 if TYPE_CHECKING:
-    from carillon.actors.call import Call
-    from carillon.actors.guard import Guard, Permit
     from carillon.actors.inbox import Inbox
+    from carillon.actors.provider.call import Call
+    from carillon.actors.provider.guard import Guard, Permit
     from carillon.actors.scheduler import Job, Scheduler
     from carillon.messages.envelope import Envelope
 

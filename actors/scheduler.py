@@ -17,9 +17,9 @@ import trio
 from carillon.actors.lane import Lane, Signature
 
 if TYPE_CHECKING:
-    from carillon.actors.guard import Guard, Permit
     from carillon.actors.inbox import Inbox
-    from carillon.actors.route import Route
+    from carillon.actors.provider.guard import Guard, Permit
+    from carillon.actors.router import Route
     from carillon.messages.envelope import Envelope
 
 

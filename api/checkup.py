@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from carillon.actors.guard import Guard
+from carillon.actors.provider.guard import Guard
 from carillon.messages.durations import written
 from carillon.messages.errors import TryLater
 from carillon.messages.model import Accepted, Refused

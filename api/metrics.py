@@ -29,7 +29,7 @@ from carillon.messages.events import (
 )
 
 if TYPE_CHECKING:
-    from carillon.actors.guard import Guard
+    from carillon.actors.provider.guard import Guard
     from carillon.supervisor import Supervisor
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

@@ -9,7 +9,7 @@ from typing import Protocol
 from quart import Blueprint, Response, request
 
 from carillon.actors.channel import Waiting
-from carillon.actors.limits import Limits, Statistics
+from carillon.actors.provider.limits import Limits, Statistics
 from carillon.api.access import caller, needs
 from carillon.api.answers import json_answer, moment
 from carillon.api.body import json_body

@@ -10,8 +10,8 @@ from typing import Final
 
 import trio
 
-from carillon.actors.guard import Guard
-from carillon.actors.limits import Limits
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.limits import Limits
 from carillon.app.storage import Books
 from carillon.messages.clock import LOOK, Clock
 from carillon.messages.errors import JournalUnavailable

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import trio
 
-from carillon.actors.guard import Guard
-from carillon.actors.share_keeper import ShareKeeper
+from carillon.actors.capacity.renewal import ShareKeeper
+from carillon.actors.provider.guard import Guard
 from carillon.app.storage import Books, Channels
 from carillon.dispatches.service import Pipeline
 from carillon.messages.errors import JournalUnavailable

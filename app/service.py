@@ -17,7 +17,7 @@ import httpx
 import trio
 from prometheus_client import CollectorRegistry
 
-from carillon.actors.guard import Guard
+from carillon.actors.provider.guard import Guard
 from carillon.api.access import Gate
 from carillon.api.app import Edge, Parts, create_app
 from carillon.api.checkup import provider_checks

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Protocol
 
 from carillon.actors.channel import ChannelStatus
-from carillon.actors.guard import Guard
+from carillon.actors.provider.guard import Guard
 from carillon.dispatches.service import Pipeline
 from carillon.messages.clock import Sightings
 from carillon.messages.model import Channel

@@ -11,8 +11,8 @@ from typing import assert_never
 import httpx
 
 from carillon.actors.channel import ChannelSpec
-from carillon.actors.guard import Guard
-from carillon.actors.route import Choice, Route
+from carillon.actors.provider.guard import Guard
+from carillon.actors.router import Choice, Route
 from carillon.api.checkup import Check, asking
 from carillon.app.kafka import push_topic
 from carillon.app.storage import Company

@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from carillon.actors.share_past import condensed
-from carillon.actors.share_sheet import Past, Pause, parse_sheet, sheet_text
+from carillon.actors.capacity.ledger import Past, Pause, parse_sheet, sheet_text
+from carillon.actors.capacity.past_calls import condensed
 from carillon.messages.errors import JournalUnavailable
 from carillon.stores.errors import StoreError
 from carillon.stores.sqlite_calls import called_providers, past_calls

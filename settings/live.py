@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
-from carillon.actors.limits import Limits
+from carillon.actors.provider.limits import Limits
 from carillon.messages.durations import written
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import Document, JsonValue
@@ -20,7 +20,7 @@ from carillon.settings.reading import without_nulls
 from carillon.settings.windows import in_full
 
 if TYPE_CHECKING:
-    from carillon.actors.quota import Quota
+    from carillon.actors.provider.quota import Quota
     from carillon.settings.model import ProviderSettings
 
 

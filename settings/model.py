@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from carillon.actors.breaker import BreakerSettings
-from carillon.actors.limits import Retry
-from carillon.actors.quota import Quota
-from carillon.actors.rate import Rate
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.limits import Retry
+from carillon.actors.provider.quota import Quota
+from carillon.actors.provider.rate_limit import Rate
 from carillon.api.keys import ApiKey
 from carillon.handlebars import Limits as TemplateLimits
 from carillon.kafka.connection import KafkaConnection

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from carillon.actors.limits import Limits
+from carillon.actors.provider.limits import Limits
 from carillon.messages.durations import written
 from carillon.messages.model import Channel, Document
 from carillon.settings.live import in_force, limits, weight

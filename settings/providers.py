@@ -9,10 +9,10 @@ from datetime import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from carillon.actors.breaker import BreakerSettings
-from carillon.actors.limits import Retry
-from carillon.actors.quota import Quota
-from carillon.actors.rate import Rate
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.limits import Retry
+from carillon.actors.provider.quota import Quota
+from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.json_keys import Place
 from carillon.settings.channels import type_of
 from carillon.settings.environment import Environment

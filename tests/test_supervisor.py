@@ -9,13 +9,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from carillon.actors.breaker import BreakerSettings
 from carillon.actors.channel import ChannelSpec, Waiting
-from carillon.actors.guard import Guard
-from carillon.actors.limits import Limits, Retry
-from carillon.actors.rate import Rate
-from carillon.actors.route import Choice, Route
-from carillon.actors.timekeeper import GRACE
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.call import GRACE
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.limits import Limits, Retry
+from carillon.actors.provider.rate_limit import Rate
+from carillon.actors.router import Choice, Route
 from carillon.messages.events import ChannelQuarantined, Event, WorkerCrashed, WorkerStuck
 from carillon.messages.model import Channel, Priority, Refused, Unavailable
 from carillon.supervisor import TICK, Supervisor

@@ -9,9 +9,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from carillon.actors.channel import ChannelSpec
-from carillon.actors.guard import Guard
-from carillon.actors.limits import Limits, Retry
-from carillon.actors.route import Choice, Route
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.limits import Limits, Retry
+from carillon.actors.router import Choice, Route
 from carillon.messages.model import Unavailable
 from carillon.messages.ports.records import PastAttempt, Result
 from carillon.supervisor import Supervisor

@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from carillon.actors.breaker import BreakerSettings
-from carillon.actors.limits import Limits
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.limits import Limits
 from carillon.api.providers import UnknownName
 from carillon.messages.errors import BadCommand, JournalUnavailable
 from carillon.messages.model import Document, JsonValue

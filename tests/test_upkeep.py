@@ -11,10 +11,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.guard import Guard
-from carillon.actors.limits import Limits
-from carillon.actors.quota import Quota
-from carillon.actors.rate import Rate
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.limits import Limits
+from carillon.actors.provider.quota import Quota
+from carillon.actors.provider.rate_limit import Rate
 from carillon.app.maintenance import (
     BREATH,
     PAUSE,

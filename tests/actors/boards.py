@@ -11,11 +11,11 @@ from typing import Final
 
 import trio
 
-from carillon.actors.guard import Guard
-from carillon.actors.lease import ShareEnded
-from carillon.actors.limits import Limits
-from carillon.actors.share_keeper import ShareKeeper
-from carillon.actors.share_sheet import Sheet, parse_sheet
+from carillon.actors.capacity.ledger import Sheet, parse_sheet
+from carillon.actors.capacity.renewal import ShareKeeper
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.lease import ShareEnded
+from carillon.actors.provider.limits import Limits
 from carillon.messages.errors import JournalUnavailable
 from tests.actors.fakes import Script, ignore
 

@@ -9,9 +9,8 @@ from math import inf
 
 import trio
 
-from carillon.actors.guard import Guard, Permit
-from carillon.actors.timekeeper import Timekeeper
-from carillon.actors.verdict import Anew, Ended, Exhausted, Later, Verdict
+from carillon.actors.provider.call import Anew, Ended, Exhausted, Later, Timekeeper, Verdict
+from carillon.actors.provider.guard import Guard, Permit
 from carillon.http_client.ports import Started
 from carillon.messages.envelope import Envelope
 from carillon.messages.errors import JournalUnavailable

@@ -6,7 +6,7 @@ from math import inf
 
 from trio.testing import MockClock
 
-from carillon.actors.breaker import Breaker, BreakerSettings, BreakerState
+from carillon.actors.provider.breaker import Breaker, BreakerSettings, BreakerState
 
 
 def breaker(moves: list[BreakerState] | None = None, failures: int = 2) -> Breaker:

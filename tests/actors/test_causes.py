@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.breaker import BreakerSettings
-from carillon.actors.limits import Limits, Retry
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.limits import Limits, Retry
 from carillon.messages.events import AttemptEnded, BreakerMoved, Event, ProviderThrottled
 from carillon.messages.model import Accepted, Attempt, Cause, Refused, Unanswered, Unavailable
 from tests.actors.fakes import Caller, Script, envelope

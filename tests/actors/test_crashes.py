@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.crashes import Crashes
+from carillon.actors.channel import Crashes
 
 
 async def test_more_than_are_tolerated_within_the_window_are_too_many(

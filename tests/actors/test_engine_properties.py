@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from carillon.actors.breaker import BreakerSettings
 from carillon.actors.channel import ChannelSpec
-from carillon.actors.guard import Guard
-from carillon.actors.limits import Limits, Retry
-from carillon.actors.quota import Quota
-from carillon.actors.rate import Rate
-from carillon.actors.route import Choice, Route
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.limits import Limits, Retry
+from carillon.actors.provider.quota import Quota
+from carillon.actors.provider.rate_limit import Rate
+from carillon.actors.router import Choice, Route
 from carillon.http_client.ports import Started
 from carillon.messages.envelope import Envelope
 from carillon.messages.model import (
@@ -128,7 +128,7 @@ class Fickle:
         self._check(not limits.paused, "a call while paused")
         begun = any(visit.provider == self.name for visit in earlier)
         self._check(begun or not limits.draining, "a new delivery while draining")
-        # Promises are counted, not paired with calls: see actors/rate.py.
+        # Promises are counted, not paired with calls: see actors/provider/rate_limit.py.
         self._promised.append(limits)
         visit = Visit(self.name, limits.on_unknown_outcome == "retry")
         earlier.append(visit)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from carillon.actors.channel import ChannelSpec
-from carillon.actors.guard import Guard
 from carillon.actors.inbox import FEWEST, SHARE, Inbox
 from carillon.actors.lane import FRESH, Lane, Signature
-from carillon.actors.limits import Limits
-from carillon.actors.route import Choice, Route
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.limits import Limits
+from carillon.actors.router import Choice, Route
 from carillon.messages.envelope import Envelope
 from carillon.messages.model import Channel, Priority
 from carillon.supervisor import Supervisor

@@ -11,12 +11,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from carillon.actors.breaker import BreakerSettings
-from carillon.actors.guard import Guard
-from carillon.actors.limits import Limits, ProviderError, Retry
-from carillon.actors.quota import Quota
-from carillon.actors.rate import Rate, WindowUse
-from carillon.actors.verdict import Anew, Ended, Exhausted, Later
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.call import Anew, Ended, Exhausted, Later
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.limits import Limits, ProviderError, Retry
+from carillon.actors.provider.quota import Quota
+from carillon.actors.provider.rate_limit import Rate, WindowUse
 from carillon.messages.events import AttemptEnded, BreakerMoved, ConnectionsLacking, Event
 from carillon.messages.model import Attempt, Postponed, Refused, Unanswered, Unavailable
 from tests.actors.fakes import Answers, Caller, Connects, Script, envelope, ignore

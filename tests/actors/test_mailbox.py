@@ -7,8 +7,8 @@ import trio
 from trio.testing import MockClock
 
 from carillon.actors.channel import WorkerStatus
-from carillon.actors.limits import Limits
 from carillon.actors.mailbox import Mailbox
+from carillon.actors.provider.limits import Limits
 from tests.actors.fakes import Script
 from tests.actors.workshop import Workshop, guard
 

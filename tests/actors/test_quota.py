@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.quota import DailyQuota, Quota
-from carillon.actors.rate import Rate, RateLimit
+from carillon.actors.provider.quota import DailyQuota, Quota
+from carillon.actors.provider.rate_limit import Rate, RateLimit
 from tests.actors.waiting import Waiting
 
 MIDNIGHT = time(0, 0)

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.rate import Rate, RateLimit, WindowUse
+from carillon.actors.provider.rate_limit import Rate, RateLimit, WindowUse
 from tests.actors.waiting import Waiting
 
 

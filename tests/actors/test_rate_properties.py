@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from carillon.actors.rate import Rate, RateLimit, Slot
+from carillon.actors.provider.rate_limit import Rate, RateLimit, Slot
 
 ULP = 1e-9
 
@@ -185,7 +185,7 @@ def virtual(
 
     with pytest.MonkeyPatch.context() as patch:
         if kept is not None:
-            patch.setattr("carillon.actors.starts.LEAST_KEPT", kept)
+            patch.setattr("carillon.actors.provider.call_history.LEAST_KEPT", kept)
         return trio.run(main, clock=clock)
 
 

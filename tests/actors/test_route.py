@@ -12,13 +12,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.breaker import BreakerSettings
-from carillon.actors.guard import Guard
 from carillon.actors.lane import FRESH, Signature
-from carillon.actors.limits import Limits
-from carillon.actors.quota import Quota
-from carillon.actors.rate import Rate
-from carillon.actors.route import Choice, Route
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.limits import Limits
+from carillon.actors.provider.quota import Quota
+from carillon.actors.provider.rate_limit import Rate
+from carillon.actors.router import Choice, Route
 from carillon.messages.model import Attempt, Unavailable
 from tests.actors.fakes import Caller, Script, envelope, ignore
 

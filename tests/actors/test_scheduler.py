@@ -11,10 +11,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from carillon.actors.breaker import BreakerSettings
-from carillon.actors.limits import Limits, Retry
-from carillon.actors.rate import Rate
-from carillon.actors.route import Choice, Route
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.limits import Limits, Retry
+from carillon.actors.provider.rate_limit import Rate
+from carillon.actors.router import Choice, Route
 from carillon.actors.scheduler import Job
 from carillon.messages.model import Unavailable
 from tests.actors.fakes import Connects, Script

@@ -10,13 +10,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from carillon.actors.breaker import BreakerSettings
-from carillon.actors.guard import Guard
-from carillon.actors.limits import Limits, Retry
-from carillon.actors.quota import Allowance, Quota
-from carillon.actors.rate import Rate
-from carillon.actors.share import CONCURRENCY, HUNGER, Grant, Part, Usage, pool_of
-from carillon.actors.verdict import Anew
+from carillon.actors.capacity.share import CONCURRENCY, HUNGER, Grant, Part, Usage, pool_of
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.call import Anew
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.limits import Limits, Retry
+from carillon.actors.provider.quota import Allowance, Quota
+from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.model import Unavailable
 from tests.actors.fakes import Caller, Connects, Script, envelope, ignore
 from tests.actors.workshop import Workshop

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from carillon.actors.share_sheet import Entry, HeldQuota, Sheet, Spent
-from carillon.actors.share_watch import LONGEST_DAY, Watch
+from carillon.actors.capacity.ledger import Entry, HeldQuota, Sheet, Spent
+from carillon.actors.capacity.liveness import LONGEST_DAY, Watch
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 1, 2, tzinfo=UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carillon.actors.share_division import PLENTY, divide
+from carillon.actors.capacity.ledger import PLENTY, divide
 
 wanted = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 60), min_size=1)
 

@@ -11,13 +11,13 @@ from typing import Final
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.limits import Limits
-from carillon.actors.quota import Quota
-from carillon.actors.rate import Rate
-from carillon.actors.share import CONCURRENCY, pool_of
-from carillon.actors.share_keeper import ShareKeeper
-from carillon.actors.share_sheet import Entry
-from carillon.actors.share_watch import DEAD, LEASE
+from carillon.actors.capacity.ledger import Entry
+from carillon.actors.capacity.liveness import DEAD, LEASE
+from carillon.actors.capacity.renewal import ShareKeeper
+from carillon.actors.capacity.share import CONCURRENCY, pool_of
+from carillon.actors.provider.limits import Limits
+from carillon.actors.provider.quota import Quota
+from carillon.actors.provider.rate_limit import Rate
 from tests.actors.boards import PROVIDER, Board, Faults, Meter, Replica, Traffic, wall
 
 LIMITS: Final = Limits(concurrency=30, rates=(Rate(90, 1.0),), timeout=5.0)

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from carillon.actors.limits import Limits
-from carillon.actors.quota import Quota
-from carillon.actors.rate import Rate
-from carillon.actors.share import CONCURRENCY, QuotaUse, Usage, Use
-from carillon.actors.share_past import condensed, in_day, in_window, still_counting
-from carillon.actors.share_sheet import Past, Sheet, sheet_text
-from carillon.actors.share_watch import SKEW
+from carillon.actors.capacity.ledger import Past, Sheet, sheet_text
+from carillon.actors.capacity.liveness import SKEW
+from carillon.actors.capacity.past_calls import condensed, in_day, in_window, still_counting
+from carillon.actors.capacity.share import CONCURRENCY, QuotaUse, Usage, Use
+from carillon.actors.provider.limits import Limits
+from carillon.actors.provider.quota import Quota
+from carillon.actors.provider.rate_limit import Rate
 from tests.actors.boards import NOON, PROVIDER, Board, Meter, Replica
 
 NOW = round(NOON.timestamp() * 1000)

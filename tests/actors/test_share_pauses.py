@@ -8,11 +8,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.guard import Guard
-from carillon.actors.limits import Limits
-from carillon.actors.share_keeper import ShareKeeper
-from carillon.actors.share_pauses import AWAY, PausesOnBoard
-from carillon.actors.share_sheet import Pause, Sheet, parse_sheet, sheet_text
+from carillon.actors.capacity.ledger import Pause, Sheet, parse_sheet, sheet_text
+from carillon.actors.capacity.renewal import AWAY, PausesOnBoard, ShareKeeper
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.limits import Limits
 from tests.actors.boards import PROVIDER, Board, wall
 from tests.actors.fakes import Script, ignore
 

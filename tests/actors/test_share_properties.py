@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from carillon.actors.limits import Limits
-from carillon.actors.rate import Rate
+from carillon.actors.provider.limits import Limits
+from carillon.actors.provider.rate_limit import Rate
 from tests.actors.boards import Board, Faults, Meter, Replica, Traffic
 
 NAMES: Final = ("a", "b", "c", "d")

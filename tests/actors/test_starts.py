@@ -7,7 +7,7 @@ from math import inf
 
 import pytest
 
-from carillon.actors.starts import LEAST_KEPT, Starts
+from carillon.actors.provider.call_history import LEAST_KEPT, Starts
 
 
 def starts_at(*times: float, kept: int = 0) -> Starts:

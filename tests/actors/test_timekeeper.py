@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from carillon.actors.timekeeper import GRACE, LATE, Timekeeper
+from carillon.actors.provider.call import GRACE, LATE, Timekeeper
 from tests.actors.fakes import Script, envelope
 from tests.actors.workshop import guard
 

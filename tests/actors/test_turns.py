@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from carillon.actors.turns import Turns
+from carillon.actors.provider.guard import Turns
 
 
 def test_a_turn_is_one_holder_s_until_it_is_given_back() -> None:

@@ -9,9 +9,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.breaker import BreakerSettings
-from carillon.actors.limits import Limits, Retry
 from carillon.actors.mailbox import Mailbox
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.limits import Limits, Retry
 from carillon.actors.worker import work
 from carillon.http_client.ports import Started
 from carillon.messages.model import Accepted, Attempt, Delivery, Refused, Unanswered, Unavailable

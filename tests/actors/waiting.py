@@ -7,8 +7,8 @@ from datetime import datetime
 
 import trio
 
-from carillon.actors.quota import Quota, utc_now
-from carillon.actors.rate import Rate, RateLimit, Slot
+from carillon.actors.provider.quota import Quota, utc_now
+from carillon.actors.provider.rate_limit import Rate, RateLimit, Slot
 
 
 class Waiting:

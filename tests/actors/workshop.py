@@ -8,13 +8,13 @@ from math import inf
 
 import trio
 
-from carillon.actors.guard import Guard
 from carillon.actors.inbox import Inbox
-from carillon.actors.limits import Limits
 from carillon.actors.mailbox import Mailbox
-from carillon.actors.route import Choice, Route
+from carillon.actors.provider.call import Timekeeper
+from carillon.actors.provider.guard import Guard
+from carillon.actors.provider.limits import Limits
+from carillon.actors.router import Choice, Route
 from carillon.actors.scheduler import Scheduler
-from carillon.actors.timekeeper import Timekeeper
 from carillon.actors.worker import Desk, work
 from carillon.messages.envelope import Envelope
 from carillon.messages.model import Channel, Priority

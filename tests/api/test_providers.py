@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import trio
 
-from carillon.actors.limits import Limits, Statistics
+from carillon.actors.provider.limits import Limits, Statistics
 from carillon.api.openapi import child, openapi_document
 from carillon.api.providers import state
 from carillon.messages.model import Document, JsonValue

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from carillon.actors.breaker import BreakerSettings
-from carillon.actors.limits import Retry
-from carillon.actors.quota import Quota
-from carillon.actors.rate import Rate
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.limits import Retry
+from carillon.actors.provider.quota import Quota
+from carillon.actors.provider.rate_limit import Rate
 from carillon.handlebars import Limits as TemplateLimits
 from carillon.messages.model import Document, UserFields
 from carillon.settings import (

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from carillon.actors.breaker import BreakerSettings
-from carillon.actors.limits import Limits, Retry
-from carillon.actors.quota import Quota
-from carillon.actors.rate import Rate
+from carillon.actors.provider.breaker import BreakerSettings
+from carillon.actors.provider.limits import Limits, Retry
+from carillon.actors.provider.quota import Quota
+from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import ProviderSettings

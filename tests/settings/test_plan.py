@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from carillon.actors.rate import Rate
+from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import ProviderChoice, Settings, from_document
 from carillon.settings.plan import Plan, changes_of, changes_of_channels

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.actors.rate import Rate
+from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.model import CHANNELS, Document, JsonValue
 from carillon.settings import (
     FirebaseCredentials,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from carillon.actors.share_sheet import Sheet, Spent, parse_sheet, sheet_text
+from carillon.actors.capacity.ledger import Sheet, Spent, parse_sheet, sheet_text
 from carillon.cli.store_boards import boards_of
 from carillon.messages.clock import milliseconds
 from carillon.messages.model import Cursor, Receipt, delivery_id

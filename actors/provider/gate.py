@@ -6,20 +6,39 @@ have changed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from math import inf, isinf
 
 import trio
 
-from carillon.actors.breaker import Breaker, BreakerState
-from carillon.actors.call import Made
-from carillon.actors.limits import Hold, Limits, Statistics
-from carillon.actors.rate import RateLimit
-from carillon.actors.share import Grant, Share, Usage
-from carillon.actors.troubles import Troubles
-from carillon.messages.events import BreakerMoved, Observer
-from carillon.messages.model import Cause
+from carillon.actors.capacity.share import Grant, Share, Usage
+from carillon.actors.provider.breaker import Breaker, BreakerState
+from carillon.actors.provider.call import Made, kind
+from carillon.actors.provider.limits import Hold, Limits, ProviderError, Statistics
+from carillon.actors.provider.rate_limit import RateLimit
+from carillon.messages.events import AttemptResult, BreakerMoved, Observer
+from carillon.messages.model import Cause, Refused, Unanswered, Unavailable
+
+
+class Troubles:
+    """Counts what is not accepted, since the start of the process."""
+
+    def __init__(self) -> None:
+        self._last: dict[AttemptResult, ProviderError] = {}
+
+    def note(self, attempt: Refused | Unavailable | Unanswered) -> None:
+        """This went wrong now."""
+        result = kind(attempt)
+        before = self._last.get(result)
+        count = 1 if before is None else before.count + 1
+        self._last[result] = ProviderError(result, count, attempt.error, time.time())
+
+    def listed(self) -> Sequence[ProviderError]:
+        """One entry a kind."""
+        return tuple(self._last.values())
+
 
 Listener = Callable[[], None]
 

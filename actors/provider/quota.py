@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import trio
 
-from carillon.actors.starts import Starts
+from carillon.actors.provider.call_history import Starts
 
 _DAY: Final = timedelta(days=1)
 _LEAP: Final = 60.0

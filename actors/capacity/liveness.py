@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from carillon.actors.share import DRIFT
-from carillon.actors.share_sheet import Entry, Sheet, Spent
+from carillon.actors.capacity.ledger import Entry, Sheet, Spent
+from carillon.actors.capacity.share import DRIFT
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from carillon.actors.share_sheet import Past
-from carillon.actors.share_watch import LONGEST_DAY, SKEW
+from carillon.actors.capacity.ledger import Past
+from carillon.actors.capacity.liveness import LONGEST_DAY, SKEW
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from carillon.actors.share import QuotaUse, Usage
+    from carillon.actors.capacity.share import QuotaUse, Usage
 
 _LEAST: Final = 1_000
 """Milliseconds by which moments are rounded at least."""

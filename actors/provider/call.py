@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.actors.lease import ShareEnded
+from carillon.actors.provider.lease import ShareEnded
 from carillon.messages.events import AttemptEnded, AttemptResult
 from carillon.messages.model import (
     Accepted,
@@ -20,11 +20,16 @@ from carillon.messages.model import (
 from carillon.messages.ports.journal import AttemptEnd
 
 if TYPE_CHECKING:
-    from carillon.actors.rate import Slot
+    from carillon.actors.provider.rate_limit import Slot
     from carillon.messages.envelope import Envelope
     from carillon.messages.ports.records import Result
     from carillon.providers.ports import Provider
 
+
+from dataclasses import dataclass
+from math import inf
+
+from carillon.messages.model import Outcome, Reason
 
 STRAY: Final = "Outcome unknown: the provider sent an answer too many on the same connection"
 
@@ -170,3 +175,75 @@ def kind(attempt: Made) -> AttemptResult:
         case Unavailable():
             return "unavailable"
     return "unanswered"
+
+
+LATE: Final = 0.1
+GRACE: Final = 0.1
+"""Whoever comes by so much too late was stopped, and answers may have come meanwhile: so long
+there is time to read them. A call that has not started by then does not start any more."""
+
+
+class Timekeeper:
+    """Knows every open call, and the scope to cancel when it is overdue."""
+
+    def __init__(self) -> None:
+        self._open: dict[Call, trio.CancelScope] = {}
+        self._wakes_at = inf
+        self._news = trio.Event()
+
+    def open(self, call: Call, scope: trio.CancelScope) -> None:
+        """Watch a call: `scope` is cancelled at its deadline, which may still be moved later."""
+        self._open[call] = scope
+        if call.deadline < self._wakes_at:
+            self._wakes_at = call.deadline
+            self._news.set()
+
+    def close(self, call: Call) -> bool:
+        """The call is over; False when it was overdue, and its scope cancelled."""
+        return self._open.pop(call, None) is not None
+
+    async def run(self) -> None:
+        """Cancel what is overdue, for ever."""
+        while True:
+            self._news = trio.Event()
+            self._wakes_at = min((call.deadline for call in self._open), default=inf)
+            with trio.move_on_at(self._wakes_at) as scope:
+                await self._news.wait()
+            if scope.cancelled_caught and trio.current_time() > self._wakes_at + LATE:
+                await trio.sleep(GRACE)
+            now = trio.current_time()
+            # One that does not end for all that is not looked at again and again.
+            for call in [call for call in self._open if call.deadline <= now]:
+                self._open.pop(call).cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The delivery has its outcome."""
+
+    outcome: Outcome
+    reason: Reason
+    error: str = ""
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The next attempt is due in so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """Every attempt this provider grants failed in passing."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """The call was not made, and does not count: the delivery waits as it did before."""
+
+
+Verdict = Ended | Later | Exhausted | Anew

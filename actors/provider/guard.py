@@ -6,6 +6,7 @@ whatever raises here is a bug.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from math import inf
@@ -14,13 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.actors.call import Call, Made
-from carillon.actors.gate import Gate, Listener
-from carillon.actors.limits import Limits
-from carillon.actors.quota import utc_now
-from carillon.actors.rate import Slot
-from carillon.actors.turns import Turns
-from carillon.actors.verdict import Anew, Ended, Exhausted, Later, Verdict
+from carillon.actors.provider.call import Anew, Call, Ended, Exhausted, Later, Made, Verdict
+from carillon.actors.provider.gate import Gate, Listener
+from carillon.actors.provider.limits import Limits
+from carillon.actors.provider.quota import utc_now
+from carillon.actors.provider.rate_limit import Slot
 from carillon.messages.envelope import EXPIRED
 from carillon.messages.events import ConnectionsLacking, Observer, ProviderThrottled
 from carillon.messages.model import (
@@ -38,6 +37,37 @@ if TYPE_CHECKING:
     from carillon.messages.envelope import Envelope
     from carillon.messages.model import Delivery
     from carillon.providers.ports import Provider
+
+
+class Turns:
+    """One call at a time for each name; memory holds no more names than calls are open or wait."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, deque[Callable[[], None]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    def take(self, name: str | None) -> bool:
+        """Take the turn of a name if it is free; None always is."""
+        if name is None:
+            return True
+        if name in self._taken:
+            return False
+        self._taken[name] = deque()
+        return True
+
+    def when_free(self, name: str, call: Callable[[], None]) -> None:
+        """Call once when the turn of a name is given back; first come, first called."""
+        self._taken[name].append(call)
+
+    def give_back(self, name: str | None) -> None:
+        """End a turn that was taken, and call who waits for it."""
+        if name is None:
+            return
+        # All of them: whoever does not get the turn then waits for it again.
+        for call in self._taken.pop(name):
+            call()
 
 
 LACKING_SECONDS: Final = 60.0

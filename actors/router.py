@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from carillon.actors.guard import Guard
     from carillon.actors.lane import Signature
+    from carillon.actors.provider.guard import Guard
     from carillon.messages.envelope import Envelope
 
 

@@ -7,11 +7,11 @@ holds max(new limit, C) in place of exactly what it has read; and raises the lim
 higher, after that was written. So C is within what the entry holds at every moment, whether the
 write arrives or not, and late or in time: until the write is known to have been done, the limit is
 the lower of both. A new limit is at most the total less what the others hold, so all entries
-together hold no more than the total (see `actors/share_sheet.py`), and in every window of the
+together hold no more than the total (see `actors/capacity/ledger.py`), and in every window of the
 provider's there are no more calls than that. A call is given back to the others only when it has
 ceased to count, which is why nothing rests while its holder lives. Calls that were made before
 there was a board are taken from the total of each pool that counts them: see
-`actors/share_past.py`.
+`actors/capacity/past_calls.py`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from carillon.actors.quota import NOTHING_ALLOWED, Allowance
-from carillon.actors.share import CONCURRENCY, HUNGER, Grant, Part, QuotaUse, Usage, Use
-from carillon.actors.share_division import divide
-from carillon.actors.share_past import in_day, in_window, still_counting
-from carillon.actors.share_sheet import Entry, Held, HeldQuota, Sheet
-from carillon.actors.share_watch import Watch, spent_by, summed
+from carillon.actors.capacity.ledger import Entry, Held, HeldQuota, Sheet, divide
+from carillon.actors.capacity.liveness import Watch, spent_by, summed
+from carillon.actors.capacity.past_calls import in_day, in_window, still_counting
+from carillon.actors.capacity.share import CONCURRENCY, HUNGER, Grant, Part, QuotaUse, Usage, Use
+from carillon.actors.provider.quota import NOTHING_ALLOWED, Allowance
 
 if TYPE_CHECKING:
     from datetime import datetime

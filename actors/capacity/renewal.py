@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
-from random import random
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.actors.quota import utc_now
-from carillon.actors.share import Grant, Usage
-from carillon.actors.share_exchange import Exchange
-from carillon.actors.share_pauses import PausesOnBoard
-from carillon.actors.share_sheet import parse_sheet, sheet_text
-from carillon.actors.share_watch import LEASE
+from carillon.actors.capacity.ledger import Pause, Sheet
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from carillon.actors.provider.guard import Guard
+
+
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from random import random
+from typing import TYPE_CHECKING
+
+from carillon.actors.capacity.ledger import parse_sheet, sheet_text
+from carillon.actors.capacity.liveness import LEASE
+from carillon.actors.capacity.negotiation import Exchange
+from carillon.actors.capacity.share import Grant, Usage
+from carillon.actors.provider.quota import utc_now
 from carillon.messages.errors import TryLater
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from carillon.actors.guard import Guard
+    from carillon.actors.provider.guard import Guard
     from carillon.stores.ports import ShareBoard
+
+
+AWAY: Final = 5.0
+"""Seconds after which nobody has written on a board that somebody looks after; clocks may differ
+by less."""
+
+
+class PausesOnBoard:
+    """The pauses of one provider, as one replica knows them; `news` is told of its own."""
+
+    def __init__(self, me: str, guard: Guard, news: Callable[[], None]) -> None:
+        self._me = me
+        self._guard = guard
+        self._news = news
+        self._number = 0
+        self._id = ""
+        guard.on_pause(self._noted)
+
+    def _noted(self) -> None:
+        self._number += 1
+        self._id = f"{self._me}/{self._number}"
+        self._news()
+
+    def exchanged(self, sheet: Sheet, wall: datetime) -> Sheet:
+        """Learn of a pause from a sheet; the sheet as it says what is known now."""
+        found, now = sheet.pause, wall.timestamp()
+        if found is not None and found.id != self._id:
+            left = found.left - max(0.0, now - found.at - AWAY)
+            if self._guard.pause_for(left):
+                self._id = found.id
+        left = self._guard.paused_until - trio.current_time()
+        return replace(sheet, pause=Pause(self._id, left, now) if left > 0 else None)
+
 
 SOON: Final = 0.25
 """Seconds between two exchanges at least, and half of what they are at most while calls start."""

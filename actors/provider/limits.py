@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from carillon.actors.breaker import BreakerSettings, BreakerState
-from carillon.actors.quota import Quota
-from carillon.actors.rate import Rate, WindowUse
+from carillon.actors.provider.breaker import BreakerSettings, BreakerState
+from carillon.actors.provider.quota import Quota
+from carillon.actors.provider.rate_limit import Rate, WindowUse
 from carillon.messages.events import AttemptResult
 
 Hold = Literal[

@@ -1,6 +1,6 @@
 """A replica's share of what a provider allows: what a guard may use, and what it tells of its use.
 
-The guard obeys it and knows nothing of the other replicas. `actors/share_exchange.py` cuts it.
+The guard obeys it and knows nothing of the other replicas. `actors/capacity/negotiation.py` cuts it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.actors.lease import Lease
-from carillon.actors.quota import NOTHING_ALLOWED, Allowance
-from carillon.actors.rate import Rate, RateLimit
-from carillon.actors.starts import SETTLE_MOST
+from carillon.actors.provider.call_history import SETTLE_MOST
+from carillon.actors.provider.lease import Lease
+from carillon.actors.provider.quota import NOTHING_ALLOWED, Allowance
+from carillon.actors.provider.rate_limit import Rate, RateLimit
 
 if TYPE_CHECKING:
-    from carillon.actors.limits import Limits
+    from carillon.actors.provider.limits import Limits
 
 HUNGER: Final = 1.5
 """Seconds for which somebody who was told to wait is taken to wait still.

@@ -31,11 +31,11 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.actors.quota import Allowance, DailyQuota, Quota, utc_now
-from carillon.actors.starts import SETTLE_MOST, Starts
+from carillon.actors.provider.call_history import SETTLE_MOST, Starts
+from carillon.actors.provider.quota import Allowance, DailyQuota, Quota, utc_now
 
 if TYPE_CHECKING:
-    from carillon.actors.lease import Lease
+    from carillon.actors.provider.lease import Lease
 
 SETTLE_SHARE: Final = 0.04  # of the window
 
