@@ -19,21 +19,21 @@ from carillon.messages.errors import JournalUnavailable
 from carillon.messages.ports.directory import Directory
 from carillon.messages.ports.work_sharing import Pool, Turns
 from carillon.settings import Settings
-from carillon.stores.mongodb import MongoStore, connect, disconnect, prepare, unusable
-from carillon.stores.mongodb_clock import MongoSightings
-from carillon.stores.mongodb_directory import MongoDirectory, directory_indexes
-from carillon.stores.mongodb_handovers import HANDOVER_INDEXES, MongoHandovers
-from carillon.stores.mongodb_journal import MongoJournal
-from carillon.stores.mongodb_keys import KEY_INDEXES, OBSOLETE_KEY_INDEXES
-from carillon.stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
-from carillon.stores.mongodb_pool import MongoPool
-from carillon.stores.mongodb_records import MongoReader, MongoRecords
-from carillon.stores.mongodb_recovery import MongoRecovery
-from carillon.stores.mongodb_replicas import BEAT, MongoReplicas
-from carillon.stores.mongodb_rows import JOURNAL_INDEXES
-from carillon.stores.mongodb_settings import SETTINGS_INDEXES, MongoSettings
-from carillon.stores.mongodb_shares import MongoShares
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.capacity import MongoShares
+from carillon.stores.mongodb.client import MongoStore, connect, disconnect, prepare, unusable
+from carillon.stores.mongodb.clock import MongoSightings
+from carillon.stores.mongodb.directory import MongoDirectory, directory_indexes
+from carillon.stores.mongodb.handovers import HANDOVER_INDEXES, MongoHandovers
+from carillon.stores.mongodb.journal.dispatches import KEY_INDEXES, OBSOLETE_KEY_INDEXES
+from carillon.stores.mongodb.journal.journal import MongoJournal
+from carillon.stores.mongodb.live_settings import SETTINGS_INDEXES, MongoSettings
+from carillon.stores.mongodb.outbox import OUTBOX_INDEXES, MongoOutbox
+from carillon.stores.mongodb.reading import MongoReader, MongoRecords
+from carillon.stores.mongodb.recovery import MongoRecovery
+from carillon.stores.mongodb.replicas import BEAT, MongoReplicas
+from carillon.stores.mongodb.schema import JOURNAL_INDEXES
+from carillon.stores.mongodb.url import MongoUrl
+from carillon.stores.mongodb.work_sharing import MongoPool
 
 ASSIST: Final = 0.25
 """Seconds between two looks for deliveries that others offer."""

@@ -27,18 +27,16 @@ from carillon.messages.ports.work_sharing import Pool, Turns
 from carillon.settings import Settings
 from carillon.stores.errors import unopened
 from carillon.stores.ports import LiveSettings
-from carillon.stores.sqlite import only_server, open_store
-from carillon.stores.sqlite_clock import SqliteSightings
-from carillon.stores.sqlite_directory import index_users
-from carillon.stores.sqlite_handovers import SqliteHandovers
-from carillon.stores.sqlite_journal import SqliteJournal
-from carillon.stores.sqlite_life import set_foreign_wal_aside, why_paused
-from carillon.stores.sqlite_outbox import SqliteOutbox
-from carillon.stores.sqlite_pauses import SqlitePauses
-from carillon.stores.sqlite_reader import SqliteReader
-from carillon.stores.sqlite_records import SqliteCalls, SqliteRecords
-from carillon.stores.sqlite_recovery import SqliteRecovery
-from carillon.stores.sqlite_settings import SqliteSettings
+from carillon.stores.sqlite.clock import SqliteSightings
+from carillon.stores.sqlite.database import only_server, open_store
+from carillon.stores.sqlite.directory import index_users
+from carillon.stores.sqlite.handovers import SqliteHandovers
+from carillon.stores.sqlite.journal.journal import SqliteJournal
+from carillon.stores.sqlite.life import set_foreign_wal_aside, why_paused
+from carillon.stores.sqlite.live_settings import SqliteSettings
+from carillon.stores.sqlite.outbox import SqliteOutbox
+from carillon.stores.sqlite.pauses import SqlitePauses
+from carillon.stores.sqlite.reading import SqliteCalls, SqliteReader, SqliteRecords, SqliteRecovery
 
 Retire = Callable[[int], Awaitable[bool]]
 """Erases a part of what ended before a time, in milliseconds since 1970; whether more is left.

@@ -45,9 +45,9 @@ from carillon.settings import (
 )
 from carillon.settings.accounts import service_account
 from carillon.settings.live import limits
-from carillon.stores.crud_service import CrudDirectory
+from carillon.stores.crud.directory import CrudDirectory
 from carillon.stores.files import FilesDirectory, FileService, NoFiles
-from carillon.stores.sqlite_directory import SqliteDirectory
+from carillon.stores.sqlite.directory import SqliteDirectory
 
 SandboxListener = Callable[[Delivery], None]
 

@@ -24,10 +24,9 @@ from bench.children import module, server
 from bench.workload import message_bytes, user_id
 from carillon.messages.model import Cursor, Receipt
 from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch, Progress
-from carillon.stores.sqlite import open_store
-from carillon.stores.sqlite_journal import SqliteJournal
-from carillon.stores.sqlite_journal_rows import enrol, record, start
-from carillon.stores.sqlite_journal_states import open_dispatch
+from carillon.stores.sqlite.database import open_store
+from carillon.stores.sqlite.journal.journal import SqliteJournal
+from carillon.stores.sqlite.journal.sql import enrol, open_dispatch, record, start
 
 _MESSAGES: Final = 20_000
 _SLICE: Final = 100

@@ -27,7 +27,7 @@ from carillon.dispatches.snapshot import Request
 from carillon.messages.commands import parse_send
 from carillon.messages.model import Cursor
 from carillon.messages.ports.journal import Enrolment, NewDispatch, Progress
-from carillon.stores.sqlite_journal import SqliteJournal
+from carillon.stores.sqlite.journal.journal import SqliteJournal
 
 _LATENCY: Final = 0.02
 _PATIENCE: Final = 120.0

@@ -23,9 +23,9 @@ from bench.keyed import begin, deliveries, dispatch_counts, provider_log
 from bench.progress import Say
 from bench.results import Replicated
 from bench.workload import CLUSTER, address, dispatch, user, user_id
-from carillon.stores.mongodb import connected
-from carillon.stores.mongodb_import import import_documents
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.client import connected
+from carillon.stores.mongodb.importer import import_documents
+from carillon.stores.mongodb.url import MongoUrl
 from tests.neighbours.mongodb import named_or_started, new_database
 
 _LATENCY: Final = 0.02

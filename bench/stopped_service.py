@@ -14,8 +14,8 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from carillon.cli.main import main
-from carillon.stores.redo_log import RedoLog
-from carillon.stores.sqlite_ledger import Ledger
+from carillon.stores.sqlite.journal.redo_log import RedoLog
+from carillon.stores.sqlite.journal.tables import Ledger
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from typing import Final, cast
 from bench.progress import Say
 from bench.workload import user
 from carillon.messages.model import Document
-from carillon.stores.sqlite import open_store
-from carillon.stores.sqlite_directory import import_documents
+from carillon.stores.sqlite.database import open_store
+from carillon.stores.sqlite.directory import import_documents
 
 _WARMS_UP: Final = 9_999_999
 _SAY_EVERY: Final = 100_000

@@ -21,7 +21,7 @@ from carillon.messages.ports.journal import (
     NewDispatch,
     Progress,
 )
-from carillon.stores.sqlite_journal import SqliteJournal
+from carillon.stores.sqlite.journal.journal import SqliteJournal
 
 
 class Forgetful(SqliteJournal):

@@ -13,8 +13,8 @@ from typing import Final
 from carillon.cli.documents import json_lines
 from carillon.messages.model import CHANNELS, Document
 from carillon.settings import AccessSettings, Settings, TokenPlace, from_document, state_folder
-from carillon.stores.sqlite import open_store
-from carillon.stores.sqlite_directory import import_documents
+from carillon.stores.sqlite.database import open_store
+from carillon.stores.sqlite.directory import import_documents
 
 STORE: Final = "carillon.db"
 

@@ -21,7 +21,7 @@ from carillon.cli.progress import bar
 from carillon.cli.shelf import Collection, Shelf, Unusable, inspection, opened
 from carillon.cli.user_ids import SeenIds, settled
 from carillon.messages.model import Document, UserFields
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 
 _EVERY: Final = 1000
 """Lines between two steps of the bar."""

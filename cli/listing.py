@@ -15,7 +15,7 @@ from carillon.cli.options import ROWS
 from carillon.cli.shelf import Collection, Unusable, opened
 from carillon.cli.table import print_table
 from carillon.messages.model import Document, JsonValue
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 
 _COLUMNS: Final = 8
 

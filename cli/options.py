@@ -12,7 +12,7 @@ from carillon.cli.failure import BadInput
 from carillon.settings import ClientSettings, ConfigurationError
 from carillon.settings import client as client_settings
 from carillon.settings import store as settings_store
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 
 ROWS: Final = 50
 """How many documents a table shows unless it is told otherwise."""

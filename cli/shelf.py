@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from carillon.cli.failure import BadInput, Failure
 from carillon.messages.model import Document, UserFields
 from carillon.stores.errors import StoreError
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 from carillon.stores.ports import KnownUsers
 
 Collection: TypeAlias = Literal["user", "template"]
@@ -40,7 +40,7 @@ def inspection(store: Path | MongoUrl) -> Callable[[Document], None]:
     """What raises ValueError for a document that this store could not hold."""
     if isinstance(store, Path):
         return lambda _: None
-    from carillon.stores.mongodb_import import check_document
+    from carillon.stores.mongodb.importer import check_document
 
     return check_document
 
@@ -61,8 +61,8 @@ def user_fields(store: Path | MongoUrl) -> UserFields:
         raise BadInput(str(error)) from None
     if configured is not None or not isinstance(store, Path) or not store.exists():
         return configured or UserFields()
-    from carillon.stores.sqlite import open_store
-    from carillon.stores.sqlite_directory import indexed_fields
+    from carillon.stores.sqlite.database import open_store
+    from carillon.stores.sqlite.directory import indexed_fields
 
     try:
         with closing(open_store(store)) as connection:
@@ -102,9 +102,9 @@ def opened(
 
 @contextmanager
 def _embedded(path: Path, collection: Collection) -> Iterator[Shelf]:
-    from carillon.stores.sqlite import open_store
-    from carillon.stores.sqlite_directory import import_documents, list_documents
-    from carillon.stores.sqlite_import import known_users, remove_users
+    from carillon.stores.sqlite.database import open_store
+    from carillon.stores.sqlite.directory import import_documents, list_documents
+    from carillon.stores.sqlite.importer import known_users, remove_users
 
     try:
         with closing(open_store(path)) as connection:
@@ -124,9 +124,9 @@ def _mongodb(
 ) -> Iterator[Shelf]:
     from pymongo.errors import PyMongoError
 
-    from carillon.stores.mongodb import check_schema, connected, prepare, reason
-    from carillon.stores.mongodb_directory import directory_indexes
-    from carillon.stores.mongodb_import import (
+    from carillon.stores.mongodb.client import check_schema, connected, prepare, reason
+    from carillon.stores.mongodb.directory import directory_indexes
+    from carillon.stores.mongodb.importer import (
         import_documents,
         known_users,
         list_documents,

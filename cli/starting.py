@@ -15,8 +15,8 @@ from carillon.settings import ConfigurationError, Settings
 from carillon.settings.accounts import check_service_accounts
 from carillon.settings.flow_functions import check_flow_functions
 from carillon.stores.errors import StoreError, StoreInUse
-from carillon.stores.mongodb_url import MongoUrl
-from carillon.stores.sqlite_look import look_at_store
+from carillon.stores.mongodb.url import MongoUrl
+from carillon.stores.sqlite.look import look_at_store
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ def _check_store(settings: Settings, found: Obstacles) -> None:
 
 
 def _check_mongodb(url: MongoUrl) -> None:
-    from carillon.stores.mongodb import check_schema, connected
+    from carillon.stores.mongodb.client import check_schema, connected
 
     with connected(url) as client:
         check_schema(client, url)

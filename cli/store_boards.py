@@ -12,11 +12,11 @@ from carillon.actors.capacity.ledger import Past, Pause, parse_sheet, sheet_text
 from carillon.actors.capacity.past_calls import condensed
 from carillon.messages.errors import JournalUnavailable
 from carillon.stores.errors import StoreError
-from carillon.stores.sqlite_calls import called_providers, past_calls
-from carillon.stores.sqlite_pauses import pauses_left
+from carillon.stores.sqlite.calls import called_providers, past_calls
+from carillon.stores.sqlite.pauses import pauses_left
 
 if TYPE_CHECKING:
-    from carillon.stores.mongodb_move import Boards
+    from carillon.stores.mongodb.move import Boards
 
 _PAUSE: Final = "moved"
 """The id of a pause that a store has brought."""

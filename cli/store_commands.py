@@ -17,12 +17,12 @@ from carillon.cli.options import named_store
 from carillon.cli.progress import bar, spinner
 from carillon.cli.store_report import Report, print_report, told, twice
 from carillon.stores.errors import StoreError
-from carillon.stores.mongodb_url import MongoUrl
-from carillon.stores.redo_log import log_paths
-from carillon.stores.sqlite import only_server, open_store
-from carillon.stores.sqlite_backup import back_up
-from carillon.stores.sqlite_left import what_is_left, what_is_wrong
-from carillon.stores.sqlite_life import (
+from carillon.stores.mongodb.url import MongoUrl
+from carillon.stores.sqlite.backup import back_up
+from carillon.stores.sqlite.database import only_server, open_store
+from carillon.stores.sqlite.journal.redo_log import log_paths
+from carillon.stores.sqlite.left import what_is_left, what_is_wrong
+from carillon.stores.sqlite.life import (
     Standing,
     TakenUp,
     begin_life,
@@ -132,8 +132,8 @@ def move_store(store: Path | MongoUrl, url: str, *, as_json: bool) -> None:
     """Move the store to a MongoDB. What was interrupted goes on."""
     from carillon.cli.store_boards import boards_of
     from carillon.messages.clock import milliseconds
-    from carillon.stores.mongodb import connected
-    from carillon.stores.mongodb_move import move
+    from carillon.stores.mongodb.client import connected
+    from carillon.stores.mongodb.move import move
 
     target = named_store(url)
     if not isinstance(target, MongoUrl):

@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from carillon.cli.table import print_table
-from carillon.stores.sqlite_left import Left
+from carillon.stores.sqlite.left import Left
 
 _ROWS: Final = 50
 

@@ -20,7 +20,7 @@ from carillon.kafka.connection import KafkaConnection
 from carillon.messages.model import Channel, UserFields
 from carillon.sagas.command import MetadataSchema
 from carillon.settings.secret import Secret
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 
 ProviderType = Literal[
     "mail-service", "sms-service", "kaleyra", "firebase", "kafka2firebase", "sandbox"

@@ -15,7 +15,7 @@ from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems
 from carillon.settings.model import TokenPlace
 from carillon.settings.urls import store_url
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 
 VARIABLE: Final = "OPERATOR_TOKEN_FILE"
 _DEFAULT_STORE: Final = Path("carillon.db")

@@ -26,7 +26,7 @@ from carillon.settings.operator_token import token_files
 from carillon.settings.proxies import check_proxies
 from carillon.settings.secret import Secret
 from carillon.settings.urls import base_url, is_own_machine, listening_host, service_url, store_url
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 
 _HIGHEST_PORT: Final = 65_535
 _LONGEST_WAIT: Final = 3600

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from carillon.stores.mongodb_url import MongoUrl, mongodb_url
+from carillon.stores.mongodb.url import MongoUrl, mongodb_url
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?\.?")
 _CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/\[\]?#-]*")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 from tests.neighbours.mongodb import named_or_started, new_database
 
 ROOMS_WITH_SERVERS = ("scenarios", "cli", "bench", "api", "docs", "test_packaging.py")

@@ -18,8 +18,8 @@ from carillon.app.service import Extras, Stop, run
 from carillon.messages.events import DeliveryEnded, Event, Observer
 from carillon.messages.model import CHANNELS, Delivery, Document, JsonValue
 from carillon.settings import ConfigurationFile, Settings, from_document
-from carillon.stores.sqlite import open_store
-from carillon.stores.sqlite_directory import import_documents
+from carillon.stores.sqlite.database import open_store
+from carillon.stores.sqlite.directory import import_documents
 
 SENDERS: JsonValue = {"email": "shop@example.com", "sms": "Shop", "voice": "+390212345678"}
 

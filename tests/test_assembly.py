@@ -13,10 +13,10 @@ from carillon.app import wiring as assembly
 from carillon.app.storage import open_books
 from carillon.messages.model import Audience, Cursor
 from carillon.settings import DirectorySettings, Settings
-from carillon.stores.crud_service import CrudDirectory
-from carillon.stores.mongodb_directory import MongoDirectory
-from carillon.stores.mongodb_url import MongoUrl
-from carillon.stores.sqlite_directory import SqliteDirectory
+from carillon.stores.crud.directory import CrudDirectory
+from carillon.stores.mongodb.directory import MongoDirectory
+from carillon.stores.mongodb.url import MongoUrl
+from carillon.stores.sqlite.directory import SqliteDirectory
 from tests.running import sandbox_configuration, settings_for
 from tests.stores.shelves import MongoShelf
 

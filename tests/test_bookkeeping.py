@@ -12,7 +12,7 @@ from carillon.app.storage import open_books
 from carillon.messages.ports.journal import NewDispatch
 from carillon.settings import DirectorySettings
 from carillon.stores.errors import StoreError
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 from tests.running import sandbox_configuration, settings_for
 from tests.stores.shelves import entry
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from carillon.stores.sqlite import only_server
+from carillon.stores.sqlite.database import only_server
 from tests.cli.command_line import SCRIPT, script, started
 from tests.running import sandbox_configuration
 
@@ -20,7 +20,7 @@ NOT_NEEDED = (
     "pygments",
     "babel",
     "pymongo",
-    "carillon.stores.mongodb",
+    "carillon.stores.mongodb.client",
     "dns",
     "bson",
     "jwt",

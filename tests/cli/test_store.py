@@ -11,10 +11,10 @@ import trio
 
 from carillon.messages.model import Document
 from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch
-from carillon.stores.redo_log import log_paths
-from carillon.stores.sqlite import connect, only_server, open_store
-from carillon.stores.sqlite_journal import SqliteJournal
-from carillon.stores.sqlite_life import why_paused
+from carillon.stores.sqlite.database import connect, only_server, open_store
+from carillon.stores.sqlite.journal.journal import SqliteJournal
+from carillon.stores.sqlite.journal.redo_log import log_paths
+from carillon.stores.sqlite.life import why_paused
 from tests.cli.command_line import invoke, script
 from tests.running import running
 

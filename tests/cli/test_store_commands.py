@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from carillon.messages.model import Document
-from carillon.stores.sqlite import open_store
-from carillon.stores.sqlite_directory import list_documents
+from carillon.stores.sqlite.database import open_store
+from carillon.stores.sqlite.directory import list_documents
 from tests.cli.command_line import invoke, script
 from tests.running import running
 

@@ -8,8 +8,8 @@ import socket
 import pytest
 
 from carillon.messages.model import Document
-from carillon.stores.mongodb import ABOUT, SCHEMA_VERSION, connected
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.client import ABOUT, SCHEMA_VERSION, connected
+from carillon.stores.mongodb.url import MongoUrl
 from tests.cli.command_line import invoke
 from tests.stores.shelves import MongoShelf
 
@@ -81,7 +81,7 @@ def test_a_newer_store_is_left_alone(mongodb: MongoUrl, words: tuple[str, ...]) 
 def test_a_store_that_cannot_be_reached_is_named_without_its_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("carillon.stores.mongodb.START_SECONDS", 0.5)
+    monkeypatch.setattr("carillon.stores.mongodb.client.START_SECONDS", 0.5)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         store = f"mongodb://ada:hunter2@127.0.0.1:{taken.getsockname()[1]}/shop"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from carillon.messages.model import Audience, Document, UserFields
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 from tests.cli.command_line import invoke
 from tests.stores.shelves import MongoShelf, Shelf, SqliteShelf, filled
 from tests.stores.test_directory import everybody_and

@@ -23,7 +23,7 @@ import trio
 from carillon.api.keys import draw_key
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import key_record
-from carillon.stores.sqlite import SCHEMA_VERSION, only_server, open_store
+from carillon.stores.sqlite.database import SCHEMA_VERSION, only_server, open_store
 from tests.cli.command_line import SCRIPT, clean_environment, invoke, script, started
 
 SMS: Document = {"activeChannels": ["sms"], "sender": {"sms": "Shop"}}

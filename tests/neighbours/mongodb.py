@@ -24,8 +24,8 @@ from time import monotonic, sleep
 from typing import Final, Self
 from uuid import uuid4
 
-from carillon.stores.mongodb import connected
-from carillon.stores.mongodb_url import MongoUrl, mongodb_url
+from carillon.stores.mongodb.client import connected
+from carillon.stores.mongodb.url import MongoUrl, mongodb_url
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 _PROGRAM: Final = _ROOT / ".mongo-test" / "bin" / "secantusd-rs"

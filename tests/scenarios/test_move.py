@@ -18,7 +18,7 @@ from bench.keyed import begin, deliveries, dispatch_counts, provider_log
 from bench.store import fill_store
 from bench.workload import CLUSTER, address, dispatch, user_id
 from carillon.messages.model import Document
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 from tests.cli.command_line import invoke
 
 pytestmark = pytest.mark.servers

@@ -13,7 +13,7 @@ import trio
 
 from carillon.api.operator_token import read_token
 from carillon.messages.model import Document
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 from tests.cli.command_line import SCRIPT, script, started
 from tests.neighbours.http import Answer, Request, serve
 from tests.process import process

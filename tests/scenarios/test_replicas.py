@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from carillon.messages.model import Document, JsonValue
-from carillon.stores.mongodb import connected
+from carillon.stores.mongodb.client import connected
 from tests.neighbours.http import Server, serve
 from tests.neighbours.mongodb import MongoServer
 from tests.neighbours.sms_service import SmsService

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.url import MongoUrl
 from tests.stores.shelves import MongoShelf, Shelf, SqliteShelf
 
 

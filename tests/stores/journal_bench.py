@@ -13,15 +13,13 @@ from carillon.messages.errors import TryLater
 from carillon.messages.model import Receipt
 from carillon.messages.ports.journal import AttemptEnd, Journal
 from carillon.messages.ports.records import Records, Recovery
-from carillon.stores.mongodb import Database, MongoStore
-from carillon.stores.mongodb_journal import MongoJournal
-from carillon.stores.mongodb_records import MongoReader, MongoRecords
-from carillon.stores.mongodb_recovery import MongoRecovery
-from carillon.stores.sqlite import open_store
-from carillon.stores.sqlite_journal import SqliteJournal
-from carillon.stores.sqlite_reader import SqliteReader
-from carillon.stores.sqlite_records import SqliteRecords
-from carillon.stores.sqlite_recovery import SqliteRecovery
+from carillon.stores.mongodb.client import Database, MongoStore
+from carillon.stores.mongodb.journal.journal import MongoJournal
+from carillon.stores.mongodb.reading import MongoReader, MongoRecords
+from carillon.stores.mongodb.recovery import MongoRecovery
+from carillon.stores.sqlite.database import open_store
+from carillon.stores.sqlite.journal.journal import SqliteJournal
+from carillon.stores.sqlite.reading import SqliteReader, SqliteRecords, SqliteRecovery
 
 T = TypeVar("T")
 End = AttemptEnd | Receipt

@@ -14,25 +14,25 @@ from carillon.messages.model import Document, UserFields
 from carillon.messages.ports.directory import Directory
 from carillon.messages.ports.handovers import Handovers
 from carillon.messages.ports.outbox import Outbox
-from carillon.stores.mongodb import MongoStore, connected, prepare
-from carillon.stores.mongodb_directory import MongoDirectory, directory_indexes
-from carillon.stores.mongodb_handovers import MongoHandovers
-from carillon.stores.mongodb_import import import_documents as import_into_mongodb
-from carillon.stores.mongodb_import import list_documents as list_mongodb
-from carillon.stores.mongodb_outbox import OUTBOX_INDEXES, MongoOutbox
-from carillon.stores.mongodb_settings import SETTINGS_INDEXES, MongoSettings
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.client import MongoStore, connected, prepare
+from carillon.stores.mongodb.directory import MongoDirectory, directory_indexes
+from carillon.stores.mongodb.handovers import MongoHandovers
+from carillon.stores.mongodb.importer import import_documents as import_into_mongodb
+from carillon.stores.mongodb.importer import list_documents as list_mongodb
+from carillon.stores.mongodb.live_settings import SETTINGS_INDEXES, MongoSettings
+from carillon.stores.mongodb.outbox import OUTBOX_INDEXES, MongoOutbox
+from carillon.stores.mongodb.url import MongoUrl
 from carillon.stores.ports import AuditEntry, LiveSettings
-from carillon.stores.sqlite import open_store
-from carillon.stores.sqlite_directory import (
+from carillon.stores.sqlite.database import open_store
+from carillon.stores.sqlite.directory import (
     SqliteDirectory,
     import_documents,
     index_users,
     list_documents,
 )
-from carillon.stores.sqlite_handovers import SqliteHandovers
-from carillon.stores.sqlite_outbox import SqliteOutbox
-from carillon.stores.sqlite_settings import SqliteSettings
+from carillon.stores.sqlite.handovers import SqliteHandovers
+from carillon.stores.sqlite.live_settings import SqliteSettings
+from carillon.stores.sqlite.outbox import SqliteOutbox
 
 Collection = Literal["user", "template"]
 SECONDS = 10.0

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carillon.messages.model import JsonValue
-from carillon.stores import crud_answer
-from carillon.stores.crud_answer import (
+from carillon.stores.crud import answer as crud_answer
+from carillon.stores.crud.answer import (
     DOCUMENT_BYTES,
     DOCUMENT_VALUES,
     MOST_VALUES,

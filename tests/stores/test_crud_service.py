@@ -10,7 +10,7 @@ import pytest
 
 from carillon.messages.errors import DirectoryUnavailable, TemplateNotFound
 from carillon.messages.model import Audience, Cursor, Document, Page, UserFields
-from carillon.stores.crud_service import CrudDirectory
+from carillon.stores.crud.directory import CrudDirectory
 from tests.neighbours.crud import CrudService, crud_service
 
 FISCAL = UserFields(id="fiscalCode")

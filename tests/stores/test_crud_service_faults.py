@@ -12,9 +12,9 @@ import trio
 
 from carillon.messages.errors import DirectoryUnavailable
 from carillon.messages.model import Audience, Cursor, Document, JsonValue, UserFields
-from carillon.stores import crud_client
-from carillon.stores.crud_answer import parsed_list
-from carillon.stores.crud_service import CrudDirectory
+from carillon.stores.crud import client as crud_client
+from carillon.stores.crud.answer import parsed_list
+from carillon.stores.crud.directory import CrudDirectory
 from tests.neighbours.crud import CrudService, crud_service, fastify_error
 from tests.neighbours.http import Answer, json_answer
 from tests.stores.test_crud_service import FISCAL, directory, keys, pages, people

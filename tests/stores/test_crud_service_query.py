@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carillon.stores.asked import Asked
-from carillon.stores.crud_query import KEYSET_BYTES, URL_BYTES, Collection, matching
+from carillon.stores.crud.query import KEYSET_BYTES, URL_BYTES, Collection, matching
+from carillon.stores.ids import Asked
 
 USERS = Collection("http://crud-service/some/path/", "my users")
 IDS = st.lists(st.text(st.characters(), max_size=400) | st.sampled_from(["a", "A", "f" * 24]))

@@ -7,7 +7,7 @@ import pytest
 from carillon.messages.errors import TemplateNotFound
 from carillon.messages.model import Audience, Cursor, Document, Recipient, UserFields
 from carillon.messages.ports.directory import Directory
-from carillon.stores.sqlite_directory import PAGE
+from carillon.stores.sqlite.directory import PAGE
 from tests.stores.shelves import Shelf, filled
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carillon.stores.files_headers import disposition_name, media_type
+from carillon.stores.files import disposition_name, media_type
 
 
 @pytest.mark.parametrize(

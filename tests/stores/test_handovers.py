@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from carillon.messages.ports.handovers import Handover, Handovers
-from carillon.stores.sqlite_handovers import RETIRED_AT_ONCE
+from carillon.stores.sqlite.handovers import RETIRED_AT_ONCE
 from tests.stores.shelves import Shelf
 
 

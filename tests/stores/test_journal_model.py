@@ -29,8 +29,8 @@ from carillon.messages.ports.journal import (
     Progress,
 )
 from carillon.messages.ports.records import PastAttempt, RecordFilter, Result
-from carillon.stores.mongodb import connected, prepare
-from carillon.stores.mongodb_rows import JOURNAL_INDEXES
+from carillon.stores.mongodb.client import connected, prepare
+from carillon.stores.mongodb.schema import JOURNAL_INDEXES
 from tests.neighbours.mongodb import new_database
 from tests.stores.journal_bench import Bench, End, MongoBench, SeverableStore, SqliteBench
 

@@ -8,8 +8,15 @@ import pytest
 from pymongo import ReadPreference, WriteConcern
 
 from carillon.stores.errors import StoreError
-from carillon.stores.mongodb import ABOUT, SCHEMA_VERSION, connect, connected, disconnect, prepare
-from carillon.stores.mongodb_url import MongoUrl, mongodb_url
+from carillon.stores.mongodb.client import (
+    ABOUT,
+    SCHEMA_VERSION,
+    connect,
+    connected,
+    disconnect,
+    prepare,
+)
+from carillon.stores.mongodb.url import MongoUrl, mongodb_url
 
 
 @pytest.mark.servers

@@ -11,8 +11,8 @@ from bson import Binary, Decimal128, Int64, ObjectId
 
 from carillon.messages.errors import TemplateNotFound
 from carillon.messages.model import Audience, Cursor, Document, UserFields
-from carillon.stores.mongodb import Stored, connected
-from carillon.stores.mongodb_directory import LISTED, PAGE
+from carillon.stores.mongodb.client import Stored, connected
+from carillon.stores.mongodb.directory import LISTED, PAGE
 from tests.stores.shelves import MongoShelf, filled
 from tests.stores.test_directory import everybody, everybody_and
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from bson import ObjectId
 
-from carillon.stores.mongodb_documents import from_place, known_by, new_id, place
+from carillon.stores.mongodb.documents import from_place, known_by, new_id, place
 
 HEX = "65f0c0ffee65f0c0ffee65f0"
 

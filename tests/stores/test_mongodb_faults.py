@@ -13,9 +13,9 @@ import trio
 from carillon.messages.errors import DirectoryUnavailable, JournalUnavailable, TryLater
 from carillon.messages.model import Audience, Cursor, UserFields
 from carillon.stores.errors import StoreError
-from carillon.stores.mongodb import ABOUT, Database, MongoStore, connected, prepare
-from carillon.stores.mongodb_directory import MongoDirectory
-from carillon.stores.mongodb_settings import MongoSettings
+from carillon.stores.mongodb.client import ABOUT, Database, MongoStore, connected, prepare
+from carillon.stores.mongodb.directory import MongoDirectory
+from carillon.stores.mongodb.live_settings import MongoSettings
 from tests.neighbours.mongodb import MongoServer
 from tests.stores.shelves import MongoShelf, entry
 

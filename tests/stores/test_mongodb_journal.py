@@ -20,11 +20,10 @@ from carillon.messages.ports.journal import (
     Progress,
 )
 from carillon.messages.ports.records import PastAttempt, RecordFilter
-from carillon.stores.mongodb import Database, connected, prepare
-from carillon.stores.mongodb_keys import KEY_INDEXES
-from carillon.stores.mongodb_rows import JOURNAL_INDEXES
-from carillon.stores.mongodb_states import void
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.client import Database, connected, prepare
+from carillon.stores.mongodb.journal.dispatches import KEY_INDEXES, void
+from carillon.stores.mongodb.schema import JOURNAL_INDEXES
+from carillon.stores.mongodb.url import MongoUrl
 from tests.stores.journal_bench import MongoBench, SeverableStore
 
 pytestmark = pytest.mark.servers

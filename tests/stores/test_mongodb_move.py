@@ -28,20 +28,18 @@ from carillon.messages.ports.journal import (
 )
 from carillon.messages.ports.outbox import SagaEvent
 from carillon.messages.ports.records import RecordFilter, Records, Recovery
-from carillon.stores import mongodb_move
 from carillon.stores.errors import StoreError
-from carillon.stores.mongodb import Database, check_schema, connected, prepare
-from carillon.stores.mongodb_journal import MongoJournal
-from carillon.stores.mongodb_move import move
-from carillon.stores.mongodb_records import MongoReader, MongoRecords
-from carillon.stores.mongodb_recovery import MongoRecovery
-from carillon.stores.mongodb_shares import put, text_of
-from carillon.stores.mongodb_url import MongoUrl
-from carillon.stores.sqlite import open_store
-from carillon.stores.sqlite_journal import SqliteJournal
-from carillon.stores.sqlite_reader import SqliteReader
-from carillon.stores.sqlite_records import SqliteRecords
-from carillon.stores.sqlite_recovery import SqliteRecovery
+from carillon.stores.mongodb import move as mongodb_move
+from carillon.stores.mongodb.capacity import put, text_of
+from carillon.stores.mongodb.client import Database, check_schema, connected, prepare
+from carillon.stores.mongodb.journal.journal import MongoJournal
+from carillon.stores.mongodb.move import move
+from carillon.stores.mongodb.reading import MongoReader, MongoRecords
+from carillon.stores.mongodb.recovery import MongoRecovery
+from carillon.stores.mongodb.url import MongoUrl
+from carillon.stores.sqlite.database import open_store
+from carillon.stores.sqlite.journal.journal import SqliteJournal
+from carillon.stores.sqlite.reading import SqliteReader, SqliteRecords, SqliteRecovery
 from tests.cli.command_line import invoke
 from tests.stores.shelves import MongoShelf, SqliteShelf, entry
 
@@ -291,7 +289,7 @@ async def test_a_moved_key_is_free_again_when_it_is_old(path: Path, mongodb: Mon
 def test_a_target_that_cannot_be_used_is_named(
     path: Path, words: Sequence[str], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carillon.stores.mongodb.START_SECONDS", 0.3)
+    monkeypatch.setattr("carillon.stores.mongodb.client.START_SECONDS", 0.3)
     result = invoke("store", "move", *words, "--store", str(path))
     assert result.exit_code in {1, 2}
     assert reason in result.stderr

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from carillon.stores.mongodb import MongoStore
-from carillon.stores.mongodb_outbox import LOOK_AGAIN, MongoOutbox
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.client import MongoStore
+from carillon.stores.mongodb.outbox import LOOK_AGAIN, MongoOutbox
+from carillon.stores.mongodb.url import MongoUrl
 from tests.stores.shelves import MongoShelf
 from tests.stores.test_outbox import due, event
 

@@ -11,15 +11,15 @@ from carillon.messages.model import Cursor, Receipt, delivery_id
 from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch, Progress
 from carillon.messages.ports.records import PastAttempt
 from carillon.messages.ports.work_sharing import Settled
-from carillon.stores.mongodb import MongoStore, connected, prepare
-from carillon.stores.mongodb_journal import MongoJournal
-from carillon.stores.mongodb_keys import KEY_INDEXES
-from carillon.stores.mongodb_pool import MongoPool
-from carillon.stores.mongodb_records import MongoReader
-from carillon.stores.mongodb_recovery import MongoRecovery
-from carillon.stores.mongodb_replicas import MongoReplicas
-from carillon.stores.mongodb_rows import JOURNAL_INDEXES
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.client import MongoStore, connected, prepare
+from carillon.stores.mongodb.journal.dispatches import KEY_INDEXES
+from carillon.stores.mongodb.journal.journal import MongoJournal
+from carillon.stores.mongodb.reading import MongoReader
+from carillon.stores.mongodb.recovery import MongoRecovery
+from carillon.stores.mongodb.replicas import MongoReplicas
+from carillon.stores.mongodb.schema import JOURNAL_INDEXES
+from carillon.stores.mongodb.url import MongoUrl
+from carillon.stores.mongodb.work_sharing import MongoPool
 
 pytestmark = pytest.mark.servers
 START = Progress("sms", Cursor())

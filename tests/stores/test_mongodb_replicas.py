@@ -8,9 +8,9 @@ import pytest
 
 from carillon.messages.model import Channel, Priority
 from carillon.messages.ports.work_sharing import Served
-from carillon.stores.mongodb import MongoStore, connected
-from carillon.stores.mongodb_replicas import MongoReplicas
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.client import MongoStore, connected
+from carillon.stores.mongodb.replicas import MongoReplicas
+from carillon.stores.mongodb.url import MongoUrl
 
 pytestmark = pytest.mark.servers
 SMS: tuple[Channel, Priority, str] = "sms", "normal", "shop"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from carillon.messages.errors import JournalUnavailable
-from carillon.stores.mongodb import Database, MongoStore, Stored
-from carillon.stores.mongodb_settings import MongoSettings, _change, _record, _stored
+from carillon.stores.mongodb.client import Database, MongoStore, Stored
+from carillon.stores.mongodb.live_settings import MongoSettings, _change, _record, _stored
 from tests.stores.shelves import MongoShelf, entry
 
 pytestmark = pytest.mark.servers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from carillon.stores.mongodb_url import mongodb_url
+from carillon.stores.mongodb.url import mongodb_url
 
 
 @pytest.mark.parametrize(

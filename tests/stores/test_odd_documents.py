@@ -10,8 +10,8 @@ from bson.binary import Binary
 from pydantic_core import from_json
 
 from carillon.messages.model import Audience, Cursor, Document, UserFields
-from carillon.stores.mongodb import connected
-from carillon.stores.mongodb_url import MongoUrl
+from carillon.stores.mongodb.client import connected
+from carillon.stores.mongodb.url import MongoUrl
 from tests.stores.shelves import MongoShelf, SqliteShelf, filled
 
 

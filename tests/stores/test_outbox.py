@@ -9,7 +9,7 @@ import pytest
 
 from carillon.messages.errors import BadCommand
 from carillon.messages.ports.outbox import LONGEST_REST, DueEvent, Outbox, SagaEvent
-from carillon.stores.mongodb_outbox import LOOK_AGAIN
+from carillon.stores.mongodb.outbox import LOOK_AGAIN
 from tests.stores.shelves import Shelf
 
 

@@ -13,8 +13,8 @@ import pytest
 import trio
 
 from carillon.stores.private_files import make_private, open_private
-from carillon.stores.sqlite import connect, only_server, open_store
-from carillon.stores.sqlite_journal import SqliteJournal
+from carillon.stores.sqlite.database import connect, only_server, open_store
+from carillon.stores.sqlite.journal.journal import SqliteJournal
 from tests.running import running
 
 SUFFIXES = ("", "-wal", "-shm", "-lock", "-log0", "-log1")

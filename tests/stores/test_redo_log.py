@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.stores.redo_log import SEGMENT, RedoLog, look, set_aside
+from carillon.stores.sqlite.journal.redo_log import SEGMENT, RedoLog, look, set_aside
 
 US, OTHERS = b"12345678", b"87654321"
 

@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from carillon.messages.errors import JournalUnavailable
-from carillon.stores.mongodb import Database, MongoStore
-from carillon.stores.mongodb_shares import MongoShares, _swap
+from carillon.stores.mongodb.capacity import MongoShares, _swap
+from carillon.stores.mongodb.client import Database, MongoStore
 from carillon.stores.ports import ShareBoard
 from tests.actors.boards import Board, Faults, Line
 from tests.neighbours.mongodb import MongoServer

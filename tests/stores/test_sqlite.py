@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from carillon.stores.errors import StoreError
-from carillon.stores.sqlite import SCHEMA_VERSION, only_server, open_store
+from carillon.stores.sqlite.database import SCHEMA_VERSION, only_server, open_store
 
 
 def test_a_new_store_is_made_and_an_old_one_is_kept(tmp_path: Path) -> None:

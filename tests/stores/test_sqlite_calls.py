@@ -14,9 +14,9 @@ import trio
 from carillon.messages.model import Receipt, delivery_id
 from carillon.messages.ports.journal import AttemptEnd, AttemptStart, Enrolment, NewDispatch
 from carillon.messages.ports.records import RecordFilter, Result
-from carillon.stores.sqlite import CALLS, open_store, transaction
-from carillon.stores.sqlite_calls import FINE, GRAIN, Dating, MachineClock, past_calls, tidy
-from carillon.stores.sqlite_journal import SqliteJournal
+from carillon.stores.sqlite.calls import FINE, GRAIN, Dating, MachineClock, past_calls, tidy
+from carillon.stores.sqlite.database import CALLS, open_store, transaction
+from carillon.stores.sqlite.journal.journal import SqliteJournal
 
 DAY = 86_400_000
 

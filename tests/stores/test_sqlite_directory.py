@@ -11,8 +11,8 @@ import trio
 
 from carillon.messages.errors import DirectoryUnavailable
 from carillon.messages.model import Audience, Cursor, Document, Recipient, UserFields
-from carillon.stores.sqlite import open_store
-from carillon.stores.sqlite_directory import (
+from carillon.stores.sqlite.database import open_store
+from carillon.stores.sqlite.directory import (
     PAGE,
     SMALL_PAGE,
     SqliteDirectory,

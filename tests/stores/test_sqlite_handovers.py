@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from carillon.messages.errors import JournalUnavailable
-from carillon.stores.sqlite import open_store
-from carillon.stores.sqlite_handovers import SqliteHandovers
+from carillon.stores.sqlite.database import open_store
+from carillon.stores.sqlite.handovers import SqliteHandovers
 from tests.stores.test_handovers import handover
 
 

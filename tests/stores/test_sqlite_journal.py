@@ -16,10 +16,9 @@ from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import Channel, Cursor, Receipt, delivery_id
 from carillon.messages.ports.journal import Enrolment, NewDispatch, Progress
 from carillon.messages.ports.records import RecordFilter
-from carillon.stores.sqlite import connect, open_store
-from carillon.stores.sqlite_journal import SqliteJournal
-from carillon.stores.sqlite_reader import SqliteReader
-from carillon.stores.sqlite_records import SqliteRecords
+from carillon.stores.sqlite.database import connect, open_store
+from carillon.stores.sqlite.journal.journal import SqliteJournal
+from carillon.stores.sqlite.reading import SqliteReader, SqliteRecords
 
 BEGINNING = Progress("sms", Cursor())
 

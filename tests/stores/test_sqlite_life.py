@@ -14,19 +14,19 @@ import pytest
 
 from carillon.messages.model import Cursor
 from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch, Progress
-from carillon.stores import sqlite
 from carillon.stores.errors import StoreError
-from carillon.stores.redo_log import RedoLog, log_paths
-from carillon.stores.sqlite import connect, open_store
-from carillon.stores.sqlite_journal import SqliteJournal
-from carillon.stores.sqlite_life import (
+from carillon.stores.sqlite import database as sqlite
+from carillon.stores.sqlite.database import connect, open_store
+from carillon.stores.sqlite.journal.journal import SqliteJournal
+from carillon.stores.sqlite.journal.redo_log import RedoLog, log_paths
+from carillon.stores.sqlite.life import (
     examine,
     read_life,
     resume,
     set_foreign_wal_aside,
     why_paused,
 )
-from carillon.stores.sqlite_mark import mark_path, read_mark
+from carillon.stores.sqlite.mark import mark_path, read_mark
 
 SUFFIXES = ("", "-wal", "-shm", "-log0", "-log1")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from carillon.messages.errors import JournalUnavailable
-from carillon.stores.sqlite import open_store
-from carillon.stores.sqlite_outbox import RETIRED_AT_ONCE, SqliteOutbox
+from carillon.stores.sqlite.database import open_store
+from carillon.stores.sqlite.outbox import RETIRED_AT_ONCE, SqliteOutbox
 from tests.stores.test_outbox import event
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from carillon.messages.errors import JournalUnavailable
 from carillon.stores.ports import AuditEntry
-from carillon.stores.sqlite import SCHEMA_VERSION, open_store
-from carillon.stores.sqlite_settings import SqliteSettings
+from carillon.stores.sqlite.database import SCHEMA_VERSION, open_store
+from carillon.stores.sqlite.live_settings import SqliteSettings
 from tests.stores.shelves import entry
 
 FIRST_SCHEMA = """

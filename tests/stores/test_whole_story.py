@@ -25,10 +25,10 @@ from carillon.messages.ports.records import (
     RecordFilter,
     Result,
 )
-from carillon.stores import sqlite
-from carillon.stores.mongodb import connected
-from carillon.stores.mongodb_url import MongoUrl
-from carillon.stores.sqlite import open_store
+from carillon.stores.mongodb.client import connected
+from carillon.stores.mongodb.url import MongoUrl
+from carillon.stores.sqlite import database as sqlite
+from carillon.stores.sqlite.database import open_store
 from tests.stores.journal_bench import Bench, MongoBench, SeverableStore, SqliteBench
 
 ALL = RecordFilter(outcomes=["cancelled", "failed"])

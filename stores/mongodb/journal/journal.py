@@ -1,0 +1,249 @@
+"""The journal in MongoDB: what is handed over, and to which of its two writers.
+
+Dispatches, deliveries and the starts of attempts, for which somebody waits, go to the front; what
+follows goes to the rear. So a start waits for one write, whatever else there is to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Final
+from uuid import uuid4
+
+import trio
+
+from carillon.messages.errors import Conflict, JournalUnavailable, unwritable
+from carillon.messages.model import Channel, Outcome, Receipt
+from carillon.messages.ports.journal import (
+    AttemptEnd,
+    AttemptStart,
+    DispatchEnd,
+    Enrolment,
+    NewDispatch,
+    Progress,
+)
+from carillon.messages.ports.records import RecordFilter
+from carillon.stores.mongodb.client import Database, MongoStore
+from carillon.stores.mongodb.journal.dispatches import (
+    cancel_dispatch,
+    close_dispatch,
+    redrive,
+    retire,
+    retire_keys,
+    void,
+)
+from carillon.stores.mongodb.journal.writers import (
+    NO_LEASE,
+    Asked,
+    Endings,
+    FrontWriter,
+    RearWriter,
+)
+from carillon.stores.mongodb.journal.writes import Rows
+
+FAREWELL_SECONDS: Final = 10.0
+"""How long the end of the service waits for the last outcomes to be written."""
+
+
+class MongoJournal:
+    """Implements `messages.journal.Journal` while it is `running`, for one replica of several.
+
+    `owner` names the replica; `may_write` tells whether it still holds its lease.
+
+    When the store is lost in the middle of a write, JournalUnavailable may be raised for one that
+    was done. A dispatch that was refused so is made void as soon as the store is back, and an
+    attempt that was counts as made.
+    """
+
+    def __init__(
+        self,
+        store: MongoStore,
+        owner: Callable[[], str],
+        may_write: Callable[[], bool],
+    ) -> None:
+        self.rounds: dict[str, int] = {}
+        self.strays: set[str] = set()
+        self._owner = owner
+        self._may_write = may_write
+        endings = Endings(owner, self.rounds)
+        self._front = FrontWriter(store, owner, may_write, endings)
+        self._rear = RearWriter(store, endings)
+        self._unsure: dict[tuple[str, Channel], str] = {}
+        self._nursery: trio.Nursery
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Run the writers around the body. What was handed over is written before it ends."""
+        # Whatever is cancelled, the writers go on until the last outcomes are written.
+        writing = [trio.CancelScope(shield=True), trio.CancelScope(shield=True)]
+        async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(_within, writing[0], self._front.run)
+            self._nursery.start_soon(_within, writing[1], self._rear.run)
+            try:
+                yield
+            finally:
+                with trio.move_on_after(FAREWELL_SECONDS, shield=True):
+                    with suppress(JournalUnavailable):
+                        await self.flush()
+                for scope in writing:
+                    scope.cancel()
+                self._nursery.cancel_scope.cancel()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the last writes went through, and more may follow."""
+        return self.trouble is None
+
+    @property
+    def trouble(self) -> str | None:
+        """See the port."""
+        broken = self._front.broken or self._rear.broken
+        return NO_LEASE if broken is None and not self._may_write() else broken
+
+    async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
+        """See the port. Raises Conflict when another dispatch has just got its idempotency key."""
+        if not self.is_working:  # somebody may wait some seconds for the same answer
+            raise unwritable(self.trouble)
+        first = Rows(dispatch.id, rows, _token())
+        self.rounds[dispatch.id] = 0
+        owner = self._owner()
+        try:
+            await self._front.write(Asked(opening=dispatch, rows=first))
+        except BaseException as error:
+            self._forget(dispatch.id)
+            if not isinstance(error, Conflict | JournalUnavailable):
+                raise
+            self._nursery.start_soon(self._void, dispatch.id, owner)
+            raise
+        return _first_of_each(first)
+
+    async def enrol(
+        self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
+    ) -> Sequence[bool]:
+        """See the port."""
+        return await self._enrol(dispatch_id, rows, progress)
+
+    async def offer(
+        self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
+    ) -> Sequence[bool]:
+        """Enrol deliveries that any replica may take; see `messages.sharing.Pool`."""
+        return await self._enrol(dispatch_id, rows, progress, offered=True)
+
+    async def _enrol(
+        self,
+        dispatch_id: str,
+        rows: Sequence[Enrolment],
+        progress: Progress,
+        *,
+        offered: bool = False,
+    ) -> Sequence[bool]:
+        place = dispatch_id, progress.channel
+        # What an earlier call wrote before it failed is new to whoever asks again.
+        self._unsure[place] = token = self._unsure.get(place) or _token()
+        several = Rows(dispatch_id, rows, token, offered)
+        asked = Asked(rows=several, reached=progress)
+        await self._front.write(asked)
+        del self._unsure[place]
+        is_first = _first_of_each(several)
+        return [
+            row in asked.new and first for row, first in zip(several.ids, is_first, strict=True)
+        ]
+
+    async def start(self, attempt: AttemptStart) -> None:
+        """See the port. Raises Superseded when another replica made the attempt of this number."""
+        await self._front.write(Asked(start=attempt))
+
+    def end(self, attempt: AttemptEnd) -> None:
+        """See the port."""
+        self._front.end(attempt)
+
+    def record(self, receipt: Receipt) -> None:
+        """See the port."""
+        self._rear.record(receipt)
+
+    async def close(
+        self,
+        dispatch_id: str,
+        counts: Mapping[Outcome, int],
+        kept: str | bytes | None,
+        end: DispatchEnd | None = None,
+    ) -> None:
+        """See the port."""
+        owner = self._owner()
+
+        def write(database: Database, now: int) -> int:
+            close_dispatch(database, dispatch_id, owner, counts, kept, end or DispatchEnd(), now)
+            return 0
+
+        await self._rear.do(write)
+        self._forget(dispatch_id)
+
+    async def cancel(self, dispatch_id: str) -> None:
+        """See the port. Anybody may cancel what any replica sees through."""
+
+        def write(database: Database, _now: int) -> int:
+            cancel_dispatch(database, dispatch_id)
+            return 0
+
+        await self._rear.do(write)
+
+    async def redrive(self, dispatch_id: str, wanted: RecordFilter) -> int:
+        """See the port."""
+        owner = self._owner()
+        self.strays.add(dispatch_id)
+        number = await self._rear.do(
+            lambda database, _now: redrive(database, dispatch_id, wanted, owner)
+        )
+        self.strays.discard(dispatch_id)
+        return number
+
+    async def retire(self, before: int) -> bool:
+        """Erase a part of what ended before a time, in milliseconds since 1970; whether more is.
+
+        Raises JournalUnavailable.
+        """
+        return bool(await self._rear.do(lambda database, _now: retire(database, before)))
+
+    async def retire_keys(self, before: int) -> bool:
+        """Erase a part of the idempotency keys that expired before a time, as `retire` does.
+
+        Raises JournalUnavailable.
+        """
+        return bool(await self._rear.do(lambda database, _now: retire_keys(database, before)))
+
+    async def flush(self) -> None:
+        """See the port."""
+        await self._front.flush()
+        await self._rear.do(lambda _database, _now: 0)
+
+    def _forget(self, dispatch_id: str) -> None:
+        self.rounds.pop(dispatch_id, None)
+        for place in [place for place in self._unsure if place[0] == dispatch_id]:
+            del self._unsure[place]
+
+    async def _void(self, dispatch_id: str, owner: str) -> None:
+        while True:
+            with suppress(JournalUnavailable):
+                await self._rear.do(partial(_make_void, dispatch_id, owner))
+                return
+
+
+async def _within(scope: trio.CancelScope, run: Callable[[], Awaitable[None]]) -> None:
+    with scope:
+        await run()
+
+
+def _make_void(dispatch_id: str, owner: str, database: Database, now: int) -> int:
+    void(database, dispatch_id, owner, now)
+    return 0
+
+
+def _token() -> str:
+    return uuid4().hex
+
+
+def _first_of_each(rows: Rows) -> list[bool]:
+    first = {row: at for at, row in reversed(list(enumerate(rows.ids)))}
+    return [first[row] == at for at, row in enumerate(rows.ids)]

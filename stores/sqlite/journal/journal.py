@@ -1,0 +1,202 @@
+"""The journal in the embedded store: what is handed over, and to which of its two writers.
+
+Dispatches and attempts, for each of which somebody waits, go into a redo log first; the deliveries
+that follow go into the tables by the hundred.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+import trio
+
+from carillon.messages.errors import JournalUnavailable, unwritable
+from carillon.messages.model import Outcome, Receipt
+from carillon.messages.ports.journal import (
+    AttemptEnd,
+    AttemptStart,
+    DispatchEnd,
+    Enrolment,
+    NewDispatch,
+    Progress,
+)
+from carillon.messages.ports.records import RecordFilter
+from carillon.stores.sqlite.database import connect
+from carillon.stores.sqlite.journal.batch import Opening
+from carillon.stores.sqlite.journal.log import Gathering, LogWriter
+from carillon.stores.sqlite.journal.tables import (
+    BeginningLong,
+    Cancelling,
+    Closing,
+    Enrolling,
+    Flushing,
+    Mark,
+    Redriving,
+    Retiring,
+    TableWriter,
+    Tidying,
+    Write,
+)
+from carillon.stores.sqlite.life import begin_life
+from carillon.stores.sqlite.mark import HostMark
+
+LONG: Final = 65_536
+"""Characters of a request above which it goes straight into the tables: the loop writes the log."""
+
+Fsync = Literal["commit", "process"]
+"""What a durable write survives: a power cut, or only the death of the process."""
+
+_SYNCHRONOUS: Final[Mapping[Fsync, str]] = {"commit": "FULL", "process": "NORMAL"}
+
+
+class SqliteJournal:
+    """Implements `messages.journal.Journal` while it is `running`.
+
+    `notes` are what an operator should read of how it was taken up; `mark` is that of the host.
+    """
+
+    def __init__(self, path: Path, fsync: Fsync = "commit") -> None:
+        self._path = path
+        self._fsync = fsync
+        self.notes: Sequence[str] = ()
+        self.mark: HostMark
+        self._log: LogWriter
+        self._tables: TableWriter
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Run the writers around the body. What was handed over is written before it ends.
+
+        Raises:
+            StoreError: what an earlier process left in the redo log cannot be taken up.
+        """
+        token = trio.lowlevel.current_trio_token()
+        connection = connect(self._path)
+        try:
+            taken = begin_life(self._path, connection, sync=self._fsync == "commit")
+        except BaseException:
+            connection.close()
+            raise
+        connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self._fsync]}")
+        self.notes, self.mark = taken.notes, taken.mark
+        self._tables = TableWriter(taken.ledger, token)
+        self._log = LogWriter(taken.log, taken.mark, self._tables, token)
+        writers = [
+            threading.Thread(target=one.run, name=name)
+            for one, name in ((self._log, "journal-log"), (self._tables, "journal-writer"))
+        ]
+        for writer in writers:
+            writer.start()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._log.write_what_lingers)
+            try:
+                yield
+            finally:
+                self._log.follow(Mark.END)
+                with trio.CancelScope(shield=True):
+                    for writer in writers:
+                        await trio.to_thread.run_sync(writer.join)
+                taken.log.close()
+                connection.close()
+                taken.mark.close()
+                nursery.cancel_scope.cancel()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the last writes went through."""
+        return self.trouble is None
+
+    @property
+    def trouble(self) -> str | None:
+        """See the port."""
+        return self._log.broken or self._tables.broken
+
+    async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
+        """See the port."""
+        if self._tables.broken is not None:  # the log would take it, but not grow for ever
+            raise self._unavailable()
+        opening = Opening(dispatch, rows)
+        if len(dispatch.request) > LONG:
+            await self._durably(BeginningLong(opening))
+        else:
+            await self._logged(self._log.open(opening))
+        first = {(row.channel, row.key): at for at, row in reversed(list(enumerate(rows)))}
+        return [first[row.channel, row.key] == at for at, row in enumerate(rows)]
+
+    async def enrol(
+        self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
+    ) -> Sequence[bool]:
+        """See the port."""
+        write = Enrolling(dispatch_id, rows, progress)
+        await self._durably(write)
+        return write.new
+
+    async def start(self, attempt: AttemptStart) -> None:
+        """See the port."""
+        await self._logged(self._log.start(attempt))
+
+    def end(self, attempt: AttemptEnd) -> None:
+        """See the port."""
+        self._log.end(attempt)
+
+    def record(self, receipt: Receipt) -> None:
+        """See the port."""
+        self._log.end(receipt)
+
+    async def close(
+        self,
+        dispatch_id: str,
+        counts: Mapping[Outcome, int],
+        kept: str | bytes | None,
+        end: DispatchEnd | None = None,
+    ) -> None:
+        """See the port."""
+        await self._durably(Closing(dispatch_id, counts, kept, end or DispatchEnd()))
+
+    async def cancel(self, dispatch_id: str) -> None:
+        """See the port."""
+        await self._durably(Cancelling(dispatch_id))
+
+    async def redrive(self, dispatch_id: str, wanted: RecordFilter) -> int:
+        """See the port."""
+        write = Redriving(dispatch_id, wanted)
+        await self._durably(write)
+        return write.deliveries
+
+    async def retire(self, before: int) -> bool:
+        """Erase a part of what ended before a time, in milliseconds since 1970; whether more is.
+
+        Raises JournalUnavailable.
+        """
+        write = Retiring(before)
+        await self._durably(write)
+        return write.more
+
+    async def forget_calls(self, before: int) -> None:
+        """Erase calls that ended before a time, in milliseconds since 1970.
+
+        Raises JournalUnavailable.
+        """
+        await self._durably(Tidying(before))
+
+    async def flush(self) -> None:
+        """See the port."""
+        await self._durably(Flushing())
+
+    async def _durably(self, write: Write) -> None:
+        self._log.follow(write)
+        await write.done.wait()
+        if write.failed:
+            raise self._unavailable()
+
+    async def _logged(self, gathering: Gathering) -> None:
+        await gathering.done.wait()
+        if gathering.failed:
+            raise self._unavailable()
+
+    def _unavailable(self) -> JournalUnavailable:
+        return unwritable(self.trouble)

@@ -1,0 +1,375 @@
+"""What one commit of the embedded journal writes, and in which order."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from enum import Enum, auto
+from itertools import islice
+from queue import Empty, SimpleQueue
+from typing import Final, TypeVar
+
+import trio
+
+from carillon.messages.model import Outcome, Receipt
+from carillon.messages.ports.journal import (
+    AttemptEnd,
+    AttemptStart,
+    DispatchEnd,
+    Enrolment,
+    Progress,
+)
+from carillon.messages.ports.records import RecordFilter
+from carillon.stores.sqlite.calls import CallCounts, Dating, MachineClock, tidy
+from carillon.stores.sqlite.journal.batch import Group, Opening
+from carillon.stores.sqlite.journal.sql import (
+    advance,
+    cancel_dispatch,
+    close_dispatch,
+    end,
+    enrol,
+    find_dispatch,
+    open_dispatch,
+    record,
+    redrive,
+    retire,
+    start,
+)
+from carillon.stores.sqlite.mark import HostMark
+
+T = TypeVar("T", Receipt, AttemptEnd, AttemptStart)
+
+_MOMENT: Final = 20
+"""Milliseconds by which times on record may be too late."""
+
+_COUNT: Final = "UPDATE life SET applied = ?, revision = revision + 1 RETURNING revision"
+
+MOST_RETIRED: Final = 500
+"""Rows erased in one commit: some 2 ms, which nobody who sends has to wait for longer."""
+
+
+class Write:
+    """Something for the next commit, and somebody who waits for it."""
+
+    __slots__ = ("dispatch_id", "done", "failed")
+
+    def __init__(self, dispatch_id: str = "") -> None:
+        self.dispatch_id = dispatch_id
+        self.failed = False
+        self.done = trio.Event()
+
+
+class Flushing(Write):
+    """Only waits for what was handed over before."""
+
+    __slots__ = ()
+
+
+class BeginningLong(Write):
+    """A new dispatch with a long request, which would be in the way in the redo log."""
+
+    __slots__ = ("opening",)
+
+    def __init__(self, opening: Opening) -> None:
+        super().__init__(opening.dispatch.id)
+        self.opening = opening
+
+
+class Enrolling(Write):
+    """New deliveries; `new` tells which of them are."""
+
+    __slots__ = ("new", "progress", "rows")
+
+    def __init__(self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress) -> None:
+        super().__init__(dispatch_id)
+        self.rows = rows
+        self.progress = progress
+        self.new: Sequence[bool] = ()
+
+
+class Closing(Write):
+    """The end of a dispatch. It can wait for company: the dispatch was answered already."""
+
+    __slots__ = ("counts", "end", "kept")
+
+    def __init__(
+        self,
+        dispatch_id: str,
+        counts: Mapping[Outcome, int],
+        kept: str | bytes | None,
+        end: DispatchEnd,
+    ) -> None:
+        super().__init__(dispatch_id)
+        self.counts = counts
+        self.kept = kept
+        self.end = end
+
+
+class Cancelling(Write):
+    """Nothing more of a dispatch may start."""
+
+    __slots__ = ()
+
+
+class Redriving(Write):
+    """Ended deliveries that are to be sent again; `deliveries` tells how many."""
+
+    __slots__ = ("deliveries", "wanted")
+
+    def __init__(self, dispatch_id: str, wanted: RecordFilter) -> None:
+        super().__init__(dispatch_id)
+        self.wanted = wanted
+        self.deliveries = 0
+
+
+class Retiring(Write):
+    """What ended before a time may go; `more` tells whether some of it is left."""
+
+    __slots__ = ("before", "more")
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self.before = before
+        self.more = False
+
+
+class Tidying(Write):
+    """Calls that ended before a time may go: nothing counts them any more."""
+
+    __slots__ = ("before",)
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self.before = before
+
+
+class Ledger:
+    """Makes commits, and knows the numbers of the open dispatches."""
+
+    def __init__(self, connection: sqlite3.Connection, mark: HostMark | None = None) -> None:
+        self._connection = connection
+        self._mark = mark
+        # sqlite3 begins and ends transactions in one step where a statement takes the GIL five
+        # times; IMMEDIATE, for a transaction that only then wants to write may not wait.
+        connection.isolation_level = "IMMEDIATE"
+        self._numbers: dict[str, int] = {}
+        self._calls = CallCounts()
+        self._dating = Dating(MachineClock())
+        self._is_live = False
+        self.applied: int
+        self.revision: int
+        query = "SELECT applied, revision FROM life"
+        self.applied, self.revision = connection.execute(query).fetchone()
+
+    def commit(self, groups: Sequence[Group], writes: Sequence[Write]) -> None:
+        """All of it or nothing, but rows of a dispatch that nobody opened fail by themselves.
+
+        With nothing at all it is tried whether the tables can be written.
+        """
+        if writes and not groups and all(isinstance(write, Flushing) for write in writes):
+            return  # all that came before is committed
+        now = time.time_ns() // 1_000_000
+        self._calls.begin()
+        try:
+            with self._connection:
+                self._write(groups, writes, now)
+                applied = max([self.applied, *(group.number for group in groups)])
+                (revision,) = self._connection.execute(_COUNT, (applied,)).fetchone()
+        except BaseException:
+            self._calls.roll_back()
+            self._dating.roll_back()
+            self._numbers.clear()  # some may be of dispatches that were taken back
+            raise
+        self.applied, self.revision = applied, revision
+        if self._mark is not None:
+            self._mark.committed(revision)
+        for write in writes:
+            if isinstance(write, Closing):
+                self._numbers.pop(write.dispatch_id, None)
+
+    def take_over(self) -> None:
+        """Begin to write for this process, once all is in that earlier ones have handed over."""
+        now = time.time_ns() // 1_000_000
+        with self._connection:
+            self._dating.begin(self._connection, now)
+            self._calls.take_over(self._connection, now)
+        self._is_live = True
+
+    def _write(self, groups: Sequence[Group], writes: Sequence[Write], now: int) -> None:
+        if self._is_live and self._dating.follow(self._connection, now):
+            groups = [replace(group, at=now) for group in groups]  # from before the clock was set
+        self._open([group for group in groups if group.openings])
+        long = [write.opening for write in writes if isinstance(write, BeginningLong)]
+        if long:
+            self._open([Group(now, long)])
+        self._enrol([write for write in writes if isinstance(write, Enrolling)], now)
+        self._apply(groups)
+        for write in writes:
+            self._settle(write, now)
+
+    def _apply(self, groups: Sequence[Group]) -> None:
+        """What started and ended since the last commit; together what came within a moment."""
+        for at, part in _of_one_moment(groups):
+            starts = self._numbered([one for group in part for one in group.starts])
+            start(self._connection, starts, at)
+            self._calls.started(starts, at)
+            ends = [one for group in part for one in group.ends]
+            receipts = [one for one in ends if isinstance(one, Receipt)]
+            if len(receipts) < len(ends):
+                left = self._numbered([one for one in ends if isinstance(one, AttemptEnd)])
+                end(self._connection, left, at)
+                self._calls.ended(left, at)
+            ended = self._numbered(receipts)
+            record(self._connection, ended, at)
+            self._calls.delivered(ended, at)
+        self._calls.write(self._connection)
+
+    def _open(self, groups: Sequence[Group]) -> None:
+        rows: list[tuple[int, Enrolment]] = []
+        for group in groups:
+            for one in group.openings:
+                number = open_dispatch(self._connection, one.dispatch, group.at)
+                self._numbers[one.dispatch.id] = number
+                rows += [(number, row) for row in one.rows]
+        if rows:
+            enrol(self._connection, rows, groups[-1].at)
+
+    def _enrol(self, writes: Sequence[Enrolling], now: int) -> None:
+        rows: list[tuple[int, Enrolment]] = []
+        for write in writes:
+            number = self._number(write.dispatch_id)
+            write.failed = not number
+            if number:
+                rows += [(number, row) for row in write.rows]
+                advance(self._connection, number, write.progress)
+        new = iter(enrol(self._connection, rows, now))
+        for write in writes:
+            if not write.failed:
+                write.new = list(islice(new, len(write.rows)))
+
+    def _settle(self, write: Write, now: int) -> None:
+        connection = self._connection
+        match write:
+            case Closing():
+                number = self._number(write.dispatch_id)
+                close_dispatch(connection, number, write.counts, write.kept, write.end, now)
+            case Cancelling():
+                cancel_dispatch(connection, self._number(write.dispatch_id))
+            case Redriving():
+                number = self._number(write.dispatch_id)
+                write.deliveries = redrive(connection, number, write.wanted)
+            case Retiring():
+                write.more = retire(connection, write.before, MOST_RETIRED)
+            case Tidying():
+                tidy(connection, write.before, now)
+            case _:
+                pass
+
+    def _numbered(self, ends: Sequence[T]) -> list[tuple[int, T]]:
+        """Each with the number of its dispatch, but those that nobody opened."""
+        found = ((self._number(one.dispatch_id), one) for one in ends)
+        return [(number, one) for number, one in found if number]
+
+    def _number(self, dispatch_id: str) -> int:
+        """The number of a dispatch, looked up once; 0 when nobody opened it."""
+        number = self._numbers.get(dispatch_id)
+        if number is None:
+            number = find_dispatch(self._connection, dispatch_id)
+            if number:
+                self._numbers[dispatch_id] = number
+        return number
+
+
+def _of_one_moment(groups: Sequence[Group]) -> Iterator[tuple[int, Sequence[Group]]]:
+    """Groups in order, so many at once as count as of one time: the last of them."""
+    part: list[Group] = []
+    for group in groups:
+        if part and group.at - part[0].at > _MOMENT:
+            yield part[-1].at, part
+            part = []
+        part.append(group)
+    if part:
+        yield part[-1].at, part
+
+
+MOST_A_COMMIT: Final = 500
+
+LINGER: Final = 0.02
+"""Seconds that a write nobody waits for waits for one that somebody waits for."""
+
+
+def trouble(error: Exception) -> str:
+    """Why nothing was written, as the system says it; what a bug says may hold anything."""
+    if isinstance(error, OSError):
+        return (error.strerror or "the file cannot be written").lower()
+    return str(error) if isinstance(error, sqlite3.Error) else "an internal error"
+
+
+RETRY: Final = 1.0
+"""Seconds after which what could not be committed is tried again, whoever else comes."""
+
+
+class Mark(Enum):
+    """What the writers are told besides writes."""
+
+    END = auto()
+
+
+class TableWriter:
+    """Commits writes and the groups of the redo log. `broken` says why the last one failed."""
+
+    def __init__(self, ledger: Ledger, token: trio.lowlevel.TrioToken) -> None:
+        self.queue: SimpleQueue[Write | Group | Mark] = SimpleQueue()
+        self.ledger = ledger
+        self.broken: str | None = None
+        self._token = token
+
+    def run(self) -> None:
+        """Write until told that this is the end."""
+        groups: list[Group] = []  # kept until a commit has them
+        going_on = True
+        while going_on:
+            batch = self._next_batch()
+            going_on = Mark.END not in batch
+            groups += (item for item in batch if isinstance(item, Group))
+            writes = [item for item in batch if isinstance(item, Write)]
+            if self._commit(groups, writes):
+                groups = []
+            if writes:
+                self._token.run_sync_soon(_wake, writes)
+            del batch, writes  # the next one may be long in coming, and this one be large
+
+    def _commit(self, groups: Sequence[Group], writes: Sequence[Write]) -> bool:
+        try:
+            self.ledger.commit(groups, writes)
+        except Exception as error:  # a writer that died would leave everybody waiting
+            self.broken = trouble(error)
+            for write in writes:
+                write.failed = True
+            return False
+        self.broken = None
+        return True
+
+    def _next_batch(self) -> list[Write | Group | Mark]:
+        batch: list[Write | Group | Mark] = []
+        with suppress(Empty):
+            batch.append(self.queue.get(timeout=None if self.broken is None else RETRY))
+            until = time.monotonic() + LINGER
+            while _can_wait(batch[-1]):
+                batch.append(self.queue.get(timeout=max(0.0, until - time.monotonic())))
+            while len(batch) < MOST_A_COMMIT:
+                batch.append(self.queue.get_nowait())
+        return batch
+
+
+def _can_wait(item: Write | Group | Mark) -> bool:
+    """Whether nobody waits for it who is in a hurry."""
+    return isinstance(item, Group | Closing)
+
+
+def _wake(writes: Iterable[Write]) -> None:
+    for write in writes:
+        write.done.set()
