@@ -17,10 +17,10 @@ from typing import Final
 
 import trio
 
+from carillon.access.keys import KeyRing, changes_of_keys
 from carillon.actors.channel import Waiting
 from carillon.actors.provider.guard import Guard
 from carillon.actors.router import Choice, Route
-from carillon.api.keys import KeyRing, changes_of_keys
 from carillon.api.providers import FileStatus, ProviderView, UnknownName
 from carillon.messages.errors import TryLater
 from carillon.messages.model import Channel, Document

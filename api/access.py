@@ -26,9 +26,9 @@ from typing import Final, TypeVar
 
 from quart import Quart, Request, g, request
 
+from carillon.access.keys import ApiKey, KeyRing, Scope
+from carillon.access.operator_token import OperatorToken
 from carillon.api.errors import Forbidden, Unauthorized
-from carillon.api.keys import ApiKey, KeyRing, Scope
-from carillon.api.operator_token import OperatorToken
 
 V = TypeVar("V", bound=Callable[..., object])
 

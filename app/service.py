@@ -17,18 +17,18 @@ import httpx
 import trio
 from prometheus_client import CollectorRegistry
 
+from carillon.access.keys import KeyRing
+from carillon.access.operator_token import OperatorToken
 from carillon.actors.provider.guard import Guard
 from carillon.api.access import Gate
 from carillon.api.app import Edge, Parts, create_app
 from carillon.api.checkup import provider_checks
 from carillon.api.event_log import EventLog
 from carillon.api.exchange import Exchange
-from carillon.api.keys import KeyRing
 from carillon.api.listener import Listener, ListenerSettings
 from carillon.api.logs import ObserverFailures, leave, log_what_nobody_catches, make_logger
 from carillon.api.metrics import Gauges, Metrics
 from carillon.api.operations import Probes, Readiness
-from carillon.api.operator_token import OperatorToken
 from carillon.api.paused import create_paused_app
 from carillon.api.told import Waiting
 from carillon.app import wiring as assembly

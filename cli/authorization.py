@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from carillon.api.operator_token import read_token
+from carillon.access.operator_token import read_token
 from carillon.settings import ClientSettings
 
 Headers = Mapping[str, str]

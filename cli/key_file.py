@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkstemp
 
-from carillon.api.keys import ApiKey
+from carillon.access.keys import ApiKey
 from carillon.cli.failure import BadInput, Failure
 from carillon.settings import ConfigurationError, key_record, parse_keys
 from carillon.settings.errors import nearest

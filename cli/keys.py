@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from carillon.api.keys import MOST_WEIGHT, SCOPES, Scope
+from carillon.access.keys import MOST_WEIGHT, SCOPES, Scope
 from carillon.cli.completion import key_ids
 from carillon.cli.examples import examples
 from carillon.cli.options import json_option
 from carillon.messages.model import Document
 
 if TYPE_CHECKING:
-    from carillon.api.keys import ApiKey
+    from carillon.access.keys import ApiKey
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ def new(
     something, and what `read` opens. The record holds a salted hash, from which nobody gets the
     key back. A file gets it as a whole or not at all, readable by its owner only.
     """
-    from carillon.api.keys import draw_key
+    from carillon.access.keys import draw_key
     from carillon.cli.key_file import add_to_file
     from carillon.settings import key_record, parse_key_id
 

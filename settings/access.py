@@ -11,7 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
-from carillon.api.keys import HASH_BYTES, ID, MOST_WEIGHT, NOBODY, SALT_BYTES, SCOPES, ApiKey, Scope
+from carillon.access.keys import (
+    HASH_BYTES,
+    ID,
+    MOST_WEIGHT,
+    NOBODY,
+    SALT_BYTES,
+    SCOPES,
+    ApiKey,
+    Scope,
+)
 from carillon.messages.json_keys import Place
 from carillon.messages.model import Document, JsonValue
 from carillon.settings.environment import Environment

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from carillon.access.keys import ApiKey
 from carillon.actors.provider.breaker import BreakerSettings
 from carillon.actors.provider.limits import Retry
 from carillon.actors.provider.quota import Quota
 from carillon.actors.provider.rate_limit import Rate
-from carillon.api.keys import ApiKey
 from carillon.handlebars import Limits as TemplateLimits
 from carillon.kafka.connection import KafkaConnection
 from carillon.messages.model import Channel, UserFields

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import trio
 
+from carillon.access.operator_token import read_token
 from carillon.api.logs import make_logger
-from carillon.api.operator_token import read_token
 from carillon.app.service import Extras, Stop, run
 from carillon.messages.events import DeliveryEnded, Event, Observer
 from carillon.messages.model import CHANNELS, Delivery, Document, JsonValue

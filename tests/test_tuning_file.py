@@ -8,9 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.access.keys import ApiKey, draw_key
 from carillon.actors.provider.limits import Limits
 from carillon.actors.provider.rate_limit import Rate
-from carillon.api.keys import ApiKey, draw_key
 from carillon.messages.errors import JournalUnavailable
 from carillon.settings import AccessSettings, ConfigurationError, Settings, from_document
 from carillon.tuning import ANOTHER_TRY, reload

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import trio
 
+from carillon.access.keys import KeyRing
 from carillon.actors.channel import ChannelSpec
 from carillon.actors.provider.guard import Guard
 from carillon.actors.provider.limits import Limits
 from carillon.actors.router import Choice, Route
-from carillon.api.keys import KeyRing
 from carillon.api.providers import ProviderView
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import Document, JsonValue

@@ -9,12 +9,12 @@ from typing import cast
 from prometheus_client import CollectorRegistry
 from quart_trio import QuartTrio
 
+from carillon.access.keys import ApiKey, KeyRing
+from carillon.access.operator_token import OperatorToken
 from carillon.api.access import Gate
 from carillon.api.app import Edge, Parts, create_app
-from carillon.api.keys import ApiKey, KeyRing
 from carillon.api.metrics import Metrics
 from carillon.api.operations import Probes, Readiness
-from carillon.api.operator_token import OperatorToken
 from carillon.api.providers import Tuning
 from carillon.api.told import Waiting
 from carillon.dispatches.service import Pipeline

@@ -8,12 +8,12 @@ import pytest
 from quart import Quart, Response, request
 from quart_trio import QuartTrio
 
+from carillon.access.keys import ApiKey, KeyRing, draw_key
+from carillon.access.operator_token import OperatorToken
 from carillon.api import access, errors
 from carillon.api.access import Gate, Need, caller, declared_need, is_loopback, needs, open_to_all
 from carillon.api.answers import json_answer
-from carillon.api.keys import ApiKey, KeyRing, draw_key
 from carillon.api.openapi import child, openapi_document
-from carillon.api.operator_token import OperatorToken
 from carillon.messages.model import Document
 from tests.api.application import application
 

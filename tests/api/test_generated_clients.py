@@ -15,7 +15,7 @@ import httpx
 import pytest
 import trio
 
-from carillon.api.keys import draw_key
+from carillon.access.keys import draw_key
 from carillon.api.openapi import openapi_document
 from carillon.messages.model import Document
 from carillon.settings import key_record

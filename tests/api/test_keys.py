@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carillon.api import keys
-from carillon.api.keys import ApiKey, KeyRing, draw_key
+from carillon.access import keys
+from carillon.access.keys import ApiKey, KeyRing, draw_key
 
 
 def test_a_key_is_an_id_and_256_random_bits() -> None:
@@ -81,7 +81,7 @@ def test_unknown_ids_and_wrong_secrets_cost_the_same_comparison(
         compared.append((len(one), len(other)))
         return honest(one, other)
 
-    monkeypatch.setattr("carillon.api.keys.hmac.compare_digest", compare)
+    monkeypatch.setattr("carillon.access.keys.hmac.compare_digest", compare)
     token, key = draw_key("shop", ["send"])
     wrong = draw_key("shop", ["send"])[0]
     unknown = draw_key("stranger", ["send"])[0]

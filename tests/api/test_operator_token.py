@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.api.operator_token import OperatorToken, read_token
+from carillon.access.operator_token import OperatorToken, read_token
 
 
 def test_a_token_opens_once_it_can_be_read(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import trio
 
-from carillon.api.keys import SCOPES, draw_key
+from carillon.access.keys import SCOPES, draw_key
 from carillon.messages.model import Document
 from carillon.settings import key_record
 from tests.process import heard_process

@@ -12,7 +12,7 @@ import pytest
 import trio
 from click.shell_completion import BashComplete
 
-from carillon.api.keys import draw_key
+from carillon.access.keys import draw_key
 from carillon.cli import completion
 from carillon.cli.main import main
 from carillon.settings import key_record

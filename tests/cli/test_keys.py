@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from carillon.api.keys import KeyRing
+from carillon.access.keys import KeyRing
 from carillon.settings import parse_keys
 from tests.cli.command_line import invoke, script
 

@@ -20,7 +20,7 @@ from typing import NoReturn
 import pytest
 import trio
 
-from carillon.api.keys import draw_key
+from carillon.access.keys import draw_key
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import key_record
 from carillon.stores.sqlite.database import SCHEMA_VERSION, only_server, open_store

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trio
 
-from carillon.api.keys import ApiKey, Scope, draw_key
+from carillon.access.keys import ApiKey, Scope, draw_key
 from carillon.messages.model import Document
 from carillon.settings import key_record
 from tests.cli.command_line import script

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import trio
 
-from carillon.api.keys import draw_key
+from carillon.access.keys import draw_key
 from carillon.messages.model import Document
 from carillon.settings import key_record
 from tests.running import Running, running, sandbox_configuration

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 
-from carillon.api.keys import draw_key
+from carillon.access.keys import draw_key
 from tests.running import Running, running, sandbox_configuration
 from tests.scenarios.test_access import bearer, with_keys
 from tests.scenarios.test_waiting import NAMES, USERS, slow

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-from carillon.api.keys import draw_key
+from carillon.access.keys import draw_key
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import ConfigurationFile, key_record
 from tests.neighbours.http import Answer, Server, serve

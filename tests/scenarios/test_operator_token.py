@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trio
 
-from carillon.api.operator_token import read_token
+from carillon.access.operator_token import read_token
 from carillon.messages.model import Document
 from carillon.stores.mongodb.url import MongoUrl
 from tests.cli.command_line import SCRIPT, script, started

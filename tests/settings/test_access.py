@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.api.keys import KeyRing, draw_key
+from carillon.access.keys import KeyRing, draw_key
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import (
     AccessSettings,

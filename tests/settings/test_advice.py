@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.api.keys import draw_key
+from carillon.access.keys import draw_key
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import Settings, key_record
 from carillon.settings import advice as all_advice

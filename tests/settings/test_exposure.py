@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.api.keys import draw_key
+from carillon.access.keys import draw_key
 from carillon.messages.model import Document
 from carillon.settings import Settings, advice, key_record, load, writable_by_others
 from tests.running import sandbox_configuration
