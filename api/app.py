@@ -25,8 +25,6 @@ from carillon.api.documentation import documentation_routes, front_door
 from carillon.api.events import event_routes
 from carillon.api.hooks import hook_routes
 from carillon.api.idempotency import Repeats
-from carillon.api.logs import TRACE, ObserverFailures
-from carillon.api.metrics import Metrics
 from carillon.api.operations import Probes, operation_routes
 from carillon.api.providers import Tuning, provider_routes
 from carillon.api.saga import saga_routes
@@ -45,6 +43,8 @@ from carillon.sagas.outbox_relay import Sender
 from carillon.sagas.service import Sagas
 from carillon.stores.ports import LiveSettings
 from carillon.supervisor import Supervisor
+from carillon.telemetry.logs import TRACE, ObserverFailures
+from carillon.telemetry.metrics import Metrics
 
 READ_SECONDS: Final = 60.0
 LONGEST_REQUEST_ID: Final = 100

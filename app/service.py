@@ -23,11 +23,8 @@ from carillon.actors.provider.guard import Guard
 from carillon.api.access import Gate
 from carillon.api.app import Edge, Parts, create_app
 from carillon.api.checkup import provider_checks
-from carillon.api.event_log import EventLog
 from carillon.api.exchange import Exchange
 from carillon.api.listener import Listener, ListenerSettings
-from carillon.api.logs import ObserverFailures, leave, log_what_nobody_catches, make_logger
-from carillon.api.metrics import Gauges, Metrics
 from carillon.api.operations import Probes, Readiness
 from carillon.api.paused import create_paused_app
 from carillon.api.told import Waiting
@@ -51,6 +48,9 @@ from carillon.settings import ConfigurationFile, Settings
 from carillon.settings.descriptors import most, raise_limit, shortage
 from carillon.stores.errors import StoreError
 from carillon.supervisor import Supervisor
+from carillon.telemetry.event_log import EventLog
+from carillon.telemetry.logs import ObserverFailures, leave, log_what_nobody_catches, make_logger
+from carillon.telemetry.metrics import Gauges, Metrics
 from carillon.tuning import LiveTuning, Tuned, follow_file, follow_store, on_hangup, reload
 
 LAST_WORDS: Final = 10.0

@@ -73,9 +73,9 @@ def _folder(kept: Path | None) -> Iterator[Path]:
 async def _serve(settings: Settings, kept: Path | None) -> None:
     import trio
 
-    from carillon.api.logs import make_logger
     from carillon.app.service import Extras, Stop, run
     from carillon.cli.demo_screen import Screen, Terminal
+    from carillon.telemetry.logs import make_logger
 
     stop, logger = Stop(), make_logger("error", sys.stderr)
     console = Terminal(gone=stop.asked.set)

@@ -13,13 +13,13 @@ import httpx
 import trio
 
 from carillon.access.operator_token import read_token
-from carillon.api.logs import make_logger
 from carillon.app.service import Extras, Stop, run
 from carillon.messages.events import DeliveryEnded, Event, Observer
 from carillon.messages.model import CHANNELS, Delivery, Document, JsonValue
 from carillon.settings import ConfigurationFile, Settings, from_document
 from carillon.stores.sqlite.database import open_store
 from carillon.stores.sqlite.directory import import_documents
+from carillon.telemetry.logs import make_logger
 
 SENDERS: JsonValue = {"email": "shop@example.com", "sms": "Shop", "voice": "+390212345678"}
 

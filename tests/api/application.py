@@ -13,7 +13,6 @@ from carillon.access.keys import ApiKey, KeyRing
 from carillon.access.operator_token import OperatorToken
 from carillon.api.access import Gate
 from carillon.api.app import Edge, Parts, create_app
-from carillon.api.metrics import Metrics
 from carillon.api.operations import Probes, Readiness
 from carillon.api.providers import Tuning
 from carillon.api.told import Waiting
@@ -22,6 +21,7 @@ from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records
 from carillon.stores.ports import LiveSettings
 from carillon.supervisor import Supervisor
+from carillon.telemetry.metrics import Metrics
 
 
 def application(

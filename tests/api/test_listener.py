@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry
 
 from carillon.api.exchange import Application, Exchange
 from carillon.api.listener import Listener, ListenerSettings
-from carillon.api.logs import JsonLines
-from carillon.api.metrics import Metrics
 from carillon.messages.model import Document
+from carillon.telemetry.logs import JsonLines
+from carillon.telemetry.metrics import Metrics
 from tests.api.callers import address, ask, caller, everything, parse, reset
 from tests.running import running, sandbox_configuration
 

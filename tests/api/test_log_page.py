@@ -13,8 +13,6 @@ from typing import get_args
 
 import pytest
 
-from carillon.api.event_log import EventLog
-from carillon.api.logs import make_logger
 from carillon.messages.events import (
     AttemptEnded,
     BreakerMoved,
@@ -41,6 +39,8 @@ from carillon.messages.events import (
     WorkerStuck,
 )
 from carillon.messages.model import Cause, Receipt
+from carillon.telemetry.event_log import EventLog
+from carillon.telemetry.logs import make_logger
 from tests.test_architecture import FILES, ROOT
 
 PAGE = (ROOT / "docs" / "logs.md").read_text()

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import trio
 
-from carillon.api.logs import make_logger
 from carillon.app.service import Stop, run
 from carillon.messages.version import VERSION
+from carillon.telemetry.logs import make_logger
 from tests.running import operator, running, sandbox_configuration, settings_for
 
 

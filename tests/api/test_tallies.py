@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 
-from carillon.api.tallies import Count, Spread
+from carillon.telemetry.counters import Count, Spread
 
 BOUNDS = (0.1, 1, 5)
 

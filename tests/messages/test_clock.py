@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.api.logs import make_logger
 from carillon.messages.clock import DOUBT, FAR, Clock, Sighting, next_sighting
+from carillon.telemetry.logs import make_logger
 
 DAY = 86_400_000
 TODAY = 20_000 * DAY

@@ -13,7 +13,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from carillon.actors.channel import Waiting
-from carillon.api.tallies import Count, Spread
 from carillon.messages.events import (
     AttemptEnded,
     ChannelQuarantined,
@@ -27,6 +26,7 @@ from carillon.messages.events import (
     WorkerCrashed,
     WorkerStuck,
 )
+from carillon.telemetry.counters import Count, Spread
 
 if TYPE_CHECKING:
     from carillon.actors.provider.guard import Guard

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from carillon.api.logs import describe_crash
 from carillon.messages.events import (
     AttemptEnded,
     BreakerMoved,
@@ -33,6 +32,7 @@ from carillon.messages.events import (
     WorkerStuck,
 )
 from carillon.messages.model import Cause, Receipt
+from carillon.telemetry.logs import describe_crash
 
 _SAGA_LEVELS: Final[Mapping[str, int]] = {
     "accepted": logging.DEBUG,
