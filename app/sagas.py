@@ -23,7 +23,7 @@ from carillon.sagas.flow_manager import FlowManager
 from carillon.sagas.outbox_relay import Sender
 from carillon.sagas.service import SagaRules, Sagas
 from carillon.settings import FlowManagerSettings, Settings
-from carillon.settings.flow_functions import flow_functions
+from carillon.settings.flow.functions import flow_functions
 
 
 @dataclass(frozen=True, slots=True)

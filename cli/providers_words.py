@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from carillon.cli.failure import BadInput
 from carillon.messages.model import Document
 from carillon.settings.errors import nearest
-from carillon.settings.windows import WINDOW
+from carillon.settings.file.windows import WINDOW
 
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "concurrency": (),

@@ -13,7 +13,7 @@ from carillon.api.listener import check_address
 from carillon.cli.failure import not_listening
 from carillon.settings import ConfigurationError, Settings
 from carillon.settings.accounts import check_service_accounts
-from carillon.settings.flow_functions import check_flow_functions
+from carillon.settings.flow.functions import check_flow_functions
 from carillon.stores.errors import StoreError, StoreInUse
 from carillon.stores.mongodb.url import MongoUrl
 from carillon.stores.sqlite.look import look_at_store

@@ -6,6 +6,7 @@ from carillon.settings.advice import advice, persistence
 from carillon.settings.environment import VARIABLES
 from carillon.settings.errors import ConfigurationError
 from carillon.settings.exposure import writable_by_others
+from carillon.settings.file.schema import schema
 from carillon.settings.loading import from_document, load, user_fields
 from carillon.settings.model import (
     AccessSettings,
@@ -29,7 +30,6 @@ from carillon.settings.model import (
     TokenPlace,
 )
 from carillon.settings.operator_token import state_folder
-from carillon.settings.schema import schema
 from carillon.settings.secret import Secret
 from carillon.settings.surroundings import ClientSettings, client, store
 from carillon.settings.urls import is_own_machine

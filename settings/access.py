@@ -25,9 +25,9 @@ from carillon.messages.json_keys import Place
 from carillon.messages.model import Document, JsonValue
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems
+from carillon.settings.file.reading import LARGEST_FILE, REPEATED, parse
 from carillon.settings.model import AccessSettings
 from carillon.settings.operator_token import token_place
-from carillon.settings.reading import LARGEST_FILE, REPEATED, parse
 
 _FIELDS: Final = ("id", "scopes", "salt", "sha256", "expiresAt", "weight")
 _ALLOWED: Final = "records as `carillon keys new` prints them"

@@ -8,10 +8,10 @@ from carillon.messages.model import Channel
 from carillon.messages.redaction import printable, without_secrets
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems, nearest
-from carillon.settings.keys import FileKeys
+from carillon.settings.file.keys import FileKeys
+from carillon.settings.file.provider_keys import ChannelKeys, ChoiceKeys, ProviderKeys
 from carillon.settings.kinds import KINDS, Kind
 from carillon.settings.model import ChannelSettings, ProviderChoice, ProviderType
-from carillon.settings.provider_keys import ChannelKeys, ChoiceKeys, ProviderKeys
 
 
 def channels(keys: FileKeys, env: Environment) -> Mapping[Channel, ChannelSettings]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from carillon.settings.keys import FileKeys
+from carillon.settings.file.keys import FileKeys
 
 
 def unused_providers(keys: FileKeys, in_use: Collection[str]) -> tuple[str, ...]:

@@ -12,12 +12,12 @@ from carillon.actors.provider.limits import Limits
 from carillon.messages.durations import written
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import Document, JsonValue
-from carillon.settings.checking import check_keys
 from carillon.settings.errors import Problems, nearest
-from carillon.settings.provider_keys import LimitKeys, Weight
+from carillon.settings.file.checking import check_keys
+from carillon.settings.file.provider_keys import LimitKeys, Weight
+from carillon.settings.file.reading import without_nulls
+from carillon.settings.file.windows import in_full
 from carillon.settings.providers import overridden
-from carillon.settings.reading import without_nulls
-from carillon.settings.windows import in_full
 
 if TYPE_CHECKING:
     from carillon.actors.provider.quota import Quota

@@ -15,18 +15,18 @@ from carillon.messages.redaction import without_secrets
 from carillon.settings import surroundings
 from carillon.settings.access import access
 from carillon.settings.channels import channels
-from carillon.settings.checking import check, check_keys
 from carillon.settings.effect import unused_providers
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems
-from carillon.settings.flow_manager import flow_manager
-from carillon.settings.kafka import kafka, kafka_warnings
-from carillon.settings.keys import DirectoryKeys, FileKeys, UserFieldsKeys, UserKeys
+from carillon.settings.file.checking import check, check_keys
+from carillon.settings.file.keys import DirectoryKeys, FileKeys, UserFieldsKeys, UserKeys
+from carillon.settings.file.reading import read_file, without_nulls
+from carillon.settings.flow.flow_manager import flow_manager
+from carillon.settings.flow.kafka import kafka, kafka_warnings
 from carillon.settings.model import JournalSettings, Limits, Settings
 from carillon.settings.neighbours import addresses
 from carillon.settings.providers import check_sections, providers
 from carillon.settings.proxies import check_proxies
-from carillon.settings.reading import read_file, without_nulls
 
 
 def load(environ: Mapping[str, str] | None = None, path: Path | None = None) -> Settings:

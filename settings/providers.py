@@ -17,6 +17,16 @@ from carillon.messages.json_keys import Place
 from carillon.settings.channels import type_of
 from carillon.settings.environment import Environment
 from carillon.settings.errors import nearest
+from carillon.settings.file.provider_keys import (
+    BreakerKeys,
+    LimitKeys,
+    OptionKeys,
+    ProviderKeys,
+    QuotaKeys,
+    RateKeys,
+    RetryKeys,
+)
+from carillon.settings.file.values import token
 from carillon.settings.kinds import KINDS, Kind
 from carillon.settings.model import (
     Credentials,
@@ -28,18 +38,8 @@ from carillon.settings.model import (
     ProviderType,
     SandboxOptions,
 )
-from carillon.settings.provider_keys import (
-    BreakerKeys,
-    LimitKeys,
-    OptionKeys,
-    ProviderKeys,
-    QuotaKeys,
-    RateKeys,
-    RetryKeys,
-)
 from carillon.settings.secret import Secret
 from carillon.settings.urls import base_url, service_url
-from carillon.settings.values import token
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from carillon.handlebars.locales.tags import read_tag
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems
-from carillon.settings.keys import DirectoryKeys
+from carillon.settings.file.keys import DirectoryKeys
 from carillon.settings.model import (
     DirectorySettings,
     FilesSettings,

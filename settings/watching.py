@@ -12,9 +12,9 @@ import trio
 
 from carillon.settings.environment import Environment
 from carillon.settings.errors import ConfigurationError, Problems
+from carillon.settings.file.reading import LARGEST_FILE
 from carillon.settings.loading import configuration_path, load
 from carillon.settings.model import Settings
-from carillon.settings.reading import LARGEST_FILE
 
 EVERY: Final = 1.0
 """Seconds between two looks."""

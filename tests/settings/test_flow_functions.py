@@ -8,7 +8,7 @@ import pytest
 
 from carillon.sagas import function_pool
 from carillon.settings import ConfigurationError, FlowManagerSettings, MetadataSchema
-from carillon.settings.flow_functions import flow_functions
+from carillon.settings.flow.functions import flow_functions
 
 KEYS = "flowManagerConfiguration."
 

@@ -136,7 +136,7 @@ def test_of_several_topics_the_first_one_gets_every_notification() -> None:
 def test_without_the_extra_the_start_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, document: Document, environ: dict[str, str], place: str
 ) -> None:
-    monkeypatch.setattr("carillon.settings.kafka.find_spec", lambda _: None)
+    monkeypatch.setattr("carillon.settings.flow.kafka.find_spec", lambda _: None)
     monkeypatch.delitem(sys.modules, "confluent_kafka", raising=False)
 
     (found,) = problems(document, environ)

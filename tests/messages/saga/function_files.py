@@ -9,7 +9,7 @@ from textwrap import dedent
 
 from carillon.sagas.functions import SagaFunctions
 from carillon.settings import FlowManagerSettings, MetadataSchema
-from carillon.settings.flow_functions import flow_functions
+from carillon.settings.flow.functions import flow_functions
 
 PATIENCE = 10.0
 """Seconds that a function has where its time is not the point."""

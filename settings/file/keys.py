@@ -11,10 +11,17 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from carillon.messages.model import Channel
-from carillon.settings.flow_keys import FlowKeys
+from carillon.settings.file.provider_keys import ChannelsKeys, ProviderKeys
+from carillon.settings.file.values import (
+    Duration,
+    OpenSection,
+    PositiveDuration,
+    Section,
+    Text,
+    lasting,
+)
+from carillon.settings.flow.keys import FlowKeys
 from carillon.settings.model import Fsync
-from carillon.settings.provider_keys import ChannelsKeys, ProviderKeys
-from carillon.settings.values import Duration, OpenSection, PositiveDuration, Section, Text, lasting
 
 
 class SenderKeys(OpenSection):

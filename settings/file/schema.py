@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from carillon.messages.json_keys import Place
 from carillon.messages.model import Document, JsonValue
-from carillon.settings.keys import FileKeys
+from carillon.settings.file.keys import FileKeys
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from carillon.messages.durations import unbounded
 from carillon.sagas.command import MetadataSchema
-from carillon.settings.flow_keys import FlowKeys, MetadataKeys
-from carillon.settings.kafka import stream
+from carillon.settings.flow.kafka import stream
+from carillon.settings.flow.keys import FlowKeys, MetadataKeys
 from carillon.settings.model import FlowManagerSettings
 
 

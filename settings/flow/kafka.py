@@ -9,7 +9,7 @@ from typing import Final, get_args
 
 from carillon.kafka.connection import KafkaConnection, Mechanism
 from carillon.settings.environment import Environment
-from carillon.settings.flow_keys import FlowKeys, StreamKeys
+from carillon.settings.flow.keys import FlowKeys, StreamKeys
 from carillon.settings.model import KafkaSettings, StreamSettings
 
 NEEDED: Final = "Kafka needs a client; install it: pip install 'carillon-messaging[kafka]'"

@@ -6,9 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from carillon.settings.model import EventPayload, StartAt
-from carillon.settings.urls import service_url
-from carillon.settings.values import (
+from carillon.settings.file.values import (
     Duration,
     OpenSection,
     Paths,
@@ -17,6 +15,8 @@ from carillon.settings.values import (
     Text,
     lasting,
 )
+from carillon.settings.model import EventPayload, StartAt
+from carillon.settings.urls import service_url
 
 Policy: TypeAlias = Literal["started", "all", "any"] | float
 

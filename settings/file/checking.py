@@ -14,8 +14,8 @@ from pydantic_core import ErrorDetails
 from carillon.messages.json_keys import Place
 from carillon.messages.model import Document, JsonValue
 from carillon.settings.errors import Problems, dotted, nearest
-from carillon.settings.keys import FileKeys
-from carillon.settings.schema import Outline, schema_of
+from carillon.settings.file.keys import FileKeys
+from carillon.settings.file.schema import Outline, schema_of
 
 M = TypeVar("M", bound=BaseModel)
 _MOST_WARNINGS: Final = 100

@@ -6,8 +6,7 @@ from typing import Annotated, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from carillon.settings.model import OnUnknownOutcome, ProviderType
-from carillon.settings.values import (
+from carillon.settings.file.values import (
     Duration,
     OrName,
     OrText,
@@ -21,7 +20,8 @@ from carillon.settings.values import (
     lasting,
     named,
 )
-from carillon.settings.windows import MOST_CALLS, window, windows
+from carillon.settings.file.windows import MOST_CALLS, window, windows
+from carillon.settings.model import OnUnknownOutcome, ProviderType
 
 
 class RateKeys(Section):
