@@ -20,7 +20,7 @@ from carillon.messages.ports.journal import Journal
 from carillon.messages.ports.records import PastCalls, Pauses
 from carillon.settings import Settings
 from carillon.stores.errors import StoreError
-from carillon.tuning import LiveTuning
+from carillon.tuning.live import LiveTuning
 
 _A_DAY: Final = 25 * 3600.0  # of a clock that may be set back in autumn
 _RECENT: Final = 60.0

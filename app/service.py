@@ -51,7 +51,7 @@ from carillon.supervisor import Supervisor
 from carillon.telemetry.event_log import EventLog
 from carillon.telemetry.logs import ObserverFailures, leave, log_what_nobody_catches, make_logger
 from carillon.telemetry.metrics import Gauges, Metrics
-from carillon.tuning import LiveTuning, Tuned, follow_file, follow_store, on_hangup, reload
+from carillon.tuning.live import LiveTuning, Tuned, follow_file, follow_store, on_hangup, reload
 
 LAST_WORDS: Final = 10.0
 """Seconds for answers to leave after the drain; every dispatch has ended by then."""

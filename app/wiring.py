@@ -44,10 +44,10 @@ from carillon.settings import (
     Settings,
 )
 from carillon.settings.accounts import service_account
-from carillon.settings.live import limits
 from carillon.stores.crud.directory import CrudDirectory
 from carillon.stores.files import FilesDirectory, FileService, NoFiles
 from carillon.stores.sqlite.directory import SqliteDirectory
+from carillon.tuning.patch import limits
 
 SandboxListener = Callable[[Delivery], None]
 

@@ -13,7 +13,7 @@ from carillon.actors.provider.limits import Limits
 from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.errors import JournalUnavailable
 from carillon.settings import AccessSettings, ConfigurationError, Settings, from_document
-from carillon.tuning import ANOTHER_TRY, reload
+from carillon.tuning.live import ANOTHER_TRY, reload
 from tests.settings.examples import sms
 from tests.tuning_office import Memory, configured, office
 

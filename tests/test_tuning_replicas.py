@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from carillon.tuning import LOOK, follow_store
+from carillon.tuning.live import LOOK, follow_store
 from tests.tuning_office import Memory, Office, configured
 
 

@@ -17,10 +17,10 @@ from carillon.api.providers import ProviderView
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import Settings, from_document
-from carillon.settings.live import limits
 from carillon.stores.ports import AuditEntry, AuditPage
 from carillon.supervisor import Supervisor
-from carillon.tuning import LiveTuning, Tuned
+from carillon.tuning.live import LiveTuning, Tuned
+from carillon.tuning.patch import limits
 from tests.actors.fakes import Log, Script, ignore
 from tests.settings.examples import sms
 

@@ -14,7 +14,7 @@ from carillon.api.openapi import child, openapi_document
 from carillon.api.providers import state
 from carillon.messages.model import Document, JsonValue
 from carillon.settings.file.schema import schema_of
-from carillon.settings.live import KEYS, LiveKeys
+from carillon.tuning.patch import KEYS, LiveKeys
 from tests.api.test_documentation import check, validator
 from tests.running import Running, running, sandbox_configuration
 from tests.settings.test_live import EVERYTHING

@@ -17,7 +17,7 @@ from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import ProviderSettings
-from carillon.settings.live import KEYS, in_force, limits, parse_patch, usable, weight
+from carillon.tuning.patch import KEYS, in_force, limits, parse_patch, usable, weight
 from tests.settings.examples import settings, sms_provider
 from tests.settings.test_schema import ANYTHING
 

@@ -9,8 +9,8 @@ import pytest
 from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import ProviderChoice, Settings, from_document
-from carillon.settings.plan import Plan, changes_of, changes_of_channels
-from carillon.settings.reloading import at_next_start
+from carillon.tuning.plan import Plan, changes_of, changes_of_channels
+from carillon.tuning.reload import at_next_start
 from tests.settings.examples import settings, sms
 
 BOTH: Document = {

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from carillon.actors.provider.limits import Limits
 from carillon.messages.durations import written
 from carillon.messages.model import Channel, Document
-from carillon.settings.live import in_force, limits, weight
 from carillon.settings.model import ChannelSettings, ProviderChoice, ProviderSettings, Settings
-from carillon.settings.reloading import followed_channels, followed_providers
+from carillon.tuning.patch import in_force, limits, weight
+from carillon.tuning.reload import followed_channels, followed_providers
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,11 @@ from carillon.api.providers import FileStatus, ProviderView, UnknownName
 from carillon.messages.errors import TryLater
 from carillon.messages.model import Channel, Document
 from carillon.settings import ConfigurationError, ConfigurationFile, Settings
-from carillon.settings.live import parse_patch, usable
-from carillon.settings.plan import Plan, changes_of, changes_of_channels
-from carillon.settings.reloading import at_next_start
 from carillon.stores.ports import AuditEntry, LiveSettings
 from carillon.supervisor import Supervisor
+from carillon.tuning.patch import parse_patch, usable
+from carillon.tuning.plan import Plan, changes_of, changes_of_channels
+from carillon.tuning.reload import at_next_start
 
 LOOK: Final = 1.0
 """Seconds between two looks for what was set through another replica."""
