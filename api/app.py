@@ -18,9 +18,7 @@ from carillon.api import access, errors
 from carillon.api.access import Gate
 from carillon.api.audit import audit_routes
 from carillon.api.body import READERS, Bodies, GatedRequest, done_with_body
-from carillon.api.connection import Connection
-from carillon.api.dispatch_changes import dispatch_change_routes
-from carillon.api.dispatches import dispatch_routes
+from carillon.api.dispatches import dispatch_change_routes, dispatch_routes
 from carillon.api.documentation import documentation_routes, front_door
 from carillon.api.events import event_routes
 from carillon.api.hooks import hook_routes
@@ -29,6 +27,7 @@ from carillon.api.operations import Probes, operation_routes
 from carillon.api.providers import Tuning, provider_routes
 from carillon.api.saga import saga_routes
 from carillon.api.send import send_routes
+from carillon.api.server.connection import Connection
 from carillon.api.supervision import supervision_routes
 from carillon.api.told import Waiting
 from carillon.dispatches.confirmations import Confirmations

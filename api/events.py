@@ -6,10 +6,9 @@ from quart import Blueprint, Response, request
 
 from carillon.api.access import needs
 from carillon.api.answers import json_answer, moment
-from carillon.api.choices import one_of
+from carillon.api.audit import Trail, telling_of_failure
 from carillon.api.dispatches import not_known
-from carillon.api.paging import asked_limit, asked_prefix
-from carillon.api.trail import Trail, telling_of_failure
+from carillon.api.query import asked_limit, asked_prefix, one_of
 from carillon.messages.errors import Conflict, NotKnown
 from carillon.messages.model import Document
 from carillon.messages.ports.outbox import EVENT_STATES, EventRecord, Outbox

@@ -10,8 +10,8 @@ from quart_trio import QuartTrio
 
 from carillon.api import access, errors
 from carillon.api.access import Gate
-from carillon.api.connection import Connection
 from carillon.api.operations import Probes, operation_routes
+from carillon.api.server.connection import Connection
 from carillon.messages.errors import TryLater
 
 _RETRY_AFTER: Final = 30

@@ -23,10 +23,10 @@ from carillon.actors.provider.guard import Guard
 from carillon.api.access import Gate
 from carillon.api.app import Edge, Parts, create_app
 from carillon.api.checkup import provider_checks
-from carillon.api.exchange import Exchange
-from carillon.api.listener import Listener, ListenerSettings
 from carillon.api.operations import Probes, Readiness
 from carillon.api.paused import create_paused_app
+from carillon.api.server.exchange import Exchange
+from carillon.api.server.listener import Listener, ListenerSettings
 from carillon.api.told import Waiting
 from carillon.app import wiring as assembly
 from carillon.app.kafka import confirmations

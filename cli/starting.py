@@ -9,7 +9,7 @@ from functools import partial
 
 import trio
 
-from carillon.api.listener import check_address
+from carillon.api.server.listener import check_address
 from carillon.cli.failure import not_listening
 from carillon.settings import ConfigurationError, Settings
 from carillon.settings.accounts import check_service_accounts

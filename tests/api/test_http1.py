@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from carillon.api.connection import SOON
+from carillon.api.server.connection import SOON
 from tests.api.callers import ask, caller, everything, parse, reset, watch_turns
 from tests.running import running
 
@@ -155,7 +155,7 @@ async def test_a_caller_who_asks_first_is_told_to_go_on(tmp_path: Path) -> None:
 async def test_a_head_that_does_not_come_in_time_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carillon.api.http1.IDLE", 0.1)
+    monkeypatch.setattr("carillon.api.server.http1.IDLE", 0.1)
     async with running(tmp_path) as service:
         assert (await ask(service.url, PROBE)).status == 408
         assert await everything(service.url, b"") == b""

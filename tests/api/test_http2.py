@@ -177,7 +177,7 @@ async def test_requests_that_are_reset_at_once_do_not_pile_up(tmp_path: Path) ->
 async def test_an_answer_that_nobody_takes_ends_its_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carillon.api.http2.STALLED", 0.3)
+    monkeypatch.setattr("carillon.api.server.http2.STALLED", 0.3)
     async with serving(tmp_path) as service, caller(service.url) as stream:
         it = Caller(stream)
         it.http.update_settings({4: 0})  # no window for any answer

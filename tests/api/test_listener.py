@@ -15,8 +15,8 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from prometheus_client import CollectorRegistry
 
-from carillon.api.exchange import Application, Exchange
-from carillon.api.listener import Listener, ListenerSettings
+from carillon.api.server.exchange import Application, Exchange
+from carillon.api.server.listener import Listener, ListenerSettings
 from carillon.messages.model import Document
 from carillon.telemetry.logs import JsonLines
 from carillon.telemetry.metrics import Metrics
@@ -194,7 +194,7 @@ async def test_what_idles_is_closed_at_once_when_it_stops(nursery: trio.Nursery)
 async def test_an_answer_that_nobody_takes_ends_its_connection(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carillon.api.caller_stream.STALLED", 0.3)
+    monkeypatch.setattr("carillon.api.server.caller_stream.STALLED", 0.3)
 
     async def long(_: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await receive()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from carillon.api.trail import Trail, telling_of_failure
+from carillon.api.audit import Trail, telling_of_failure
 from carillon.messages.errors import Conflict, JournalUnavailable
 from carillon.messages.model import Document
 from tests.tuning_office import Memory

@@ -16,11 +16,11 @@ from typing import Final
 import trio
 from hypercorn.utils import parse_socket_addr, repr_socket_addr
 
-from carillon.api.caller_stream import CallerGone, CallerStream
 from carillon.api.errors import error_body
-from carillon.api.exchange import Application, Exchange, Peers
-from carillon.api.http1 import IDLE, Http1
-from carillon.api.http2 import PREFACE, Http2
+from carillon.api.server.caller_stream import CallerGone, CallerStream
+from carillon.api.server.exchange import Application, Exchange, Peers
+from carillon.api.server.http1 import IDLE, Http1
+from carillon.api.server.http2 import PREFACE, Http2
 
 BACKLOG: Final = 1024
 PAUSE: Final = 0.05

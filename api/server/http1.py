@@ -20,9 +20,9 @@ import h11
 import trio
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, ConnectionState, HTTPScope
 
-from carillon.api.caller_stream import CallerStream
 from carillon.api.errors import UNEXPECTED, error_body
-from carillon.api.exchange import Application, Exchange, Peers
+from carillon.api.server.caller_stream import CallerStream
+from carillon.api.server.exchange import Application, Exchange, Peers
 
 IDLE: Final = 5.0
 """Seconds for a whole head to come, from the end of the request before it."""

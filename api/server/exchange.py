@@ -14,7 +14,7 @@ from wsgiref.handlers import format_date_time
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
-from carillon.api.caller_stream import CallerGone, CallerStalled
+from carillon.api.server.caller_stream import CallerGone, CallerStalled
 
 Kind = Literal["protocol", "stalled", "crash", "full", "descriptors"]
 """What an error of a connection counts as: no HTTP, an answer that nobody takes, a bug, one

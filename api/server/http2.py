@@ -30,10 +30,10 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
 from hypercorn.utils import filter_pseudo_headers
 
-from carillon.api.caller_stream import STALLED, CallerStalled, CallerStream
 from carillon.api.errors import UNEXPECTED, error_body
-from carillon.api.exchange import Application, Exchange, Peers
-from carillon.api.http1 import IDLE
+from carillon.api.server.caller_stream import STALLED, CallerStalled, CallerStream
+from carillon.api.server.exchange import Application, Exchange, Peers
+from carillon.api.server.http1 import IDLE
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MOST_REQUESTS: Final = 100
