@@ -43,7 +43,7 @@ def event_ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[C
 
 def assignments(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """What can be set of a provider, and once a key is typed what it is set to now."""
-    from carillon.cli.providers_words import KEYS
+    from carillon.cli.providers.words import KEYS
 
     key, is_assigned, _text = incomplete.partition("=")
     if is_assigned:
@@ -109,7 +109,7 @@ def _connection(ctx: click.Context) -> Connection:
 
 
 def _providers(connection: Connection, incomplete: str) -> Iterator[tuple[str, str]]:
-    from carillon.cli.providers_client import Providers
+    from carillon.cli.providers.client import Providers
 
     for provider in Providers(connection).all().providers:
         if provider.name.startswith(incomplete):
@@ -117,8 +117,8 @@ def _providers(connection: Connection, incomplete: str) -> Iterator[tuple[str, s
 
 
 def _value_in_force(connection: Connection, asked: str) -> Iterator[tuple[str, str]]:
-    from carillon.cli.providers_client import Providers
-    from carillon.cli.providers_words import worded
+    from carillon.cli.providers.client import Providers
+    from carillon.cli.providers.words import worded
 
     name, _, key = asked.partition("\n")
     key, _, part = key.partition(".")
@@ -130,7 +130,7 @@ def _value_in_force(connection: Connection, asked: str) -> Iterator[tuple[str, s
 
 
 def _dispatches(connection: Connection, incomplete: str) -> Iterator[tuple[str, str]]:
-    from carillon.cli.dispatches_client import Dispatches
+    from carillon.cli.dispatches.client import Dispatches
 
     for one in Dispatches(connection).beginning(incomplete, _MOST):
         if one.id.startswith(incomplete):

@@ -13,7 +13,7 @@ import click
 
 from carillon.cli.ids import whole_id
 from carillon.cli.options import ROWS
-from carillon.cli.providers_client import Told
+from carillon.cli.providers.client import Told
 from carillon.cli.service_client import Connection
 from carillon.cli.table import print_table, printable
 from carillon.settings import ClientSettings

@@ -13,12 +13,12 @@ from carillon.cli.lazy import LazyGroup
 COMMANDS: Final = {
     "serve": ("carillon.cli.serve:serve", "Run the service, configured by CONFIGURATION_PATH."),
     "demo": (
-        "carillon.cli.demo:demo",
+        "carillon.cli.demo.command:demo",
         "Run the service with sample users, sending nothing to anybody.",
     ),
     "send": ("carillon.cli.send:send", "Send a message through a running service."),
     "dispatches": (
-        "carillon.cli.dispatches:dispatches",
+        "carillon.cli.dispatches.command:dispatches",
         "Look at dispatches; cancel them, redrive them.",
     ),
     "events": (
@@ -26,21 +26,27 @@ COMMANDS: Final = {
         "Look at what sagas are told; post again what was parked.",
     ),
     "providers": (
-        "carillon.cli.providers:providers",
+        "carillon.cli.providers.command:providers",
         "Look at the providers of a service; tune them.",
     ),
     "supervisor": (
         "carillon.cli.supervision:supervisor",
         "Look at its channels and workers; revive one.",
     ),
-    "users": ("carillon.cli.users:users", "Import and list the users of the store."),
-    "templates": ("carillon.cli.templates:templates", "Import and list its templates; check some."),
+    "users": ("carillon.cli.directory.users:users", "Import and list the users of the store."),
+    "templates": (
+        "carillon.cli.directory.templates:templates",
+        "Import and list its templates; check some.",
+    ),
     "store": (
-        "carillon.cli.store:store",
+        "carillon.cli.store.group:store",
         "Back up the store, check it, let a restored one go on; move it.",
     ),
     "render": ("carillon.cli.render:render", "Render a template with a context."),
-    "config": ("carillon.cli.config:config", "Check the configuration, or print its JSON Schema."),
+    "config": (
+        "carillon.cli.config.command:config",
+        "Check the configuration, or print its JSON Schema.",
+    ),
     "keys": ("carillon.cli.keys:keys", "Make API keys, list and remove those in a file."),
     "version": ("carillon.cli.version:version", "Print the version."),
 }

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from carillon.cli.demo_screen import Screen, visible_text
+from carillon.cli.demo.screen import Screen, visible_text
 from carillon.messages.events import BreakerMoved, DeliveryEnded
 from carillon.messages.model import (
     Channel,

@@ -12,9 +12,9 @@ import pytest
 import trio
 from rich.console import Console
 
-from carillon.cli.dispatches_client import DispatchTold
-from carillon.cli.dispatches_report import sentence
-from carillon.cli.dispatches_watch import line, picture
+from carillon.cli.dispatches.client import DispatchTold
+from carillon.cli.dispatches.report import sentence
+from carillon.cli.dispatches.watch import line, picture
 from carillon.cli.failure import Failure
 from carillon.messages.model import Document
 from tests.cli.command_line import SCRIPT, clean_environment, invoke, script, started

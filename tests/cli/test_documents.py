@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from carillon.cli.documents import BadLine, Read, csv_rows, json_lines
+from carillon.cli.directory.documents import BadLine, Read, csv_rows, json_lines
 from carillon.messages.model import Document
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pytest
 import trio
 from rich.console import Console
 
-from carillon.cli.providers_client import ProviderTold
-from carillon.cli.providers_table import table
+from carillon.cli.providers.client import ProviderTold
+from carillon.cli.providers.report import table
 from tests.cli.command_line import SCRIPT, clean_environment, script, started
 from tests.cli.operated import Operated, provider, run
 from tests.neighbours.http import json_answer, mia_error, serve

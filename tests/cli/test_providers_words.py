@@ -4,7 +4,7 @@ import pytest
 from pydantic import JsonValue
 
 from carillon.cli.failure import BadInput
-from carillon.cli.providers_words import differences, patch_of, worded
+from carillon.cli.providers.words import differences, patch_of, worded
 from carillon.messages.model import Document
 
 IN_FORCE: dict[str, JsonValue] = {

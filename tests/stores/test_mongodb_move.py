@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from carillon.actors.capacity.ledger import Sheet, Spent, parse_sheet, sheet_text
-from carillon.cli.store_boards import boards_of
+from carillon.cli.store.boards import boards_of
 from carillon.messages.clock import milliseconds
 from carillon.messages.model import Cursor, Receipt, delivery_id
 from carillon.messages.ports.handovers import Handover

@@ -17,8 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from carillon.cli.dispatches_client import Dispatches, DispatchTold, dispatches_of
-from carillon.cli.dispatches_report import counted, sentence
+from carillon.cli.dispatches.client import Dispatches, DispatchTold, dispatches_of
+from carillon.cli.dispatches.report import counted, sentence
 from carillon.cli.failure import BadInput, Failure
 from carillon.cli.table import one_line
 from carillon.settings import ClientSettings

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from carillon.cli.documents import BadLine
+from carillon.cli.directory.documents import BadLine
 from carillon.messages.model import Document, JsonValue
 from carillon.stores.ports import KnownUser, KnownUsers
 

@@ -53,9 +53,9 @@ def import_users(
     """
     from functools import partial
 
-    from carillon.cli.documents import csv_rows, json_documents
-    from carillon.cli.importing import Import, import_file
-    from carillon.cli.shelf import user_fields
+    from carillon.cli.directory.documents import csv_rows, json_documents
+    from carillon.cli.directory.importing import Import, import_file
+    from carillon.cli.directory.local_store import user_fields
 
     where = named_store(store)
     fields = user_fields(where)
@@ -72,6 +72,6 @@ def import_users(
 @json_option
 def list_users(limit: int | None, store: str | None, *, as_json: bool) -> None:
     """List users by id: as a table, or with --json one document a line, as `import` takes them."""
-    from carillon.cli.listing import list_collection
+    from carillon.cli.directory.listing import list_collection
 
     list_collection("user", named_store(store), limit, dict, as_json=as_json)

@@ -49,7 +49,7 @@ def demo(port: int, folder: Path | None) -> None:
     """
     import trio
 
-    from carillon.cli.demo_store import demo_settings, fill_store
+    from carillon.cli.demo.store import demo_settings, fill_store
 
     with telling_of_the_service(f"127.0.0.1:{port}", "--port"), _folder(folder) as place:
         settings = demo_settings(place, port)
@@ -74,7 +74,7 @@ async def _serve(settings: Settings, kept: Path | None) -> None:
     import trio
 
     from carillon.app.service import Extras, Stop, run
-    from carillon.cli.demo_screen import Screen, Terminal
+    from carillon.cli.demo.screen import Screen, Terminal
     from carillon.telemetry.logs import make_logger
 
     stop, logger = Stop(), make_logger("error", sys.stderr)

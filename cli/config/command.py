@@ -15,8 +15,8 @@ from carillon.cli.failure import BadInput, Failure
 from carillon.messages.model import Document
 
 if TYPE_CHECKING:
-    from carillon.cli.connections import Asked
-    from carillon.cli.starting import Obstacles
+    from carillon.cli.config.connections import Asked
+    from carillon.cli.config.starting import Obstacles
     from carillon.settings import Settings
 
 
@@ -95,7 +95,7 @@ def check(file: Path | None, *, connect: bool, offline: bool, as_json: bool) -> 
 
 def _unobstructed(settings: Settings, *, with_store: bool) -> Obstacles:
     """What else the start would find. Raises ConfigurationError where it would fail."""
-    from carillon.cli.starting import obstacles
+    from carillon.cli.config.starting import obstacles
     from carillon.settings import ConfigurationError
 
     found = obstacles(settings, with_store=with_store)
@@ -107,7 +107,7 @@ def _unobstructed(settings: Settings, *, with_store: bool) -> Obstacles:
 def _asked(settings: Settings) -> list[Asked]:
     import trio
 
-    from carillon.cli.connections import ask_all
+    from carillon.cli.config.connections import ask_all
 
     return trio.run(ask_all, settings)
 

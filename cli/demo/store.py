@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from carillon.cli.documents import json_lines
+from carillon.cli.directory.documents import json_lines
 from carillon.messages.model import CHANNELS, Document
 from carillon.settings import AccessSettings, Settings, TokenPlace, from_document, state_folder
 from carillon.stores.sqlite.database import open_store

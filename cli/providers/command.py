@@ -46,8 +46,8 @@ def list_providers(url: str | None, api_key: str | None, *, as_json: bool) -> No
 
     The last column names what was set while the service ran; all else is the file's or a default.
     """
-    from carillon.cli.providers_client import providers_of
-    from carillon.cli.providers_report import print_all
+    from carillon.cli.providers.client import providers_of
+    from carillon.cli.providers.report import print_all
 
     with providers_of(client(url, api_key)) as known:
         print_all(known.all(), as_json=as_json)
@@ -66,8 +66,8 @@ def show(name: str, url: str | None, api_key: str | None, *, as_json: bool) -> N
 
     Its settings and where they are from, what it is doing, and the last error of each kind.
     """
-    from carillon.cli.providers_client import providers_of
-    from carillon.cli.providers_report import print_one
+    from carillon.cli.providers.client import providers_of
+    from carillon.cli.providers.report import print_one
 
     with providers_of(client(url, api_key)) as known:
         print_one(known.one(name), as_json=as_json)
@@ -113,7 +113,7 @@ def set_provider(
     KEY=default removes what was set for that key. Of several assignments all are put in force or
     none; what is another than before is printed.
     """
-    from carillon.cli.providers_change import asked_patch, change
+    from carillon.cli.providers.change import asked_patch, change
 
     service = client(url, api_key)
     change(service, name, asked_patch(assignments, json_patch), as_json=as_json)
@@ -128,7 +128,7 @@ def pause(name: str, url: str | None, api_key: str | None, *, as_json: bool) -> 
     Calls that are open end as they would. Deliveries wait, or go to another provider of their
     channel.
     """
-    from carillon.cli.providers_change import change
+    from carillon.cli.providers.change import change
 
     change(client(url, api_key), name, lambda _: {"paused": True}, as_json=as_json)
 
@@ -141,7 +141,7 @@ def drain(name: str, url: str | None, api_key: str | None, *, as_json: bool) -> 
 
     Those that it has tried before go on there.
     """
-    from carillon.cli.providers_change import change
+    from carillon.cli.providers.change import change
 
     change(client(url, api_key), name, lambda _: {"draining": True}, as_json=as_json)
 
@@ -151,7 +151,7 @@ def drain(name: str, url: str | None, api_key: str | None, *, as_json: bool) -> 
 @_operates
 def resume(name: str, url: str | None, api_key: str | None, *, as_json: bool) -> None:
     """End what `pause` and `drain` began at provider NAME."""
-    from carillon.cli.providers_change import change
+    from carillon.cli.providers.change import change
 
     patch = {"paused": None, "draining": None}
     change(client(url, api_key), name, lambda _: {**patch}, as_json=as_json)
@@ -165,7 +165,7 @@ def close_breaker(name: str, url: str | None, api_key: str | None, *, as_json: b
 
     Its failures are forgotten. Should it still fail, its breaker opens again.
     """
-    from carillon.cli.providers_change import change
+    from carillon.cli.providers.change import change
 
     change(client(url, api_key), name, lambda _: {"breaker": "closed"}, as_json=as_json)
 
@@ -178,7 +178,7 @@ def reset(name: str, url: str | None, api_key: str | None, *, as_json: bool) -> 
 
     The configuration file holds again.
     """
-    from carillon.cli.providers_change import reset as remove_all
+    from carillon.cli.providers.change import reset as remove_all
 
     remove_all(client(url, api_key), name, as_json=as_json)
 
@@ -205,8 +205,8 @@ def audit(
 
     With NAME, the changes of this provider only.
     """
-    from carillon.cli.providers_client import providers_of
-    from carillon.cli.providers_report import print_audit
+    from carillon.cli.providers.client import providers_of
+    from carillon.cli.providers.report import print_audit
 
     most = (0 if as_json else ROWS) if limit is None else limit
     with providers_of(client(url, api_key)) as known:
@@ -243,6 +243,6 @@ def watch(
     It is a table of all providers, or of those named; in a pipe or with --json one JSON object a
     line. A service that goes away is asked again until it is back.
     """
-    from carillon.cli.providers_watch import watch as follow
+    from carillon.cli.providers.watch import watch as follow
 
     follow(client(url, api_key), names, interval, as_json=as_json)

@@ -15,7 +15,7 @@ import click
 from carillon.cli.failure import BadInput, Failure
 from carillon.cli.options import named_store
 from carillon.cli.progress import bar, spinner
-from carillon.cli.store_report import Report, print_report, told, twice
+from carillon.cli.store.report import Report, print_report, told, twice
 from carillon.stores.errors import StoreError
 from carillon.stores.mongodb.url import MongoUrl
 from carillon.stores.sqlite.backup import back_up
@@ -130,7 +130,7 @@ def repair_store(store: Path | MongoUrl, *, yes: bool, as_json: bool) -> None:
 
 def move_store(store: Path | MongoUrl, url: str, *, as_json: bool) -> None:
     """Move the store to a MongoDB. What was interrupted goes on."""
-    from carillon.cli.store_boards import boards_of
+    from carillon.cli.store.boards import boards_of
     from carillon.messages.clock import milliseconds
     from carillon.stores.mongodb.client import connected
     from carillon.stores.mongodb.move import move

@@ -8,9 +8,9 @@ import click
 from pydantic_core import from_json
 
 from carillon.cli.failure import BadInput
-from carillon.cli.providers_client import ProviderTold, providers_of
-from carillon.cli.providers_report import print_json
-from carillon.cli.providers_words import differences, patch_of, worded
+from carillon.cli.providers.client import ProviderTold, providers_of
+from carillon.cli.providers.report import print_json
+from carillon.cli.providers.words import differences, patch_of, worded
 from carillon.messages.json_keys import RepeatedKey, refuse_repeated
 from carillon.messages.model import Document
 from carillon.settings import ClientSettings

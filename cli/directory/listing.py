@@ -10,9 +10,9 @@ from typing import Final
 
 import click
 
+from carillon.cli.directory.local_store import Collection, Unusable, opened
 from carillon.cli.failure import Failure
 from carillon.cli.options import ROWS
-from carillon.cli.shelf import Collection, Unusable, opened
 from carillon.cli.table import print_table
 from carillon.messages.model import Document, JsonValue
 from carillon.stores.mongodb.url import MongoUrl

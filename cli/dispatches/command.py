@@ -78,8 +78,8 @@ def list_dispatches(
     state: str | None, limit: int | None, url: str | None, api_key: str | None, *, as_json: bool
 ) -> None:
     """List dispatches, the newest first."""
-    from carillon.cli.dispatches_client import dispatches_of
-    from carillon.cli.dispatches_report import print_dispatches
+    from carillon.cli.dispatches.client import dispatches_of
+    from carillon.cli.dispatches.report import print_dispatches
 
     with dispatches_of(client(url, api_key)) as known:
         print_dispatches(known.all(state), limit, as_json=as_json)
@@ -114,8 +114,8 @@ def show(
 
     Without a filter it shows those that failed, in whatever way.
     """
-    from carillon.cli.dispatches_client import Wanted, dispatches_of
-    from carillon.cli.dispatches_report import print_dispatch
+    from carillon.cli.dispatches.client import Wanted, dispatches_of
+    from carillon.cli.dispatches.report import print_dispatch
 
     wanted = Wanted(outcome, reason, channel, provider, user)
     with dispatches_of(client(url, api_key)) as known:
@@ -146,7 +146,7 @@ def watch(
     It is a bar; in a pipe a line whenever something has changed, with --json one JSON object. A
     service that goes away is asked again until it is back.
     """
-    from carillon.cli.dispatches_watch import follow
+    from carillon.cli.dispatches.watch import follow
 
     follow(client(url, api_key), dispatch_id, interval, as_json=as_json)
 
@@ -161,8 +161,8 @@ def cancel(dispatch_id: str, url: str | None, api_key: str | None, *, as_json: b
 
     Calls that are open end by themselves.
     """
-    from carillon.cli.dispatches_client import dispatches_of
-    from carillon.cli.dispatches_report import print_state
+    from carillon.cli.dispatches.client import dispatches_of
+    from carillon.cli.dispatches.report import print_state
 
     with dispatches_of(client(url, api_key)) as known:
         print_state(known.cancel(known.named(dispatch_id)), as_json=as_json)
@@ -195,8 +195,8 @@ def redrive(
     Of several options all must hold. Those in doubt are sent only when they are named: they may
     arrive twice.
     """
-    from carillon.cli.dispatches_client import Wanted, dispatches_of
-    from carillon.cli.dispatches_report import print_redriven
+    from carillon.cli.dispatches.client import Wanted, dispatches_of
+    from carillon.cli.dispatches.report import print_redriven
 
     wanted = Wanted(outcome, reason, channel, provider)
     with dispatches_of(client(url, api_key)) as known:

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from carillon.cli.ids import whole_id
-from carillon.cli.providers_client import Told
+from carillon.cli.providers.client import Told
 from carillon.cli.service_client import Connection
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import ClientSettings

@@ -17,9 +17,8 @@ from rich.live import Live
 from rich.text import Text
 
 from carillon.cli.failure import BadInput, Failure
-from carillon.cli.providers_cells import about_the_file
-from carillon.cli.providers_client import Providers, ProvidersTold, ProviderTold, providers_of
-from carillon.cli.providers_table import table
+from carillon.cli.providers.client import Providers, ProvidersTold, ProviderTold, providers_of
+from carillon.cli.providers.report import about_the_file, table
 from carillon.cli.table import one_line
 from carillon.messages.model import Document
 from carillon.settings import ClientSettings

@@ -9,14 +9,14 @@ from typing import Final, TypeVar
 
 import click
 
-from carillon.cli.dispatches_client import (
+from carillon.cli.dispatches.client import (
     Dispatches,
     DispatchTold,
     RedrivenTold,
     Wanted,
 )
 from carillon.cli.options import ROWS
-from carillon.cli.providers_client import Told
+from carillon.cli.providers.client import Told
 from carillon.cli.table import print_table, printable
 from carillon.messages.model import FAILURES
 

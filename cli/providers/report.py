@@ -9,11 +9,126 @@ from typing import Final
 
 import click
 from pydantic import JsonValue
+from rich.table import Table
+from rich.text import Text
 
-from carillon.cli.providers_cells import HEADER, about_the_file, breaker, elapsed, hold, row
-from carillon.cli.providers_client import EntryTold, ProvidersTold, ProviderTold, Told
-from carillon.cli.providers_words import differences, worded
-from carillon.cli.table import print_table, printable
+from carillon.cli.providers.client import (
+    ConfigurationTold,
+    EntryTold,
+    ProvidersTold,
+    ProviderTold,
+    Told,
+    WaitingTold,
+    WindowTold,
+)
+from carillon.cli.providers.words import differences, worded
+from carillon.cli.table import bare_table, one_line, print_table, printable
+
+HEADER: Final = (
+    "provider",
+    "channels",
+    "state",
+    "calls",
+    "waiting",
+    "oldest",
+    "because of",
+    "rate used",
+    "quota left",
+    "breaker",
+    "overrides",
+)
+
+_MINUTE: Final = 60.0
+_HOUR: Final = 3600.0
+_SHORT: Final = 10.0
+
+
+def row(provider: ProviderTold) -> Sequence[str]:
+    """One provider; `calls` are those in flight and how many may be."""
+    told = provider.waiting
+    return (
+        provider.name,
+        " ".join(provider.channels),
+        provider.state,
+        f"{provider.in_flight}/{worded('concurrency', provider.value('concurrency'))}",
+        f"{told.deliveries:,}",
+        elapsed(told.oldest) if told.deliveries else "",
+        hold(told),
+        " ".join(map(used, provider.rate)),
+        "" if provider.quota is None else f"{provider.quota.left:,}",
+        breaker(provider),
+        " ".join(provider.overrides),
+    )
+
+
+def hold(told: WaitingTold) -> str:
+    """Why the next call must wait and for how long: `rate, 0.4s`; nothing when it need not."""
+    if told.why is None:
+        return ""
+    return told.why if told.opens_in is None else f"{told.why}, {elapsed(told.opens_in)}"
+
+
+def used(window: WindowTold) -> str:
+    """How full a window is: `98/100/1m`."""
+    return f"{window.used}/{window.limit}/{window.per}"
+
+
+def breaker(provider: ProviderTold) -> str:
+    """Its state, with the failures in a row where there are some."""
+    told = provider.breaker
+    return f"{told.state} ({told.failures})" if told.failures else told.state
+
+
+def elapsed(seconds: float) -> str:
+    """Seconds as people read them: `0.4s`, `42s`, `3m 20s`, `2h 5m`."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f}s" if seconds < _SHORT else f"{seconds:.0f}s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE:.0f}m {seconds % _MINUTE:.0f}s"
+    return f"{seconds // _HOUR:.0f}h {seconds % _HOUR // _MINUTE:.0f}m"
+
+
+def about_the_file(told: ConfigurationTold) -> Iterator[str]:
+    """A sentence for what the configuration file says that is not in force."""
+    if told.error is not None:
+        yield f"The file is refused, that of {told.loaded_at} stays in force: {told.error}"
+    if told.at_next_start:
+        keys = ", ".join(told.at_next_start)
+        yield f"These keys of the file take effect at the next start: {keys}"
+
+
+_STACKED: Final = (
+    ("provider", "channels"),
+    ("state", "breaker"),
+    ("calls",),
+    ("waiting", "oldest"),
+    ("because of",),
+    ("rate used", "quota left"),
+    ("overrides",),
+)
+_KEPT_WHOLE: Final = frozenset({"provider", "state", "calls", "waiting"})
+_LONGEST_CELL: Final = 200
+_COLOURS: Final = {"running": "green", "breaker-open": "red", "out-of-quota": "red"}
+
+
+def table(providers: Iterable[ProviderTold]) -> Table:
+    """The cells of `row`, some of them below each other, with the state in its colour."""
+    shown = bare_table()
+    for names in _STACKED:
+        no_wrap = not _KEPT_WHOLE.isdisjoint(names)
+        shown.add_column("\n".join(names), no_wrap=no_wrap, overflow="fold")
+    for provider in providers:
+        cells = dict(zip(HEADER, row(provider), strict=True))
+        colour = _COLOURS.get(provider.state, "yellow")
+        shown.add_row(*(_stack(cells, names, colour) for names in _STACKED))
+    return shown
+
+
+def _stack(cells: dict[str, str], names: tuple[str, ...], colour: str) -> Text:
+    first, *below = (one_line(cells[name], _LONGEST_CELL) for name in names)
+    style = {"provider": "bold", "state": colour}.get(names[0], "")
+    return Text.assemble((first, style), *((f"\n{text}", "dim") for text in below))
+
 
 _LONGEST: Final = 300
 _KINDS: Final = ("dispatch", "event", "channel")
@@ -44,7 +159,7 @@ def _print_table(providers: Sequence[ProviderTold]) -> None:
         return
     from rich.console import Console
 
-    from carillon.cli.providers_table import table
+    from carillon.cli.providers.report import table
 
     Console().print(table(providers))
 

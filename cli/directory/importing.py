@@ -15,11 +15,11 @@ from typing import BinaryIO, Final
 
 import click
 
-from carillon.cli.documents import BadLine, Read
+from carillon.cli.directory.documents import BadLine, Read
+from carillon.cli.directory.local_store import Collection, Shelf, Unusable, inspection, opened
+from carillon.cli.directory.user_ids import SeenIds, settled
 from carillon.cli.failure import BadInput, Failure
 from carillon.cli.progress import bar
-from carillon.cli.shelf import Collection, Shelf, Unusable, inspection, opened
-from carillon.cli.user_ids import SeenIds, settled
 from carillon.messages.model import Document, UserFields
 from carillon.stores.mongodb.url import MongoUrl
 

@@ -42,7 +42,7 @@ def backup(file: Path, store: str | None, *, as_json: bool) -> None:
     A running service need not be stopped, and is not held up. FILE must not be there yet. It is
     marked as a copy: a service that is started on it is paused until `carillon store resume`.
     """
-    from carillon.cli.store_commands import back_up_store
+    from carillon.cli.store.commands import back_up_store
 
     back_up_store(named_store(store), file, as_json=as_json)
 
@@ -56,7 +56,7 @@ def check(store: str | None, *, as_json: bool) -> None:
     Nothing is changed. While a service runs on the store its redo log is not looked at. Exit
     codes: 0 all is well, 1 it is damaged or paused.
     """
-    from carillon.cli.store_commands import check_store
+    from carillon.cli.store.commands import check_store
 
     check_store(named_store(store), as_json=as_json)
 
@@ -71,7 +71,7 @@ def repair(store: str | None, *, yes: bool, as_json: bool) -> None:
     No service may run on it. What is whole of the log is brought into the tables, its files are
     set aside. It says first what may be sent twice, and asks.
     """
-    from carillon.cli.store_commands import repair_store
+    from carillon.cli.store.commands import repair_store
 
     repair_store(named_store(store), yes=yes, as_json=as_json)
 
@@ -86,7 +86,7 @@ def resume(store: str | None, *, yes: bool, as_json: bool) -> None:
     It says first what was running and what may be sent twice, and asks. A service that runs on the
     store goes on within a second.
     """
-    from carillon.cli.store_commands import resume_store
+    from carillon.cli.store.commands import resume_store
 
     resume_store(named_store(store), yes=yes, as_json=as_json)
 
@@ -100,7 +100,7 @@ def pause(store: str | None, *, as_json: bool) -> None:
     For a store that was restored with all of its folder, or with its disk: nothing tells that one
     from what was there before. No service may run on it.
     """
-    from carillon.cli.store_commands import pause_store
+    from carillon.cli.store.commands import pause_store
 
     pause_store(named_store(store), as_json=as_json)
 
@@ -123,6 +123,6 @@ def move(url: str, store: str | None, *, as_json: bool) -> None:
 
     A URL with a password stands in the list of processes: give it in STORE_MOVE_URL instead.
     """
-    from carillon.cli.store_commands import move_store
+    from carillon.cli.store.commands import move_store
 
     move_store(named_store(store), url, as_json=as_json)
