@@ -31,8 +31,9 @@ from carillon.api.told import Waiting
 from carillon.app import wiring as assembly
 from carillon.app.kafka import confirmations
 from carillon.app.maintenance import keep_house, take_up, watch_store
+from carillon.app.open_storage import open_books
 from carillon.app.sagas import SagaOffice, saga_office
-from carillon.app.storage import Books, open_books
+from carillon.app.storage import Books
 from carillon.app.wiring import SandboxListener
 from carillon.dispatches.planner import Rooms
 from carillon.dispatches.service import Pipeline

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import click
 
@@ -18,9 +18,6 @@ from carillon.dispatches.render import written_breaks
 from carillon.handlebars import Engine, Escaping, TemplateError, standard_helpers
 from carillon.messages.json_keys import RepeatedKey, refuse_repeated
 from carillon.messages.model import CHANNELS, Channel
-
-if TYPE_CHECKING:
-    from carillon.cli.render import Renderer
 
 
 class Renderer:
@@ -157,8 +154,6 @@ def render(
 
     Exit codes: 0 rendered, 1 the template failed or, with --missing, values are missing.
     """
-    from carillon.cli.render import Renderer
-
     try:
         renderer = Renderer(_target(channel), locale, date_plugins=date_plugins)
     except ValueError as error:
@@ -215,7 +210,6 @@ def _render_lines(file: str, renderer: Renderer) -> None:
     import os
 
     from carillon.cli.failure import BadInput
-    from carillon.cli.render import render_cases
 
     try:
         with click.open_file(file, "rb") as lines:
@@ -227,7 +221,6 @@ def _render_lines(file: str, renderer: Renderer) -> None:
 
 def _inputs(template: str, context: str | None) -> tuple[str, Mapping[str, object]]:
     from carillon.cli.failure import BadInput
-    from carillon.cli.render import parse_context, read_text
 
     if template == context == "-":
         raise BadInput("Only one of template and context can be stdin")

@@ -1,1 +1,1 @@
-"""TODO."""
+"""One request's way: accepted, planned, composed, fed to its channels, collected, recovered."""

@@ -20,7 +20,7 @@ from carillon.handlebars.helpers.examples import Examples, Family, read_examples
 from carillon.handlebars.helpers.misc import LEFT_OUT_FAMILIES
 from carillon.handlebars.limits import Limits
 
-GUIDE = Path(__file__).parents[2] / "docs" / "templates.md"
+GUIDE = Path(__file__).parents[1] / "docs" / "templates.md"
 _LIMITS: Mapping[str, str] = {
     "template_bytes": "bytes of a template",
     "nesting": "blocks in each other; a quarter of it for parentheses",

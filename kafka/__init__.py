@@ -1,1 +1,1 @@
-"""TODO."""
+"""Clients of Kafka: connection, producer, consumer."""

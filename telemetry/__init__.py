@@ -1,1 +1,1 @@
-"""TODO."""
+"""What only observes: logs and metrics."""

@@ -1,62 +1,107 @@
-"""Who may import whom: only to the left, and nobody but the settings reads the environment."""
+"""Who may import whom, how large a file and a folder may be; only settings read the environment."""
 
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-RANKS = (
-    ("messages",),
-    ("stores", "providers"),
-    ("actors",),
-    ("supervisor",),
-    ("api",),
-    ("settings",),
-    (
-        "assembly",
-        "bookkeeping",
-        "replicas",
-        "sagas",
-        "streams",
-        "tuning",
-        "upkeep",
-        "service",
-        "cli",
-    ),
+ROOT: Final = Path(__file__).parent.parent
+ROOMS: Final = (
+    "handlebars",
+    "messages",
+    "http_client",
+    "kafka",
+    "stores",
+    "providers",
+    "actors",
+    "supervisor",
+    "dispatches",
+    "sagas",
+    "access",
+    "telemetry",
+    "settings",
+    "api",
+    "tuning",
+    "app",
+    "cli",
 )
-RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
-FILES = sorted(
-    file for room in RANK for file in [*ROOT.glob(f"{room}.py"), *(ROOT / room).rglob("*.py")]
+"""From left to right: a room imports those to its left, never one to its right."""
+RANK: Final = {room: rank for rank, room in enumerate(ROOMS)}
+FILES: Final = sorted(
+    file for room in ROOMS for file in [*ROOT.glob(f"{room}.py"), *(ROOT / room).rglob("*.py")]
 )
+MOST_LINES: Final = 450
+MOST_FILES: Final = 25
+"""Beside each other in a folder."""
+
+
+def module(file: Path) -> str:
+    name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+MODULES: Final = {module(file): file for file in FILES}
 
 
 def imported(file: Path) -> Iterator[str]:
+    """What a file imports, under `TYPE_CHECKING` and within functions, too."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            known = {name for name in submodules if name.removeprefix("carillon.") in MODULES}
+            yield from known
+            if len(known) < len(submodules):
+                yield node.module
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def ours(file: Path) -> set[str]:
+    """The modules of this package that a file imports, by their names within it."""
+    names = {name.removeprefix("carillon.") for name in imported(file) if "carillon." in name}
+    return {name for name in names if name in MODULES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=module)
 def test_imports_point_to_the_left(file: Path) -> None:
-    room = file.relative_to(ROOT).parts[0].removesuffix(".py")
-    for name in imported(file):
+    room = module(file).partition(".")[0]
+    for name in ours(file):
         other = name.partition(".")[0]
-        if other in RANK and other != room:
-            beside = RANK[other] == RANK[room] == len(RANKS) - 1
-            assert RANK[other] < RANK[room] or beside, f"{room} imports {name}"
+        assert RANK[other] <= RANK[room], f"{module(file)} imports {name}"
 
 
-def test_templates_stand_alone() -> None:
-    for file in (ROOT / "messages" / "templates").rglob("*.py"):
-        for name in imported(file):
-            ours = name.partition(".")[0] in RANK
-            assert not ours or name.startswith("carillon.handlebars"), f"{file.name}: {name}"
+@pytest.mark.parametrize("file", FILES, ids=module)
+def test_what_is_ours_is_imported_by_its_whole_name(file: Path) -> None:
+    assert not [name for name in imported(file) if name.partition(".")[0] in RANK]
+
+
+def test_no_file_leads_back_to_itself() -> None:
+    graph = {name: ours(file) - {name} for name, file in MODULES.items()}
+    while graph:
+        ends = {name for name, uses in graph.items() if not uses & graph.keys()}
+        assert ends, f"these import each other: {sorted(circle(graph))}"
+        graph = {name: uses for name, uses in graph.items() if name not in ends}
+
+
+def circle(graph: dict[str, set[str]]) -> set[str]:
+    """What is left of a graph without the files that nobody of the rest imports."""
+    while True:
+        used = {name for uses in graph.values() for name in uses}
+        rest = {name: uses & graph.keys() for name, uses in graph.items() if name in used}
+        if rest.keys() == graph.keys():
+            return set(graph)
+        graph = rest
+
+
+def test_the_template_engine_stands_alone() -> None:
+    for name, file in MODULES.items():
+        if name.startswith("handlebars"):
+            assert all(other.startswith("handlebars") for other in ours(file)), name
 
 
 def test_only_settings_read_the_environment() -> None:
@@ -70,4 +115,20 @@ def test_every_file_says_why_it_exists_and_stays_small() -> None:
     for file in FILES:
         text = file.read_text()
         assert ast.get_docstring(ast.parse(text)), file
-        assert text.count("\n") <= 450, file
+        assert text.count("\n") <= MOST_LINES, file
+
+
+def test_no_folder_is_too_full() -> None:
+    for folder in {file.parent for file in FILES if file.parent != ROOT}:
+        beside = [one for one in folder.iterdir() if one.is_file()]
+        assert len(beside) <= MOST_FILES, folder
+
+
+def test_the_list_of_packages_is_whole() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {
+        ".".join(["carillon", *file.parent.relative_to(ROOT).parts])
+        for file in [*FILES, ROOT / "__init__.py"]
+    }
+    assert sorted(packages) == project["tool"]["setuptools"]["packages"]
+    assert {name.split(".")[1] for name in packages - {"carillon"}} == RANK.keys() - {"supervisor"}

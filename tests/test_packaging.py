@@ -15,12 +15,12 @@ TEXTS = (".md", ".py", ".toml")
 RUN_ALONE = """
 import sys
 sys.meta_path[:] = [f for f in sys.meta_path if "Editable" not in getattr(f, "__name__", "")]
-import service, messages.templates.helpers
-assert service.__file__.startswith(sys.argv[1]), service.__file__
+import carillon.app.service, carillon.handlebars.helpers
+assert carillon.__file__.startswith(sys.argv[1]), carillon.__file__
 from importlib.resources import files
 assert files("carillon.api").joinpath("documentation.html").is_file()
 from importlib.metadata import distribution
-from messages.version import VERSION
+from carillon.messages.version import VERSION
 installed = distribution("carillon-messaging")
 assert installed.version == VERSION, installed.version
 assert {"kafka", "javascript"} <= {*installed.metadata.get_all("Provides-Extra")}
@@ -54,6 +54,9 @@ def test_the_wheel_works_elsewhere(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
+    installed = {one.name for one in target.iterdir() if one.suffix != ".dist-info"}
+    assert installed - {"bin"} == {"carillon"}  # one name at the top, and the command
+    assert not (target / "carillon" / "tests").exists()
     ran = subprocess.run(
         [sys.executable, "-c", RUN_ALONE, str(target)],
         cwd=tmp_path,

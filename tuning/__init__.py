@@ -1,1 +1,1 @@
-"""TODO."""
+"""What operators change while the service runs: live settings, patches, plans, reloads."""

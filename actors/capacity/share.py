@@ -1,6 +1,6 @@
 """A replica's share of what a provider allows: what a guard may use, and what it tells of its use.
 
-The guard obeys it and knows nothing of the other replicas. `actors/capacity/negotiation.py` cuts it.
+The guard obeys it and knows nothing of the other replicas; `negotiation.py` beside it cuts it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What guards one provider: limits, breaker, quota, the history of its calls, one call."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""`carillon config`: checks a configuration, and prints its JSON Schema."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""`carillon demo`: the service with sample users, and nobody reached."""

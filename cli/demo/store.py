@@ -50,5 +50,5 @@ def fill_store(path: Path) -> None:
 
 def sample(name: str) -> Iterator[Document]:
     """The sample users or templates."""
-    content = files("carillon.cli").joinpath(f"sample_{name}.jsonl").read_bytes()
+    content = files("carillon.cli.demo").joinpath(f"sample_{name}.jsonl").read_bytes()
     return (document for _, document in json_lines(io.BytesIO(content)))

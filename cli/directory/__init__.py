@@ -1,1 +1,1 @@
-"""TODO."""
+"""`carillon users` and `carillon templates`: what the store has of both."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""`carillon dispatches`: looks at dispatches, cancels them, redrives them."""

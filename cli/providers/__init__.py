@@ -1,1 +1,1 @@
-"""TODO."""
+"""`carillon providers`: looks at the providers of a service, and tunes them."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""`carillon store`: backup, check, repair, resume, move."""

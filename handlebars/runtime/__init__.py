@@ -1,1 +1,1 @@
-"""TODO."""
+"""What a compiled template runs on: values as JavaScript has them, calls, paths, output."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Firebase Cloud Messaging, HTTP v1."""

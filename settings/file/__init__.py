@@ -1,1 +1,1 @@
-"""TODO."""
+"""The configuration file: its keys, their values, its checks, its JSON Schema."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Settings of the Flow Manager: its keys, functions of an installation, Kafka."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Users and templates of Mia-Platform's CRUD Service."""

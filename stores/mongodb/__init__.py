@@ -1,1 +1,1 @@
-"""TODO."""
+"""The store that several replicas share."""

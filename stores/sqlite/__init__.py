@@ -1,1 +1,1 @@
-"""TODO."""
+"""The embedded store: one SQLite file and the logs beside it."""

@@ -11,7 +11,7 @@ from carillon.actors.provider.limits import Limits, Retry
 from carillon.messages.events import AttemptEnded, BreakerMoved, Event, ProviderThrottled
 from carillon.messages.model import Accepted, Attempt, Cause, Refused, Unanswered, Unavailable
 from tests.actors.fakes import Caller, Script, envelope
-from tests.actors.test_guard import caller, guard
+from tests.actors.provider.test_guard import caller, guard
 from tests.actors.workshop import Workshop
 
 LIMITS = Limits(

@@ -17,7 +17,7 @@ from carillon.settings.file.schema import schema_of
 from carillon.tuning.patch import KEYS, LiveKeys
 from tests.api.test_documentation import check, validator
 from tests.running import Running, running, sandbox_configuration
-from tests.settings.test_live import EVERYTHING
+from tests.tuning.test_patch import EVERYTHING
 
 SMS = "/providers/sms-sandbox"
 QUIET = Statistics(

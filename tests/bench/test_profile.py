@@ -10,7 +10,19 @@ from bench.stations import STATIONS
 from tests.bench.running import measured
 
 ROOT = Path(__file__).parent.parent.parent
-OURS = ("actors", "api", "messages", "providers", "stores", "supervisor")
+OURS = (
+    "access",
+    "actors",
+    "api",
+    "dispatches",
+    "handlebars",
+    "http_client",
+    "messages",
+    "providers",
+    "stores",
+    "supervisor",
+    "telemetry",
+)
 
 
 def test_the_stations_sum_up_to_the_whole(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from tests.cli.command_line import script
 from tests.cli.operated import Operated, provider
 from tests.neighbours.http import serve
 from tests.running import running
-from tests.scenarios.saga_desk import saga_desk
+from tests.scenarios.sagas.saga_desk import saga_desk
+from tests.scenarios.sagas.test_sagas import SMS
 from tests.scenarios.test_asynchronous import begin
-from tests.scenarios.test_sagas import SMS
 from tests.scenarios.test_waiting import USERS
 
 

@@ -8,8 +8,8 @@ from tests.cli.command_line import invoke
 from tests.cli.operated import documents, run
 from tests.neighbours.flow_manager import FlowManager
 from tests.running import running
-from tests.scenarios.saga_desk import saga_desk
-from tests.scenarios.test_sagas import SMS
+from tests.scenarios.sagas.saga_desk import saga_desk
+from tests.scenarios.sagas.test_sagas import SMS
 
 WRONG = "The Flow Manager answered 400: unexpected event done"
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from carillon.cli.main import COMMANDS
 from carillon.cli.main import main as carillon
-from tests.messages.templates.test_conformance import CASES, NOT_OFFERED
+from tests.handlebars.test_conformance import CASES, NOT_OFFERED
 
 CONTEXT = {"user": {"name": "D'Angelo"}, "data": {"at": {"$date": "2026-03-01T10:00:00Z"}}}
 

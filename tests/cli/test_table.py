@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command_line import clean_environment
-from tests.cli.test_providers_watch import terminal, until
+from tests.cli.providers.test_watch import terminal, until
 
 ID = "6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11"
 ROW = (ID, "done", "email, sms, push, voice", "1,200 sent, 3 failed", "an error " * 30)

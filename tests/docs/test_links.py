@@ -11,7 +11,8 @@ import pytest
 from tests.docs.pages import NAMES, PAGES, ROOT, anchors, links, spans
 
 PATH = re.compile(
-    r"(?:tests|docs|bench|cli|messages|stores|providers|actors|api|settings)/[\w./-]+"
+    r"(?:tests|docs|bench|access|actors|api|app|cli|dispatches|handlebars|http_client|kafka|messages"
+    r"|providers|sagas|settings|stores|telemetry|tuning)/[\w./-]+"
 )
 
 CHANGES = ROOT / "CHANGELOG.md"

@@ -11,7 +11,7 @@ from carillon.messages.commands import SendCommand
 from carillon.settings import VARIABLES, schema
 from tests.docs.pages import PAGES, ROOT, spans
 from tests.running import running
-from tests.settings.test_schema import leaves
+from tests.settings.file.test_schema import leaves
 
 NOT_OURS: Final = frozenset(
     {

@@ -23,8 +23,8 @@ from carillon.messages.model import (
     Unavailable,
 )
 from carillon.providers.responses import answered, attempt
+from tests.http_client.fixtures import MakeWire
 from tests.neighbours.http import Answer, Fault, serve
-from tests.providers.conftest import MakeWire
 from tests.providers.deliveries import Starts, sms
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.neighbours.kafka import Cluster, cluster
-from tests.scenarios.stream_desk import COMMANDS, EVENTS
+from tests.scenarios.sagas.kafka_desk import COMMANDS, EVENTS
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from carillon.messages.model import Document, JsonValue
 from tests.neighbours.http import Answer, serve
 from tests.process import heard_process
 from tests.running import Running, running, sandbox_configuration
-from tests.scenarios.saga_desk import saga_desk
+from tests.scenarios.sagas.saga_desk import saga_desk
 
 ADA: Document = {"_id": "ada", "phoneNumber": "+393331234567", "emailAddress": "ada@example.com"}
 SECRET = "Zanzibar"

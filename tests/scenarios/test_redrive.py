@@ -18,7 +18,7 @@ from tests.neighbours.http import mia_error
 from tests.neighbours.sms_service import SmsService
 from tests.running import Running, running, sandbox_configuration
 from tests.scenarios.neighbourhood import ADA_ID
-from tests.scenarios.saga_desk import TEXT, saga_desk, told
+from tests.scenarios.sagas.saga_desk import TEXT, saga_desk, told
 from tests.scenarios.test_asynchronous import (
     MIXED,
     TEMPLATE,

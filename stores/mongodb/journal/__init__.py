@@ -1,1 +1,1 @@
-"""TODO."""
+"""The journal in MongoDB: inserts that fence, batches, the states of dispatches."""

@@ -242,10 +242,7 @@ def _began(start: AttemptStart, written: Written) -> bool:
     return attempt_id(row, start.number) in written.started
 
 
-T = TypeVar("T")
-
-MOST_AT_ONCE: Final = 500
-WRITE_SECONDS: Final = 10.0
+BACKGROUND_SECONDS: Final = 10.0
 LINGER: Final = 0.02
 """Seconds that outcomes wait for company when nobody waits for them."""
 RETRY: Final = 0.5
@@ -341,7 +338,7 @@ class RearWriter:
         now = time.time_ns() // 1_000_000
         done = await self._store.run(
             lambda database: job(database, now),
-            WRITE_SECONDS,
+            BACKGROUND_SECONDS,
             JournalUnavailable,
             "write the journal",
         )
