@@ -129,7 +129,20 @@ def test_a_wrong_entry_is_named_and_never_shown(entry: JsonValue, place: str) ->
 
 @pytest.mark.parametrize(
     "text",
-    [SHOP, "{}", '"x"', "7", "[", "[1,]", "[NaN]", "\udce9", "[" * 2000, "null", "[]", "[null]"],
+    [
+        pytest.param(SHOP, id="a key"),
+        "{}",
+        '"x"',
+        "7",
+        "[",
+        "[1,]",
+        "[NaN]",
+        "\udce9",
+        "[" * 2000,
+        "null",
+        "[]",
+        "[null]",
+    ],
 )
 def test_what_is_no_array_of_keys_stops_the_start(text: str, tmp_path: Path) -> None:
     [found] = problems(sms(), SMS_ENVIRONMENT | {"API_KEYS": text})

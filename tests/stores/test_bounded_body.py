@@ -70,8 +70,8 @@ async def test_decoding_lets_others_go_on() -> None:
         (b"x", "br"),
         (b"x", "gzip, gzip"),
         (b"no gzip", "gzip"),
-        (gzip.compress(b"whole")[:-1], "gzip"),
-        (gzip.compress(b"whole") + b"more", "gzip"),
+        (gzip.compress(b"whole", mtime=0)[:-1], "gzip"),
+        (gzip.compress(b"whole", mtime=0) + b"more", "gzip"),
     ],
 )
 async def test_what_cannot_be_decoded_is_told(body: bytes, coding: str) -> None:
