@@ -15,6 +15,7 @@ from carillon.handlebars.errors import (
     PartialTooDeep,
     RenderError,
     TemplateError,
+    TemplateSyntaxError,
     TemplateTooLarge,
 )
 from carillon.handlebars.faults import find_faults
@@ -77,9 +78,13 @@ class Template:
         """
         if self._paths is None:
             with collecting_nothing():
-                program = parse(self.source, self._limits.nesting, self._limits.parts(self.source))
-                self._paths = analyse(program, self._helpers)
+                self._paths = self._analysed()
         return self._paths
+
+    def _analysed(self) -> frozenset[tuple[str, ...]]:
+        """The paths; the tree is gone once this has returned."""
+        program = parse(self.source, self._limits.nesting, self._limits.parts(self.source))
+        return analyse(program, self._helpers)
 
     @property
     def wanted(self) -> frozenset[tuple[str, ...]]:
@@ -215,15 +220,20 @@ class Engine:
         if len(source) > limit or len(source.encode("utf-8", "surrogatepass")) > limit:
             message = f"this template is longer than {limit:,} bytes"
             raise TemplateTooLarge(message, source[:limit])
-        try:
-            with collecting_nothing():
-                program = parse(source, self._limits.nesting, self._limits.parts(source))
-                strip_whitespace(program)
-                compiler = Compiler(source, self._helpers, escaping)
-                body = compiler.body(program)
-        except RecursionError:
-            message = "blocks and calls are nested too deeply"
-        else:
-            changed = analyse(program, self._helpers) if compiler.changes else None
-            return Template(source, body, self._limits, self._helpers, changed=changed)
-        raise NestingTooDeep(message, source)
+        with collecting_nothing():
+            try:
+                return self._made(source, escaping)
+            except TemplateSyntaxError as error:
+                raise error.with_traceback(None) from None  # the frames within hold the tree
+            except RecursionError:
+                message = "blocks and calls are nested too deeply"
+            raise NestingTooDeep(message, source)
+
+    def _made(self, source: str, escaping: Escaping) -> Template:
+        """A new template; the tree is gone before anybody looks for garbage in it."""
+        program = parse(source, self._limits.nesting, self._limits.parts(source))
+        strip_whitespace(program)
+        compiler = Compiler(source, self._helpers, escaping)
+        body = compiler.body(program)
+        changed = analyse(program, self._helpers) if compiler.changes else None
+        return Template(source, body, self._limits, self._helpers, changed=changed)

@@ -123,7 +123,9 @@ def helper_call(helper: Helper, params: tuple[Evaluate, ...], hashed: Hash, site
 
 
 def _call_with_one(helper: Helper, first: Evaluate, site: Site) -> Evaluate:
-    def call(scope: Scope) -> object:
+    def call(
+        scope: Scope, helper: Helper = helper, first: Evaluate = first, site: Site = site
+    ) -> object:
         one = first(scope)
         if type(one) is str and len(one) > LONG_TEXT:
             _weigh(scope.run, site.at, one)
@@ -141,7 +143,13 @@ def _call_with_one(helper: Helper, first: Evaluate, site: Site) -> Evaluate:
 
 
 def _call_with_two(helper: Helper, first: Evaluate, second: Evaluate, site: Site) -> Evaluate:
-    def call(scope: Scope) -> object:
+    def call(
+        scope: Scope,
+        helper: Helper = helper,
+        first: Evaluate = first,
+        second: Evaluate = second,
+        site: Site = site,
+    ) -> object:
         one, two = first(scope), second(scope)
         if type(one) is str or type(two) is str:
             _weigh(scope.run, site.at, one, two)

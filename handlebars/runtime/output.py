@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from carillon.handlebars.runtime.numbers import number_text
 from carillon.handlebars.runtime.runtime import LONG_TEXT, Emit, Evaluate, Scope
@@ -20,6 +20,10 @@ _UNSAFE_IN_HTML = re.compile("[&<>\"'`=]")
 _UNSAFE_IN_JSON = re.compile(r'["\\\x00-\x1f]')
 
 
+Find: TypeAlias = Callable[[str], object]
+Escape: TypeAlias = Callable[[str], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Escaper:
     """How to escape. `find_unsafe` gives None for what needs none, which most texts do.
@@ -27,8 +31,8 @@ class Escaper:
     What a helper marks as safe is safe where a text `trusts` it.
     """
 
-    find_unsafe: Callable[[str], object]
-    escape: Callable[[str], str]
+    find_unsafe: Find
+    escape: Escape
     trusts: bool
 
 
@@ -59,9 +63,15 @@ _PIECE = 65_536
 
 def escaped(evaluate: Evaluate, at: int, escaper: Escaper) -> Emit:
     """Make `{{x}}`: the text of the value with the special characters of its place escaped."""
-    find_unsafe, escape = escaper.find_unsafe, escaper.escape
 
-    def emit(scope: Scope) -> str:
+    def emit(
+        scope: Scope,
+        evaluate: Evaluate = evaluate,
+        at: int = at,
+        escaper: Escaper = escaper,
+        find_unsafe: Find = escaper.find_unsafe,
+        escape: Escape = escaper.escape,
+    ) -> str:
         value = evaluate(scope)
         if type(value) is str and len(value) <= LONG_TEXT:
             return value if find_unsafe(value) is None else escape(value)
@@ -73,7 +83,7 @@ def escaped(evaluate: Evaluate, at: int, escaper: Escaper) -> Emit:
 def bare(evaluate: Evaluate, at: int) -> Emit:
     """Make `{{{x}}}`: the text of the value."""
 
-    def emit(scope: Scope) -> str:
+    def emit(scope: Scope, evaluate: Evaluate = evaluate, at: int = at) -> str:
         value = evaluate(scope)
         if type(value) is str:
             return scope.run.grow(value, at) if len(value) > LONG_TEXT else value
@@ -84,11 +94,16 @@ def bare(evaluate: Evaluate, at: int) -> Emit:
 
 def escaped_field(path: Path, escaper: Escaper) -> Emit:
     """Make `{{name}}` and `{{user.name}}` in one function: what templates are mostly made of."""
-    find_unsafe, escape = escaper.find_unsafe, escaper.escape
-    first, second, at = path.parts[0], path.parts[-1], path.at
     if len(path.parts) == 1:
 
-        def emit(scope: Scope) -> str:
+        def emit(
+            scope: Scope,
+            first: str = path.parts[0],
+            at: int = path.at,
+            escaper: Escaper = escaper,
+            find_unsafe: Find = escaper.find_unsafe,
+            escape: Escape = escaper.escape,
+        ) -> str:
             value = scope.this
             value = value.get(first, UNDEFINED) if type(value) is dict else _member(scope, first)
             if type(value) is str and len(value) <= LONG_TEXT:
@@ -97,7 +112,15 @@ def escaped_field(path: Path, escaper: Escaper) -> Emit:
 
         return emit
 
-    def emit_inner(scope: Scope) -> str:
+    def emit_inner(
+        scope: Scope,
+        first: str = path.parts[0],
+        second: str = path.parts[-1],
+        at: int = path.at,
+        escaper: Escaper = escaper,
+        find_unsafe: Find = escaper.find_unsafe,
+        escape: Escape = escaper.escape,
+    ) -> str:
         value = scope.this
         value = value.get(first, UNDEFINED) if type(value) is dict else _member(scope, first)
         if type(value) is dict:
@@ -140,7 +163,6 @@ def joined(parts: list[str | Emit], cost: int, at: int) -> Emit:
         return _around_one(texts, emits[0], cost, at)
     if len(emits) == _TWO:
         return _around_two(texts, emits, cost, at)
-    dynamic = tuple((2 * index + 1, part) for index, part in enumerate(emits))
 
     def emit(scope: Scope) -> str:
         run = scope.run
@@ -149,8 +171,10 @@ def joined(parts: list[str | Emit], cost: int, at: int) -> Emit:
             run.out_of_steps(at)
         room = run.room
         out = texts.copy()
-        for index, part in dynamic:
+        index = 1
+        for part in emits:
             out[index] = part(scope)
+            index += 2
         text = "".join(out)
         run.room = room = room - len(text)
         if room < 0:

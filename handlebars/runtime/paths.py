@@ -59,9 +59,7 @@ def compile_path(path: Path, block_params: BlockParams) -> Evaluate:
 
 
 def _one(path: Path) -> Evaluate:
-    (name,), at = path.parts, path.at
-
-    def one(scope: Scope) -> object:
+    def one(scope: Scope, name: str = path.parts[0], at: int = path.at) -> object:
         value = scope.this
         if isinstance(value, dict):
             return value.get(name, UNDEFINED)
@@ -71,9 +69,9 @@ def _one(path: Path) -> Evaluate:
 
 
 def _two(path: Path) -> Evaluate:
-    (first, second), at = path.parts, path.at
-
-    def two(scope: Scope) -> object:
+    def two(
+        scope: Scope, first: str = path.parts[0], second: str = path.parts[1], at: int = path.at
+    ) -> object:
         value = scope.this
         if isinstance(value, dict):
             value = value.get(first)
@@ -87,10 +85,13 @@ def _two(path: Path) -> Evaluate:
 
 def _two_around(path: Path) -> Evaluate:
     """Look up `../data.currency`, which loops are full of."""
-    first, second = path.parts
-    slowly = _members(_context(1), path.parts, path.at)
 
-    def two_around(scope: Scope) -> object:
+    def two_around(
+        scope: Scope,
+        first: str = path.parts[0],
+        second: str = path.parts[1],
+        slowly: Evaluate = _members(_around, path.parts, path.at),  # noqa: B008 - made once a path
+    ) -> object:
         depths = scope.depths
         depths = depths and depths[1]
         value = depths[0] if depths else UNDEFINED
@@ -107,7 +108,9 @@ def _members(base: Evaluate, names: tuple[str, ...], at: int) -> Evaluate:
     if not names:
         return base
 
-    def members(scope: Scope) -> object:
+    def members(
+        scope: Scope, base: Evaluate = base, names: tuple[str, ...] = names, at: int = at
+    ) -> object:
         value = base(scope)
         for name in names:
             if isinstance(value, dict):
@@ -122,19 +125,10 @@ def _members(base: Evaluate, names: tuple[str, ...], at: int) -> Evaluate:
 
 
 def _context(depth: int) -> Evaluate:
-    if depth == 0:
-        return lambda scope: scope.this
+    if depth <= 1:
+        return _around if depth else _this
 
-    if depth == 1:
-
-        def around(scope: Scope) -> object:
-            depths = scope.depths
-            depths = depths and depths[1]
-            return depths[0] if depths else UNDEFINED
-
-        return around
-
-    def outer(scope: Scope) -> object:
+    def outer(scope: Scope, depth: int = depth) -> object:
         depths = scope.depths
         for _ in range(depth):
             if depths is None:
@@ -145,10 +139,24 @@ def _context(depth: int) -> Evaluate:
     return outer
 
 
+def _this(scope: Scope) -> object:
+    return scope.this
+
+
+def _around(scope: Scope) -> object:
+    depths = scope.depths
+    depths = depths and depths[1]
+    return depths[0] if depths else UNDEFINED
+
+
 def _data(path: Path) -> Evaluate:
     name, rest, depth, at = path.parts[0], path.parts[1:], path.depth, path.at
     if not rest and not depth:
-        return lambda scope: scope.data.get(name, UNDEFINED)
+
+        def here(scope: Scope, name: str = name) -> object:
+            return scope.data.get(name, UNDEFINED)
+
+        return here
 
     def datum(scope: Scope) -> object:
         data: object = scope.data
