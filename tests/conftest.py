@@ -21,6 +21,11 @@ settings.register_profile(
 settings.load_profile("any-machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of the hostile inputs is tried."""
+    parser.addoption("--hostile", choices=["some", "full"], default="some")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts servers is marked, and still runs in CI."""
     for item in items:
