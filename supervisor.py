@@ -18,16 +18,16 @@ from carillon.actors.channel import (
     ChannelSpec,
     ChannelState,
     ChannelStatus,
-    Crashes,
+    RestartIntensity,
     Waiting,
     WorkerStatus,
 )
 from carillon.actors.inbox import SHARE, Inbox
 from carillon.actors.lane import Weigh, equal_weights
 from carillon.actors.mailbox import Mailbox
-from carillon.actors.provider.call import Timekeeper
+from carillon.actors.provider.call import DeadlineWatch
 from carillon.actors.scheduler import Scheduler
-from carillon.actors.worker import Desk, forsake, interrupt, rescue, withdraw, work
+from carillon.actors.worker import WorkerContext, cancel, disown, interrupt, requeue_or_fail, work
 from carillon.messages.events import ChannelQuarantined, Observer, WorkerCrashed, WorkerStuck
 from carillon.messages.retry import ceiling
 
@@ -50,10 +50,10 @@ class SupervisedChannel:
         self._observe = observe
         self.inbox = Inbox(spec.capacity, spec.parking, weigh)
         self._scheduler = Scheduler(self.inbox, spec.route)
-        self._desk = Desk(spec.route, log, Timekeeper(), self._refuse)
+        self._desk = WorkerContext(spec.route, log, DeadlineWatch(), self._refuse)
         self._mailboxes: dict[int, Mailbox] = {}
         self._numbers = count(1)
-        self._crashes = Crashes(spec.max_restarts, spec.window)
+        self._crashes = RestartIntensity(spec.max_restarts, spec.window)
         self._nursery: trio.Nursery | None = None
         spec.route.listen(self._staff)
 
@@ -86,15 +86,15 @@ class SupervisedChannel:
                 self.spec.route.restore(envelope)
                 if not envelope.answered:
                     self.inbox.give_back(envelope)
-        self._scheduler.tell()
+        self._scheduler.notify()
 
-    def withdraw(self, dispatch_id: str) -> None:
+    def cancel(self, dispatch_id: str) -> None:
         """Cancel what waits of a dispatch; what a call is open for makes no further attempt."""
-        withdraw(self._mailboxes.values(), self.inbox, dispatch_id)
+        cancel(self._mailboxes.values(), self.inbox, dispatch_id)
 
-    def forsake(self, dispatch_id: str) -> None:
+    def disown(self, dispatch_id: str) -> None:
         """Do nothing more for a dispatch, and say nothing of it."""
-        forsake(self._mailboxes.values(), self.inbox, dispatch_id)
+        disown(self._mailboxes.values(), self.inbox, dispatch_id)
 
     async def run(self) -> None:
         """Keep the workers alive until the inbox is closed and empty."""
@@ -109,7 +109,7 @@ class SupervisedChannel:
     def close(self) -> None:
         """Take no more; what is there is still delivered."""
         self.inbox.close()
-        self._scheduler.tell()
+        self._scheduler.notify()
 
     def abandon(self) -> None:
         """Leave what is left to the next start. The workers must have ended."""
@@ -125,7 +125,7 @@ class SupervisedChannel:
         self._crashes.forgive()
         self.state = "running"
         self._scheduler.refuses = False
-        self._scheduler.tell()
+        self._scheduler.notify()
 
     def _staff(self) -> None:
         """As many workers as calls may be open; one too many leaves when it comes by."""
@@ -178,7 +178,7 @@ class SupervisedChannel:
         self._count_crash(error)
 
     def _rescue(self, mailbox: Mailbox, envelope: Envelope) -> None:
-        rescue(mailbox, envelope, self._desk.log, self.spec.max_crashes)
+        requeue_or_fail(mailbox, envelope, self._desk.log, self.spec.max_crashes)
 
     def _count_crash(self, error: Exception) -> None:
         self._crashes.add()
@@ -186,7 +186,7 @@ class SupervisedChannel:
             # Calls that are under way end by themselves: they are not in doubt.
             self.state = "quarantined"
             self._scheduler.refuses = True
-            self._scheduler.tell()
+            self._scheduler.notify()
             self._observe(ChannelQuarantined(self.spec.name, self._crashes.total, error))
 
     async def _watch(self) -> None:
@@ -195,7 +195,7 @@ class SupervisedChannel:
             due = trio.current_time() + TICK
             await trio.sleep_until(due)
             self.inbox.turn_over(trio.current_time())
-            self._scheduler.tell()
+            self._scheduler.notify()
             if trio.current_time() > due + TICK:
                 continue  # this process was stopped, and no worker has had its turn since
             for number, mailbox in list(self._mailboxes.items()):
@@ -269,12 +269,14 @@ class Supervisor:
         for channel in self._channels.values():
             channel.abandon()
 
-    async def room(self, channel: Channel, dispatch_id: str, until: float, caller: str = "") -> int:
+    async def wait_for_capacity(
+        self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
+    ) -> int:
         """See the port. A channel that is active no more has room: its failures are soon told."""
         if channel not in self._channels:
             await trio.lowlevel.checkpoint()
             return SHARE
-        return await self._channels[channel].inbox.room(dispatch_id, until, caller)
+        return await self._channels[channel].inbox.wait_for_capacity(dispatch_id, until, caller)
 
     def served(self) -> Served:
         """How many deliveries of each channel, lane and caller were begun with here."""
@@ -298,15 +300,15 @@ class Supervisor:
         """Hand deliveries of one dispatch to their channel."""
         self._channels[channel].put(envelopes)
 
-    def withdraw(self, dispatch_id: str) -> None:
+    def cancel(self, dispatch_id: str) -> None:
         """Cancel every delivery of a dispatch that no call is open for."""
         for channel in self._channels.values():
-            channel.withdraw(dispatch_id)
+            channel.cancel(dispatch_id)
 
-    def forsake(self, dispatch_id: str) -> None:
+    def disown(self, dispatch_id: str) -> None:
         """Do nothing more for a dispatch: another process goes on with it."""
         for channel in self._channels.values():
-            channel.forsake(dispatch_id)
+            channel.disown(dispatch_id)
 
     def revive(self, channel: Channel) -> None:
         """Let a quarantined channel work again. Raises KeyError for one that is not there."""

@@ -79,7 +79,7 @@ class Waiting:
     oldest: float = 0.0
 
 
-class Crashes:
+class RestartIntensity:
     """Crashes within the last `window` seconds; more than `most` of them are too many."""
 
     def __init__(self, most: int, window: float) -> None:

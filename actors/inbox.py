@@ -65,7 +65,7 @@ class Inbox:
         due = self._parked[0][0] if self._parked else inf
         return min(due, self._deadlines[0]) if self._deadlines else due
 
-    async def room(self, dispatch_id: str, until: float, caller: str = "") -> int:
+    async def wait_for_capacity(self, dispatch_id: str, until: float, caller: str = "") -> int:
         """Wait until a caller's dispatch may bring more, at most `until`; how many then."""
         await trio.lowlevel.checkpoint()
         source = self._source(dispatch_id)
@@ -166,9 +166,9 @@ class Inbox:
                 del self._aside[key]
                 envelope.expire()
 
-    def withdraw(self, dispatch_id: str) -> list[Envelope]:
+    def cancel(self, dispatch_id: str) -> list[Envelope]:
         """Take out everything of one dispatch, whatever it waits for."""
-        found = [one for lane in self._lanes.values() for one in lane.withdraw(dispatch_id)]
+        found = [one for lane in self._lanes.values() for one in lane.cancel(dispatch_id)]
         self._queued -= len(found)
         for key, envelope in list(self._aside.items()):
             if envelope.delivery.dispatch_id == dispatch_id:

@@ -277,7 +277,7 @@ class Lane:
             expired += self._take_out_returned(caller, lambda one: one.expires_at <= now)
         return expired
 
-    def withdraw(self, dispatch_id: str) -> list[Envelope]:
+    def cancel(self, dispatch_id: str) -> list[Envelope]:
         """Take out everything of one dispatch."""
         found: list[Envelope] = []
         for caller in self._callers.values():

@@ -80,7 +80,7 @@ class Mailbox:
 
     def _tell_what_was_freed(self) -> None:
         self._freed = None
-        self._scheduler.tell()
+        self._scheduler.notify()
 
     def acknowledge(self) -> None:
         """The message was answered."""
@@ -90,13 +90,13 @@ class Mailbox:
         """Hand the leased message back to be started again."""
         self._inbox.give_back(self.envelope)
         self.job = None
-        self._scheduler.tell()
+        self._scheduler.notify()
 
     async def rest(self, seconds: float) -> None:
         """Hand the leased message back until it is due, or wait for that where no place is left."""
         if self._inbox.park(self.envelope, seconds):
             self.job = None
-            self._scheduler.tell()
+            self._scheduler.notify()
             return
         if self.job is not None:
             self.job.due += seconds

@@ -52,14 +52,14 @@ class Route:
         for choice in choices:
             if choice.guard.name not in self._known:
                 self._known[choice.guard.name] = choice.guard
-                choice.guard.listen(self.tell)
-        self.tell()
+                choice.guard.listen(self.notify)
+        self.notify()
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call this whenever a message may start earlier than was said."""
         self._listeners.append(listener)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """A provider may take a call earlier than was said."""
         for listener in self._listeners:
             listener()

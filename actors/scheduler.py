@@ -62,10 +62,10 @@ class Scheduler:
         closed = self._inbox.closed
         if job is not None:
             if closed or (self._blocked and self._is_more_to_be_had(job, freed)):
-                self.tell()
+                self.notify()
             return job
         if closed:
-            self.tell()  # nothing may be left
+            self.notify()  # nothing may be left
         self._waiting.deadline = min(self._waiting.deadline, self._wake_at)
         # One waits for all: the others wait behind it, and go on when it has found something.
         async with self._turnstile:
@@ -95,9 +95,9 @@ class Scheduler:
 
     def give_back(self, permit: Permit) -> None:
         """A call is over, and its worker is about to ask for the next message: it is not told."""
-        permit.guard.release(permit, besides=self._route.tell)
+        permit.guard.release(permit, besides=self._route.notify)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """There may be something to do."""
         if self._news is not None:
             self._news.set()
@@ -105,7 +105,7 @@ class Scheduler:
     def tell_of_provider(self) -> None:
         """A provider may take a call earlier than was said."""
         if self._blocked:
-            self.tell()
+            self.notify()
 
     def _match(self) -> Job | None:
         inbox = self._inbox
@@ -146,7 +146,7 @@ class Scheduler:
         return asked[kind]
 
     def _start(self, envelope: Envelope, guard: Guard, now: float) -> Job | None:
-        turn = guard.turn(envelope.delivery)
+        turn = guard.serialize_by(envelope.delivery)
         if not guard.turns.take(turn):
             self._inbox.set_aside(envelope)
             guard.turns.when_free(turn or "", partial(self._take_up, envelope))
@@ -155,7 +155,7 @@ class Scheduler:
 
     def _take_up(self, envelope: Envelope) -> None:
         self._inbox.take_up(envelope)
-        self.tell()
+        self.notify()
 
     def _refuse(self, now: float) -> Job | None:
         for lane in self._inbox.lanes():

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.actors.provider.call import Ended, Exhausted, Later
+from carillon.actors.provider.call import Finish, NextProvider, RetryAfter
 from carillon.messages.errors import JournalUnavailable, Superseded
 from carillon.messages.ports.journal import AttemptStart
 
 if TYPE_CHECKING:
     from carillon.actors.mailbox import Mailbox
-    from carillon.actors.provider.call import Call, Timekeeper, Verdict
+    from carillon.actors.provider.call import Call, DeadlineWatch, Decision
     from carillon.actors.provider.guard import Guard, Permit
     from carillon.actors.router import Route
     from carillon.messages.envelope import Envelope
@@ -41,16 +41,16 @@ JOURNAL_PAUSE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class WorkerContext:
     """What the workers of a channel share; `refuse` answers what a quarantined one hands out."""
 
     route: Route
     log: AttemptLog
-    timekeeper: Timekeeper
+    timekeeper: DeadlineWatch
     refuse: Callable[[Envelope], None]
 
 
-async def work(mailbox: Mailbox, desk: Desk) -> None:
+async def work(mailbox: Mailbox, desk: WorkerContext) -> None:
     """Deliver until the channel is closed and empty, or the worker is dismissed.
 
     Only a bug raises.
@@ -69,7 +69,7 @@ async def work(mailbox: Mailbox, desk: Desk) -> None:
     mailbox.leave()
 
 
-async def _until_overdue(mailbox: Mailbox, desk: Desk, scope: trio.CancelScope) -> bool:
+async def _until_overdue(mailbox: Mailbox, desk: WorkerContext, scope: trio.CancelScope) -> bool:
     """Make calls until one is overdue; whether the channel has come to its end."""
     in_time = True
     while in_time and not mailbox.dismissed:
@@ -95,7 +95,7 @@ async def _until_overdue(mailbox: Mailbox, desk: Desk, scope: trio.CancelScope) 
     return False
 
 
-async def _is_on_record(mailbox: Mailbox, desk: Desk, permit: Permit) -> bool:
+async def _is_on_record(mailbox: Mailbox, desk: WorkerContext, permit: Permit) -> bool:
     """Make the start of a call durable; False gives its permit back, for nothing may leave."""
     envelope, guard = mailbox.envelope, permit.guard
     if envelope.answered:  # in doubt, since it was put here to be tried again
@@ -143,7 +143,7 @@ async def _call(
     mailbox: Mailbox,
     guard: Guard,
     permit: Permit,
-    timekeeper: Timekeeper,
+    timekeeper: DeadlineWatch,
     scope: trio.CancelScope,
 ) -> tuple[Attempt | None, Call, bool]:
     """Make the call: what came of it, and whether it ended before it was overdue."""
@@ -166,22 +166,22 @@ async def _call(
 
 async def _settle(
     mailbox: Mailbox,
-    desk: Desk,
+    desk: WorkerContext,
     guard: Guard,
-    verdict: Verdict,
+    verdict: Decision,
     call: Call,
     attempt: Attempt | None,
 ) -> None:
     if mailbox.job is None:
         return
     envelope = mailbox.job.envelope
-    if isinstance(verdict, Ended):
+    if isinstance(verdict, Finish):
         envelope.end(verdict.outcome, verdict.reason, verdict.error, guard.name, verdict.message_id)
     elif envelope.cancelled:
         envelope.cancel()
-    elif isinstance(verdict, Exhausted):
+    elif isinstance(verdict, NextProvider):
         _give_up(envelope, desk.route, guard, verdict.error)
-    elif isinstance(verdict, Later) and (
+    elif isinstance(verdict, RetryAfter) and (
         trio.current_time() + verdict.seconds >= envelope.expires_at
     ):
         envelope.expire()
@@ -189,7 +189,7 @@ async def _settle(
         mailbox.acknowledge()
         return
     desk.log.end(call.ended(attempt))
-    if isinstance(verdict, Later):
+    if isinstance(verdict, RetryAfter):
         await mailbox.rest(verdict.seconds)
     else:
         mailbox.give_back()
@@ -203,7 +203,9 @@ def _give_up(envelope: Envelope, route: Route, guard: Guard, error: str) -> None
         envelope.at = None
 
 
-def rescue(mailbox: Mailbox, envelope: Envelope, log: AttemptLog, max_crashes: int) -> None:
+def requeue_or_fail(
+    mailbox: Mailbox, envelope: Envelope, log: AttemptLog, max_crashes: int
+) -> None:
     """Answer or give back what a worker held that will not go on with it."""
     envelope.crashes += 1
     if envelope.open_attempt is not None:
@@ -252,19 +254,19 @@ def _leave_in_doubt(envelope: Envelope, why: str) -> None:
     envelope.end("in-doubt", "unknown-outcome", f"Outcome unknown: {why}", envelope.open_attempt)
 
 
-def withdraw(mailboxes: Iterable[Mailbox], inbox: Inbox, dispatch_id: str) -> None:
+def cancel(mailboxes: Iterable[Mailbox], inbox: Inbox, dispatch_id: str) -> None:
     """Cancel what waits of a dispatch; what a call is open for makes no further attempt."""
     for mailbox in mailboxes:
         if mailbox.job is not None and mailbox.envelope.delivery.dispatch_id == dispatch_id:
             mailbox.envelope.cancelled = True
-    for envelope in inbox.withdraw(dispatch_id):
+    for envelope in inbox.cancel(dispatch_id):
         envelope.cancel()
 
 
-def forsake(mailboxes: Iterable[Mailbox], inbox: Inbox, dispatch_id: str) -> None:
+def disown(mailboxes: Iterable[Mailbox], inbox: Inbox, dispatch_id: str) -> None:
     """Forget what waits of a dispatch, and what becomes of its open calls: nobody is answered."""
     for mailbox in mailboxes:
         if mailbox.job is not None and mailbox.envelope.delivery.dispatch_id == dispatch_id:
             mailbox.envelope.answered = True
-    for envelope in inbox.withdraw(dispatch_id):
+    for envelope in inbox.cancel(dispatch_id):
         envelope.answered = True

@@ -28,10 +28,10 @@ from carillon.api.providers import Tuning, provider_routes
 from carillon.api.saga import saga_routes
 from carillon.api.send import send_routes
 from carillon.api.server.connection import Connection
+from carillon.api.snapshot import Waiting
 from carillon.api.supervision import supervision_routes
-from carillon.api.told import Waiting
 from carillon.dispatches.confirmations import Confirmations
-from carillon.dispatches.service import Pipeline
+from carillon.dispatches.service import DispatchService
 from carillon.messages.clock import ago
 from carillon.messages.events import fenced
 from carillon.messages.json_input import MOST_VALUES
@@ -71,7 +71,7 @@ class Edge:
 class Parts:
     """What the application works with."""
 
-    pipeline: Pipeline
+    pipeline: DispatchService
     records: Records
     probes: Probes
     metrics: Metrics

@@ -11,7 +11,7 @@ from carillon.api.answers import json_answer, moment
 from carillon.api.audit import Trail, telling_of_failure
 from carillon.api.body import json_body
 from carillon.api.query import asked_limit, asked_prefix, one_of, some_of
-from carillon.dispatches.service import Pipeline
+from carillon.dispatches.service import DispatchService
 from carillon.messages.durations import in_words
 from carillon.messages.errors import BadCommand, Conflict, NotKnown
 from carillon.messages.model import CHANNELS, OUTCOMES, REASONS, UNSENT, Document
@@ -126,7 +126,11 @@ _FILTERS = ("outcome", "reason", "channel", "provider")
 
 
 def dispatch_change_routes(
-    pipeline: Pipeline, records: Records, live_settings: LiveSettings, prefix: str, kept: float
+    pipeline: DispatchService,
+    records: Records,
+    live_settings: LiveSettings,
+    prefix: str,
+    kept: float,
 ) -> Blueprint:
     """The routes, for an app to mount; rows of what ended are `kept` for seconds.
 

@@ -12,7 +12,7 @@ from carillon.api.body import bodies, command_body, done_with_body
 from carillon.api.errors import error_answer
 from carillon.api.idempotency import Repeats, idempotency_key
 from carillon.api.send import REPLAYED
-from carillon.api.told import cut_short
+from carillon.api.snapshot import cut_short
 from carillon.messages.errors import CarillonError
 from carillon.sagas.service import Sagas, Work
 

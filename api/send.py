@@ -11,9 +11,9 @@ from carillon.api.access import caller, needs
 from carillon.api.body import bodies, done_with_body, send_body
 from carillon.api.idempotency import Repeats, idempotency_key
 from carillon.api.preferences import preferences
-from carillon.api.told import Archive, Waiting, answer, cut_short, told_now, wait_for
+from carillon.api.snapshot import DispatchReader, Waiting, answer, cut_short, told_now, wait_for
 from carillon.dispatches.dispatch import Dispatch
-from carillon.dispatches.service import Pipeline
+from carillon.dispatches.service import DispatchService
 from carillon.messages.commands import parse_send
 from carillon.messages.ports.journal import IdempotencyKey
 from carillon.messages.ports.records import Records
@@ -23,11 +23,11 @@ REPLAYED: Final = "Idempotency-Replayed"
 
 
 def send_routes(
-    pipeline: Pipeline, records: Records, repeats: Repeats, waiting: Waiting
+    pipeline: DispatchService, records: Records, repeats: Repeats, waiting: Waiting
 ) -> Blueprint:
     """The route, for an app to mount."""
     routes = Blueprint("send", __name__)
-    archive = Archive(pipeline, records)
+    archive = DispatchReader(pipeline, records)
 
     @routes.post(ROUTE, provide_automatic_options=False)
     @needs("send", open_without_keys=True)
@@ -63,7 +63,7 @@ def send_routes(
 
 
 async def _accept(
-    pipeline: Pipeline,
+    pipeline: DispatchService,
     repeats: Repeats,
     body: object,
     key: IdempotencyKey | None,

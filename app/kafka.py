@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.app.storage import Books
+from carillon.app.storage import Storage
 from carillon.dispatches.confirmations import Confirmations
 from carillon.messages.errors import TryLater
 from carillon.messages.events import Observer
@@ -37,7 +37,7 @@ EVENT_TIMEOUT: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class CommandOffice:
+class CommandConsumer:
     """What reads the commands of a topic."""
 
     stream: CommandStream
@@ -77,7 +77,7 @@ class CommandOffice:
         return None if self.stream.has_joined else "The group that reads commands is not joined yet"
 
 
-def command_office(settings: Settings, observe: Observer) -> CommandOffice | None:
+def command_consumer(settings: Settings, observe: Observer) -> CommandConsumer | None:
     """What reads commands, where a topic is configured."""
     flow, brokers = settings.flow_manager, settings.kafka
     topics = None if flow is None else flow.stream
@@ -85,7 +85,7 @@ def command_office(settings: Settings, observe: Observer) -> CommandOffice | Non
         return None
     limits = settings.limits
     reader = RecordReader(topics.labels, limits.body_bytes, limits.values)
-    return CommandOffice(CommandStream(reader, observe), brokers, topics)
+    return CommandConsumer(CommandStream(reader, observe), brokers, topics)
 
 
 def event_topic(settings: Settings) -> FlowManager | None:
@@ -115,11 +115,11 @@ def push_topic(settings: Settings, section: ProviderSettings, handovers: Handove
     )
 
 
-def confirmations(settings: Settings, books: Books, observe: Observer) -> Confirmations | None:
+def confirmations(settings: Settings, storage: Storage, observe: Observer) -> Confirmations | None:
     """What hooks tell; None where nothing is handed to anybody who has some."""
     if settings.kafka is None or not settings.kafka.push_topics:
         return None
-    return Confirmations(books.handovers, books.records, books.journal, observe)
+    return Confirmations(storage.handovers, storage.records, storage.journal, observe)
 
 
 def _producer(brokers: KafkaSettings, timeout: float) -> KafkaProducer:

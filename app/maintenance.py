@@ -12,7 +12,7 @@ import trio
 
 from carillon.actors.provider.guard import Guard
 from carillon.actors.provider.limits import Limits
-from carillon.app.storage import Books
+from carillon.app.storage import Storage
 from carillon.messages.clock import LOOK, Clock
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.events import Observer, StoreMoved
@@ -159,33 +159,33 @@ async def retire_for_ever(
 
 
 async def take_up(
-    books: Books, clock: Clock, tuning: LiveTuning, guards: Mapping[str, Guard]
+    storage: Storage, clock: Clock, tuning: LiveTuning, guards: Mapping[str, Guard]
 ) -> None:
     """Put in force what earlier processes have left. Raises StoreError."""
     try:
         await clock.look()
         await tuning.restore()
-        if books.calls is not None:
-            await remember_calls(guards.values(), books.calls)
-        if books.pauses is not None:
-            await restore_pauses(guards, books.pauses)
+        if storage.calls is not None:
+            await remember_calls(guards.values(), storage.calls)
+        if storage.pauses is not None:
+            await restore_pauses(guards, storage.pauses)
     except JournalUnavailable as error:
-        raise StoreError(f"The store {books.name} cannot be read: {error}") from None
+        raise StoreError(f"The store {storage.name} cannot be read: {error}") from None
 
 
 def keep_house(
     nursery: trio.Nursery,
     settings: Settings,
-    books: Books,
+    storage: Storage,
     guards: Mapping[str, Guard],
     clock: Clock,
 ) -> None:
     """Erase what is old, and keep what must outlive this process, until the nursery ends."""
     nursery.start_soon(watch_clock, clock)
-    for retire in books.retire:
+    for retire in storage.retire:
         nursery.start_soon(retire_for_ever, retire, settings.rows_kept, clock.is_doubted)
-    if books.calls is not None:
-        forget = partial(forget_calls, guards.values(), books.calls)
+    if storage.calls is not None:
+        forget = partial(forget_calls, guards.values(), storage.calls)
         nursery.start_soon(retire_for_ever, forget, 0.0, clock.is_doubted)
-    if books.pauses is not None:
-        nursery.start_soon(keep_pauses, guards, books.pauses)
+    if storage.pauses is not None:
+        nursery.start_soon(keep_pauses, guards, storage.pauses)

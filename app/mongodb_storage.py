@@ -1,4 +1,4 @@
-"""One of several replicas on a MongoDB: its books, its heartbeat, and what it takes over."""
+"""One of several replicas on a MongoDB: its storage, its heartbeat, and what it takes over."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from uuid import uuid4
 
 import trio
 
-from carillon.actors.capacity.renewal import ShareKeeper
+from carillon.actors.capacity.renewal import ShareRenewer
 from carillon.actors.provider.guard import Guard
-from carillon.app.storage import Books, Channels
-from carillon.dispatches.service import Pipeline
+from carillon.app.storage import Channels, Storage
+from carillon.dispatches.service import DispatchService
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.ports.directory import Directory
-from carillon.messages.ports.work_sharing import Pool, Turns
+from carillon.messages.ports.work_sharing import CallerRotation, SharedQueue
 from carillon.settings import Settings
 from carillon.stores.mongodb.capacity import MongoShares
 from carillon.stores.mongodb.client import MongoStore, connect, disconnect, prepare, unusable
@@ -44,7 +44,7 @@ LOOK: Final = 1.0
 """Seconds between two looks for work that nobody does, and for what was cancelled elsewhere."""
 
 
-async def books_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitStack) -> Books:
+async def storage_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitStack) -> Storage:
     """What is durable, until the stack is closed.
 
     Raises:
@@ -78,7 +78,7 @@ async def books_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitSt
     recovery = MongoRecovery(reader, journal, lambda: replicas.id, lambda: replicas.living)
     outbox = MongoOutbox(store(), lambda: replicas.id, lambda: replicas.living)
     handovers = MongoHandovers(store())
-    return Books(
+    return Storage(
         name=str(url),
         journal=journal,
         records=MongoRecords(reader),
@@ -88,7 +88,7 @@ async def books_in_mongodb(url: MongoUrl, settings: Settings, stack: AsyncExitSt
         sightings=MongoSightings(store()),
         outbox=outbox,
         retire=[journal.retire, journal.retire_keys, outbox.retire, handovers.retire],
-        company=ReplicaCompany(store, replicas, recovery, MongoPool(reader, journal, replicas)),
+        cluster=ReplicaCluster(store, replicas, recovery, MongoPool(reader, journal, replicas)),
     )
 
 
@@ -97,7 +97,7 @@ async def _leave(replicas: MongoReplicas) -> None:
         await replicas.leave()
 
 
-class ReplicaCompany:
+class ReplicaCluster:
     """Implements `bookkeeping.Company`; `store` gives access with threads of its own."""
 
     def __init__(
@@ -105,13 +105,13 @@ class ReplicaCompany:
         store: Callable[[], MongoStore],
         replicas: MongoReplicas,
         recovery: MongoRecovery,
-        pool: Pool,
+        pool: SharedQueue,
     ) -> None:
         self.pool = pool
         self._store = store
         self._replicas = replicas
         self._recovery = recovery
-        self._keeper: ShareKeeper
+        self._keeper: ShareRenewer
 
     def directory(self, settings: Settings) -> Directory:
         """See the port."""
@@ -119,10 +119,14 @@ class ReplicaCompany:
 
     def share(self, guards: Mapping[str, Guard]) -> None:
         """See the port."""
-        self._keeper = ShareKeeper(MongoShares(self._store()), uuid4().hex, guards)
+        self._keeper = ShareRenewer(MongoShares(self._store()), uuid4().hex, guards)
 
     async def attend(
-        self, pipeline: Pipeline, channels: Channels, turns: Turns, logger: logging.Logger
+        self,
+        pipeline: DispatchService,
+        channels: Channels,
+        turns: CallerRotation,
+        logger: logging.Logger,
     ) -> None:
         """See the port."""
         try:
@@ -135,16 +139,18 @@ class ReplicaCompany:
             with trio.CancelScope(shield=True):
                 await self._keeper.leave()
 
-    async def _beat(self, pipeline: Pipeline, turns: Turns, logger: logging.Logger) -> None:
+    async def _beat(
+        self, pipeline: DispatchService, turns: CallerRotation, logger: logging.Logger
+    ) -> None:
         while True:
             await trio.sleep(BEAT)
             with suppress(JournalUnavailable):  # the journal says so, and louder
                 if not await self._replicas.beat(turns):
                     logger.warning("taken for dead by another replica; starting anew")
-                    pipeline.forsake()
+                    pipeline.disown()
                     await self._replicas.join()
 
-    async def _look(self, pipeline: Pipeline) -> None:
+    async def _look(self, pipeline: DispatchService) -> None:
         while True:
             await trio.sleep(LOOK)
             with suppress(JournalUnavailable):
@@ -153,7 +159,7 @@ class ReplicaCompany:
                 for dispatch_id in await self._recovery.cancelled(assisted):
                     pipeline.cancelled_elsewhere(dispatch_id)
 
-    async def _assist(self, pipeline: Pipeline, channels: Channels) -> None:
+    async def _assist(self, pipeline: DispatchService, channels: Channels) -> None:
         while True:
             await trio.sleep(ASSIST)
             room = {

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import trio
 
 from carillon.api.checkup import Check, asking
-from carillon.app.kafka import CommandOffice, command_office, event_topic
-from carillon.dispatches.service import Pipeline
+from carillon.app.kafka import CommandConsumer, command_consumer, event_topic
+from carillon.dispatches.service import DispatchService
 from carillon.http_client.client import Http1Wire
 from carillon.messages.clock import Clock
 from carillon.messages.events import Observer
 from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records
-from carillon.sagas.completion import Conclusion
+from carillon.sagas.completion import Completion
 from carillon.sagas.events import EventRules
 from carillon.sagas.flow_manager import FlowManager
 from carillon.sagas.outbox_relay import Sender
@@ -27,7 +27,7 @@ from carillon.settings.flow.functions import flow_functions
 
 
 @dataclass(frozen=True, slots=True)
-class SagaOffice:
+class SagaServices:
     """What serves sagas. Without a configuration there is only what an earlier one left to show.
 
     `sender` is there when events have somewhere to go.
@@ -35,9 +35,9 @@ class SagaOffice:
 
     outbox: Outbox
     rules: SagaRules | None = None
-    conclusion: Conclusion | None = None
+    conclusion: Completion | None = None
     sender: Sender | None = None
-    commands: CommandOffice | None = None
+    commands: CommandConsumer | None = None
 
     @property
     def not_ready(self) -> str | None:
@@ -61,7 +61,7 @@ class SagaOffice:
 
     def sagas(
         self,
-        pipeline: Pipeline,
+        pipeline: DispatchService,
         records: Records,
         observe: Observer,
         nursery: trio.Nursery,
@@ -73,29 +73,29 @@ class SagaOffice:
         return Sagas(self.rules, pipeline, records, self.conclusion, observe, nursery, ago)
 
 
-async def saga_office(
+async def saga_services(
     settings: Settings,
     outbox: Outbox,
     observe: Observer,
     stack: AsyncExitStack,
     tls: ssl.SSLContext,
     clock: Clock,
-) -> SagaOffice:
+) -> SagaServices:
     """The parts that sagas need. Raises ConfigurationError."""
     flow = settings.flow_manager
     if flow is None:
-        return SagaOffice(outbox)
+        return SagaServices(outbox)
     flow_manager = event_topic(settings) or FlowManager(flow.service_url or "", Http1Wire(tls))
     stack.push_async_callback(flow_manager.aclose)
     functions = await flow_functions(flow)
     stack.push_async_callback(functions.aclose)
     sender = Sender(outbox, flow_manager, observe, doubts_clock=clock.is_doubted)
-    return SagaOffice(
+    return SagaServices(
         outbox,
         SagaRules(flow.metadata_schema, functions, flow.respond_within, flow.repeat_window),
-        Conclusion(_event_rules(flow), sender),
+        Completion(_event_rules(flow), sender),
         sender if flow.tells else None,
-        command_office(settings, observe),
+        command_consumer(settings, observe),
     )
 
 

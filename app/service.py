@@ -27,16 +27,16 @@ from carillon.api.operations import Probes, Readiness
 from carillon.api.paused import create_paused_app
 from carillon.api.server.exchange import Exchange
 from carillon.api.server.listener import Listener, ListenerSettings
-from carillon.api.told import Waiting
+from carillon.api.snapshot import Waiting
 from carillon.app import wiring as assembly
 from carillon.app.kafka import confirmations
 from carillon.app.maintenance import keep_house, take_up, watch_store
-from carillon.app.open_storage import open_books
-from carillon.app.sagas import SagaOffice, saga_office
-from carillon.app.storage import Books
+from carillon.app.open_storage import open_storage
+from carillon.app.sagas import SagaServices, saga_services
+from carillon.app.storage import Storage
 from carillon.app.wiring import SandboxListener
-from carillon.dispatches.planner import Rooms
-from carillon.dispatches.service import Pipeline
+from carillon.dispatches.planner import Ports
+from carillon.dispatches.service import DispatchService
 from carillon.http_client.httpx_transport import Http1Transport
 from carillon.http_client.resolver import Resolver
 from carillon.messages.clock import Clock
@@ -111,14 +111,14 @@ async def run(
     """
     trio.socket.set_custom_hostname_resolver(Resolver())
     async with AsyncExitStack() as stack:
-        books = await open_books(settings, stack)
-        started = assembly.introduction(settings, books.name, extras.file)
+        storage = await open_storage(settings, stack)
+        started = assembly.introduction(settings, storage.name, extras.file)
         logger.info("starting", extra={"fields": started})
-        if await _was_paused(settings, stop, logger, books, task_status):
+        if await _was_paused(settings, stop, logger, storage, task_status):
             if stop.asked.is_set():
                 return
             task_status = trio.TASK_STATUS_IGNORED
-        journal, company = books.journal, books.company
+        journal, cluster = storage.journal, storage.cluster
         tls = httpx.create_ssl_context()  # shared: to make one takes time and memory
         # Each read is bounded by its caller.
         client = httpx.AsyncClient(timeout=None, transport=Http1Transport(tls))  # noqa: S113
@@ -127,56 +127,56 @@ async def run(
         failures = ObserverFailures(logger)
         observe = tell_all([metrics, EventLog(logger), *extras.observers], failures)
         heard = extras.on_sandbox_message
-        beside = assembly.Beside(books.handovers, heard and fenced(heard, failures))
+        beside = assembly.Beside(storage.handovers, heard and fenced(heard, failures))
         guards = assembly.guards(settings, observe, stack, tls, beside)
-        if company is not None:
-            company.share(guards)
+        if cluster is not None:
+            cluster.share(guards)
         specs = assembly.channels(settings, guards)
-        clock = Clock(books.sightings, logger)
+        clock = Clock(storage.sightings, logger)
         keys = KeyRing(settings.access.keys)
         supervisor = Supervisor(specs, observe, journal, keys.weight)
-        office = await saga_office(settings, books.outbox, observe, stack, tls, clock)
+        services = await saga_services(settings, storage.outbox, observe, stack, tls, clock)
         tuned = Tuned(guards, {spec.name: spec.route for spec in specs}, supervisor, keys)
-        tuning = LiveTuning(settings, tuned, books.live_settings, logger)
-        await take_up(books, clock, tuning, guards)
-        rooms = Rooms(
-            directory=assembly.directory(settings, client, company, stack),
+        tuning = LiveTuning(settings, tuned, storage.live_settings, logger)
+        await take_up(storage, clock, tuning, guards)
+        rooms = Ports(
+            directory=assembly.directory(settings, client, cluster, stack),
             files=assembly.files(settings, client),
             journal=journal,
-            recovery=books.recovery,
+            recovery=storage.recovery,
             post=supervisor,
             engine=assembly.engine(settings),
             observe=observe,
-            pool=None if company is None else company.pool,
+            pool=None if cluster is None else cluster.pool,
         )
         service = _Service(
             settings,
             stop,
             logger,
             supervisor,
-            books,
+            storage,
             metrics,
             guards,
             tuning,
             keys,
-            office,
+            services,
             _listener(settings, Exchange(logger, metrics)),
             clock,
         )
         stack.callback(service.token.withdraw)
         async with trio.open_nursery() as nursery:
             on_signal = []
-            if company is not None:
+            if cluster is not None:
                 nursery.start_soon(follow_store, tuning)
             if extras.file is not None:
                 nursery.start_soon(follow_file, extras.file, tuning)
                 on_signal.append(partial(reload, extras.file.read, tuning, "SIGHUP"))
             nursery.start_soon(on_hangup, *on_signal)
-            keep_house(nursery, settings, books, guards, clock)
-            nursery.start_soon(watch_store, journal, books.name, observe)
+            keep_house(nursery, settings, storage, guards, clock)
+            nursery.start_soon(watch_store, journal, storage.name, observe)
             nursery.start_soon(rooms.offload.give_memory_back)
-            if office.sender is not None:
-                nursery.start_soon(office.sender.run)
+            if services.sender is not None:
+                nursery.start_soon(services.sender.run)
             await service.run(rooms, task_status)
             nursery.cancel_scope.cancel()
 
@@ -185,23 +185,23 @@ async def _was_paused(
     settings: Settings,
     stop: Stop,
     logger: logging.Logger,
-    books: Books,
+    storage: Storage,
     task_status: trio.TaskStatus[str],
 ) -> bool:
     """Tell everybody why nothing is sent until an operator lets the store go on.
 
     It ends, too, when the service is asked to stop. False at once for a store that is not paused.
     """
-    for note in books.notes:
+    for note in storage.notes:
         logger.warning(note)
     try:
-        why = await books.why_paused()
+        why = await storage.why_paused()
     except JournalUnavailable as error:
-        raise StoreError(f"The store {books.name} cannot be read: {error}") from None
+        raise StoreError(f"The store {storage.name} cannot be read: {error}") from None
     if why is None:
         return False
     text = (
-        f"The store {books.name} is paused: {why}. Nothing is sent until `carillon store resume` "
+        f"The store {storage.name} is paused: {why}. Nothing is sent until `carillon store resume` "
         "has told what may be sent twice"
     )
     logger.warning(text)
@@ -213,7 +213,7 @@ async def _was_paused(
     async with trio.open_nursery() as beside:
         beside.start_soon(on_hangup)
         async with trio.open_nursery() as nursery:
-            until = partial(_resumed, books, stop)
+            until = partial(_resumed, storage, stop)
             address: str = await nursery.start(listener.serve, app, until, LAST_WORDS, stop.at_once)
             logger.info("paused, listening on %s", address)
             task_status.started(address)
@@ -222,13 +222,13 @@ async def _was_paused(
     return True
 
 
-async def _resumed(books: Books, stop: Stop) -> None:
+async def _resumed(storage: Storage, stop: Stop) -> None:
     """Wait until the store is paused no more, or the service is asked to stop."""
     while not stop.asked.is_set():
         with trio.move_on_after(LOOK):
             await stop.asked.wait()
         with suppress(JournalUnavailable):
-            if await books.why_paused() is None:
+            if await storage.why_paused() is None:
                 return
 
 
@@ -260,63 +260,63 @@ class _Service:
     stop: Stop
     logger: logging.Logger
     supervisor: Supervisor
-    books: Books
+    storage: Storage
     metrics: Metrics
     guards: Mapping[str, Guard]
     tuning: LiveTuning
     keys: KeyRing
-    office: SagaOffice
+    services: SagaServices
     listener: Listener
     clock: Clock
     token: OperatorToken = field(default_factory=OperatorToken)
 
-    async def run(self, rooms: Rooms, task_status: trio.TaskStatus[str]) -> None:
+    async def run(self, rooms: Ports, task_status: trio.TaskStatus[str]) -> None:
         guards = list(self.guards.values())
         gauges = Gauges(self.supervisor, guards, lambda: self.listener.open_connections)
         self.metrics.registry.register(gauges)
         # The supervisor encloses the server: when it dies, the server must die with it.
-        async with self.supervisor.running(grace=0), trio.open_nursery() as company:
+        async with self.supervisor.running(grace=0), trio.open_nursery() as cluster:
             async with trio.open_nursery() as dispatches:
                 rules = assembly.rules(self.settings, self.tuning.times_to_live)
-                pipeline = Pipeline(rooms, rules, dispatches, self.office.conclusion)
+                pipeline = DispatchService(rooms, rules, dispatches, self.services.conclusion)
                 await pipeline.resume()
-                if self.books.company is not None:
-                    attend = self.books.company.attend
+                if self.storage.cluster is not None:
+                    attend = self.storage.cluster.attend
                     supervisor, logger = self.supervisor, self.logger
-                    company.start_soon(attend, pipeline, supervisor.status, supervisor, logger)
+                    cluster.start_soon(attend, pipeline, supervisor.status, supervisor, logger)
                 await self._open(pipeline, rooms, dispatches, task_status)
-            company.cancel_scope.cancel()
+            cluster.cancel_scope.cancel()
         self.logger.info("drained and down")
 
     async def _open(
         self,
-        pipeline: Pipeline,
-        rooms: Rooms,
+        pipeline: DispatchService,
+        rooms: Ports,
         dispatches: trio.Nursery,
         task_status: trio.TaskStatus[str],
     ) -> None:
         """Serve HTTP until the service is asked to stop and has drained."""
-        sagas = self.office.sagas(
-            pipeline, self.books.records, rooms.observe, dispatches, self.clock.since
+        sagas = self.services.sagas(
+            pipeline, self.storage.records, rooms.observe, dispatches, self.clock.since
         )
         parts = Parts(
             pipeline,
-            self.books.records,
+            self.storage.records,
             self._probes(rooms),
             self.metrics,
             self.logger,
             self.tuning,
-            self.books.live_settings,
+            self.storage.live_settings,
             self.supervisor,
-            self.office.outbox,
+            self.services.outbox,
             sagas,
-            self.office.sender,
-            confirmations(self.settings, self.books, rooms.observe),
+            self.services.sender,
+            confirmations(self.settings, self.storage, rooms.observe),
             rooms.offload,
         )
         app = create_app(parts, self._edge())
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.office.read_commands, sagas, self.stop.asked)
+            nursery.start_soon(self.services.read_commands, sagas, self.stop.asked)
             address: str = await nursery.start(
                 self.listener.serve,
                 app,
@@ -347,20 +347,20 @@ class _Service:
             reason,
         )
 
-    async def _drain(self, pipeline: Pipeline, sagas: Sagas | None) -> None:
+    async def _drain(self, pipeline: DispatchService, sagas: Sagas | None) -> None:
         """Wait for the wish to stop, end what was accepted, then let the server close."""
         await self.stop.asked.wait()
         self.logger.info("stopping")
         with trio.move_on_after(self.settings.server.wait_before_close):
             await self.stop.at_once.wait()
-        await self.stop.unless_at_once(self.office.commands_read, math.inf)
+        await self.stop.unless_at_once(self.services.commands_read, math.inf)
         pipeline.close()
         await self.stop.unless_at_once(pipeline.idle, self.settings.drain)
         pipeline.halt()
         await self.supervisor.halt()
         pipeline.suspend()
         if sagas is not None:
-            sagas.hurry()
+            sagas.stop_waiting()
         with trio.move_on_after(LAST_WORDS):
             await pipeline.idle()
 
@@ -376,8 +376,8 @@ class _Service:
             kept=settings.rows_kept,
         )
 
-    def _probes(self, rooms: Rooms) -> Probes:
-        others = assembly.checks(self.settings, rooms) | dict(self.office.neighbours)
+    def _probes(self, rooms: Ports) -> Probes:
+        others = assembly.checks(self.settings, rooms) | dict(self.services.neighbours)
         return Probes(
             name="carillon",
             version=VERSION,
@@ -389,11 +389,11 @@ class _Service:
     def _readiness(self) -> Readiness:
         status = self.supervisor.status()
         channels: dict[str, str] = {name: one.state for name, one in status.items()}
-        reason = self.office.not_ready
+        reason = self.services.not_ready
         if self.stop.asked.is_set():
             reason = "The service is stopping"
-        elif not self.books.journal.is_working:
-            reason = str(unwritable(self.books.journal.trouble))
+        elif not self.storage.journal.is_working:
+            reason = str(unwritable(self.storage.journal.trouble))
         elif set(channels.values()) == {"quarantined"}:
             reason = "Every channel is quarantined"
         return Readiness(reason, channels)

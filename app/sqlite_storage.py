@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from functools import partial
 
-from carillon.app.storage import Books
+from carillon.app.storage import Storage
 from carillon.settings import Settings
 from carillon.stores.sqlite.clock import SqliteSightings
 from carillon.stores.sqlite.database import only_server, open_store
@@ -19,7 +19,7 @@ from carillon.stores.sqlite.pauses import SqlitePauses
 from carillon.stores.sqlite.reading import SqliteCalls, SqliteReader, SqliteRecords, SqliteRecovery
 
 
-async def books_in_a_file(settings: Settings, stack: AsyncExitStack) -> Books:
+async def storage_in_a_file(settings: Settings, stack: AsyncExitStack) -> Storage:
     """What is durable, until the stack is closed.
 
     Raises:
@@ -44,7 +44,7 @@ async def books_in_a_file(settings: Settings, stack: AsyncExitStack) -> Books:
     for one in (reader, live_settings, outbox):
         stack.callback(one.close)
     handovers = SqliteHandovers(path)
-    return Books(
+    return Storage(
         name=str(path),
         journal=journal,
         records=SqliteRecords(reader),

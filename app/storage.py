@@ -9,7 +9,7 @@ from typing import Protocol
 
 from carillon.actors.channel import ChannelStatus
 from carillon.actors.provider.guard import Guard
-from carillon.dispatches.service import Pipeline
+from carillon.dispatches.service import DispatchService
 from carillon.messages.clock import Sightings
 from carillon.messages.model import Channel
 from carillon.messages.ports.directory import Directory
@@ -17,7 +17,7 @@ from carillon.messages.ports.handovers import Handovers
 from carillon.messages.ports.journal import Journal
 from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import PastCalls, Pauses, Records, Recovery
-from carillon.messages.ports.work_sharing import Pool, Turns
+from carillon.messages.ports.work_sharing import CallerRotation, SharedQueue
 from carillon.settings import Settings
 from carillon.stores.ports import LiveSettings
 
@@ -31,11 +31,11 @@ Channels = Callable[[], Mapping[Channel, ChannelStatus]]
 """Every channel at this moment."""
 
 
-class Company(Protocol):
+class Cluster(Protocol):
     """What a service does as one of several replicas; the `pool` is what they offer each other."""
 
     @property
-    def pool(self) -> Pool:
+    def pool(self) -> SharedQueue:
         """What replicas offer each other."""
         ...
 
@@ -48,7 +48,11 @@ class Company(Protocol):
         ...
 
     async def attend(
-        self, pipeline: Pipeline, channels: Channels, turns: Turns, logger: logging.Logger
+        self,
+        pipeline: DispatchService,
+        channels: Channels,
+        turns: CallerRotation,
+        logger: logging.Logger,
     ) -> None:
         """Show for ever that this replica lives, and take up what others have left, or offer.
 
@@ -62,7 +66,7 @@ async def _never_paused() -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class Storage:
     """Everything durable behind its ports.
 
     With a `company` there are other replicas; without one `calls` and `pauses` are those of the
@@ -82,6 +86,6 @@ class Books:
     retire: Sequence[Retire]
     calls: PastCalls | None = None
     pauses: Pauses | None = None
-    company: Company | None = None
+    cluster: Cluster | None = None
     why_paused: Callable[[], Awaitable[str | None]] = _never_paused
     notes: Sequence[str] = ()

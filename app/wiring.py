@@ -15,8 +15,8 @@ from carillon.actors.provider.guard import Guard
 from carillon.actors.router import Choice, Route
 from carillon.api.checkup import Check, asking
 from carillon.app.kafka import push_topic
-from carillon.app.storage import Company
-from carillon.dispatches.planner import Rooms, Rules
+from carillon.app.storage import Cluster
+from carillon.dispatches.planner import DispatchPolicy, Ports
 from carillon.handlebars import Engine
 from carillon.http_client.client import Http1Wire
 from carillon.http_client.ports import Wire
@@ -24,7 +24,7 @@ from carillon.messages.events import Observer
 from carillon.messages.model import Channel, Delivery
 from carillon.messages.ports.directory import Directory, Files
 from carillon.messages.ports.handovers import Handovers
-from carillon.messages.retry import Patience
+from carillon.messages.retry import ReadRetry
 from carillon.messages.version import VERSION
 from carillon.providers.firebase.provider import URL as FCM_URL
 from carillon.providers.firebase.provider import Firebase
@@ -66,9 +66,9 @@ def introduction(
     }
 
 
-def rules(settings: Settings, times_to_live: Mapping[Channel, float]) -> Rules:
+def rules(settings: Settings, times_to_live: Mapping[Channel, float]) -> DispatchPolicy:
     """What the configuration says of every dispatch."""
-    return Rules(
+    return DispatchPolicy(
         active_channels=settings.active_channels,
         senders=settings.senders,
         user_fields=settings.user_fields,
@@ -82,10 +82,10 @@ def rules(settings: Settings, times_to_live: Mapping[Channel, float]) -> Rules:
     )
 
 
-def _patience(chosen: DirectorySettings) -> Patience:
+def _patience(chosen: DirectorySettings) -> ReadRetry:
     # What MongoDB does not answer is tried again beneath, as long as one read may take.
     tries_itself = chosen.crud_url is None and chosen.mongodb is not None
-    return Patience(attempts=1 if tries_itself else chosen.attempts)
+    return ReadRetry(attempts=1 if tries_itself else chosen.attempts)
 
 
 def engine(settings: Settings) -> Engine:
@@ -96,13 +96,13 @@ def engine(settings: Settings) -> Engine:
 def directory(
     settings: Settings,
     client: httpx.AsyncClient,
-    company: Company | None,
+    cluster: Cluster | None,
     stack: AsyncExitStack,
 ) -> Directory:
     """Where users and templates are read from."""
     chosen = settings.directory
-    if chosen.crud_url is None and company is not None:
-        return company.directory(settings)
+    if chosen.crud_url is None and cluster is not None:
+        return cluster.directory(settings)
     if chosen.crud_url is None:
         embedded = SqliteDirectory(chosen.store_path, settings.user_fields)
         stack.callback(embedded.close)
@@ -126,7 +126,7 @@ def files(settings: Settings, client: httpx.AsyncClient) -> Files:
     return NoFiles()
 
 
-def checks(settings: Settings, rooms: Rooms) -> dict[str, Check]:
+def checks(settings: Settings, rooms: Ports) -> dict[str, Check]:
     """What a check-up asks of where things are read from, as far as there is such a place."""
     found = {"directory": asking(rooms.directory.check)}
     if settings.files.url is not None or settings.files.directory is not None:

@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from carillon.cli.main import main
 from carillon.stores.sqlite.journal.redo_log import RedoLog
-from carillon.stores.sqlite.journal.tables import Ledger
+from carillon.stores.sqlite.journal.tables import JournalTables
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class _Fuse:
 if __name__ == "__main__":
     fuse = _Fuse(sys.argv[1], int(sys.argv[2]))
     # The two places where something becomes durable.
-    setattr(Ledger, "commit", fuse.around(Ledger.commit))  # noqa: B010
+    setattr(JournalTables, "commit", fuse.around(JournalTables.commit))  # noqa: B010
     setattr(RedoLog, "append", fuse.around(RedoLog.append))  # noqa: B010
     sys.argv[1:] = ["serve"]
     main()

@@ -9,7 +9,7 @@ from typing import Final
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import Attachment, AttachmentReference
 from carillon.messages.ports.directory import Files
-from carillon.messages.retry import Patience
+from carillon.messages.retry import ReadRetry
 
 MOST_FILES: Final = 1000
 """Files that a request names."""
@@ -49,7 +49,7 @@ def _stored(item: object) -> AttachmentReference:
 
 
 async def fetch(
-    files: Files, wanted: Sequence[AttachmentReference], patience: Patience
+    files: Files, wanted: Sequence[AttachmentReference], patience: ReadRetry
 ) -> Sequence[Attachment]:
     """Every file, one after the other.
 

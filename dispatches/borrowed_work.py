@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import trio
 
-from carillon.dispatches.channel_feed import Way
-from carillon.dispatches.dispatch import CUT_SHORT, Begun, Dispatch, Means
-from carillon.dispatches.planner import Preparation, Rooms
+from carillon.dispatches.channel_feed import ChannelFeed
+from carillon.dispatches.dispatch import CUT_SHORT, Dispatch, DispatchContext, ResumeState
+from carillon.dispatches.planner import Planner, Ports
 from carillon.dispatches.recovery import Given
 from carillon.dispatches.snapshot import Request, empty_request
 from carillon.messages.errors import BadCommand
@@ -29,15 +29,15 @@ class _Part:
     dispatch: Dispatch | None = None
 
 
-class Assistance:
-    """What is sent here for others; `means` are those of parts of dispatches."""
+class BorrowedWork:
+    """What is sent here for others; `context` is those of parts of dispatches."""
 
     def __init__(
-        self, rooms: Rooms, preparation: Preparation, means: Means, nursery: trio.Nursery
+        self, rooms: Ports, preparation: Planner, context: DispatchContext, nursery: trio.Nursery
     ) -> None:
         self._rooms = rooms
         self._preparation = preparation
-        self._means = means
+        self._context = context
         self._nursery = nursery
         self._parts: set[_Part] = set()
         self._closed = False
@@ -56,11 +56,11 @@ class Assistance:
             self._parts.add(part)
             self._nursery.start_soon(self._see_through, taken, part)
 
-    def withdraw(self, dispatch_id: str) -> None:
+    def cancel(self, dispatch_id: str) -> None:
         """Start nothing more of a dispatch that is on record as cancelled."""
         for part in self._parts:
             if part.dispatch_id == dispatch_id and part.dispatch is not None:
-                part.dispatch.withdraw()
+                part.dispatch.cancel_at_once()
 
     def close(self) -> None:
         """Take nothing more."""
@@ -90,7 +90,7 @@ class Assistance:
 
     async def _dispatch(self, taken: Taken, stop: trio.Event) -> Dispatch:
         unfinished, given = taken.dispatch, Given(taken.deliveries)
-        begun = Begun(unfinished.cancelled, caller=unfinished.caller)
+        begun = ResumeState(unfinished.cancelled, caller=unfinished.caller)
         request = empty_request(unfinished.channels)
         try:
             request, ways = await self._ways(unfinished, given, stop)
@@ -98,11 +98,11 @@ class Assistance:
             self._rooms.observe(DispatchCrashed(unfinished.id, error))
             begun = replace(begun, crash=CUT_SHORT)
             ways = self._preparation.wreck(unfinished, stop, given)
-        return Dispatch(unfinished.id, request, ways, self._means, stop, begun)
+        return Dispatch(unfinished.id, request, ways, self._context, stop, begun)
 
     async def _ways(
         self, unfinished: Unfinished, given: Given, stop: trio.Event
-    ) -> tuple[Request, Sequence[Way]]:
+    ) -> tuple[Request, Sequence[ChannelFeed]]:
         go_on = self._preparation.go_on
         try:
             request = await self._preparation.stored_request(unfinished.id, stop)

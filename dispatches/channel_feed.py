@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from carillon.dispatches.feed import Feed
-from carillon.dispatches.recovery import Leftovers
+from carillon.dispatches.recovery import PendingReader
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ChannelFeed:
     """How one channel of a dispatch is fed: what was left first, then the rest of the audience.
 
     Something was left where it `is_resumed`.
     """
 
     feed: Feed
-    left: Leftovers
+    left: PendingReader
     is_resumed: bool = False

@@ -13,20 +13,20 @@ from typing import Final, TypeVar
 
 import trio
 
-from carillon.dispatches.channel_feed import Way
+from carillon.dispatches.channel_feed import ChannelFeed
 from carillon.dispatches.collector import Collector, Report
 from carillon.dispatches.feed import Feed, Item
-from carillon.dispatches.recovery import Leftover, Leftovers
+from carillon.dispatches.recovery import PendingDelivery, PendingReader
 from carillon.dispatches.snapshot import Request
-from carillon.dispatches.work_sharing import Distribution
+from carillon.dispatches.work_sharing import WorkSharing
 from carillon.messages.envelope import Envelope
 from carillon.messages.events import DispatchCrashed, DispatchEnded, Observer
 from carillon.messages.model import Channel, Delivery, Outcome, Receipt
 from carillon.messages.offload import SMALL, Offload
-from carillon.messages.ports.channel_queues import Post
+from carillon.messages.ports.channel_queues import ChannelQueues
 from carillon.messages.ports.journal import DispatchEnd, Enrolment, Journal, NewDispatch
-from carillon.messages.ports.work_sharing import Pool
-from carillon.messages.retry import insist
+from carillon.messages.ports.work_sharing import SharedQueue
+from carillon.messages.retry import retry_until
 
 FIRST: Final = 20
 """So many deliveries of each channel are enrolled as the dispatch itself becomes durable: a small
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class DispatchContext:
     """What every dispatch works with. With `keeps_content` requests outlive their dispatches.
 
     With a `pool` other replicas may work on it. One that only `assists` another replica says
@@ -48,17 +48,17 @@ class Means:
     """
 
     journal: Journal
-    post: Post
+    post: ChannelQueues
     observe: Observer
     most_failures: int
     keeps_content: bool = False
-    pool: Pool | None = None
+    pool: SharedQueue | None = None
     assists: bool = False
     offload: Offload = field(default_factory=Offload)
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class ResumeState:
     """What is known of a dispatch as it begins here: its caller, and what an earlier process did.
 
     Its request may be none that can be read any more (`is_lost`); a `crash` has cut it short.
@@ -83,10 +83,10 @@ class Dispatch:
         self,
         identity: str,
         request: Request,
-        ways: Sequence[Way],
-        means: Means,
+        ways: Sequence[ChannelFeed],
+        context: DispatchContext,
         stop: trio.Event,
-        begun: Begun = Begun(),
+        begun: ResumeState = ResumeState(),
     ) -> None:
         self.id = identity
         self.request = request
@@ -95,21 +95,21 @@ class Dispatch:
         self.cancelled = begun.cancelled
         self.ended = trio.Event()
         self._ways = ways
-        self._means = means
+        self._context = context
         self._stop = stop
         self._collector = Collector(
             identity,
-            means.journal.record,
-            means.observe,
-            means.most_failures,
+            context.journal.record,
+            context.observe,
+            context.most_failures,
             begun.counts,
-            notes=means.assists,
+            notes=context.assists,
         )
         self._handed = 0
         self._is_lost = begun.is_lost
         self._caller = begun.caller
         self._first: dict[Channel, Sequence[Item]] = {}
-        self._shared: dict[Channel, Distribution] = {}
+        self._shared: dict[Channel, WorkSharing] = {}
         self._scope = trio.CancelScope()
 
     @property
@@ -128,7 +128,7 @@ class Dispatch:
         new = replace(new, is_read=all(way.feed.is_over for way in self._ways))
         # A caller who hangs up here must not leave a dispatch that is on record and never starts.
         with trio.CancelScope(shield=True):
-            is_new = iter(await self._means.journal.open(new, rows))
+            is_new = iter(await self._context.journal.open(new, rows))
         for channel, items in first.items():
             self._first[channel] = [item for item in items if next(is_new)]
             self._collector.expect(len(self._first[channel]))
@@ -145,9 +145,9 @@ class Dispatch:
         finally:
             self.suspended = self._scope.cancelled_caught
             self.ended.set()
-        if not (self.suspended or self._means.assists):
+        if not (self.suspended or self._context.assists):
             counts = self.report().counts
-            self._means.observe(DispatchEnded(self.id, counts, trio.current_time() - started))
+            self._context.observe(DispatchEnded(self.id, counts, trio.current_time() - started))
 
     async def close(self) -> None:
         """Make the end durable: after it was told, which costs a small request one write less."""
@@ -156,33 +156,33 @@ class Dispatch:
         if self.crashed and not await self.fail_the_rest():
             return
         counts = self.report().counts
-        is_long = self._means.keeps_content and self.request.command.size > SMALL
-        kept = await self._means.offload.run_if(is_long, partial(self._kept, counts))
+        is_long = self._context.keeps_content and self.request.command.size > SMALL
+        kept = await self._context.offload.run_if(is_long, partial(self._kept, counts))
         end = DispatchEnd(all(way.feed.is_over for way in self._ways), self.crash)
         try:
-            await self._durably(partial(self._means.journal.close, self.id, counts, kept, end))
+            await self._durably(partial(self._context.journal.close, self.id, counts, kept, end))
         except Exception as error:
-            self._means.observe(DispatchCrashed(self.id, error))
+            self._context.observe(DispatchCrashed(self.id, error))
 
     async def fail_the_rest(self) -> bool:
         """Fail what a bug left without an outcome; False when that is for the next start."""
         try:
             return bool(await self._durably(self._fail_the_rest))
         except Exception as error:  # a second bug: the dispatch must end all the same
-            self._means.observe(DispatchCrashed(self.id, error))
+            self._context.observe(DispatchCrashed(self.id, error))
             return True
 
     async def cancel(self) -> None:
         """Start nothing more of it; what is under way ends by itself. Raises JournalUnavailable."""
-        await self._means.journal.cancel(self.id)
-        self.withdraw()
+        await self._context.journal.cancel(self.id)
+        self.cancel_at_once()
 
-    def withdraw(self) -> None:
+    def cancel_at_once(self) -> None:
         """Start nothing more of it, now that it is on record as cancelled."""
         if not self.cancelled:
             self.cancelled = True
             self._stop.set()
-            self._means.post.withdraw(self.id)
+            self._context.post.cancel(self.id)
 
     def suspend(self) -> None:
         """Leave what has not ended to the next start."""
@@ -191,7 +191,7 @@ class Dispatch:
     async def _cut_short(self, error: Exception) -> None:
         """Feed nothing more, and let end what was handed over."""
         self.crash = CUT_SHORT
-        self._means.observe(DispatchCrashed(self.id, error))
+        self._context.observe(DispatchCrashed(self.id, error))
         is_over = self._scope.cancel_called
         with trio.CancelScope() as self._scope:
             if is_over:
@@ -203,7 +203,7 @@ class Dispatch:
         """Fail what is pending, here or once others hold none of it; False if it has to stop."""
         while True:
             # What was answered a moment ago must not be found pending.
-            await self._means.journal.flush()
+            await self._context.journal.flush()
             for way in self._ways:
                 await self._fail_what_is_left(way.left)
             if not await self._is_elsewhere():
@@ -213,7 +213,7 @@ class Dispatch:
             if self._stop.is_set():
                 return False
 
-    async def _fail_what_is_left(self, left: Leftovers) -> None:
+    async def _fail_what_is_left(self, left: PendingReader) -> None:
         collector, answered, after = self._collector, self._collector.answered or (), ""
         while found := await left.cut_short(after, _MOST_FAILED):
             after = found[-1][0]
@@ -223,7 +223,7 @@ class Dispatch:
                 collector.tell(receipt)
 
     async def _is_elsewhere(self) -> bool:
-        pool = self._means.pool
+        pool = self._context.pool
         if pool is None:
             return False
         channels = [way.feed.channel for way in self._ways]
@@ -233,7 +233,7 @@ class Dispatch:
         """What a redrive needs, where there is something to drive again."""
         if self._is_lost:
             return None
-        keeps = self._means.keeps_content
+        keeps = self._context.keeps_content
         is_all_sent = all(outcome == "sent" or not number for outcome, number in counts.items())
         return None if is_all_sent and not keeps else self.request.kept(with_content=keeps)
 
@@ -252,18 +252,18 @@ class Dispatch:
         self._collector.feeding_ended()
         await self._collector.complete.wait()
 
-    def _is_shared(self, way: Way) -> bool:
+    def _is_shared(self, way: ChannelFeed) -> bool:
         """Whether other replicas may have something of it, or be offered some."""
-        pool = self._means.pool
+        pool = self._context.pool
         if pool is None or not (way.is_resumed or not way.feed.is_over):
             return False
-        means = self._means
-        self._shared[way.feed.channel] = Distribution(
-            way, pool, means.journal, self._collector, self._stop
+        context = self._context
+        self._shared[way.feed.channel] = WorkSharing(
+            way, pool, context.journal, self._collector, self._stop
         )
         return True
 
-    async def _share(self, way: Way) -> None:
+    async def _share(self, way: ChannelFeed) -> None:
         feed = way.feed
         await self._shared[feed.channel].run(
             partial(self._room, feed),
@@ -271,7 +271,7 @@ class Dispatch:
             lambda: self.cancelled,
         )
 
-    async def _feed(self, way: Way) -> None:
+    async def _feed(self, way: ChannelFeed) -> None:
         shared = self._shared.get(way.feed.channel)
         try:
             await self._read_on(way, shared)
@@ -279,7 +279,7 @@ class Dispatch:
             if shared is not None:
                 shared.fed()
 
-    async def _read_on(self, way: Way, shared: Distribution | None) -> None:
+    async def _read_on(self, way: ChannelFeed, shared: WorkSharing | None) -> None:
         feed = way.feed
         self._hand_over(feed, self._first.pop(feed.channel, ()))
         if way.is_resumed:
@@ -301,14 +301,16 @@ class Dispatch:
         if not items:
             return None
         rows = [_row(item) for item in items]
-        new = await self._durably(partial(self._means.journal.enrol, self.id, rows, feed.progress))
+        new = await self._durably(
+            partial(self._context.journal.enrol, self.id, rows, feed.progress)
+        )
         if new is None:
             return None
         fresh = [item for item, is_new in zip(items, new, strict=True) if is_new]
         self._collector.expect(len(fresh))
         return fresh
 
-    async def _take_up(self, way: Way, shared: Distribution | None) -> None:
+    async def _take_up(self, way: ChannelFeed, shared: WorkSharing | None) -> None:
         feed = way.feed
         while found := await way.left.next(await self._room(feed)):
             if shared is not None:
@@ -318,7 +320,7 @@ class Dispatch:
             shared.caught_up()
 
     def _hand_over_again(
-        self, feed: Feed, found: Sequence[Leftover], *, expected: bool = False
+        self, feed: Feed, found: Sequence[PendingDelivery], *, expected: bool = False
     ) -> None:
         tried = {one.item.key: one for one in found}
         if not expected:
@@ -326,13 +328,15 @@ class Dispatch:
         self._hand_over(feed, [one.item for one in found], tried)
 
     async def _room(self, feed: Feed) -> int:
-        return await self._means.post.room(feed.channel, self.id, feed.expires_at, self._caller)
+        return await self._context.post.wait_for_capacity(
+            feed.channel, self.id, feed.expires_at, self._caller
+        )
 
     def _hand_over(
         self,
         feed: Feed,
         items: Sequence[Item],
-        tried: Mapping[str, Leftover] | None = None,
+        tried: Mapping[str, PendingDelivery] | None = None,
     ) -> None:
         collector, priority = self._collector, self.request.command.priority
         expires_at, caller = feed.expires_at, self._caller
@@ -347,10 +351,10 @@ class Dispatch:
         if tried is not None or self.cancelled:
             envelopes = [one for one in envelopes if self._goes_on(one, tried or {})]
         if envelopes:
-            self._means.post.put(feed.channel, envelopes)
+            self._context.post.put(feed.channel, envelopes)
         self._handed += handed
 
-    def _goes_on(self, envelope: Envelope, tried: Mapping[str, Leftover]) -> bool:
+    def _goes_on(self, envelope: Envelope, tried: Mapping[str, PendingDelivery]) -> bool:
         """Give back its past to a delivery, and answer it if it was cancelled meanwhile."""
         if past := tried.get(envelope.delivery.key):
             envelope.remember(past.attempts, past.starts)
@@ -361,7 +365,7 @@ class Dispatch:
 
     async def _durably(self, write: Callable[[], Awaitable[T]]) -> T | None:
         """What `write` returns, tried until the journal takes it; None once it has to stop."""
-        return await insist(write, self._stop, first_delay=0.1, max_delay=5.0)
+        return await retry_until(write, self._stop, first_delay=0.1, max_delay=5.0)
 
 
 CUT_SHORT: Final = "An internal error cut it short; the log has the details"

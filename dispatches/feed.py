@@ -16,7 +16,7 @@ from carillon.messages.events import DirectoryFailed, Observer
 from carillon.messages.model import Audience, Channel, Cursor, Delivery, Page, Receipt, Recipient
 from carillon.messages.ports.directory import Directory
 from carillon.messages.ports.journal import Progress
-from carillon.messages.retry import Patience, insist
+from carillon.messages.retry import ReadRetry, retry_until
 
 HEAD: Final = 1000
 """So many recipients are resolved before the first delivery leaves."""
@@ -29,7 +29,7 @@ KEPT_BYTES: Final = 16 * 1024 * 1024
 class Pages:
     """An audience as pages."""
 
-    def __init__(self, directory: Directory, audience: Audience, patience: Patience) -> None:
+    def __init__(self, directory: Directory, audience: Audience, patience: ReadRetry) -> None:
         self._directory = directory
         self._audience = audience
         self._patience = patience
@@ -148,7 +148,7 @@ class Feed:
         return []
 
     async def _turn_to(self, cursor: Cursor) -> None:
-        page = await insist(lambda: self._next_page(cursor), self._stop, self._tell)
+        page = await retry_until(lambda: self._next_page(cursor), self._stop, self._tell)
         if page is not None:
             self._page, self._following = cursor, page.next
             self._next = self._of(page)

@@ -11,10 +11,10 @@ from typing import Final
 import trio
 
 from carillon.dispatches import attachments
-from carillon.dispatches.channel_feed import Way
+from carillon.dispatches.channel_feed import ChannelFeed
 from carillon.dispatches.compose import Composer
 from carillon.dispatches.feed import Feed, Pages
-from carillon.dispatches.recovery import Given, Leftovers, PendingSource
+from carillon.dispatches.recovery import Given, PendingReader, PendingSource
 from carillon.dispatches.render import (
     LastHeavy,
     Source,
@@ -33,19 +33,19 @@ from carillon.messages.events import Observer
 from carillon.messages.json_input import MOST_VALUES
 from carillon.messages.model import Audience, Channel, Cursor, MailExtras, UserFields
 from carillon.messages.offload import SMALL, Offload
-from carillon.messages.ports.channel_queues import Post
+from carillon.messages.ports.channel_queues import ChannelQueues
 from carillon.messages.ports.directory import Directory, Files
 from carillon.messages.ports.journal import Journal
 from carillon.messages.ports.records import Recovery, Unfinished
-from carillon.messages.ports.work_sharing import Pool
-from carillon.messages.retry import Patience, insist
+from carillon.messages.ports.work_sharing import SharedQueue
+from carillon.messages.retry import ReadRetry, retry_until
 
 STORED: Final = 33_554_432
 """Room for a request that is taken up, in bytes: how long it is nobody knows yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class DispatchPolicy:
     """What the configuration says of every dispatch.
 
     `times_to_live` are the seconds that a message of a channel stays worth sending when its
@@ -58,31 +58,31 @@ class Rules:
     escape_everywhere: bool = False
     most_failures: int = 10_000
     open_dispatches: int = 1000
-    patience: Patience = field(default_factory=Patience)
+    patience: ReadRetry = field(default_factory=ReadRetry)
     times_to_live: Mapping[Channel, float] = field(default_factory=dict)
     keeps_content: bool = False
     most_values: int = MOST_VALUES
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
+class Ports:
     """What the pipeline works with; what computes long is done by `offload`."""
 
     directory: Directory
     files: Files
     journal: Journal
     recovery: Recovery
-    post: Post
+    post: ChannelQueues
     engine: Engine
     observe: Observer
-    pool: Pool | None = None
+    pool: SharedQueue | None = None
     offload: Offload = field(default_factory=Offload)
 
 
-class Preparation:
+class Planner:
     """Makes ways of requests."""
 
-    def __init__(self, rooms: Rooms, rules: Rules) -> None:
+    def __init__(self, rooms: Ports, rules: DispatchPolicy) -> None:
         self._rooms = rooms
         self._rules = rules
         self._last_heavy = LastHeavy()
@@ -113,7 +113,7 @@ class Preparation:
             return await rooms.recovery.request(dispatch_id) or ""
 
         async with rooms.offload.room.claimed(STORED):
-            text = await insist(read, stop)
+            text = await retry_until(read, stop)
             if text is not None:
                 parse = partial(parse_request, text, self._rules.most_values)
                 return await rooms.offload.run_if(len(text) > SMALL, parse)
@@ -121,7 +121,7 @@ class Preparation:
 
     async def begin(
         self, identity: str, request: Request, expiries: Mapping[Channel, float], stop: trio.Event
-    ) -> Sequence[Way]:
+    ) -> Sequence[ChannelFeed]:
         """The ways of a new dispatch, its first recipients read. `expiries` are on trio's clock.
 
         Raises:
@@ -135,7 +135,7 @@ class Preparation:
         composer = self._composer(identity, request.command, texts, mail)
         recovery = self._rooms.recovery
         return [
-            Way(
+            ChannelFeed(
                 self._feed(name, composer, pages, expiries.get(name, inf), stop),
                 self._left(name, composer, recovery, stop),
             )
@@ -149,7 +149,7 @@ class Preparation:
         stop: trio.Event,
         refusal: str | None = None,
         given: Given | None = None,
-    ) -> Sequence[Way]:
+    ) -> Sequence[ChannelFeed]:
         """The ways of a dispatch that another process began; waits for what it needs.
 
         What cannot be rendered any more fails, delivery by delivery; with a `refusal` all does.
@@ -162,31 +162,31 @@ class Preparation:
         texts, source = await self._texts(request)
         mail, refusals = MailExtras(), self._refusals(unfinished.channels, refusal)
         try:
-            found = await insist(lambda: self._mail(command, source), stop)
+            found = await retry_until(lambda: self._mail(command, source), stop)
             mail = found or await trio.sleep_forever()  # it has to stop: this is not for now
         except BadCommand as error:
             refusals = {"email": str(error), **refusals}
         composer = replace(self._composer(unfinished.id, command, texts, mail), refusals=refusals)
         pages = self._pages(command, texts)
-        ways: list[Way] = []
+        ways: list[ChannelFeed] = []
         for name in unfinished.channels:
             begin = unfinished.progress.get(name)
             feed = self._feed(name, composer, pages, _expiry(request, name), stop, begin)
             feed.is_over = given is not None
             left = self._left(name, composer, given or self._rooms.recovery, stop)
-            ways.append(Way(feed, left, is_resumed=True))
+            ways.append(ChannelFeed(feed, left, is_resumed=True))
         return ways
 
     def wreck(
         self, unfinished: Unfinished, stop: trio.Event, given: Given | None = None
-    ) -> Sequence[Way]:
+    ) -> Sequence[ChannelFeed]:
         """The ways of a dispatch that a bug keeps from going on: nothing is read nor rendered."""
         rooms = self._rooms
         texts = Texts(rooms.engine, {}, (), None)
         composer = Composer(unfinished.id, texts, {}, self._rules.user_fields, MailExtras())
         pages = Pages(rooms.directory, Audience(), self._rules.patience)
         return [
-            Way(
+            ChannelFeed(
                 Feed(name, composer, pages, rooms.observe, stop),
                 self._left(name, composer, given or rooms.recovery, stop),
                 is_resumed=True,
@@ -214,9 +214,9 @@ class Preparation:
 
     def _left(
         self, name: Channel, composer: Composer, source: PendingSource, stop: trio.Event
-    ) -> Leftovers:
+    ) -> PendingReader:
         rooms = self._rooms
-        return Leftovers(name, composer, source, rooms.directory, rooms.observe, stop)
+        return PendingReader(name, composer, source, rooms.directory, rooms.observe, stop)
 
     def _check_channels(self, command: SendCommand) -> None:
         active = self._rules.active_channels

@@ -15,11 +15,11 @@ from carillon.messages.events import DirectoryFailed, Observer
 from carillon.messages.model import Channel, Receipt, Recipient
 from carillon.messages.ports.directory import Directory
 from carillon.messages.ports.records import PastAttempt, Pending
-from carillon.messages.retry import insist
+from carillon.messages.retry import retry_until
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class PendingDelivery:
     """A delivery, or how it ended, and what was tried for it before; see `Envelope.remember`."""
 
     item: Item
@@ -51,7 +51,7 @@ class Given:
         return [one for one in self._deliveries.get(channel, ()) if one.key > after][:limit]
 
 
-class Leftovers:
+class PendingReader:
     """Reads what is pending, in the order of its keys, and composes it anew.
 
     Users are read again by their `_id`; one that nobody has any more is a failure. Neighbours that
@@ -75,16 +75,16 @@ class Leftovers:
         self._stop = stop
         self._after = ""
 
-    async def next(self, most: int) -> Sequence[Leftover]:
+    async def next(self, most: int) -> Sequence[PendingDelivery]:
         """At most so many further ones; none at the end, or once it has to stop."""
         if self._stop.is_set():
             return []
-        return await insist(lambda: self._read(most), self._stop, self._tell) or []
+        return await retry_until(lambda: self._read(most), self._stop, self._tell) or []
 
     def _tell(self, error: TryLater) -> None:
         self._observe(DirectoryFailed(self._composer.dispatch_id, str(error)))
 
-    async def _read(self, most: int) -> Sequence[Leftover]:
+    async def _read(self, most: int) -> Sequence[PendingDelivery]:
         identity = self._composer.dispatch_id
         found = await self._source.pending(identity, self.channel, self._after, most)
         composed = await self.compose(found)
@@ -92,7 +92,7 @@ class Leftovers:
             self._after = found[-1].key
         return composed
 
-    async def compose(self, found: Sequence[Pending]) -> Sequence[Leftover]:
+    async def compose(self, found: Sequence[Pending]) -> Sequence[PendingDelivery]:
         """Compose deliveries anew. Raises TryLater when their users cannot be read."""
         users = await self._users([one for one in found if one.ended is None])
         recipients = [
@@ -102,7 +102,9 @@ class Leftovers:
         ]
         composed = iter(await self._composer.compose_all(self.channel, recipients))
         return [
-            Leftover(self._checked(self._item(one, users, composed), one), one.attempts, one.starts)
+            PendingDelivery(
+                self._checked(self._item(one, users, composed), one), one.attempts, one.starts
+            )
             for one in found
         ]
 

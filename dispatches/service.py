@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import trio
 
-from carillon.dispatches.borrowed_work import Assistance
-from carillon.dispatches.dispatch import CUT_SHORT, Begun, Dispatch, Means
-from carillon.dispatches.planner import Preparation, Rooms, Rules
+from carillon.dispatches.borrowed_work import BorrowedWork
+from carillon.dispatches.dispatch import CUT_SHORT, Dispatch, DispatchContext, ResumeState
+from carillon.dispatches.planner import DispatchPolicy, Planner, Ports
 from carillon.dispatches.snapshot import empty_request
 from carillon.messages.clock import milliseconds
 from carillon.messages.commands import SendCommand
@@ -32,7 +32,7 @@ from carillon.messages.model import Channel, Document
 from carillon.messages.offload import SMALL, Claim, Offload, Room
 from carillon.messages.ports.journal import IdempotencyKey, NewDispatch
 from carillon.messages.ports.records import RecordFilter, Unfinished
-from carillon.messages.retry import insist
+from carillon.messages.retry import retry_until
 
 MOST_HELD: Final = 134_217_728
 """Bytes that the long requests of open dispatches take at most: 128 MiB."""
@@ -72,17 +72,21 @@ Conclude = Callable[[Dispatch], Awaitable[bool]]
 """Called when a dispatch has ended here, before its end is durable; False leaves that undone."""
 
 
-class Pipeline:
+class DispatchService:
     """Takes commands and sees each accepted dispatch through, whoever still waits for it."""
 
     def __init__(
-        self, rooms: Rooms, rules: Rules, nursery: trio.Nursery, conclude: Conclude | None = None
+        self,
+        rooms: Ports,
+        rules: DispatchPolicy,
+        nursery: trio.Nursery,
+        conclude: Conclude | None = None,
     ) -> None:
         self.rules = rules
         self._rooms = rooms
-        self._preparation = Preparation(rooms, rules)
-        means = self._means(assists=True)
-        self.assistance = Assistance(rooms, self._preparation, means, nursery)
+        self._preparation = Planner(rooms, rules)
+        context = self._context(assists=True)
+        self.assistance = BorrowedWork(rooms, self._preparation, context, nursery)
         self._nursery = nursery
         self._conclude = conclude
         self._running: dict[str, _Going] = {}
@@ -161,10 +165,10 @@ class Pipeline:
 
     def cancelled_elsewhere(self, dispatch_id: str) -> None:
         """Start nothing more of a dispatch that another replica put on record as cancelled."""
-        self.assistance.withdraw(dispatch_id)
+        self.assistance.cancel(dispatch_id)
         dispatch = self.running(dispatch_id)
         if dispatch is not None:
-            dispatch.withdraw()
+            dispatch.cancel_at_once()
 
     async def redrive(
         self, dispatch_id: str, wanted: RecordFilter, first: Step = nothing, caller: str = ""
@@ -188,7 +192,7 @@ class Pipeline:
             with trio.CancelScope(shield=True):
                 number = await self._make_pending(dispatch_id, wanted, first)
                 find = partial(self._rooms.recovery.find_unfinished, dispatch_id)
-                unfinished = await insist(find, going.stop) if number else None
+                unfinished = await retry_until(find, going.stop) if number else None
         finally:
             if unfinished is None:
                 self._leave(dispatch_id)
@@ -222,10 +226,10 @@ class Pipeline:
             if going.dispatch is not None:
                 going.dispatch.suspend()
 
-    def forsake(self) -> None:
+    def disown(self) -> None:
         """Do nothing more of what is running here: other replicas go on with it."""
         for dispatch_id in {*self._running, *self.assistance.dispatch_ids}:
-            self._rooms.post.forsake(dispatch_id)
+            self._rooms.post.disown(dispatch_id)
         self.suspend()
 
     def _check_room(self, caller: str | None = None) -> None:
@@ -330,7 +334,9 @@ class Pipeline:
         expiries = {channel: accepted_at + seconds for channel, seconds in lives.items()}
         identity = str(uuid4())
         ways = await self._preparation.begin(identity, request, expiries, stop)
-        dispatch = Dispatch(identity, request, ways, self._means(), stop, Begun(caller=caller))
+        dispatch = Dispatch(
+            identity, request, ways, self._context(), stop, ResumeState(caller=caller)
+        )
         text = await self.offload.run_if(bool(_held(command)), request.text)
         new = NewDispatch(identity, command.channels, text, key, caller, command.audience_size)
         await dispatch.open(new)
@@ -361,8 +367,10 @@ class Pipeline:
         except BadCommand as error:
             is_lost, request = True, empty_request(unfinished.channels)
             ways = await preparation.go_on(unfinished, request, stop, refusal=str(error))
-        begun = Begun(unfinished.cancelled, unfinished.counts, is_lost, caller=unfinished.caller)
-        return Dispatch(unfinished.id, request, ways, self._means(), stop, begun)
+        begun = ResumeState(
+            unfinished.cancelled, unfinished.counts, is_lost, caller=unfinished.caller
+        )
+        return Dispatch(unfinished.id, request, ways, self._context(), stop, begun)
 
     async def _wreck(self, unfinished: Unfinished, stop: trio.Event, error: Exception) -> Dispatch:
         """A dispatch that a bug keeps from going on, so that it ends and does not come again."""
@@ -370,15 +378,15 @@ class Pipeline:
         with suppress(Exception):  # its saga is to be told, where it can be read
             request = await self._preparation.stored_request(unfinished.id, stop)
             is_lost = False
-        begun = Begun(
+        begun = ResumeState(
             unfinished.cancelled, unfinished.counts, is_lost, CUT_SHORT, unfinished.caller
         )
         ways = self._preparation.wreck(unfinished, stop)
-        return Dispatch(unfinished.id, request, ways, self._means(), stop, begun)
+        return Dispatch(unfinished.id, request, ways, self._context(), stop, begun)
 
-    def _means(self, *, assists: bool = False) -> Means:
+    def _context(self, *, assists: bool = False) -> DispatchContext:
         rooms, rules = self._rooms, self.rules
-        return Means(
+        return DispatchContext(
             rooms.journal,
             rooms.post,
             rooms.observe,

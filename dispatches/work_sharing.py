@@ -10,14 +10,14 @@ import trio
 
 from carillon.dispatches.collector import Collector
 from carillon.dispatches.feed import Feed, Item
-from carillon.dispatches.recovery import Leftover, Leftovers
+from carillon.dispatches.recovery import PendingDelivery, PendingReader
 from carillon.messages.model import Delivery, Receipt
 from carillon.messages.ports.journal import Enrolment, Journal
-from carillon.messages.ports.work_sharing import Pool
-from carillon.messages.retry import insist
+from carillon.messages.ports.work_sharing import SharedQueue
+from carillon.messages.retry import retry_until
 
 if TYPE_CHECKING:
-    from carillon.dispatches.channel_feed import Way
+    from carillon.dispatches.channel_feed import ChannelFeed
 
 T = TypeVar("T")
 
@@ -27,18 +27,23 @@ OFFER: Final = 500
 """So many deliveries are offered at once, when fewer than half of them are free."""
 
 
-class Distribution:
+class WorkSharing:
     """Offers what its own channel has no room for, as long as there is somebody to take it.
 
     `turn` is held while the audience is read on: it is read in order, whoever is to send.
     """
 
     def __init__(
-        self, way: Way, pool: Pool, journal: Journal, collector: Collector, stop: trio.Event
+        self,
+        way: ChannelFeed,
+        pool: SharedQueue,
+        journal: Journal,
+        collector: Collector,
+        stop: trio.Event,
     ) -> None:
         self.turn = trio.Lock()
         self._feed: Feed = way.feed
-        self._left: Leftovers = way.left
+        self._left: PendingReader = way.left
         self._is_resumed = way.is_resumed
         self._pool = pool
         self._journal = journal
@@ -53,7 +58,7 @@ class Distribution:
     async def run(
         self,
         room: Callable[[], Awaitable[int]],
-        take_up: Callable[[Sequence[Leftover]], None],
+        take_up: Callable[[Sequence[PendingDelivery]], None],
         is_cancelled: Callable[[], bool],
     ) -> None:
         """Until nothing is elsewhere any more, or it has to stop.
@@ -103,7 +108,9 @@ class Distribution:
         find = partial(self._pool.elsewhere, feed.composer.dispatch_id, feed.channel)
         self._found = set(await self._insist(find) or ())
 
-    async def _settle(self, room: int, take_up: Callable[[Sequence[Leftover]], None]) -> None:
+    async def _settle(
+        self, room: int, take_up: Callable[[Sequence[PendingDelivery]], None]
+    ) -> None:
         feed, keys = self._feed, sorted(self._elsewhere)
         settle = partial(self._pool.settle, feed.composer.dispatch_id, feed.channel, keys, room)
         settled = await self._insist(settle)
@@ -152,7 +159,7 @@ class Distribution:
         self._free += len(fresh)
 
     async def _insist(self, once: Callable[[], Awaitable[T]]) -> T | None:
-        return await insist(once, self._stop, first_delay=0.1, max_delay=5.0)
+        return await retry_until(once, self._stop, first_delay=0.1, max_delay=5.0)
 
 
 def _row(item: Item) -> Enrolment:

@@ -29,7 +29,7 @@ MAX_DELAY: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ReadRetry:
     """`attempts` counts all reads, the first included; delays are in seconds."""
 
     attempts: int = 3
@@ -51,7 +51,7 @@ class Patience:
         return await once()
 
 
-async def insist(
+async def retry_until(
     once: Callable[[], Awaitable[T]],
     stop: trio.Event,
     on_trouble: Callable[[TryLater], None] = lambda _: None,

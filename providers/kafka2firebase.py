@@ -73,7 +73,7 @@ class Kafka2Firebase:
             return Unanswered(error, cause)
         return Refused(error) if report.refused else Unavailable(error, cause=cause)
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         """Any deliveries may be under way at once."""
         return None
 

@@ -63,7 +63,7 @@ class Kaleyra:
         reply = await self._wire.exchange("POST", self._url, self._headers, body, started)
         return attempt(reply, SERVICE, delivery, explain=_explain, identify=_id)
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         """Any deliveries may be under way at once."""
         return None
 

@@ -35,7 +35,7 @@ class MailService:
         reply = await self._wire.exchange("POST", self._url, headers, body, started)
         return attempt(reply, SERVICE, delivery)
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         """Any deliveries may be under way at once."""
         return None
 

@@ -19,7 +19,7 @@ class Provider(Protocol):
         """
         ...
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         """What deliveries share that must not be under way at once; None where any may be."""
         ...
 

@@ -115,7 +115,7 @@ class Sandbox:
             self._on_message(delivery)
         return Accepted(f"sandbox-{self.attempts}")
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         """Any deliveries may be under way at once."""
         return None
 

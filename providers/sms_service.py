@@ -41,7 +41,7 @@ class SmsService:
         reply = await self._wire.exchange("POST", self._url, JSON_HEADERS, body, started)
         return attempt(reply, SERVICE, delivery, identify=_sid)
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         """The number."""
         return delivery.address
 

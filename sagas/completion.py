@@ -11,12 +11,12 @@ import trio
 
 from carillon.dispatches.dispatch import Dispatch
 from carillon.messages.ports.outbox import SagaEvent
-from carillon.messages.retry import insist
+from carillon.messages.retry import retry_until
 from carillon.sagas.events import EventRules, event_of, origin_of, refusal_of
 from carillon.sagas.outbox_relay import Sender
 
 
-class Conclusion:
+class Completion:
     """Tells sagas how their commands ended, this process's and those an earlier one left."""
 
     def __init__(self, rules: EventRules, sender: Sender) -> None:
@@ -24,7 +24,7 @@ class Conclusion:
         self.sender = sender
         self._hurried = trio.Event()
 
-    def hurry(self) -> None:
+    def stop_waiting(self) -> None:
         """The service stops: wait no longer for an outbox that cannot be written."""
         self._hurried.set()
 
@@ -63,7 +63,7 @@ class Conclusion:
 
         What is set once that was accepted; None where there is nothing to wait for.
         """
-        return await insist(lambda: self._refuse_once(key, error, name, since), self._hurried)
+        return await retry_until(lambda: self._refuse_once(key, error, name, since), self._hurried)
 
     async def _refuse_once(
         self, key: str, error: Exception, name: str, since: int
@@ -88,7 +88,7 @@ class Conclusion:
         return await self.sender.find(identity) is not None
 
     async def _add(self, event: SagaEvent) -> bool:
-        return await insist(lambda: self._added(event), self._hurried) is not None
+        return await retry_until(lambda: self._added(event), self._hurried) is not None
 
     async def _added(self, event: SagaEvent) -> bool:
         await self.sender.add(event)

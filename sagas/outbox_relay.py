@@ -28,7 +28,7 @@ from carillon.messages.ports.outbox import (
     SagaEvent,
     Verdict,
 )
-from carillon.messages.retry import ceiling, insist, jittered
+from carillon.messages.retry import ceiling, jittered, retry_until
 
 AT_ONCE: Final = 16
 """So many sagas are told at the same time."""
@@ -192,7 +192,7 @@ class Sender:
 
     async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
         """Insist, for ever: what was posted must not be posted again."""
-        await insist(write, trio.Event(), first_delay=0.1, max_delay=BROKEN_REST)
+        await retry_until(write, trio.Event(), first_delay=0.1, max_delay=BROKEN_REST)
 
     async def _park(self, due: DueEvent, error: str) -> None:
         await self._write(partial(self._outbox.parked, due.event.id, self._now(), error))

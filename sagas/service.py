@@ -16,7 +16,7 @@ from uuid import NAMESPACE_OID, uuid5
 import trio
 
 from carillon.dispatches.dispatch import Dispatch
-from carillon.dispatches.service import Pipeline
+from carillon.dispatches.service import DispatchService
 from carillon.messages.clock import ago, milliseconds
 from carillon.messages.errors import CarillonError, Conflict, KeyReused, TryLater
 from carillon.messages.events import DispatchCrashed, Observer, SagaCommandRefused
@@ -31,7 +31,7 @@ from carillon.sagas.command import (
     parse_command,
     saga_key,
 )
-from carillon.sagas.completion import Conclusion
+from carillon.sagas.completion import Completion
 from carillon.sagas.events import Origin
 from carillon.sagas.functions import SagaFunctions
 from carillon.sagas.kafka_records import StreamCommand
@@ -82,9 +82,9 @@ class Sagas:
     def __init__(
         self,
         rules: SagaRules,
-        pipeline: Pipeline,
+        pipeline: DispatchService,
         records: Records,
-        conclusion: Conclusion,
+        conclusion: Completion,
         observe: Observer,
         nursery: trio.Nursery,
         ago: Callable[[float], int] = ago,
@@ -102,12 +102,12 @@ class Sagas:
         self._hurried = False
         self._waiting: set[trio.CancelScope] = set()
 
-    def hurry(self) -> None:
+    def stop_waiting(self) -> None:
         """The service stops: let nobody wait any longer for events to be accepted."""
         self._hurried = True
         for scope in self._waiting:
             scope.cancel()
-        self._conclusion.hurry()
+        self._conclusion.stop_waiting()
 
     async def carry_out(
         self,

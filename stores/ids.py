@@ -17,7 +17,7 @@ def is_object_id(value: str) -> bool:
     return _OBJECT_ID.fullmatch(value) is not None
 
 
-class Asked:
+class RequestedIds:
     """Listed ids, and which of them a document answers."""
 
     def __init__(self, ids: Sequence[str]) -> None:

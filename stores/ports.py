@@ -83,7 +83,7 @@ class LiveSettings(Protocol):
         ...
 
 
-class ShareBoard(Protocol):
+class CompareAndSetStore(Protocol):
     """One text for each provider, which replicas change by compare-and-set."""
 
     async def read(self, provider: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from prometheus_client.utils import floatToGoString
 Labels = tuple[str, ...]
 
 
-class Count(Collector):
+class Counter(Collector):
     """How often something happened, by labels."""
 
     def __init__(self, name: str, help_text: str, labels: Sequence[str] = ()) -> None:
@@ -42,7 +42,7 @@ class Count(Collector):
         yield family
 
 
-class Spread(Collector):
+class Histogram(Collector):
     """How long things took, in seconds, by labels; `bounds` are the buckets' upper ends."""
 
     def __init__(

@@ -26,7 +26,7 @@ from carillon.messages.events import (
     WorkerCrashed,
     WorkerStuck,
 )
-from carillon.telemetry.counters import Count, Spread
+from carillon.telemetry.counters import Counter, Histogram
 
 if TYPE_CHECKING:
     from carillon.actors.provider.guard import Guard
@@ -41,59 +41,59 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._dispatches = Count("carillon_dispatches", "Dispatches accepted.")
-        self._deliveries = Count(
+        self._dispatches = Counter("carillon_dispatches", "Dispatches accepted.")
+        self._deliveries = Counter(
             "carillon_deliveries",
             "Deliveries that ended.",
             ["channel", "provider", "outcome", "reason"],
         )
-        self._attempts = Count(
+        self._attempts = Counter(
             "carillon_attempts",
             "Calls to providers that ended.",
             ["channel", "provider", "result"],
         )
-        self._attempt_seconds = Spread(
+        self._attempt_seconds = Histogram(
             "carillon_attempt_duration_seconds",
             "From the first byte of a call to its answer.",
             _SECONDS,
             ["channel", "provider"],
         )
-        self._dispatch_seconds = Spread(
+        self._dispatch_seconds = Histogram(
             "carillon_dispatch_duration_seconds",
             "From acceptance to the end of the last delivery.",
             _SECONDS,
         )
-        self._restarts = Count(
+        self._restarts = Counter(
             "carillon_worker_restarts",
             "Workers that crashed or were stuck, and were replaced.",
             ["channel"],
         )
-        self._quarantines = Count(
+        self._quarantines = Counter(
             "carillon_channel_quarantines",
             "Times a channel passed its restart limit.",
             ["channel"],
         )
-        self._saga_events = Count(
+        self._saga_events = Counter(
             "carillon_saga_events",
             "Attempts to post a saga's event.",
             ["result"],
         )
-        self._saga_commands = Count(
+        self._saga_commands = Counter(
             "carillon_saga_commands",
             "Records of a stream of commands that were decided.",
             ["result", "reason"],
         )
-        self._confirmations = Count(
+        self._confirmations = Counter(
             "carillon_confirmations",
             "Deliveries whose outcome a provider's hook told.",
             ["verdict"],
         )
-        self._connection_errors = Count(
+        self._connection_errors = Counter(
             "carillon_connection_errors",
             "Connections of callers that an error ended.",
             ["kind"],
         )
-        self._requests = Spread(
+        self._requests = Histogram(
             "http_request_duration_seconds",
             "HTTP requests answered.",
             _SECONDS,

@@ -269,7 +269,7 @@ async def test_a_stalled_channel_holds_up_no_other(autojump_clock: MockClock) ->
     async with it.supervisor.running(grace=0):
         it.post(*"abcd", *(f"m{number}" for number in range(500)))
         with trio.move_on_after(5):
-            await it.supervisor.room("sms", "dispatch", inf)
+            await it.supervisor.wait_for_capacity("sms", "dispatch", inf)
         it.post("x", channel="email")
         await it.answered(1)
         assert it.outcomes() == {"x": "sent"}

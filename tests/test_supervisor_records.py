@@ -227,7 +227,7 @@ async def test_what_waits_of_a_dispatch_is_withdrawn_and_no_other(
         it.post("parked", "open", "waiting")
         await trio.sleep(15)
         it.post("other", dispatch="another")
-        it.supervisor.withdraw("d")
+        it.supervisor.cancel("d")
         assert it.outcomes() == {"parked": "cancelled", "waiting": "cancelled"}
         await it.answered(4)
     assert it.outcomes() == {
@@ -244,7 +244,7 @@ async def test_a_call_under_way_makes_no_further_attempt(autojump_clock: MockClo
     async with it.supervisor.running(grace=100):
         it.post("a")
         await trio.sleep(1)
-        it.supervisor.withdraw("d")
+        it.supervisor.cancel("d")
         await it.answered(1)
     assert it.outcomes() == {"a": "cancelled"}
     assert provider.ids == ["a"]

@@ -18,7 +18,7 @@ from carillon.messages.errors import JournalUnavailable
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Has:
     """What a replica holds of one pool: it may use it, or calls that it made still count.
 
     `total` is the pool as the replica knows it, `wants` what it would use. What is held is free
@@ -32,7 +32,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldQuota:
+class HasQuota:
     """What a replica may use of a quota of `total` calls until it `ends`, or has used."""
 
     ends: datetime
@@ -41,7 +41,7 @@ class HeldQuota:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ReplicaLease:
     """What one replica says of itself.
 
     `beat` changes with each exchange, which was `at` so many seconds since 1970. One that `left`
@@ -50,8 +50,8 @@ class Entry:
 
     beat: int
     at: float
-    pools: Mapping[str, Held]
-    quota: HeldQuota | None = None
+    pools: Mapping[str, Has]
+    quota: HasQuota | None = None
     left: bool = False
 
     def held(self, pool: str) -> int:
@@ -92,34 +92,34 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class LeaseLedger:
     """The entries of one provider by their replica, and the `turn` of those who get none."""
 
-    entries: Mapping[str, Entry] = field(default_factory=dict)
+    entries: Mapping[str, ReplicaLease] = field(default_factory=dict)
     turn: int = 0
     spent: tuple[Spent, ...] = ()
     pause: Pause | None = None
     past: tuple[Past, ...] = ()
 
 
-_SHEET: Final = TypeAdapter(Sheet)
+_SHEET: Final = TypeAdapter(LeaseLedger)
 
 
-def parse_sheet(text: str) -> Sheet:
+def parse_ledger(text: str) -> LeaseLedger:
     """What a board holds; "" when nobody has written on it yet.
 
     Raises:
         JournalUnavailable: it is none of ours, so nobody knows what is free.
     """
     if not text:
-        return Sheet()
+        return LeaseLedger()
     try:
         return _SHEET.validate_json(text)
     except ValidationError:
         raise JournalUnavailable("The board of shares holds what is none of ours") from None
 
 
-def sheet_text(sheet: Sheet) -> str:
+def ledger_text(sheet: LeaseLedger) -> str:
     """The sheet as a board keeps it."""
     return _SHEET.dump_json(sheet).decode()
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from carillon.actors.capacity.ledger import Entry, Sheet, Spent
+from carillon.actors.capacity.ledger import LeaseLedger, ReplicaLease, Spent
 from carillon.actors.capacity.share import DRIFT
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class _Seen:
     lives_since: float  # that, or the end of the last gap
 
 
-class Watch:
+class LivenessDetector:
     """What one replica has seen of the others on one board."""
 
     def __init__(self, me: str) -> None:
@@ -55,7 +55,7 @@ class Watch:
         self._turn = -1
         self._turn_since = 0.0
 
-    def look(self, sheet: Sheet, now: float) -> None:
+    def look(self, sheet: LeaseLedger, now: float) -> None:
         """The sheet has been read, and the answer came `now`."""
         looked, self._looked = self._looked, now
         if sheet.turn != self._turn:
@@ -73,15 +73,15 @@ class Watch:
         """For how many seconds the turn has been the same."""
         return now - self._turn_since
 
-    def others(self, sheet: Sheet) -> Mapping[str, Entry]:
+    def others(self, sheet: LeaseLedger) -> Mapping[str, ReplicaLease]:
         """The entries of the others."""
         return {name: entry for name, entry in sheet.entries.items() if name != self._me}
 
-    def lives(self, name: str, entry: Entry, now: float) -> bool:
+    def lives(self, name: str, entry: ReplicaLease, now: float) -> bool:
         """Whether a replica is to be reckoned with. Only what it writes itself tells, no clock."""
         return not entry.left and now - self._seen[name].lives_since < DEAD
 
-    def tidied(self, sheet: Sheet, now: float, wall: datetime) -> Sheet:
+    def tidied(self, sheet: LeaseLedger, now: float, wall: datetime) -> LeaseLedger:
         """The sheet without what the dead and those who left do not hold any more."""
         entries = dict(sheet.entries)
         spent = [_in_reach(one, wall) for one in sheet.spent if one.ends > wall - SPENT_FOR]
@@ -94,7 +94,7 @@ class Watch:
                 spent += [_in_reach(one, wall) for one in spent_by(entry)]
         return replace(sheet, entries=entries, spent=summed(spent))
 
-    def _rested(self, name: str, entry: Entry, now: float, wall: datetime) -> Entry:
+    def _rested(self, name: str, entry: ReplicaLease, now: float, wall: datetime) -> ReplicaLease:
         lease = 0.0 if entry.left else LEASE
         seen, said = now - self._seen[name].since, wall.timestamp() - entry.at
         pools = {
@@ -111,7 +111,7 @@ def _in_reach(spent: Spent, wall: datetime) -> Spent:
     return replace(spent, ends=min(spent.ends, wall + LONGEST_DAY))
 
 
-def spent_by(entry: Entry) -> list[Spent]:
+def spent_by(entry: ReplicaLease) -> list[Spent]:
     """What is gone of a quota with a replica: whatever it was allowed."""
     return [] if entry.quota is None else [Spent(entry.quota.ends, entry.quota.held)]
 

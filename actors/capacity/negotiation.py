@@ -22,10 +22,18 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from carillon.actors.capacity.ledger import Entry, Held, HeldQuota, Sheet, divide
-from carillon.actors.capacity.liveness import Watch, spent_by, summed
+from carillon.actors.capacity.ledger import Has, HasQuota, LeaseLedger, ReplicaLease, divide
+from carillon.actors.capacity.liveness import LivenessDetector, spent_by, summed
 from carillon.actors.capacity.past_calls import in_day, in_window, still_counting
-from carillon.actors.capacity.share import CONCURRENCY, HUNGER, Grant, Part, QuotaUse, Usage, Use
+from carillon.actors.capacity.share import (
+    CONCURRENCY,
+    DEMAND_WINDOW,
+    Grant,
+    Part,
+    QuotaUse,
+    Usage,
+    Use,
+)
 from carillon.actors.provider.quota import NOTHING_ALLOWED, Allowance
 
 if TYPE_CHECKING:
@@ -47,7 +55,7 @@ _AHEAD: Final = 1.0  # seconds of the present use
 class Proposal:
     """A sheet to write, and what may be used when it is written."""
 
-    sheet: Sheet
+    sheet: LeaseLedger
     grant: Grant
 
 
@@ -66,10 +74,10 @@ class _Scene:
     `gone` is what calls of before there was a board take of each pool.
     """
 
-    sheet: Sheet
+    sheet: LeaseLedger
     gone: Mapping[str, int]
-    others: Mapping[str, Entry]
-    alive: Mapping[str, Entry]
+    others: Mapping[str, ReplicaLease]
+    alive: Mapping[str, ReplicaLease]
 
     def total(self, pool: str, mine: int) -> int:
         """While a change of the pool spreads, the smallest counts that anybody knows of."""
@@ -91,7 +99,7 @@ class Exchange:
     """One replica at one provider's board."""
 
     def __init__(self, me: str) -> None:
-        self.watch = Watch(me)
+        self.watch = LivenessDetector(me)
         self._me = me
         self._beat = 0
         self._moments = deque[_Moment]()
@@ -107,7 +115,7 @@ class Exchange:
         )
         used = {name: use.most for name, use in usage.pools.items()}
         self._moments.append(_Moment(now, usage.begun, used, short))
-        while self._moments[0].at < now - HUNGER:
+        while self._moments[0].at < now - DEMAND_WINDOW:
             self._moments.popleft()
 
     @property
@@ -115,17 +123,17 @@ class Exchange:
         """Whether nothing has been used or wanted lately."""
         return not any(any(one.used.values()) or one.short for one in self._moments)
 
-    def propose(self, sheet: Sheet, usage: Usage, now: float, wall: datetime) -> Proposal:
+    def propose(self, sheet: LeaseLedger, usage: Usage, now: float, wall: datetime) -> Proposal:
         """What to write in place of a sheet, which the watch has seen. `usage` has been noted."""
         scene = self._scene(sheet, usage, now, wall)
-        sheet, pools, parts, turn = scene.sheet, dict[str, Held](), dict[str, Part](), 0.0
+        sheet, pools, parts, turn = scene.sheet, dict[str, Has](), dict[str, Part](), 0.0
         for name, use in usage.pools.items():
             wants = {key: one.wants(name) for key, one in scene.alive.items()}
             wants[self._me] = self._wants(name, use, usage)
             fair = divide(scene.for_the_living(name, use.total), wants, sheet.turn)
             limit = max(0, min(fair[self._me], scene.free(name, use.total)))
             parts[name] = Part(limit, scene.total(name, use.total))
-            pools[name] = Held(use.total, max(limit, use.used), wants[self._me], use.rest)
+            pools[name] = Has(use.total, max(limit, use.used), wants[self._me], use.rest)
             turn = max(turn, _turn(name, fair, wants, sheet))
         held, allowance = self._quota(usage.quota, scene, wall)
         is_over = 0 < turn <= self.watch.turn_lasts(now)
@@ -135,14 +143,14 @@ class Exchange:
             replace(sheet, entries=entries, turn=sheet.turn + is_over), Grant(parts, allowance)
         )
 
-    def farewell(self, sheet: Sheet, usage: Usage, now: float, wall: datetime) -> Sheet:
+    def release(self, sheet: LeaseLedger, usage: Usage, now: float, wall: datetime) -> LeaseLedger:
         """What to write when the replica leaves, its lease ended: it holds what still counts."""
         sheet = self._scene(sheet, usage, now, wall).sheet
-        pools = {name: Held(use.total, use.used, 0, use.rest) for name, use in usage.pools.items()}
+        pools = {name: Has(use.total, use.used, 0, use.rest) for name, use in usage.pools.items()}
         quota = usage.quota
         used = None
         if quota is not None:
-            used = HeldQuota(quota.ends, quota.total, quota.used - self._accounted_for(quota))
+            used = HasQuota(quota.ends, quota.total, quota.used - self._accounted_for(quota))
         entry = replace(self._entry(sheet, pools, used, wall), left=True)
         if any(pool.held for pool in pools.values()):
             return replace(sheet, entries={**sheet.entries, self._me: entry})
@@ -153,7 +161,7 @@ class Exchange:
         """What was proposed is on the board."""
         self._was_in = True
 
-    def _scene(self, sheet: Sheet, usage: Usage, now: float, wall: datetime) -> _Scene:
+    def _scene(self, sheet: LeaseLedger, usage: Usage, now: float, wall: datetime) -> _Scene:
         if self._was_in and self._me not in sheet.entries and usage.quota is not None:
             self._rejoin(sheet, usage.quota)
         sheet = self.watch.tidied(sheet, now, wall)
@@ -170,11 +178,11 @@ class Exchange:
         return _Scene(sheet, gone, others, alive)
 
     def _entry(
-        self, sheet: Sheet, pools: Mapping[str, Held], quota: HeldQuota | None, wall: datetime
-    ) -> Entry:
+        self, sheet: LeaseLedger, pools: Mapping[str, Has], quota: HasQuota | None, wall: datetime
+    ) -> ReplicaLease:
         before = sheet.entries.get(self._me)
         self._beat = max(self._beat, 0 if before is None else before.beat) + 1
-        return Entry(self._beat, wall.timestamp(), pools, quota)
+        return ReplicaLease(self._beat, wall.timestamp(), pools, quota)
 
     def _wants(self, name: str, use: Use, usage: Usage) -> int:
         """All of a pool when it is short of that; else what it uses, with some headroom.
@@ -190,7 +198,7 @@ class Exchange:
 
     def _quota(
         self, use: QuotaUse | None, scene: _Scene, wall: datetime
-    ) -> tuple[HeldQuota | None, Allowance]:
+    ) -> tuple[HasQuota | None, Allowance]:
         """A few calls ahead of what is used, since what a dead replica holds is lost for the day.
 
         Everything counts whose day has not ended, whatever its end is called: the time of the
@@ -209,24 +217,26 @@ class Exchange:
         free = max(0, total - others - mine)
         step = min(free, max(1, min(self._step(total), free // (2 * len(scene.alive) + 2))))
         allowance = Allowance(use.ends, gone + mine + step, gone + mine + free, total)
-        return HeldQuota(use.ends, use.total, mine + step), allowance
+        return HasQuota(use.ends, use.total, mine + step), allowance
 
     def _step(self, total: int) -> int:
         begun = sum(one.begun for one in self._moments)
-        return max(1, min(int(total * _STEP), _LARGEST_STEP)) + ceil(begun / HUNGER * _AHEAD)
+        return max(1, min(int(total * _STEP), _LARGEST_STEP)) + ceil(begun / DEMAND_WINDOW * _AHEAD)
 
     def _accounted_for(self, use: QuotaUse) -> int:
         """How many of today's calls others have on record as those of one that is gone."""
         return self._gone[1] if self._gone is not None and self._gone[0] == use.ends else 0
 
-    def _rejoin(self, sheet: Sheet, use: QuotaUse) -> None:
+    def _rejoin(self, sheet: LeaseLedger, use: QuotaUse) -> None:
         """Others took this replica for dead: what it had used is among what is spent."""
         spent = sum(one.number for one in sheet.spent if one.ends == use.ends)
         self._gone = (use.ends, min(use.used, spent))
         self._was_in = False
 
 
-def _turn(name: str, fair: Mapping[str, int], wants: Mapping[str, int], sheet: Sheet) -> float:
+def _turn(
+    name: str, fair: Mapping[str, int], wants: Mapping[str, int], sheet: LeaseLedger
+) -> float:
     """How long the turn lasts, so that who gets nothing now gets some later; 0 for ever."""
     if all(fair[key] or not wants[key] for key in fair):
         return 0.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.actors.capacity.ledger import Pause, Sheet
+from carillon.actors.capacity.ledger import LeaseLedger, Pause
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,7 @@ from contextlib import suppress
 from random import random
 from typing import TYPE_CHECKING
 
-from carillon.actors.capacity.ledger import parse_sheet, sheet_text
+from carillon.actors.capacity.ledger import ledger_text, parse_ledger
 from carillon.actors.capacity.liveness import LEASE
 from carillon.actors.capacity.negotiation import Exchange
 from carillon.actors.capacity.share import Grant, Usage
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from carillon.actors.provider.guard import Guard
-    from carillon.stores.ports import ShareBoard
+    from carillon.stores.ports import CompareAndSetStore
 
 
 AWAY: Final = 5.0
@@ -56,7 +56,7 @@ class PausesOnBoard:
         self._id = f"{self._me}/{self._number}"
         self._news()
 
-    def exchanged(self, sheet: Sheet, wall: datetime) -> Sheet:
+    def exchanged(self, sheet: LeaseLedger, wall: datetime) -> LeaseLedger:
         """Learn of a pause from a sheet; the sheet as it says what is known now."""
         found, now = sheet.pause, wall.timestamp()
         if found is not None and found.id != self._id:
@@ -80,12 +80,12 @@ FAREWELL: Final = 2.0
 _TRIES: Final = 5
 
 
-class ShareKeeper:
+class ShareRenewer:
     """The shares of all providers, one task each. Run it, and let it leave before it ends."""
 
     def __init__(
         self,
-        board: ShareBoard,
+        board: CompareAndSetStore,
         replica_id: str,
         guards: Mapping[str, Guard],
         draw: Callable[[], float] = random,
@@ -135,7 +135,7 @@ class _Keeper:
 
     def __init__(
         self,
-        board: ShareBoard,
+        board: CompareAndSetStore,
         replica_id: str,
         name: str,
         guard: Guard,
@@ -198,7 +198,7 @@ class _Keeper:
         exchange, guard = self._exchange, self._guard
         begun_at = trio.current_time()
         version, text = await self._board.read(self._name)
-        sheet, now = parse_sheet(text), trio.current_time()
+        sheet, now = parse_ledger(text), trio.current_time()
         sheet = self._pauses.exchanged(sheet, self._wall())
         exchange.watch.look(sheet, now)
         self._replicas = len(sheet.entries)
@@ -207,7 +207,7 @@ class _Keeper:
         proposal = exchange.propose(sheet, usage, now, self._wall())
         guard.take_share(_lower_of(usage, proposal.grant))
         # Nothing was awaited since the use was told: it is within what is about to be written.
-        if not await self._board.swap(self._name, version, sheet_text(proposal.sheet)):
+        if not await self._board.swap(self._name, version, ledger_text(proposal.sheet)):
             return False
         exchange.written()
         if not self._is_over:
@@ -217,11 +217,11 @@ class _Keeper:
     async def _farewell(self) -> bool:
         exchange = self._exchange
         version, text = await self._board.read(self._name)
-        sheet, now = parse_sheet(text), trio.current_time()
+        sheet, now = parse_ledger(text), trio.current_time()
         sheet = self._pauses.exchanged(sheet, self._wall())
         exchange.watch.look(sheet, now)
-        left = exchange.farewell(sheet, self._guard.usage(), now, self._wall())
-        return await self._board.swap(self._name, version, sheet_text(left))
+        left = exchange.release(sheet, self._guard.usage(), now, self._wall())
+        return await self._board.swap(self._name, version, ledger_text(left))
 
 
 def _lower_of(usage: Usage, grant: Grant) -> Grant:

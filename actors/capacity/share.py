@@ -21,7 +21,7 @@ from carillon.actors.provider.rate_limit import Rate, RateLimit
 if TYPE_CHECKING:
     from carillon.actors.provider.limits import Limits
 
-HUNGER: Final = 1.5
+DEMAND_WINDOW: Final = 1.5
 """Seconds for which somebody who was told to wait is taken to wait still.
 
 More than a channel's tick: while a message waits, its scheduler asks at least that often.
@@ -141,7 +141,7 @@ class Share:
 
     def wanted(self, now: float) -> None:
         """Somebody was told to wait for what the share does not allow."""
-        was_fed, self._asked_at = now - self._asked_at >= HUNGER, now
+        was_fed, self._asked_at = now - self._asked_at >= DEMAND_WINDOW, now
         if was_fed:
             self.news()
 
@@ -179,7 +179,7 @@ class Share:
             None
             if quota is None
             else QuotaUse(quota.began, quota.ends, quota.total, quota.allowed, quota.used),
-            hungry=now - self._asked_at < HUNGER,
+            hungry=now - self._asked_at < DEMAND_WINDOW,
             begun=begun,
         )
 

@@ -183,7 +183,7 @@ GRACE: Final = 0.1
 there is time to read them. A call that has not started by then does not start any more."""
 
 
-class Timekeeper:
+class DeadlineWatch:
     """Knows every open call, and the scope to cancel when it is overdue."""
 
     def __init__(self) -> None:
@@ -218,7 +218,7 @@ class Timekeeper:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Finish:
     """The delivery has its outcome."""
 
     outcome: Outcome
@@ -228,22 +228,22 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class RetryAfter:
     """The next attempt is due in so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Exhausted:
+class NextProvider:
     """Every attempt this provider grants failed in passing."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
-class Anew:
+class Requeue:
     """The call was not made, and does not count: the delivery waits as it did before."""
 
 
-Verdict = Ended | Later | Exhausted | Anew
+Decision = Finish | RetryAfter | NextProvider | Requeue

@@ -22,7 +22,7 @@ MARK_EVERY: Final = 300.0  # seconds
 MARKS: Final = 26 * 12  # a day, and the hours that summer time may add
 
 
-class Starts:
+class CallHistory:
     """When calls started, and when those answered soon were answered. Times are trio's, in seconds.
 
     `promised` calls may start at any moment; `count` have started; those before number `first`

@@ -22,7 +22,7 @@ from carillon.messages.events import AttemptResult, BreakerMoved, Observer
 from carillon.messages.model import Cause, Refused, Unanswered, Unavailable
 
 
-class Troubles:
+class RecentErrors:
     """Counts what is not accepted, since the start of the process."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Gate:
         self.paused_until = -inf
         """Until when its provider has asked not to be called, on trio's clock."""
         self._in_flight = 0
-        self._troubles = Troubles()
+        self._troubles = RecentErrors()
         self._cause: Cause | None = None  # of the last failure
         self.last_call: Made | None = None
         """What came of the last call that counts; None before the first one."""

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.actors.provider.call import Anew, Call, Ended, Exhausted, Later, Made, Verdict
+from carillon.actors.provider.call import (
+    Call,
+    Decision,
+    Finish,
+    Made,
+    NextProvider,
+    Requeue,
+    RetryAfter,
+)
 from carillon.actors.provider.gate import Gate, Listener
 from carillon.actors.provider.limits import Limits
 from carillon.actors.provider.quota import utc_now
@@ -39,7 +47,7 @@ if TYPE_CHECKING:
     from carillon.providers.ports import Provider
 
 
-class Turns:
+class KeyedLock:
     """One call at a time for each name; memory holds no more names than calls are open or wait."""
 
     def __init__(self) -> None:
@@ -99,7 +107,7 @@ class Guard(Gate):
         wall: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__(name, limits, observe, wall)
-        self.turns = Turns()
+        self.turns = KeyedLock()
         self._provider = provider
         self._draw = draw
         self._lacking_until = -inf
@@ -117,9 +125,9 @@ class Guard(Gate):
         """A permitted call is not made."""
         self._breaker.abandoned()
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         """What this delivery shares with others that must not be under way at once."""
-        return self._provider.turn(delivery)
+        return self._provider.serialize_by(delivery)
 
     async def reach(self) -> str | None:
         """Connect to its provider, which is asked for nothing; why that cannot be done, or None."""
@@ -169,7 +177,7 @@ class Guard(Gate):
             self._breaker.abandoned()
             raise
 
-    def judge(self, call: Call, attempt: Attempt | None) -> Verdict:
+    def judge(self, call: Call, attempt: Attempt | None) -> Decision:
         """Learn from what came of a call, tell it, and say how its delivery goes on.
 
         `attempt` is None when no byte has left: the delivery expired, or the call was prevented.
@@ -186,31 +194,31 @@ class Guard(Gate):
         self._learn(attempt, call.tries)
         self._observe(call.report(attempt))
         if isinstance(attempt, Accepted):
-            return Ended("sent", "accepted", message_id=attempt.message_id)
+            return Finish("sent", "accepted", message_id=attempt.message_id)
         if isinstance(attempt, Refused):
-            return Ended("failed", attempt.reason, attempt.error)
+            return Finish("failed", attempt.reason, attempt.error)
         if isinstance(attempt, Unanswered):
             if not call.repeatable:
-                return Ended("in-doubt", "unknown-outcome", attempt.error)
+                return Finish("in-doubt", "unknown-outcome", attempt.error)
             envelope.in_doubt = True
         retry = self.limits.retry
         if call.tries >= retry.attempts:
-            return Exhausted(f"{attempt.error} ({envelope.attempts} attempts)")
-        return Later(jittered(call.tries, retry.first_delay, retry.max_delay, self._draw))
+            return NextProvider(f"{attempt.error} ({envelope.attempts} attempts)")
+        return RetryAfter(jittered(call.tries, retry.first_delay, retry.max_delay, self._draw))
 
-    def _not_made(self, call: Call, postponed: Postponed | None) -> Verdict:
+    def _not_made(self, call: Call, postponed: Postponed | None) -> Decision:
         envelope = call.envelope
         envelope.attempts -= 1
         self._breaker.abandoned()
         if postponed is None and not call.is_prevented:
-            return Ended("expired", "expired", EXPIRED)
+            return Finish("expired", "expired", EXPIRED)
         envelope.open_attempt = None
         envelope.tries[self.name] -= 1
         envelope.at = call.came_from
         if postponed is None or not postponed.seconds:
-            return Anew()
+            return Requeue()
         self._tell_what_is_lacking(postponed.error)
-        return Later(postponed.seconds)
+        return RetryAfter(postponed.seconds)
 
     def _tell_what_is_lacking(self, error: str) -> None:
         now = trio.current_time()

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import trio
 
-from carillon.actors.provider.call_history import Starts
+from carillon.actors.provider.call_history import CallHistory
 
 _DAY: Final = timedelta(days=1)
 _LEAP: Final = 60.0
@@ -55,7 +55,7 @@ def utc_now() -> datetime:
 class DailyQuota:
     """A quota over the calls of a provider, counted from the last reset."""
 
-    def __init__(self, quota: Quota, starts: Starts, wall: Callable[[], datetime]) -> None:
+    def __init__(self, quota: Quota, starts: CallHistory, wall: Callable[[], datetime]) -> None:
         self._quota = quota
         self._starts = starts
         self._wall = wall

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.actors.provider.call_history import SETTLE_MOST, Starts
+from carillon.actors.provider.call_history import SETTLE_MOST, CallHistory
 from carillon.actors.provider.quota import Allowance, DailyQuota, Quota, utc_now
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Window:
 
     __slots__ = ("_doubt", "_limit", "_must_be_out", "_settle", "_starts", "out", "per")
 
-    def __init__(self, rate: Rate, starts: Starts, out: int) -> None:
+    def __init__(self, rate: Rate, starts: CallHistory, out: int) -> None:
         self.per = rate.per
         self.out = out
         self._limit = rate.limit
@@ -184,7 +184,7 @@ class RateLimit:
         changed: Callable[[], None] = lambda: None,
         wall: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.starts = Starts()
+        self.starts = CallHistory()
         self.changed = changed
         self.lease: Lease | None = None
         self._wall = wall

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from carillon.actors.capacity.ledger import Past, Pause, parse_sheet, sheet_text
+from carillon.actors.capacity.ledger import Past, Pause, ledger_text, parse_ledger
 from carillon.actors.capacity.past_calls import condensed
 from carillon.messages.errors import JournalUnavailable
 from carillon.stores.errors import StoreError
@@ -43,7 +43,7 @@ def _pause(pauses: Mapping[str, float], provider: str, now: int) -> Pause | None
 def _written(past: tuple[Past, ...], pause: Pause | None, text: str) -> str:
     """What a service that ran on the MongoDB before has left there stays."""
     try:
-        sheet = parse_sheet(text)
+        sheet = parse_ledger(text)
     except JournalUnavailable as error:
         raise StoreError(f"{error}; name another database") from None
-    return sheet_text(replace(sheet, past=past, pause=pause or sheet.pause))
+    return ledger_text(replace(sheet, past=past, pause=pause or sheet.pause))

@@ -9,10 +9,12 @@ from carillon.messages.envelope import Envelope
 from carillon.messages.model import Channel
 
 
-class Post(Protocol):
+class ChannelQueues(Protocol):
     """The way into the channels' inboxes."""
 
-    async def room(self, channel: Channel, dispatch_id: str, until: float, caller: str = "") -> int:
+    async def wait_for_capacity(
+        self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
+    ) -> int:
         """Wait until a channel has room for more of a caller's dispatch: for how many deliveries.
 
         Returns by `until` (trio's clock) whatever the room; a closed channel has room at once.
@@ -23,10 +25,10 @@ class Post(Protocol):
         """Hand over deliveries of one dispatch. A closed channel drops them: they stay pending."""
         ...
 
-    def withdraw(self, dispatch_id: str) -> None:
+    def cancel(self, dispatch_id: str) -> None:
         """Cancel every delivery of a dispatch that no call is open for."""
         ...
 
-    def forsake(self, dispatch_id: str) -> None:
+    def disown(self, dispatch_id: str) -> None:
         """Do nothing more for a dispatch and say nothing of it: another process goes on with it."""
         ...

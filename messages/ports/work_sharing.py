@@ -40,7 +40,7 @@ Served = Mapping[tuple[Channel, Priority, str], int]
 """How many deliveries of a channel, a lane and a caller were begun with."""
 
 
-class Turns(Protocol):
+class CallerRotation(Protocol):
     """Where callers take turns, at one replica of several."""
 
     def served(self) -> Served:
@@ -52,7 +52,7 @@ class Turns(Protocol):
         ...
 
 
-class Pool(Protocol):
+class SharedQueue(Protocol):
     """Deliveries that whoever has room may take. Every method raises JournalUnavailable."""
 
     @property

@@ -88,7 +88,7 @@ class Firebase:
         reply = await self._wire.exchange("POST", self._url, headers, body, started)
         return self._read(reply, delivery, token)
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         """Any deliveries may be under way at once."""
         return None
 

@@ -13,7 +13,7 @@ from carillon.messages.errors import DirectoryUnavailable, TemplateNotFound, no_
 from carillon.messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
 from carillon.stores.crud.client import Answered, CrudClient, InvalidObjectId, NoSuchDocument
 from carillon.stores.crud.query import PAGE, Collection, matching, projection
-from carillon.stores.ids import Asked, apart, ids_of, is_object_id
+from carillon.stores.ids import RequestedIds, apart, ids_of, is_object_id
 
 _NAME_LENGTH: Final = 100
 # Ids that would reach another route of the collection, or climb out of it.
@@ -100,7 +100,7 @@ class CrudDirectory:
             with self._crud.deadline():
                 found += (await self._matching("_id", chunk.askable)).documents
             start += chunk.length
-        return self._recipients(found, Asked(()))
+        return self._recipients(found, RequestedIds(()))
 
     async def check(self) -> None:
         """Return when users can be read; raise DirectoryUnavailable when not."""
@@ -115,7 +115,7 @@ class CrudDirectory:
         documents = answered.documents
         # A page of unique ids is never followed by another one, however full it is.
         more = len(documents) >= PAGE and field != "_id"
-        asked = Asked(chunk.askable)
+        asked = RequestedIds(chunk.askable)
         missing: Sequence[str] = ()
         if cursor.after is None:
             unseen = asked.without(documents, field)
@@ -133,7 +133,7 @@ class CrudDirectory:
         only = projection(audience.fields)
         chunk = self._users.chunk(field, audience.clusters, start, only)
         answered = await self._matching(field, chunk.askable, cursor.after, only=only)
-        found = self._recipients(answered.documents, Asked(()))
+        found = self._recipients(answered.documents, RequestedIds(()))
         more = len(answered.documents) >= PAGE
         following = _following(found, cursor, chunk.length, more=more)
         page = await self._page(found, (), following, is_part=True)
@@ -162,7 +162,9 @@ class CrudDirectory:
             left = list(chunk.askable)
             while left:
                 documents = (await self._matching(field, left, only=only)).documents
-                held = Counter(one.user_id for one in self._recipients(documents, Asked(left)))
+                held = Counter(
+                    one.user_id for one in self._recipients(documents, RequestedIds(left))
+                )
                 several = {user_id for user_id, users in held.items() if users > 1}
                 shared |= several
                 # A full page of half as many ids names one that several have, and hides others.
@@ -179,7 +181,7 @@ class CrudDirectory:
         field = self._fields.id
         while ids:
             documents = (await self._matching(field, ids, only=[field])).documents
-            left = Asked(ids).without(documents, field)
+            left = RequestedIds(ids).without(documents, field)
             if len(documents) < PAGE or len(left) == len(ids):
                 return left
             ids = left
@@ -216,7 +218,7 @@ class CrudDirectory:
             self._object_id_fields.add(field)
             return await self._matching(field, values, after, only=only)
 
-    def _recipients(self, documents: Sequence[Document], asked: Asked) -> list[Recipient]:
+    def _recipients(self, documents: Sequence[Document], asked: RequestedIds) -> list[Recipient]:
         found: dict[str, Recipient] = {}
         for document in documents:
             names = asked.spellings(document, self._fields.id)

@@ -14,7 +14,7 @@ from pymongo.synchronous.collection import Collection as PymongoCollection
 
 from carillon.messages.errors import DirectoryUnavailable, no_template
 from carillon.messages.model import Audience, Cursor, Document, Page, Recipient, UserFields
-from carillon.stores.ids import Asked, apart, ids_of
+from carillon.stores.ids import RequestedIds, apart, ids_of
 from carillon.stores.mongodb.client import Database, Indexes, MongoStore, Stored
 from carillon.stores.mongodb.documents import (
     as_document,
@@ -104,14 +104,14 @@ class MongoDirectory:
         found: list[Stored] = []
         for start in range(0, len(keys), LISTED):
             found += users.find(_one_of("_id", keys[start : start + LISTED]))
-        return self._recipients(found, Asked(()))
+        return self._recipients(found, RequestedIds(()))
 
     def _listed(self, database: Database, audience: Audience, cursor: Cursor) -> Page:
         users, only = database[USERS], self._projection(audience.fields)
         chunk = audience.recipients[cursor.position : cursor.position + LISTED]
         following = Cursor(cursor.position + len(chunk))
         names = list(dict.fromkeys(chunk))
-        query, asked = _one_of(self._fields.id, names), Asked(names)
+        query, asked = _one_of(self._fields.id, names), RequestedIds(names)
         if cursor.after is None:
             # The state decides about few, and ids alone are found in one index for sure.
             read = _batch(users, query, only, PAGE + 1)
@@ -128,7 +128,7 @@ class MongoDirectory:
         page = self._page(users, self._recipients(read.found, asked), missing, following)
         return replace(page, size=read.size)
 
-    def _unknown(self, users: Collection, query: Query, asked: Asked) -> list[str]:
+    def _unknown(self, users: Collection, query: Query, asked: RequestedIds) -> list[str]:
         """The ids that nobody has, where too many users have the others to look at all of them."""
         values = users.distinct(self._fields.id, {**query, _STATE: _PUBLIC})
         held = as_document({self._fields.id: values})
@@ -143,7 +143,7 @@ class MongoDirectory:
         following = Cursor(cursor.position + LISTED)
         if read.is_part:
             following = Cursor(cursor.position, place(read.found[-1]["_id"]))
-        found = self._recipients(read.found, Asked(()))
+        found = self._recipients(read.found, RequestedIds(()))
         return replace(self._page(database[USERS], found, (), following), size=read.size)
 
     def _page(
@@ -165,7 +165,7 @@ class MongoDirectory:
         names = sorted({*fields, "_id", _STATE, self._fields.id})
         return dict.fromkeys(names, 1) if all(map(_NAME.fullmatch, names)) else None
 
-    def _recipients(self, found: Iterable[Stored], asked: Asked) -> list[Recipient]:
+    def _recipients(self, found: Iterable[Stored], asked: RequestedIds) -> list[Recipient]:
         made: dict[str, Recipient] = {}
         for stored in found:
             if stored.get(_STATE) != _PUBLIC:

@@ -20,7 +20,7 @@ import trio
 
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import Channel, Priority
-from carillon.messages.ports.work_sharing import Served, Turns
+from carillon.messages.ports.work_sharing import CallerRotation, Served
 from carillon.stores.mongodb.client import Database, MongoStore, Stored
 from carillon.stores.mongodb.schema import whole
 
@@ -74,7 +74,7 @@ class MongoReplicas:
         self._leased_until = began + LEASE
         await self.beat()
 
-    async def beat(self, turns: Turns | None = None) -> bool:
+    async def beat(self, turns: CallerRotation | None = None) -> bool:
         """Tell that this one lives, and look who else does; False when it was taken for dead.
 
         What each has begun with for whom is told along, so that callers take turns over all.

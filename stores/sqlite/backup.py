@@ -17,8 +17,8 @@ from typing import Final
 from carillon.stores.errors import StoreError
 from carillon.stores.private_files import make_private
 from carillon.stores.sqlite.database import transaction
-from carillon.stores.sqlite.journal.batch import Group
-from carillon.stores.sqlite.journal.tables import Ledger
+from carillon.stores.sqlite.journal.batch import Batch
+from carillon.stores.sqlite.journal.tables import JournalTables
 
 _PAGES: Final = 1024
 """Of a step, between two of which the progress is told."""
@@ -28,7 +28,7 @@ Show = Callable[[int, int], None]
 
 
 def back_up(
-    connection: sqlite3.Connection, groups: Sequence[Group], target: Path, show: Show
+    connection: sqlite3.Connection, groups: Sequence[Batch], target: Path, show: Show
 ) -> None:
     """Copy the store to a file that is not there yet; `groups` are what its tables lack.
 
@@ -44,7 +44,7 @@ def back_up(
         with closing(sqlite3.connect(part, isolation_level=None)) as copy:
             _copy(connection, copy, show)
             if groups:
-                Ledger(copy).commit(groups, ())
+                JournalTables(copy).commit(groups, ())
                 copy.isolation_level = None
             _know_as_copy(copy)
             copy.execute("PRAGMA journal_mode=DELETE")  # all of it in one file

@@ -19,9 +19,9 @@ from typing import Final
 
 from carillon.stores.errors import StoreError, unopened
 from carillon.stores.sqlite.database import transaction
-from carillon.stores.sqlite.journal.batch import Group, read_group
+from carillon.stores.sqlite.journal.batch import Batch, read_group
 from carillon.stores.sqlite.journal.redo_log import Found, RedoLog, log_paths, look, set_aside
-from carillon.stores.sqlite.journal.tables import Ledger
+from carillon.stores.sqlite.journal.tables import JournalTables
 from carillon.stores.sqlite.mark import HostMark, Marked, read_mark
 
 _LIFE: Final = "SELECT store, id, before, number, applied, revision, paused FROM life"
@@ -51,7 +51,7 @@ class Standing:
     life: Life
     doubt: str | None
     damage: str | None
-    groups: Sequence[Group]
+    groups: Sequence[Batch]
     aside: Sequence[Path]
 
 
@@ -59,7 +59,7 @@ class Standing:
 class TakenUp:
     """A store whose new life has begun; `notes` are sentences for whoever reads the log."""
 
-    ledger: Ledger
+    ledger: JournalTables
     log: RedoLog
     mark: HostMark
     notes: Sequence[str]
@@ -199,7 +199,7 @@ def take_up(
     if standing.doubt is not None and standing.life.paused is None:
         pause(connection, standing.doubt)
     mark = HostMark(path)
-    ledger = Ledger(connection, mark)
+    ledger = JournalTables(connection, mark)
     if standing.groups:
         ledger.commit(standing.groups, ())
     ledger.take_over()

@@ -9,7 +9,14 @@ from math import inf
 
 import trio
 
-from carillon.actors.provider.call import Anew, Ended, Exhausted, Later, Timekeeper, Verdict
+from carillon.actors.provider.call import (
+    DeadlineWatch,
+    Decision,
+    Finish,
+    NextProvider,
+    Requeue,
+    RetryAfter,
+)
 from carillon.actors.provider.guard import Guard, Permit
 from carillon.http_client.ports import Started
 from carillon.messages.envelope import Envelope
@@ -98,7 +105,7 @@ class Script:
         finally:
             self.open -= 1
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         return delivery.address if self.one_at_a_time else None
 
     async def aclose(self) -> None:
@@ -197,12 +204,12 @@ class Caller:
                 await self._news.wait()
         return self._guard.permit(None)
 
-    async def attempt(self, envelope: Envelope) -> Verdict:
+    async def attempt(self, envelope: Envelope) -> Decision:
         """One call. A bug of the provider's comes out as it is."""
         guard, permit, error = self._guard, await self.permit(), None
         call, attempt = guard.call(envelope, permit), None
         async with trio.open_nursery() as nursery:
-            timekeeper = Timekeeper()
+            timekeeper = DeadlineWatch()
             nursery.start_soon(timekeeper.run)
             with trio.CancelScope() as scope:
                 timekeeper.open(call, scope)
@@ -219,10 +226,10 @@ class Caller:
             raise error
         return guard.judge(call, call.overdue() if scope.cancelled_caught else attempt)
 
-    async def deliver(self, envelope: Envelope) -> Ended | Exhausted:
+    async def deliver(self, envelope: Envelope) -> Finish | NextProvider:
         """Attempt after attempt, until there is nothing left to do here."""
-        while isinstance(verdict := await self.attempt(envelope), Later | Anew):
-            await trio.sleep(verdict.seconds if isinstance(verdict, Later) else 0)
+        while isinstance(verdict := await self.attempt(envelope), RetryAfter | Requeue):
+            await trio.sleep(verdict.seconds if isinstance(verdict, RetryAfter) else 0)
         return verdict
 
 

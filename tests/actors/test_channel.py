@@ -5,13 +5,13 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.channel import Crashes
+from carillon.actors.channel import RestartIntensity
 
 
 async def test_more_than_are_tolerated_within_the_window_are_too_many(
     mock_clock: MockClock,
 ) -> None:
-    crashes, too_many = Crashes(2, 30), list[bool]()
+    crashes, too_many = RestartIntensity(2, 30), list[bool]()
     for _ in range(3):
         crashes.add()
         too_many.append(crashes.too_many)
@@ -21,7 +21,7 @@ async def test_more_than_are_tolerated_within_the_window_are_too_many(
 
 
 async def test_old_ones_are_forgotten_but_counted(mock_clock: MockClock) -> None:
-    crashes = Crashes(0, 30)
+    crashes = RestartIntensity(0, 30)
     crashes.add()
     mock_clock.jump(30)
     assert crashes.recent == 1
@@ -31,7 +31,7 @@ async def test_old_ones_are_forgotten_but_counted(mock_clock: MockClock) -> None
 
 
 async def test_forgiving_begins_anew(mock_clock: MockClock) -> None:
-    crashes = Crashes(0, 30)
+    crashes = RestartIntensity(0, 30)
     crashes.add()
     crashes.forgive()
     await trio.lowlevel.checkpoint()

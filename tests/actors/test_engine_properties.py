@@ -152,7 +152,7 @@ class Fickle:
         if not holds:
             self._world.wrong.append(f"{trio.current_time():.3f} {self.name}: {otherwise}")
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         return delivery.address if self._one_at_a_time else None
 
     async def aclose(self) -> None:
@@ -328,7 +328,7 @@ class World:
         ]
         self.envelopes |= {one.delivery.id: one for one in waiting}
         while waiting:
-            room = min(5, await self._supervisor.room(batch.channel, name, expires_at))
+            room = min(5, await self._supervisor.wait_for_capacity(batch.channel, name, expires_at))
             part, waiting = waiting[:room], waiting[room:]
             if trio.current_time() < expires_at:
                 self._supervisor.put(batch.channel, part)
@@ -410,7 +410,7 @@ class Prompt:
         await trio.sleep(self._latencies[len(self.starts) % len(self._latencies)])
         return Accepted()
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         return None
 
     async def aclose(self) -> None:

@@ -151,7 +151,7 @@ def test_what_is_withdrawn_leaves_the_others_their_turns(withdrawn: str) -> None
     lane = Lane(1)
     lane.add("a", batch("A", "a", 5))
     lane.add("b", batch("B", "b", 5))
-    assert len(lane.withdraw(withdrawn)) == 5
+    assert len(lane.cancel(withdrawn)) == 5
     assert set(callers(lane, 5)) == {"A", "B"} - {withdrawn.upper()}
     assert not lane
     lane.add(withdrawn, batch(withdrawn.upper(), withdrawn, 2))
@@ -174,10 +174,10 @@ async def test_room_is_divided_among_callers_first(autojump_clock: MockClock) ->
     inbox = Inbox(2000, 10)
     for number in range(1000):
         inbox.put(batch("A", f"a{number}", 5))
-    assert await inbox.room("new", 1.0, "A") == FEWEST
-    assert await inbox.room("b", 1.0, "B") == SHARE
+    assert await inbox.wait_for_capacity("new", 1.0, "A") == FEWEST
+    assert await inbox.wait_for_capacity("b", 1.0, "B") == SHARE
     inbox.put(batch("B", "b", 100))
-    assert await inbox.room("b", 1.0, "B") == SHARE
+    assert await inbox.wait_for_capacity("b", 1.0, "B") == SHARE
 
 
 class Crowd:
@@ -196,7 +196,7 @@ class Crowd:
         first = [envelopes.popleft() for _ in range(min(20, number))]
         self.supervisor.put("sms", first)
         while envelopes:
-            room = await self.supervisor.room("sms", dispatch, 1e9, caller)
+            room = await self.supervisor.wait_for_capacity("sms", dispatch, 1e9, caller)
             part = [envelopes.popleft() for _ in range(min(room, len(envelopes)))]
             self.supervisor.put("sms", part)
 

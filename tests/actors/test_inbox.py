@@ -130,13 +130,13 @@ async def test_what_came_back_goes_before_fresh_ones_of_its_lane(mock_clock: Moc
 
 async def test_there_is_room_until_a_dispatch_has_its_share(autojump_clock: MockClock) -> None:
     inbox, got = Inbox(2000, 10), list[tuple[float, int]]()
-    assert await inbox.room("a", inf) == SHARE
+    assert await inbox.wait_for_capacity("a", inf) == SHARE
     inbox.put(batch("a", SHARE))
-    assert await inbox.room("a", inf) == SHARE
+    assert await inbox.wait_for_capacity("a", inf) == SHARE
     inbox.put(batch("a", SHARE))
 
     async def wait() -> None:
-        got.append((await inbox.room("a", inf), inbox.depth))
+        got.append((await inbox.wait_for_capacity("a", inf), inbox.depth))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
@@ -153,7 +153,7 @@ async def test_all_who_wait_for_room_of_one_dispatch_are_told(autojump_clock: Mo
     inbox.put(batch("a", 2 * SHARE))
 
     async def wait() -> None:
-        got.append(await inbox.room("a", inf))
+        got.append(await inbox.wait_for_capacity("a", inf))
 
     async with trio.open_nursery() as nursery:
         for _ in range(3):
@@ -167,10 +167,10 @@ async def test_a_share_shrinks_so_that_all_dispatches_fit(autojump_clock: MockCl
     inbox = Inbox(1000, 10)
     for number in range(20):
         inbox.put(batch(f"d{number}-", 1))
-    assert await inbox.room("new", inf) == 50
+    assert await inbox.wait_for_capacity("new", inf) == 50
     for number in range(20, 1000):
         inbox.put(batch(f"d{number}-", 1))
-    assert await inbox.room("new", inf) == FEWEST
+    assert await inbox.wait_for_capacity("new", inf) == FEWEST
 
 
 @pytest.mark.parametrize("dispatches", [1, 10, 100, 1000])
@@ -182,7 +182,7 @@ async def test_room_bounds_what_is_held_however_many_dispatches_bring(
 
     async def feed(name: str) -> None:
         while not inbox.closed:
-            room = await inbox.room(name, inf)
+            room = await inbox.wait_for_capacity(name, inf)
             if not inbox.closed:
                 inbox.put(batch(name, room))
 
@@ -201,9 +201,9 @@ async def test_room_bounds_what_is_held_however_many_dispatches_bring(
 async def test_waiting_for_room_ends_at_the_deadline(autojump_clock: MockClock) -> None:
     inbox = Inbox(10, 10)
     inbox.put(batch("a", 50))
-    await inbox.room("a", 7.0)
+    await inbox.wait_for_capacity("a", 7.0)
     assert trio.current_time() == pytest.approx(7)
-    await inbox.room("a", 3.0)
+    await inbox.wait_for_capacity("a", 3.0)
     assert trio.current_time() == pytest.approx(7)
 
 
@@ -217,7 +217,7 @@ async def test_room_is_told_when_the_dispatch_has_expired(autojump_clock: MockCl
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(expire)
-        await inbox.room("a", inf)
+        await inbox.wait_for_capacity("a", inf)
     assert trio.current_time() == pytest.approx(5)
 
 
@@ -227,10 +227,10 @@ async def test_a_closed_inbox_has_room_at_once_and_takes_nothing(
     inbox = Inbox(10, 10)
     inbox.put(batch("a", 50))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(inbox.room, "a", inf)
+        nursery.start_soon(inbox.wait_for_capacity, "a", inf)
         await wait_all_tasks_blocked()
         inbox.close()
-    assert await inbox.room("a", inf) > 0
+    assert await inbox.wait_for_capacity("a", inf) > 0
     with pytest.raises(trio.ClosedResourceError):
         inbox.put([envelope("b")])
     assert take(inbox) == "a0"

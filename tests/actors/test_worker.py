@@ -191,7 +191,7 @@ class AnswersTooLate:
             await trio.sleep(0 if self.calls > 1 else 100)
         return Accepted() if self.calls > 1 else Unavailable("503")
 
-    def turn(self, delivery: Delivery) -> str | None:
+    def serialize_by(self, delivery: Delivery) -> str | None:
         return None
 
     async def aclose(self) -> None:

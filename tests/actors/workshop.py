@@ -10,12 +10,12 @@ import trio
 
 from carillon.actors.inbox import Inbox
 from carillon.actors.mailbox import Mailbox
-from carillon.actors.provider.call import Timekeeper
+from carillon.actors.provider.call import DeadlineWatch
 from carillon.actors.provider.guard import Guard
 from carillon.actors.provider.limits import Limits
 from carillon.actors.router import Choice, Route
 from carillon.actors.scheduler import Scheduler
-from carillon.actors.worker import Desk, work
+from carillon.actors.worker import WorkerContext, work
 from carillon.messages.envelope import Envelope
 from carillon.messages.model import Channel, Priority
 from carillon.providers.ports import Provider
@@ -41,7 +41,7 @@ class Workshop(Answers):
         self.inbox = Inbox(2000, parking)
         self.log = Log()
         self.scheduler = Scheduler(self.inbox, self.route)
-        self.desk = Desk(self.route, self.log, Timekeeper(), self._refuse)
+        self.desk = WorkerContext(self.route, self.log, DeadlineWatch(), self._refuse)
         self.workers: list[Mailbox] = []
 
     def _refuse(self, envelope: Envelope) -> None:
@@ -68,12 +68,12 @@ class Workshop(Answers):
             for name in names
         ]
         self.inbox.put(envelopes)
-        self.scheduler.tell()
+        self.scheduler.notify()
         return envelopes
 
     def close(self) -> None:
         self.inbox.close()
-        self.scheduler.tell()
+        self.scheduler.notify()
 
     @asynccontextmanager
     async def running(self, workers: int | None = None) -> AsyncGenerator[None]:

@@ -15,8 +15,8 @@ from carillon.api.access import Gate
 from carillon.api.app import Edge, Parts, create_app
 from carillon.api.operations import Probes, Readiness
 from carillon.api.providers import Tuning
-from carillon.api.told import Waiting
-from carillon.dispatches.service import Pipeline
+from carillon.api.snapshot import Waiting
+from carillon.dispatches.service import DispatchService
 from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records
 from carillon.stores.ports import LiveSettings
@@ -30,7 +30,7 @@ def application(
     """An application whose business routes stand under a prefix."""
     probes = Probes("carillon", "1", lambda: Readiness(None, {}), {}, CollectorRegistry())
     parts = Parts(
-        cast(Pipeline, None),
+        cast(DispatchService, None),
         cast(Records, None),
         probes,
         Metrics(CollectorRegistry()),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.app.open_storage import open_books
+from carillon.app.open_storage import open_storage
 from carillon.messages.ports.journal import NewDispatch
 from carillon.settings import DirectorySettings
 from carillon.stores.errors import StoreError
@@ -20,11 +20,11 @@ from tests.stores.shelves import entry
 async def test_a_file_is_held_by_one_process(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, sandbox_configuration())
     async with AsyncExitStack() as stack:
-        books = await open_books(settings, stack)
-        assert books.company is None
-        assert books.calls is not None
+        storage = await open_storage(settings, stack)
+        assert storage.cluster is None
+        assert storage.calls is not None
         with pytest.raises(StoreError, match="is in use by another running Carillon"):
-            await open_books(settings, stack)
+            await open_storage(settings, stack)
 
 
 @pytest.mark.servers
@@ -33,10 +33,10 @@ async def test_a_mongodb_is_shared(tmp_path: Path, mongodb: MongoUrl) -> None:
     chosen = DirectorySettings(None, None, None, tmp_path / "none.db", mongodb=mongodb)
     settings = replace(made, directory=chosen)
     async with AsyncExitStack() as stack:
-        books = await open_books(settings, stack)
-        others = await open_books(settings, stack)
-        await books.journal.open(NewDispatch("d", ["sms"], "{}"))
-        await books.live_settings.change("a", {"n": 1}, entry(1))
+        storage = await open_storage(settings, stack)
+        others = await open_storage(settings, stack)
+        await storage.journal.open(NewDispatch("d", ["sms"], "{}"))
+        await storage.live_settings.change("a", {"n": 1}, entry(1))
         assert await others.records.dispatch("d") is not None
         assert await others.live_settings.overrides() == {"a": {"n": 1}}
         assert await others.recovery.unfinished() == []

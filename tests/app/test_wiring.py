@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from carillon.app import wiring as assembly
-from carillon.app.open_storage import open_books
+from carillon.app.open_storage import open_storage
 from carillon.messages.model import Audience, Cursor
 from carillon.settings import DirectorySettings, Settings
 from carillon.stores.crud.directory import CrudDirectory
@@ -32,8 +32,8 @@ async def test_a_mongodb_holds_users(tmp_path: Path, mongodb: MongoUrl) -> None:
     settings = settings_on(tmp_path, alone)
     MongoShelf(mongodb).add("user", [{"_id": "1", "code": "ada"}])
     async with AsyncExitStack() as stack, httpx.AsyncClient() as client:
-        books = await open_books(settings, stack)
-        chosen = assembly.directory(settings, client, books.company, stack)
+        storage = await open_storage(settings, stack)
+        chosen = assembly.directory(settings, client, storage.cluster, stack)
         assert isinstance(chosen, MongoDirectory)
         page = await chosen.page(Audience(["ada"]), Cursor())
         assert [one.key for one in page.recipients] == ["1"]
@@ -45,8 +45,8 @@ async def test_the_crud_service_wins_over_a_mongodb(tmp_path: Path, mongodb: Mon
     crud = DirectorySettings("http://crud", "users", None, tmp_path / "none.db", mongodb=mongodb)
     settings = settings_on(tmp_path, crud)
     async with AsyncExitStack() as stack, httpx.AsyncClient() as client:
-        books = await open_books(settings, stack)
-        chosen = assembly.directory(settings, client, books.company, stack)
+        storage = await open_storage(settings, stack)
+        chosen = assembly.directory(settings, client, storage.cluster, stack)
     assert isinstance(chosen, CrudDirectory)
     assert assembly.rules(settings, {}).patience.attempts == crud.attempts
 

@@ -185,7 +185,7 @@ class FakePost:
     def __init__(self) -> None:
         self.space = 100
         self.full = False
-        self.withdrawn: list[str] = []
+        self.cancelled: list[str] = []
         self.forsaken: list[str] = []
         self.holds = False
         self.envelopes: list[Envelope] = []
@@ -195,7 +195,9 @@ class FakePost:
     def posted(self) -> list[str]:
         return [one.delivery.user_id for one in self.envelopes]
 
-    async def room(self, channel: Channel, dispatch_id: str, until: float, caller: str = "") -> int:
+    async def wait_for_capacity(
+        self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
+    ) -> int:
         await trio.lowlevel.checkpoint()
         while self.full and trio.current_time() < until:
             await trio.sleep(min(1.0, until - trio.current_time()))
@@ -209,10 +211,10 @@ class FakePost:
             for envelope in envelopes:
                 envelope.end("sent", "accepted")
 
-    def withdraw(self, dispatch_id: str) -> None:
-        self.withdrawn.append(dispatch_id)
+    def cancel(self, dispatch_id: str) -> None:
+        self.cancelled.append(dispatch_id)
         for envelope in self.envelopes:
             envelope.cancel()
 
-    def forsake(self, dispatch_id: str) -> None:
+    def disown(self, dispatch_id: str) -> None:
         self.forsaken.append(dispatch_id)

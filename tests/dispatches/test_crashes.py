@@ -11,9 +11,9 @@ import trio
 from trio.testing import MockClock
 
 from carillon.dispatches.dispatch import Dispatch
-from carillon.dispatches.planner import Rooms, Rules
+from carillon.dispatches.planner import DispatchPolicy, Ports
 from carillon.dispatches.render import Texts
-from carillon.dispatches.service import Conclude, Pipeline
+from carillon.dispatches.service import Conclude, DispatchService
 from carillon.dispatches.snapshot import Request
 from carillon.handlebars import Engine
 from carillon.messages.commands import parse_send
@@ -79,7 +79,7 @@ class World:
         self.directory = Directory()
         self.post = post
         self.events: list[Event] = []
-        rooms = Rooms(
+        rooms = Ports(
             self.directory,
             cast(Files, None),
             self.journal,
@@ -88,8 +88,8 @@ class World:
             Engine(),
             self.events.append,
         )
-        rules = Rules(["push"], {}, open_dispatches=1)
-        self.pipeline = Pipeline(rooms, rules, nursery, conclude)
+        rules = DispatchPolicy(["push"], {}, open_dispatches=1)
+        self.pipeline = DispatchService(rooms, rules, nursery, conclude)
 
     async def send(self, *names: str) -> Dispatch:
         return await self.pipeline.accept(
@@ -184,7 +184,7 @@ async def test_what_is_enrolled_and_not_handed_over_fails_with_its_dispatch(
     autojump_clock: MockClock,
 ) -> None:
     class Breaks(FakePost):
-        async def room(
+        async def wait_for_capacity(
             self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
         ) -> int:
             if len(self.envelopes) > 20:
@@ -192,7 +192,7 @@ async def test_what_is_enrolled_and_not_handed_over_fails_with_its_dispatch(
                     Pending("user/open", "open", [PastAttempt(1, "p", None)], 1)
                 )
                 raise KeyError("a bug")
-            return await super().room(channel, dispatch_id, until, caller)
+            return await super().wait_for_capacity(channel, dispatch_id, until, caller)
 
     async with world(post=Breaks()) as it:
         dispatch = await it.send(*many(400))

@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.dispatches.planner import Rooms, Rules
-from carillon.dispatches.service import Pipeline
+from carillon.dispatches.planner import DispatchPolicy, Ports
+from carillon.dispatches.service import DispatchService
 from carillon.handlebars import Engine
 from carillon.messages.commands import parse_send
 from carillon.messages.errors import AttachmentRefused
@@ -33,10 +33,10 @@ async def posted(lives: dict[Channel, float], **asked: object) -> tuple[FakePost
     """What a request brings to the post, `START` seconds after the process began."""
     await trio.sleep(START)
     events, post = list[Event](), FakePost()
-    rooms = Rooms(
+    rooms = Ports(
         FakeDirectory(), NoFiles(), FakeJournal(), FakeRecovery(), post, Engine(), events.append
     )
-    rules = Rules(
+    rules = DispatchPolicy(
         active_channels=["email", "push"],
         senders={},
         user_fields=UserFields(email_address="_id", device_token="_id"),
@@ -50,7 +50,7 @@ async def posted(lives: dict[Channel, float], **asked: object) -> tuple[FakePost
         **asked,
     }
     async with trio.open_nursery() as nursery:
-        await Pipeline(rooms, rules, nursery).accept(parse_send(body))
+        await DispatchService(rooms, rules, nursery).accept(parse_send(body))
     return post, events
 
 

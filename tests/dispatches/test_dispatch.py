@@ -12,11 +12,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.dispatches.channel_feed import Way
+from carillon.dispatches.channel_feed import ChannelFeed
 from carillon.dispatches.compose import Composer
-from carillon.dispatches.dispatch import FIRST, Dispatch, Means
+from carillon.dispatches.dispatch import FIRST, Dispatch, DispatchContext
 from carillon.dispatches.feed import Feed, Pages
-from carillon.dispatches.recovery import Given, Leftovers
+from carillon.dispatches.recovery import Given, PendingReader
 from carillon.dispatches.render import Texts, plain_source
 from carillon.dispatches.snapshot import Request
 from carillon.handlebars import Engine
@@ -26,7 +26,7 @@ from carillon.messages.errors import JournalUnavailable
 from carillon.messages.events import DispatchCrashed, DispatchEnded, Event
 from carillon.messages.model import Audience, Channel, MailExtras, Priority, UserFields
 from carillon.messages.ports.journal import NewDispatch
-from carillon.messages.retry import Patience
+from carillon.messages.retry import ReadRetry
 from tests.dispatches.fakes import FakeDirectory, FakeJournal, FakePost
 
 CHANNELS: tuple[Channel, ...] = ("email", "sms")
@@ -52,7 +52,7 @@ class World:
         texts = Texts(Engine(), plain_source("T", "C"), channels, None)
         fields = UserFields(email_address="_id", phone_number="_id")
         composer = Composer("d", texts, {}, fields, MailExtras())
-        pages = Pages(self.directory, Audience(names, clusters), Patience(1))
+        pages = Pages(self.directory, Audience(names, clusters), ReadRetry(1))
         feeds = [
             Feed(channel, composer, pages, self.events.append, self.halted, expires_at)
             for channel in channels
@@ -69,18 +69,20 @@ class World:
             )
         )
         self.new = NewDispatch("d", channels, request.text())
-        means = Means(self.journal, self.post, self.events.append, 1000)
-        ways = [Way(feed, self._nothing_left(feed)) for feed in feeds]
-        self.dispatch = Dispatch("d", request, ways, means, self.halted)
+        context = DispatchContext(self.journal, self.post, self.events.append, 1000)
+        ways = [ChannelFeed(feed, self._nothing_left(feed)) for feed in feeds]
+        self.dispatch = Dispatch("d", request, ways, context, self.halted)
 
-    def _nothing_left(self, feed: Feed) -> Leftovers:
+    def _nothing_left(self, feed: Feed) -> PendingReader:
         composer, observe = feed.composer, self.events.append
-        return Leftovers(feed.channel, composer, Given({}), self.directory, observe, self.halted)
+        return PendingReader(
+            feed.channel, composer, Given({}), self.directory, observe, self.halted
+        )
 
     def use(self, *, post: FakePost | None = None, journal: FakeJournal | None = None) -> None:
-        means = self.dispatch._means
-        self.dispatch._means = replace(
-            means, post=post or means.post, journal=journal or means.journal
+        context = self.dispatch._context
+        self.dispatch._context = replace(
+            context, post=post or context.post, journal=journal or context.journal
         )
 
     async def open(self) -> None:
@@ -157,12 +159,12 @@ async def test_a_full_channel_holds_up_no_other(autojump_clock: MockClock) -> No
     world = World(many(100), channels=["email", "push"])
 
     class OneFull(FakePost):
-        async def room(
+        async def wait_for_capacity(
             self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
         ) -> int:
             if channel == "push":
                 await trio.sleep(100)
-            return await super().room(channel, dispatch_id, until, caller)
+            return await super().wait_for_capacity(channel, dispatch_id, until, caller)
 
     post = OneFull()
     world.use(post=post)
@@ -347,21 +349,21 @@ async def test_a_cancelled_dispatch_sends_nothing_more(autojump_clock: MockClock
         await world.dispatch.cancel()
 
     class Slow(FakePost):
-        async def room(
+        async def wait_for_capacity(
             self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
         ) -> int:
             await trio.sleep(1)
             return 5
 
     world.use(post=Slow())
-    slow = cast("Slow", world.dispatch._means.post)
+    slow = cast("Slow", world.dispatch._context.post)
     slow.holds = True
     world.post = slow
     async with trio.open_nursery() as nursery:
         nursery.start_soon(cancel)
         await world.run()
         await world.dispatch.close()
-    assert slow.withdrawn == ["d"]
+    assert slow.cancelled == ["d"]
     counts = world.dispatch.report().counts
     assert counts["sent"] == 1
     assert counts["cancelled"] == len(slow.posted) - 1

@@ -24,7 +24,7 @@ from carillon.messages.model import (
     Receipt,
     UserFields,
 )
-from carillon.messages.retry import Patience
+from carillon.messages.retry import ReadRetry
 from tests.dispatches.fakes import FakeDirectory
 
 
@@ -46,7 +46,7 @@ class World:
         self.halted = trio.Event()
         texts = Texts(Engine(), plain_source("T", "C"), [channel], None)
         composer = Composer("d", texts, {}, UserFields(email_address="_id"), MailExtras())
-        pages = Pages(self.directory, Audience(names, clusters), Patience(1))
+        pages = Pages(self.directory, Audience(names, clusters), ReadRetry(1))
         self.feed = Feed(
             channel, composer, pages, self.events.append, self.halted, expires_at, begin
         )

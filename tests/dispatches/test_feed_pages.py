@@ -11,14 +11,14 @@ from trio.testing import MockClock
 from carillon.dispatches.feed import KEPT, Pages
 from carillon.messages.errors import DirectoryUnavailable
 from carillon.messages.model import Audience, Cursor, Page
-from carillon.messages.retry import Patience
+from carillon.messages.retry import ReadRetry
 from tests.dispatches.fakes import FakeDirectory
 
 NAMES = [f"u{number:05}" for number in range(2 * KEPT)]
 
 
 def pages(directory: FakeDirectory, attempts: int = 3) -> Pages:
-    return Pages(directory, Audience(NAMES), Patience(attempts))
+    return Pages(directory, Audience(NAMES), ReadRetry(attempts))
 
 
 async def walk(it: Pages, pause: float) -> list[str]:

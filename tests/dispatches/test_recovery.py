@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from carillon.dispatches.compose import Composer
-from carillon.dispatches.recovery import Leftover, Leftovers
+from carillon.dispatches.recovery import PendingDelivery, PendingReader
 from carillon.dispatches.render import Texts, plain_source
 from carillon.handlebars import Engine
 from carillon.messages.events import DirectoryFailed, Event
@@ -32,7 +32,7 @@ class World:
         refusals = {} if refusal is None else {channel: refusal}
         fields = UserFields(email_address="_id")
         composer = Composer("d", texts, {}, fields, MailExtras(), refusals)
-        self.left = Leftovers(
+        self.left = PendingReader(
             channel,
             composer,
             self.recovery,
@@ -41,8 +41,8 @@ class World:
             self.stop,
         )
 
-    async def all(self, most: int = 100) -> Sequence[Leftover]:
-        found: list[Leftover] = []
+    async def all(self, most: int = 100) -> Sequence[PendingDelivery]:
+        found: list[PendingDelivery] = []
         while part := await self.left.next(most):
             found += part
         return found
@@ -53,7 +53,7 @@ def user(name: str, *attempts: PastAttempt, user_id: str = "") -> Pending:
     return Pending(f"user/{name}", user_id or name, attempts, starts)
 
 
-def told(found: Sequence[Leftover]) -> list[tuple[str, str]]:
+def told(found: Sequence[PendingDelivery]) -> list[tuple[str, str]]:
     return [
         (one.item.user_id, "" if isinstance(one.item, Delivery) else one.item.reason)
         for one in found

@@ -10,8 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.dispatches.planner import Rooms, Rules
-from carillon.dispatches.service import Pipeline
+from carillon.dispatches.planner import DispatchPolicy, Ports
+from carillon.dispatches.service import DispatchService
 from carillon.dispatches.snapshot import parse_request
 from carillon.handlebars import Engine
 from carillon.messages.commands import SendCommand
@@ -74,7 +74,7 @@ class World:
         self.journal = EndedJournal(self.recovery)
         self.post = FakePost()
         self.events: list[Event] = []
-        rooms = Rooms(
+        rooms = Ports(
             FakeDirectory(),
             cast(Files, None),
             self.journal,
@@ -83,8 +83,8 @@ class World:
             Engine(),
             self.events.append,
         )
-        rules = Rules(["sms"], {"sms": "Shop"}, open_dispatches=open_dispatches)
-        self.pipeline = Pipeline(rooms, rules, nursery)
+        rules = DispatchPolicy(["sms"], {"sms": "Shop"}, open_dispatches=open_dispatches)
+        self.pipeline = DispatchService(rooms, rules, nursery)
 
     @property
     def ends(self) -> int:
@@ -117,7 +117,7 @@ async def test_what_was_made_pending_is_taken_up(autojump_clock: MockClock) -> N
 async def test_only_one_at_a_time_drives_it(autojump_clock: MockClock) -> None:
     refused = 0
 
-    async def drive(pipeline: Pipeline) -> None:
+    async def drive(pipeline: DispatchService) -> None:
         nonlocal refused
         try:
             await pipeline.redrive("d", FAILED)

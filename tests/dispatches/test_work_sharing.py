@@ -58,7 +58,9 @@ class FakePool:
 class SlowPost(FakePost):
     """A channel that has little room, now and then."""
 
-    async def room(self, channel: Channel, dispatch_id: str, until: float, caller: str = "") -> int:
+    async def wait_for_capacity(
+        self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
+    ) -> int:
         await trio.sleep(0.1)
         return 20
 
@@ -69,7 +71,7 @@ def _sent(dispatch_id: str, channel: Channel, key: str) -> Receipt:
 
 
 def shared(world: World, pool: FakePool) -> None:
-    world.dispatch._means = replace(world.dispatch._means, pool=pool)
+    world.dispatch._context = replace(world.dispatch._context, pool=pool)
 
 
 @pytest.mark.parametrize("appetite", [0, 300, 5000])

@@ -214,4 +214,4 @@ async def test_it_carries_nothing_else(brokers: Cluster) -> None:
     async with provider(brokers.bootstrap) as kafka:
         with pytest.raises(TypeError):
             await kafka.send(delivery("sms", TextContent("x")), Starts())
-        assert kafka.turn(delivery("push", CONTENT)) is None
+        assert kafka.serialize_by(delivery("push", CONTENT)) is None

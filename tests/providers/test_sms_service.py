@@ -37,7 +37,7 @@ async def test_a_text_over_the_limit_is_refused(wire: HttpxWire) -> None:
 
 def test_deliveries_to_one_number_take_turns() -> None:
     adapter = SmsService("http://sms-service", HttpxWire())
-    turn = adapter.turn(sms(address="+391"))
+    turn = adapter.serialize_by(sms(address="+391"))
     assert turn is not None
-    assert turn == adapter.turn(sms(address="+391"))
-    assert turn != adapter.turn(sms(address="+392"))
+    assert turn == adapter.serialize_by(sms(address="+391"))
+    assert turn != adapter.serialize_by(sms(address="+392"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
+from prometheus_client import Counter as ClientCounter
+from prometheus_client import Histogram as ClientHistogram
 from prometheus_client.exposition import generate_latest
 
-from carillon.telemetry.counters import Count, Spread
+from carillon.telemetry.counters import Counter, Histogram
 
 BOUNDS = (0.1, 1, 5)
 
@@ -18,9 +20,9 @@ def exposed(registry: CollectorRegistry) -> list[str]:
 
 def test_a_count_reads_like_a_counter() -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    count = Count("things", "Things.", ["kind"])
+    count = Counter("things", "Things.", ["kind"])
     ours.register(count)
-    counter = Counter("things", "Things.", ["kind"], registry=theirs)
+    counter = ClientCounter("things", "Things.", ["kind"], registry=theirs)
     for kind in ("a", 'b"\n', "a"):
         count.add((kind,))
         counter.labels(kind).inc()
@@ -29,16 +31,16 @@ def test_a_count_reads_like_a_counter() -> None:
 
 def test_a_count_without_labels_begins_at_nought() -> None:
     registry = CollectorRegistry()
-    registry.register(Count("things", "Things."))
+    registry.register(Counter("things", "Things."))
     assert "things_total 0.0" in exposed(registry)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.1, 0.100001, 5.0, 7.5])
 def test_a_spread_reads_like_a_histogram(seconds: float) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    spread = Spread("took_seconds", "Took.", BOUNDS, ["kind"])
+    spread = Histogram("took_seconds", "Took.", BOUNDS, ["kind"])
     ours.register(spread)
-    histogram = Histogram("took_seconds", "Took.", ["kind"], buckets=BOUNDS, registry=theirs)
+    histogram = ClientHistogram("took_seconds", "Took.", ["kind"], buckets=BOUNDS, registry=theirs)
     for value in (seconds, 0.5):
         spread.add(value, ("a",))
         histogram.labels("a").observe(value)

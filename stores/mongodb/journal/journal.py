@@ -1,7 +1,7 @@
 """The journal in MongoDB: what is handed over, and to which of its two writers.
 
-Dispatches, deliveries and the starts of attempts, for which somebody waits, go to the front; what
-follows goes to the rear. So a start waits for one write, whatever else there is to do.
+Dispatches, deliveries and the starts of attempts, for which somebody waits, go to the urgent; what
+follows goes to the background. So a start waits for one write, whatever else there is to do.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from carillon.stores.mongodb.journal.dispatches import (
 from carillon.stores.mongodb.journal.writers import (
     NO_LEASE,
     Asked,
-    Endings,
-    FrontWriter,
-    RearWriter,
+    BackgroundWriter,
+    Outcomes,
+    UrgentWriter,
 )
 from carillon.stores.mongodb.journal.writes import Rows
 
@@ -67,9 +67,9 @@ class MongoJournal:
         self.strays: set[str] = set()
         self._owner = owner
         self._may_write = may_write
-        endings = Endings(owner, self.rounds)
-        self._front = FrontWriter(store, owner, may_write, endings)
-        self._rear = RearWriter(store, endings)
+        endings = Outcomes(owner, self.rounds)
+        self._urgent = UrgentWriter(store, owner, may_write, endings)
+        self._background = BackgroundWriter(store, endings)
         self._unsure: dict[tuple[str, Channel], str] = {}
         self._nursery: trio.Nursery
 
@@ -79,8 +79,8 @@ class MongoJournal:
         # Whatever is cancelled, the writers go on until the last outcomes are written.
         writing = [trio.CancelScope(shield=True), trio.CancelScope(shield=True)]
         async with trio.open_nursery() as self._nursery:
-            self._nursery.start_soon(_within, writing[0], self._front.run)
-            self._nursery.start_soon(_within, writing[1], self._rear.run)
+            self._nursery.start_soon(_within, writing[0], self._urgent.run)
+            self._nursery.start_soon(_within, writing[1], self._background.run)
             try:
                 yield
             finally:
@@ -99,7 +99,7 @@ class MongoJournal:
     @property
     def trouble(self) -> str | None:
         """See the port."""
-        broken = self._front.broken or self._rear.broken
+        broken = self._urgent.broken or self._background.broken
         return NO_LEASE if broken is None and not self._may_write() else broken
 
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
@@ -110,7 +110,7 @@ class MongoJournal:
         self.rounds[dispatch.id] = 0
         owner = self._owner()
         try:
-            await self._front.write(Asked(opening=dispatch, rows=first))
+            await self._urgent.write(Asked(opening=dispatch, rows=first))
         except BaseException as error:
             self._forget(dispatch.id)
             if not isinstance(error, Conflict | JournalUnavailable):
@@ -144,7 +144,7 @@ class MongoJournal:
         self._unsure[place] = token = self._unsure.get(place) or _token()
         several = Rows(dispatch_id, rows, token, offered)
         asked = Asked(rows=several, reached=progress)
-        await self._front.write(asked)
+        await self._urgent.write(asked)
         del self._unsure[place]
         is_first = _first_of_each(several)
         return [
@@ -153,15 +153,15 @@ class MongoJournal:
 
     async def start(self, attempt: AttemptStart) -> None:
         """See the port. Raises Superseded when another replica made the attempt of this number."""
-        await self._front.write(Asked(start=attempt))
+        await self._urgent.write(Asked(start=attempt))
 
     def end(self, attempt: AttemptEnd) -> None:
         """See the port."""
-        self._front.end(attempt)
+        self._urgent.end(attempt)
 
     def record(self, receipt: Receipt) -> None:
         """See the port."""
-        self._rear.record(receipt)
+        self._background.record(receipt)
 
     async def close(
         self,
@@ -177,7 +177,7 @@ class MongoJournal:
             close_dispatch(database, dispatch_id, owner, counts, kept, end or DispatchEnd(), now)
             return 0
 
-        await self._rear.do(write)
+        await self._background.do(write)
         self._forget(dispatch_id)
 
     async def cancel(self, dispatch_id: str) -> None:
@@ -187,13 +187,13 @@ class MongoJournal:
             cancel_dispatch(database, dispatch_id)
             return 0
 
-        await self._rear.do(write)
+        await self._background.do(write)
 
     async def redrive(self, dispatch_id: str, wanted: RecordFilter) -> int:
         """See the port."""
         owner = self._owner()
         self.strays.add(dispatch_id)
-        number = await self._rear.do(
+        number = await self._background.do(
             lambda database, _now: redrive(database, dispatch_id, wanted, owner)
         )
         self.strays.discard(dispatch_id)
@@ -204,19 +204,19 @@ class MongoJournal:
 
         Raises JournalUnavailable.
         """
-        return bool(await self._rear.do(lambda database, _now: retire(database, before)))
+        return bool(await self._background.do(lambda database, _now: retire(database, before)))
 
     async def retire_keys(self, before: int) -> bool:
         """Erase a part of the idempotency keys that expired before a time, as `retire` does.
 
         Raises JournalUnavailable.
         """
-        return bool(await self._rear.do(lambda database, _now: retire_keys(database, before)))
+        return bool(await self._background.do(lambda database, _now: retire_keys(database, before)))
 
     async def flush(self) -> None:
         """See the port."""
-        await self._front.flush()
-        await self._rear.do(lambda _database, _now: 0)
+        await self._urgent.flush()
+        await self._background.do(lambda _database, _now: 0)
 
     def _forget(self, dispatch_id: str) -> None:
         self.rounds.pop(dispatch_id, None)
@@ -226,7 +226,7 @@ class MongoJournal:
     async def _void(self, dispatch_id: str, owner: str) -> None:
         while True:
             with suppress(JournalUnavailable):
-                await self._rear.do(partial(_make_void, dispatch_id, owner))
+                await self._background.do(partial(_make_void, dispatch_id, owner))
                 return
 
 

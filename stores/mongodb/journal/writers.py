@@ -20,19 +20,19 @@ from carillon.messages.model import Receipt
 from carillon.messages.ports.journal import AttemptEnd, AttemptStart, NewDispatch, Progress
 from carillon.stores.mongodb.client import Database, MongoStore, Stored
 from carillon.stores.mongodb.journal.writes import (
-    Front,
     Rows,
+    UrgentWrites,
     Written,
     apply_endings,
     ending_document,
     insert_endings,
     owners,
-    write_front,
+    write_urgent,
 )
 from carillon.stores.mongodb.schema import attempt_id, row_id
 
 
-class Endings:
+class Outcomes:
     """What was handed over, in order. `turn` is held while some of it is being inserted.
 
     `rounds` tells how often a dispatch was driven again, `owner` which replica this is.
@@ -99,7 +99,7 @@ class Asked:
     done: trio.Event = field(default_factory=trio.Event)
 
 
-class FrontWriter:
+class UrgentWriter:
     """Writes what is asked for, batch by batch; `broken` says why the last one failed.
 
     `owner` is the replica this is; `may_write` whether it still holds its lease.
@@ -110,7 +110,7 @@ class FrontWriter:
         store: MongoStore,
         owner: Callable[[], str],
         may_write: Callable[[], bool],
-        endings: Endings,
+        endings: Outcomes,
     ) -> None:
         self.broken: str | None = None
         self._store = store
@@ -161,9 +161,9 @@ class FrontWriter:
         try:
             self._check_lease()
             async with self._endings.turn:
-                front = self._front(asked, ends)
-                written = await self._written(front)
-            await self._tell(asked, written, front.owner)
+                urgent = self._urgent(asked, ends)
+                written = await self._written(urgent)
+            await self._tell(asked, written, urgent.owner)
             self._check_lease()  # a process may have been stopped meanwhile, and taken for dead
         except JournalUnavailable as error:
             self._ends = [*ends, *self._ends]
@@ -175,22 +175,22 @@ class FrontWriter:
         for one in asked:
             one.done.set()
 
-    async def _written(self, front: Front) -> Written:
+    async def _written(self, urgent: UrgentWrites) -> Written:
         try:
-            written = await self._do(partial(write_front, front=front), WRITE_SECONDS)
+            written = await self._do(partial(write_urgent, urgent=urgent), WRITE_SECONDS)
         except BaseException:
-            self._endings.give_back(front.endings)
+            self._endings.give_back(urgent.endings)
             raise
-        self._endings.inserted(front.endings, written.ended)
+        self._endings.inserted(urgent.endings, written.ended)
         return written
 
     def _check_lease(self) -> None:
         if not self._may_write():
             raise JournalUnavailable(NO_LEASE)
 
-    def _front(self, asked: Sequence[Asked], ends: Sequence[AttemptEnd]) -> Front:
+    def _urgent(self, asked: Sequence[Asked], ends: Sequence[AttemptEnd]) -> UrgentWrites:
         now = time.time_ns() // 1_000_000
-        return Front(
+        return UrgentWrites(
             owner=self._owner(),
             now=now,
             openings=[one.opening for one in asked if one.opening is not None],
@@ -262,10 +262,10 @@ class Ordered:
     done: trio.Event = field(default_factory=trio.Event)
 
 
-class RearWriter:
+class BackgroundWriter:
     """Writes in the order of what was handed over; `broken` says why the last write failed."""
 
-    def __init__(self, store: MongoStore, endings: Endings) -> None:
+    def __init__(self, store: MongoStore, endings: Outcomes) -> None:
         self.broken: str | None = None
         self._store = store
         self._endings = endings

@@ -57,7 +57,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class UrgentWrites:
     """What somebody waits for before something starts; `owner` is the replica that writes."""
 
     owner: str
@@ -85,24 +85,24 @@ class Written:
     lost: set[str] = field(default_factory=set)
 
 
-def write_front(database: Database, front: Front) -> Written:
+def write_urgent(database: Database, urgent: UrgentWrites) -> Written:
     """Write deliveries before their dispatches, which make them count, and calls before bytes.
 
     And before anything begins, how what went before it has ended.
     """
     written = Written()
-    written.ended = insert_endings(database, front.endings)
-    _end_attempts(database, front)
-    if front.rows:
-        written.new = _enrol(database, front.rows, front.now)
-    if front.openings:
-        refused = take_keys(database, front.openings, front.now)
-        openings = [one for one in front.openings if one.id not in refused]
-        documents = [new_dispatch(one, front.owner, front.now) for one in openings]
+    written.ended = insert_endings(database, urgent.endings)
+    _end_attempts(database, urgent)
+    if urgent.rows:
+        written.new = _enrol(database, urgent.rows, urgent.now)
+    if urgent.openings:
+        refused = take_keys(database, urgent.openings, urgent.now)
+        openings = [one for one in urgent.openings if one.id not in refused]
+        documents = [new_dispatch(one, urgent.owner, urgent.now) for one in openings]
         written.opened = insert_own(database[DISPATCHES], documents)
-    written.lost = advance(database, front.owner, front.reached)
-    if front.starts:
-        written.started = _start(database, front)
+    written.lost = advance(database, urgent.owner, urgent.reached)
+    if urgent.starts:
+        written.started = _start(database, urgent)
     return written
 
 
@@ -128,34 +128,34 @@ def _enrol(database: Database, several: Sequence[Rows], now: int) -> dict[str, s
     return new
 
 
-def _start(database: Database, front: Front) -> set[object]:
+def _start(database: Database, urgent: UrgentWrites) -> set[object]:
     documents: list[Stored] = []
-    for one in front.starts:
+    for one in urgent.starts:
         row = row_id(one.dispatch_id, one.channel, one.key)
         documents.append(
             {
                 "_id": attempt_id(row, one.number),
-                "by": front.owner,
+                "by": urgent.owner,
                 "delivery": row,
                 "number": one.number,
                 "provider": one.provider,
-                "startedAt": front.now,
+                "startedAt": urgent.now,
             }
         )
     return insert_own(database[ATTEMPTS], documents)
 
 
-def _end_attempts(database: Database, front: Front) -> None:
+def _end_attempts(database: Database, urgent: UrgentWrites) -> None:
     """Write how the owner's own attempts ended; the first result of each counts."""
     alike: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for one in front.ends:
+    for one in urgent.ends:
         row = row_id(one.dispatch_id, one.channel, one.key)
         alike[one.result, one.error].append(attempt_id(row, one.number))
     for (result, error), ids in alike.items():
         for part in parts(ids):
             # Another replica may have made the attempt of this number: its call may be open.
-            mine: Stored = {"_id": {"$in": part}, "by": front.owner, "result": {"$exists": False}}
-            ended: Stored = {"result": result, "endedAt": front.now}
+            mine: Stored = {"_id": {"$in": part}, "by": urgent.owner, "result": {"$exists": False}}
+            ended: Stored = {"result": result, "endedAt": urgent.now}
             if error:
                 ended["error"] = storable(error)
             database[ATTEMPTS].update_many(mine, {"$set": ended})

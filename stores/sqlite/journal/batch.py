@@ -30,7 +30,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Batch:
     """What was handed over together at a time, in milliseconds since 1970.
 
     `number` is that of the redo log, 0 for what is in no log; `revision` that of the last commit
@@ -45,7 +45,7 @@ class Group:
     revision: int = 0
 
 
-def group_text(group: Group) -> bytes:
+def group_text(group: Batch) -> bytes:
     """A group for the redo log."""
     rows = [
         group.at,
@@ -94,11 +94,11 @@ def _opening(one: Opening) -> tuple[object, ...]:
     )
 
 
-def read_group(text: bytes, number: int) -> Group:
+def read_group(text: bytes, number: int) -> Batch:
     """The group in such a text. Raises ValueError."""
     rows = cast("list[list[list[JsonValue]]]", from_json(text))
     at, openings, starts, ends, receipts, *revision = rows  # the last one came later
-    return Group(
+    return Batch(
         cast("int", at),
         [_read_opening(*row) for row in openings],  # type: ignore[arg-type]  # as they were written
         [AttemptStart(*row) for row in starts],  # type: ignore[arg-type]

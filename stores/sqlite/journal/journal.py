@@ -27,7 +27,7 @@ from carillon.messages.ports.journal import (
 from carillon.messages.ports.records import RecordFilter
 from carillon.stores.sqlite.database import connect
 from carillon.stores.sqlite.journal.batch import Opening
-from carillon.stores.sqlite.journal.log import Gathering, LogWriter
+from carillon.stores.sqlite.journal.log import LogWriter, OpenBatch
 from carillon.stores.sqlite.journal.tables import (
     BeginningLong,
     Cancelling,
@@ -193,7 +193,7 @@ class SqliteJournal:
         if write.failed:
             raise self._unavailable()
 
-    async def _logged(self, gathering: Gathering) -> None:
+    async def _logged(self, gathering: OpenBatch) -> None:
         await gathering.done.wait()
         if gathering.failed:
             raise self._unavailable()

@@ -15,7 +15,7 @@ from typing import Final
 import trio
 
 from carillon.messages.ports.journal import AttemptStart
-from carillon.stores.sqlite.journal.batch import End, Group, Opening, group_text
+from carillon.stores.sqlite.journal.batch import Batch, End, Opening, group_text
 from carillon.stores.sqlite.journal.redo_log import RedoLog
 from carillon.stores.sqlite.journal.tables import (
     LINGER,
@@ -37,7 +37,7 @@ REST: Final = 5.0
 
 
 @dataclass(eq=False, slots=True)
-class Gathering:
+class OpenBatch:
     """What will be written together, and what the tables are told after it.
 
     `done` is set when its dispatches and attempts are durable, or have `failed` to be.
@@ -62,25 +62,25 @@ class LogWriter:
         self._mark = mark
         self._tables = tables
         self._token = token
-        self._next = Gathering()
+        self._next = OpenBatch()
         self._is_asked = False
         self._thread_writes = False
         self._thread_until = 0.0
         self._takes = 0.0
         self._lingering = trio.Event()
-        self._queue: SimpleQueue[tuple[bytes, Group, Gathering] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[bytes, Batch, OpenBatch] | None] = SimpleQueue()
 
-    def open(self, opening: Opening) -> Gathering:
+    def open(self, opening: Opening) -> OpenBatch:
         """Take a new dispatch; it is durable when what this gives is `done` and has not failed."""
         self._next.openings.append(opening)
         return self._soon()
 
-    def start(self, attempt: AttemptStart) -> Gathering:
+    def start(self, attempt: AttemptStart) -> OpenBatch:
         """Take an attempt; likewise."""
         self._next.starts.append(attempt)
         return self._soon()
 
-    def _soon(self) -> Gathering:
+    def _soon(self) -> OpenBatch:
         if not self._is_asked:
             self._is_asked = True
             self._token.run_sync_soon(self._asked)  # together with what else comes in this pass
@@ -115,14 +115,14 @@ class LogWriter:
         """Write what was gathered, unless the thread is about it and will ask again."""
         if self._thread_writes:
             return
-        gathering, self._next = self._next, Gathering()
+        gathering, self._next = self._next, OpenBatch()
         is_empty = not (gathering.openings or gathering.starts or gathering.ends)
         if is_empty and self.broken is None:  # else it is tried whether a group goes again
             self._pass_on(gathering)
             return
         at = time.time_ns() // 1_000_000
         revision = self._tables.ledger.revision
-        group = Group(at, gathering.openings, gathering.starts, gathering.ends, revision=revision)
+        group = Batch(at, gathering.openings, gathering.starts, gathering.ends, revision=revision)
         text = group_text(group)
         began = trio.current_time()
         if began < self._thread_until:
@@ -151,26 +151,26 @@ class LogWriter:
         return number, None
 
     def _written_by_thread(
-        self, gathering: Gathering, group: Group, number: int, why: str | None
+        self, gathering: OpenBatch, group: Batch, number: int, why: str | None
     ) -> None:
         self._thread_writes = False
         self._written(gathering, group, number, why)
         if self._next.openings or self._next.starts or self._next.after:
             self._write()
 
-    def _written(self, gathering: Gathering, group: Group, number: int, why: str | None) -> None:
+    def _written(self, gathering: OpenBatch, group: Batch, number: int, why: str | None) -> None:
         self.broken = why
         gathering.failed = why is not None
         gathering.done.set()
         if gathering.failed:
             self._lingering.set()  # nobody may come by until the service is ready again
             # Ends that are not in the log may still reach the tables.
-            self._tables.queue.put(Group(group.at, ends=group.ends))
+            self._tables.queue.put(Batch(group.at, ends=group.ends))
         else:
             self._tables.queue.put(replace(group, number=number))
         self._pass_on(gathering)
 
-    def _pass_on(self, gathering: Gathering) -> None:
+    def _pass_on(self, gathering: OpenBatch) -> None:
         for write in gathering.after:
             self._tables.queue.put(write)
             if write is Mark.END:

@@ -24,7 +24,7 @@ from carillon.messages.ports.journal import (
 )
 from carillon.messages.ports.records import RecordFilter
 from carillon.stores.sqlite.calls import CallCounts, Dating, MachineClock, tidy
-from carillon.stores.sqlite.journal.batch import Group, Opening
+from carillon.stores.sqlite.journal.batch import Batch, Opening
 from carillon.stores.sqlite.journal.sql import (
     advance,
     cancel_dispatch,
@@ -146,7 +146,7 @@ class Tidying(Write):
         self.before = before
 
 
-class Ledger:
+class JournalTables:
     """Makes commits, and knows the numbers of the open dispatches."""
 
     def __init__(self, connection: sqlite3.Connection, mark: HostMark | None = None) -> None:
@@ -164,7 +164,7 @@ class Ledger:
         query = "SELECT applied, revision FROM life"
         self.applied, self.revision = connection.execute(query).fetchone()
 
-    def commit(self, groups: Sequence[Group], writes: Sequence[Write]) -> None:
+    def commit(self, groups: Sequence[Batch], writes: Sequence[Write]) -> None:
         """All of it or nothing, but rows of a dispatch that nobody opened fail by themselves.
 
         With nothing at all it is tried whether the tables can be written.
@@ -198,19 +198,19 @@ class Ledger:
             self._calls.take_over(self._connection, now)
         self._is_live = True
 
-    def _write(self, groups: Sequence[Group], writes: Sequence[Write], now: int) -> None:
+    def _write(self, groups: Sequence[Batch], writes: Sequence[Write], now: int) -> None:
         if self._is_live and self._dating.follow(self._connection, now):
             groups = [replace(group, at=now) for group in groups]  # from before the clock was set
         self._open([group for group in groups if group.openings])
         long = [write.opening for write in writes if isinstance(write, BeginningLong)]
         if long:
-            self._open([Group(now, long)])
+            self._open([Batch(now, long)])
         self._enrol([write for write in writes if isinstance(write, Enrolling)], now)
         self._apply(groups)
         for write in writes:
             self._settle(write, now)
 
-    def _apply(self, groups: Sequence[Group]) -> None:
+    def _apply(self, groups: Sequence[Batch]) -> None:
         """What started and ended since the last commit; together what came within a moment."""
         for at, part in _of_one_moment(groups):
             starts = self._numbered([one for group in part for one in group.starts])
@@ -227,7 +227,7 @@ class Ledger:
             self._calls.delivered(ended, at)
         self._calls.write(self._connection)
 
-    def _open(self, groups: Sequence[Group]) -> None:
+    def _open(self, groups: Sequence[Batch]) -> None:
         rows: list[tuple[int, Enrolment]] = []
         for group in groups:
             for one in group.openings:
@@ -283,9 +283,9 @@ class Ledger:
         return number
 
 
-def _of_one_moment(groups: Sequence[Group]) -> Iterator[tuple[int, Sequence[Group]]]:
+def _of_one_moment(groups: Sequence[Batch]) -> Iterator[tuple[int, Sequence[Batch]]]:
     """Groups in order, so many at once as count as of one time: the last of them."""
-    part: list[Group] = []
+    part: list[Batch] = []
     for group in groups:
         if part and group.at - part[0].at > _MOMENT:
             yield part[-1].at, part
@@ -321,20 +321,20 @@ class Mark(Enum):
 class TableWriter:
     """Commits writes and the groups of the redo log. `broken` says why the last one failed."""
 
-    def __init__(self, ledger: Ledger, token: trio.lowlevel.TrioToken) -> None:
-        self.queue: SimpleQueue[Write | Group | Mark] = SimpleQueue()
+    def __init__(self, ledger: JournalTables, token: trio.lowlevel.TrioToken) -> None:
+        self.queue: SimpleQueue[Write | Batch | Mark] = SimpleQueue()
         self.ledger = ledger
         self.broken: str | None = None
         self._token = token
 
     def run(self) -> None:
         """Write until told that this is the end."""
-        groups: list[Group] = []  # kept until a commit has them
+        groups: list[Batch] = []  # kept until a commit has them
         going_on = True
         while going_on:
             batch = self._next_batch()
             going_on = Mark.END not in batch
-            groups += (item for item in batch if isinstance(item, Group))
+            groups += (item for item in batch if isinstance(item, Batch))
             writes = [item for item in batch if isinstance(item, Write)]
             if self._commit(groups, writes):
                 groups = []
@@ -342,7 +342,7 @@ class TableWriter:
                 self._token.run_sync_soon(_wake, writes)
             del batch, writes  # the next one may be long in coming, and this one be large
 
-    def _commit(self, groups: Sequence[Group], writes: Sequence[Write]) -> bool:
+    def _commit(self, groups: Sequence[Batch], writes: Sequence[Write]) -> bool:
         try:
             self.ledger.commit(groups, writes)
         except Exception as error:  # a writer that died would leave everybody waiting
@@ -353,8 +353,8 @@ class TableWriter:
         self.broken = None
         return True
 
-    def _next_batch(self) -> list[Write | Group | Mark]:
-        batch: list[Write | Group | Mark] = []
+    def _next_batch(self) -> list[Write | Batch | Mark]:
+        batch: list[Write | Batch | Mark] = []
         with suppress(Empty):
             batch.append(self.queue.get(timeout=None if self.broken is None else RETRY))
             until = time.monotonic() + LINGER
@@ -365,9 +365,9 @@ class TableWriter:
         return batch
 
 
-def _can_wait(item: Write | Group | Mark) -> bool:
-    """Whether nobody waits for it who is in a hurry."""
-    return isinstance(item, Group | Closing)
+def _can_wait(item: Write | Batch | Mark) -> bool:
+    """Whether nobody waits for it who is in a stop_waiting."""
+    return isinstance(item, Batch | Closing)
 
 
 def _wake(writes: Iterable[Write]) -> None:

@@ -11,8 +11,8 @@ from typing import Final
 
 import trio
 
-from carillon.actors.capacity.ledger import Sheet, parse_sheet
-from carillon.actors.capacity.renewal import ShareKeeper
+from carillon.actors.capacity.ledger import LeaseLedger, parse_ledger
+from carillon.actors.capacity.renewal import ShareRenewer
 from carillon.actors.provider.guard import Guard
 from carillon.actors.provider.lease import ShareEnded
 from carillon.actors.provider.limits import Limits
@@ -46,8 +46,8 @@ class Board:
         self._texts[provider] = (str(self.swaps), text)
         return True
 
-    def sheet(self, provider: str = PROVIDER) -> Sheet:
-        return parse_sheet(self.read(provider)[1])
+    def sheet(self, provider: str = PROVIDER) -> LeaseLedger:
+        return parse_ledger(self.read(provider)[1])
 
 
 @dataclass
@@ -199,7 +199,7 @@ class Replica:
         self.faults = faults or Faults()
         line = Line(board, world, self._chance, self.faults, lambda: self._paused)
         draw = self._chance.random
-        self.keeper = ShareKeeper(line, name, {PROVIDER: self.guard}, draw=draw, wall=wall)
+        self.keeper = ShareRenewer(line, name, {PROVIDER: self.guard}, draw=draw, wall=wall)
 
     def _tell(self) -> None:
         self._news.set()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from carillon.actors.capacity.ledger import Past, Sheet, sheet_text
+from carillon.actors.capacity.ledger import LeaseLedger, Past, ledger_text
 from carillon.actors.capacity.liveness import SKEW
 from carillon.actors.capacity.past_calls import condensed, in_day, in_window, still_counting
 from carillon.actors.capacity.share import CONCURRENCY, QuotaUse, Usage, Use
@@ -25,7 +25,7 @@ HOUR = 3_600_000
 
 def board(*past: Past) -> Board:
     found = Board()
-    assert found.swap(PROVIDER, "", sheet_text(Sheet(past=past)))
+    assert found.swap(PROVIDER, "", ledger_text(LeaseLedger(past=past)))
     return found
 
 

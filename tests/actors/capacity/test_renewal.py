@@ -11,9 +11,9 @@ from typing import Final
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.capacity.ledger import Entry
+from carillon.actors.capacity.ledger import ReplicaLease
 from carillon.actors.capacity.liveness import DEAD, LEASE
-from carillon.actors.capacity.renewal import ShareKeeper
+from carillon.actors.capacity.renewal import ShareRenewer
 from carillon.actors.capacity.share import CONCURRENCY, pool_of
 from carillon.actors.provider.limits import Limits
 from carillon.actors.provider.quota import Quota
@@ -49,7 +49,7 @@ class World:
             replica.guard.apply(limits)
 
     @property
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, ReplicaLease]:
         return dict(self.board.sheet().entries)
 
     def held(self, pool: str) -> dict[str, int]:
@@ -281,7 +281,7 @@ async def test_without_providers_it_starts_and_leaves(autojump_clock: MockClock)
         async def swap(self, provider: str, version: str, text: str) -> bool:
             raise AssertionError(provider)
 
-    keeper = ShareKeeper(Nowhere(), "a", {})
+    keeper = ShareRenewer(Nowhere(), "a", {})
     async with trio.open_nursery() as nursery:
         await nursery.start(keeper.run)
         await keeper.leave()

@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from carillon.actors.capacity.ledger import Pause, Sheet, parse_sheet, sheet_text
-from carillon.actors.capacity.renewal import AWAY, PausesOnBoard, ShareKeeper
+from carillon.actors.capacity.ledger import LeaseLedger, Pause, ledger_text, parse_ledger
+from carillon.actors.capacity.renewal import AWAY, PausesOnBoard, ShareRenewer
 from carillon.actors.provider.guard import Guard
 from carillon.actors.provider.limits import Limits
 from tests.actors.capacity.boards import PROVIDER, Board, wall
@@ -28,7 +28,7 @@ class Side:
     def _tell(self) -> None:
         self.told += 1
 
-    def exchange(self, sheet: Sheet) -> Sheet:
+    def exchange(self, sheet: LeaseLedger) -> LeaseLedger:
         return self._pauses.exchanged(sheet, self._wall())
 
     def _wall(self) -> datetime:
@@ -40,7 +40,7 @@ class Side:
 
 
 async def test_a_pause_is_told_and_lasts_as_long_for_everybody(autojump_clock: MockClock) -> None:
-    a, b, sheet = Side("a"), Side("b"), Sheet()
+    a, b, sheet = Side("a"), Side("b"), LeaseLedger()
     a.guard.pause_for(30, tells=True)
     assert a.told == 1
     for _ in range(50):
@@ -54,7 +54,7 @@ async def test_a_pause_is_told_and_lasts_as_long_for_everybody(autojump_clock: M
 
 
 async def test_the_longest_of_several_pauses_holds(autojump_clock: MockClock) -> None:
-    a, b, sheet = Side("a"), Side("b"), Sheet()
+    a, b, sheet = Side("a"), Side("b"), LeaseLedger()
     a.guard.pause_for(10, tells=True)
     b.guard.pause_for(60, tells=True)
     for _ in range(4):
@@ -75,7 +75,7 @@ async def test_whoever_finds_a_pause_after_all_were_away_waits_for_the_rest(
 ) -> None:
     a = Side("a")
     a.guard.pause_for(30, tells=True)
-    sheet = parse_sheet(sheet_text(a.exchange(Sheet())))
+    sheet = parse_ledger(ledger_text(a.exchange(LeaseLedger())))
     await trio.sleep(away)
     b = Side("b", ahead)
     b.exchange(sheet)
@@ -83,7 +83,7 @@ async def test_whoever_finds_a_pause_after_all_were_away_waits_for_the_rest(
 
 
 def test_a_sheet_of_before_has_no_pause() -> None:
-    assert parse_sheet('{"entries": {}, "turn": 0, "spent": []}').pause is None
+    assert parse_ledger('{"entries": {}, "turn": 0, "spent": []}').pause is None
 
 
 class Straight:
@@ -101,9 +101,9 @@ class Straight:
         return self._board.swap(provider, version, text)
 
 
-def keeper(board: Board, name: str) -> tuple[ShareKeeper, Guard]:
+def keeper(board: Board, name: str) -> tuple[ShareRenewer, Guard]:
     guard = Guard(PROVIDER, Script(), Limits(), ignore)
-    return ShareKeeper(Straight(board), name, {PROVIDER: guard}, wall=wall), guard
+    return ShareRenewer(Straight(board), name, {PROVIDER: guard}, wall=wall), guard
 
 
 def pause_of(board: Board) -> Pause | None:

@@ -10,9 +10,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from carillon.actors.capacity.share import CONCURRENCY, HUNGER, Grant, Part, Usage, pool_of
+from carillon.actors.capacity.share import CONCURRENCY, DEMAND_WINDOW, Grant, Part, Usage, pool_of
 from carillon.actors.provider.breaker import BreakerSettings
-from carillon.actors.provider.call import Anew
+from carillon.actors.provider.call import Requeue
 from carillon.actors.provider.guard import Guard
 from carillon.actors.provider.limits import Limits, Retry
 from carillon.actors.provider.quota import Allowance, Quota
@@ -148,7 +148,7 @@ async def test_what_was_promised_on_a_lease_that_ended_never_starts(
     assert not scope.cancelled_caught
     guard.release(permit)
     assert attempt is None
-    assert guard.judge(call, attempt) == Anew()
+    assert guard.judge(call, attempt) == Requeue()
     assert (one.attempts, one.tries["p"], one.at, one.open_attempt) == (0, 0, None, None)
     assert guard.statistics().breaker == "closed"
     assert guard.usage().pools[pool_of(1)].used == 0
@@ -235,7 +235,7 @@ async def test_it_is_hungry_while_somebody_is_told_to_wait(autojump_clock: MockC
         guard.opens_at(trio.current_time())
     assert guard.usage().hungry
     assert news.count == 1
-    await trio.sleep(HUNGER)
+    await trio.sleep(DEMAND_WINDOW)
     assert not guard.usage().hungry
     guard.opens_at(trio.current_time())
     assert news.count == 2

@@ -6,14 +6,14 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from carillon.actors.provider.call import GRACE, LATE, Timekeeper
+from carillon.actors.provider.call import GRACE, LATE, DeadlineWatch
 from tests.actors.fakes import Script, envelope
 from tests.actors.workshop import guard
 
 
 async def watched(clock: MockClock, leap: float) -> tuple[bool, bool]:
     """Whether a call is cancelled as time leaps over its deadline, and a grace later."""
-    timekeeper, it = Timekeeper(), guard("p", Script())
+    timekeeper, it = DeadlineWatch(), guard("p", Script())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(timekeeper.run)
         scope = trio.CancelScope()

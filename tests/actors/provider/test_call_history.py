@@ -7,12 +7,12 @@ from math import inf
 
 import pytest
 
-from carillon.actors.provider.call_history import LEAST_KEPT, Starts
+from carillon.actors.provider.call_history import LEAST_KEPT, CallHistory
 
 
-def starts_at(*times: float, kept: int = 0) -> Starts:
+def starts_at(*times: float, kept: int = 0) -> CallHistory:
     """Calls that started then."""
-    starts = Starts()
+    starts = CallHistory()
     starts.keep(kept)
     for time in times:
         starts.promised += 1
@@ -20,13 +20,13 @@ def starts_at(*times: float, kept: int = 0) -> Starts:
     return starts
 
 
-def many(number: int) -> Starts:
+def many(number: int) -> CallHistory:
     """One call a second from 0 on."""
     return starts_at(*map(float, range(number)))
 
 
 def test_calls_are_numbered_in_the_order_of_their_starts() -> None:
-    starts = Starts()
+    starts = CallHistory()
     starts.promised = 3
     assert [starts.add(time) for time in (1.0, 1.0, 2.0)] == [0, 1, 2]
     assert (starts.count, starts.promised, starts.first) == (3, 0, 0)
@@ -111,7 +111,7 @@ def test_calls_are_counted_up_to_a_time() -> None:
     assert starts.until(1_400.0, 0.5) == 1_400
     assert starts.until(9_999.0, 0.0) == 1_500
     assert starts.until(3.0, 0.0) == starts.first  # as far as is known
-    assert Starts().until(0.0, 0.0) == 0
+    assert CallHistory().until(0.0, 0.0) == 0
 
 
 def test_calls_are_counted_from_a_time() -> None:
@@ -137,7 +137,7 @@ def test_marks_reach_back_more_than_a_day() -> None:
 
 def test_a_call_costs_sixteen_bytes() -> None:
     tracemalloc.start()
-    starts = Starts()
+    starts = CallHistory()
     starts.keep(30_000)
     for number in range(35_000):
         starts.add(number * 1e-3)
@@ -149,7 +149,7 @@ def test_a_call_costs_sixteen_bytes() -> None:
 
 def test_memory_follows_the_calls_and_not_the_limit() -> None:
     tracemalloc.start()
-    starts = Starts()
+    starts = CallHistory()
     starts.keep(10_000_000)
     for number in range(1_000):
         starts.add(float(number))

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from carillon.actors.provider.breaker import BreakerSettings
-from carillon.actors.provider.call import Anew, Ended, Exhausted, Later
+from carillon.actors.provider.call import Finish, NextProvider, Requeue, RetryAfter
 from carillon.actors.provider.guard import Guard
 from carillon.actors.provider.limits import Limits, ProviderError, Retry
 from carillon.actors.provider.quota import Quota
@@ -22,7 +22,7 @@ from carillon.messages.model import Attempt, Postponed, Refused, Unanswered, Una
 from tests.actors.fakes import Answers, Caller, Connects, Script, envelope, ignore
 
 PATIENT = Limits(retry=Retry(attempts=3, first_delay=0.5, max_delay=4))
-SENT = Ended("sent", "accepted")
+SENT = Finish("sent", "accepted")
 NEW_YEAR = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -60,7 +60,7 @@ async def test_an_accepted_message_is_sent(autojump_clock: MockClock) -> None:
 async def test_a_refusal_is_not_repeated(autojump_clock: MockClock) -> None:
     provider = Script(a=[Refused("no such number", "invalid-address")])
     verdict = await caller(provider).attempt(envelope("a"))
-    assert verdict == Ended("failed", "invalid-address", "no such number")
+    assert verdict == Finish("failed", "invalid-address", "no such number")
 
 
 async def test_passing_failures_are_tried_again_with_growing_waits(
@@ -76,20 +76,20 @@ async def test_attempts_are_bounded_and_the_last_failure_is_told(
 ) -> None:
     provider = Script(a=[Unavailable("busy")] * 9)
     one = envelope("a")
-    assert await caller(provider).deliver(one) == Exhausted("busy (3 attempts)")
+    assert await caller(provider).deliver(one) == NextProvider("busy (3 attempts)")
     assert one.attempts == 3
 
 
 async def test_an_attempt_elsewhere_does_not_count_here(autojump_clock: MockClock) -> None:
     one = envelope("a")
     one.tries, one.attempts = {"other": 5}, 5
-    assert await caller(Script(a=[Unavailable("503")])).attempt(one) == Later(0.5)
+    assert await caller(Script(a=[Unavailable("503")])).attempt(one) == RetryAfter(0.5)
     assert (one.tries, one.attempts) == ({"other": 5, "provider": 1}, 6)
 
 
 async def test_an_unknown_outcome_is_held(autojump_clock: MockClock) -> None:
     verdict = await caller(Script(a=[Unanswered("disconnected")])).attempt(envelope("a"))
-    assert verdict == Ended("in-doubt", "unknown-outcome", "disconnected")
+    assert verdict == Finish("in-doubt", "unknown-outcome", "disconnected")
 
 
 async def test_an_unknown_outcome_is_repeated_where_repeats_are_recognised(
@@ -98,7 +98,7 @@ async def test_an_unknown_outcome_is_repeated_where_repeats_are_recognised(
     provider = Script(a=[Unanswered("disconnected")])
     limits = replace(PATIENT, on_unknown_outcome="retry")
     one = envelope("a")
-    assert await caller(provider, limits).attempt(one) == Later(0.5)
+    assert await caller(provider, limits).attempt(one) == RetryAfter(0.5)
     assert one.in_doubt
     assert await caller(provider, limits).attempt(one) == SENT
 
@@ -111,7 +111,7 @@ async def test_after_an_unanswered_attempt_only_an_acceptance_dispels_the_doubt(
     answers = Answers()
     one = envelope("a", answers.reply)
     verdict = await caller(Script(a=[Unanswered("lost"), then]), limits).deliver(one)
-    if isinstance(verdict, Ended):
+    if isinstance(verdict, Finish):
         one.end(verdict.outcome, verdict.reason, verdict.error)
     else:
         one.end("failed", "exhausted", verdict.error)
@@ -137,7 +137,7 @@ async def test_a_call_that_takes_too_long_after_its_start_is_in_doubt(
 ) -> None:
     limits = replace(PATIENT, timeout=2)
     verdict = await caller(Script(a=[100.0]), limits).attempt(envelope("a"))
-    assert verdict == Ended("in-doubt", "unknown-outcome", "no answer within 2 s")
+    assert verdict == Finish("in-doubt", "unknown-outcome", "no answer within 2 s")
     assert trio.current_time() == pytest.approx(2)
 
 
@@ -153,7 +153,7 @@ async def test_a_call_that_never_gets_to_its_start_is_tried_again(
 async def test_connecting_takes_from_the_time_of_the_call(autojump_clock: MockClock) -> None:
     provider = Script(a=[Connects(1.5, 1.0)])
     verdict = await caller(provider, replace(PATIENT, timeout=2)).attempt(envelope("a"))
-    assert isinstance(verdict, Ended)
+    assert isinstance(verdict, Finish)
     assert verdict.outcome == "in-doubt"
     assert trio.current_time() == pytest.approx(2)
 
@@ -165,7 +165,7 @@ async def test_what_expires_before_its_first_byte_is_no_attempt(
     it = guard(provider, replace(PATIENT, rates=(Rate(1, 60.0),)), events)
     one = envelope("a", expires_at=3.0)
     verdict = await Caller(it).attempt(one)
-    assert verdict == Ended("expired", "expired", "Expired before it could be sent")
+    assert verdict == Finish("expired", "expired", "Expired before it could be sent")
     assert trio.current_time() == pytest.approx(3)
     assert (provider.ids, one.attempts, events) == ([], 0, [])
     now = it.statistics()
@@ -185,7 +185,7 @@ async def test_what_has_left_in_time_is_still_bounded_by_the_call_s_timeout(
 ) -> None:
     one = envelope("a", expires_at=1.0)
     verdict = await caller(Script(a=[99.0]), replace(PATIENT, timeout=4)).attempt(one)
-    assert verdict == Ended("in-doubt", "unknown-outcome", "no answer within 4 s")
+    assert verdict == Finish("in-doubt", "unknown-outcome", "no answer within 4 s")
     assert trio.current_time() == pytest.approx(4)
 
 
@@ -194,7 +194,7 @@ async def test_a_timeout_before_the_expiry_is_a_passing_failure(
 ) -> None:
     one = envelope("a", expires_at=100.0)
     limits = replace(PATIENT, timeout=4)
-    assert await caller(Script(a=[Connects(50.0)]), limits).attempt(one) == Later(0.5)
+    assert await caller(Script(a=[Connects(50.0)]), limits).attempt(one) == RetryAfter(0.5)
     assert trio.current_time() == pytest.approx(4)
 
 
@@ -204,7 +204,7 @@ async def test_what_is_postponed_is_no_attempt_and_no_failure(autojump_clock: Mo
     provider, events = Script(a=[lacking] * 20), list[Event]()
     once = replace(PATIENT, retry=Retry(1, 1, 1), breaker=BreakerSettings(failures=1, cooldown=60))
     it, one = guard(provider, once, events), envelope("a")
-    assert await Caller(it).attempt(one) == Later(0.25)
+    assert await Caller(it).attempt(one) == RetryAfter(0.25)
     assert (one.attempts, one.tries["provider"], one.at, one.open_attempt) == (0, 0, None, None)
     assert await Caller(it).deliver(one) == SENT
     assert one.attempts == 1
@@ -230,7 +230,7 @@ async def test_what_a_closed_connection_did_not_carry_goes_on_at_once(
     autojump_clock: MockClock,
 ) -> None:
     provider, events, one = Script(a=[Postponed("closed", 0.0)]), list[Event](), envelope("a")
-    assert await caller(provider, events=events).attempt(one) == Anew()
+    assert await caller(provider, events=events).attempt(one) == Requeue()
     assert (one.attempts, one.open_attempt, events) == (0, None, [])
 
 
@@ -310,10 +310,10 @@ async def test_throttling_without_a_time_pauses_for_longer_and_longer(
     provider = Script(a=[Unavailable("429", throttled=True)] * 2)
     it = guard(provider)
     line, one = Caller(it), envelope("a")
-    assert isinstance(await line.attempt(one), Later)
+    assert isinstance(await line.attempt(one), RetryAfter)
     assert it.statistics().paused_for == pytest.approx(0.5)
     await trio.sleep(0.5)
-    assert isinstance(await line.attempt(one), Later)
+    assert isinstance(await line.attempt(one), RetryAfter)
     assert it.statistics().paused_for == pytest.approx(1.0)
 
 
@@ -510,9 +510,9 @@ async def test_other_settings_of_the_breaker_and_of_retries_hold_from_the_next_f
 ) -> None:
     it = guard(Script(a=[Unavailable("down")] * 3))
     line, one = Caller(it), envelope("a")
-    assert await line.attempt(one) == Later(0.5)
+    assert await line.attempt(one) == RetryAfter(0.5)
     it.apply(Limits(retry=Retry(2, 9, 9), breaker=BreakerSettings(2, 77)))
-    assert await line.attempt(one) == Exhausted("down (2 attempts)")
+    assert await line.attempt(one) == NextProvider("down (2 attempts)")
     assert it.opens_at(trio.current_time()) == pytest.approx(77)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from carillon.actors.provider.guard import Turns
+from carillon.actors.provider.guard import KeyedLock
 
 
 def test_a_turn_is_one_holder_s_until_it_is_given_back() -> None:
-    turns = Turns()
+    turns = KeyedLock()
     assert turns.take("a")
     assert not turns.take("a")
     assert turns.take("b")
@@ -17,7 +17,7 @@ def test_a_turn_is_one_holder_s_until_it_is_given_back() -> None:
 
 
 def test_no_name_needs_no_turn() -> None:
-    turns = Turns()
+    turns = KeyedLock()
     assert turns.take(None)
     assert turns.take(None)
     turns.give_back(None)
@@ -25,7 +25,7 @@ def test_no_name_needs_no_turn() -> None:
 
 
 def test_who_waits_is_called_once_when_the_turn_is_free() -> None:
-    turns, called = Turns(), list[int]()
+    turns, called = KeyedLock(), list[int]()
     assert turns.take("a")
     for number in range(3):
         turns.when_free("a", partial(called.append, number))
@@ -37,7 +37,7 @@ def test_who_waits_is_called_once_when_the_turn_is_free() -> None:
 
 
 def test_those_who_wait_get_the_turn_one_after_the_other_in_their_order() -> None:
-    turns, got = Turns(), list[int]()
+    turns, got = KeyedLock(), list[int]()
 
     def want(number: int) -> None:
         if turns.take("a"):
@@ -54,7 +54,7 @@ def test_those_who_wait_get_the_turn_one_after_the_other_in_their_order() -> Non
 
 
 def test_names_do_not_wait_for_each_other() -> None:
-    turns, called = Turns(), list[str]()
+    turns, called = KeyedLock(), list[str]()
     for name in "ab":
         assert turns.take(name)
         turns.when_free(name, partial(called.append, name))
@@ -63,7 +63,7 @@ def test_names_do_not_wait_for_each_other() -> None:
 
 
 def test_nothing_is_left_behind() -> None:
-    turns = Turns()
+    turns = KeyedLock()
     for name in map(str, range(1000)):
         assert turns.take(name)
         turns.when_free(name, lambda: None)

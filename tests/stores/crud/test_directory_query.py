@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carillon.stores.crud.query import KEYSET_BYTES, URL_BYTES, Collection, matching
-from carillon.stores.ids import Asked
+from carillon.stores.ids import RequestedIds
 
 USERS = Collection("http://crud-service/some/path/", "my users")
 IDS = st.lists(st.text(st.characters(), max_size=400) | st.sampled_from(["a", "A", "f" * 24]))
@@ -36,10 +36,10 @@ def test_200_short_ids_are_one_question() -> None:
 
 
 def test_two_spellings_of_an_object_id_are_one_user() -> None:
-    asked = Asked(["A" * 24, "a" * 24, "b" * 24])
+    asked = RequestedIds(["A" * 24, "a" * 24, "b" * 24])
     assert asked.without([{"_id": "a" * 24}], "_id") == ["b" * 24]
 
 
 def test_two_ids_that_differ_in_case_are_two_users() -> None:
-    asked = Asked(["Mark", "mark"])
+    asked = RequestedIds(["Mark", "mark"])
     assert asked.without([{"_id": "mark"}], "_id") == ["Mark"]

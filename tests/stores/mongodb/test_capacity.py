@@ -14,7 +14,7 @@ import trio
 from carillon.messages.errors import JournalUnavailable
 from carillon.stores.mongodb.capacity import MongoShares, _swap
 from carillon.stores.mongodb.client import Database, MongoStore
-from carillon.stores.ports import ShareBoard
+from carillon.stores.ports import CompareAndSetStore
 from tests.actors.capacity.boards import Board, Faults, Line
 from tests.neighbours.mongodb import MongoServer
 from tests.stores.shelves import MongoShelf
@@ -26,7 +26,7 @@ CHANGES = 15
 @pytest.fixture(params=["fake", pytest.param("mongodb", marks=pytest.mark.servers)])
 async def boards(
     request: pytest.FixtureRequest, nursery: trio.Nursery
-) -> AsyncIterator[Sequence[ShareBoard]]:
+) -> AsyncIterator[Sequence[CompareAndSetStore]]:
     """The same board, seen by several replicas."""
     if request.param == "fake":
         board = Board()
@@ -37,11 +37,11 @@ async def boards(
         yield [MongoShares(stack.enter_context(shelf.store())) for _ in range(CLIENTS)]
 
 
-async def test_nothing_has_been_written_at_first(boards: Sequence[ShareBoard]) -> None:
+async def test_nothing_has_been_written_at_first(boards: Sequence[CompareAndSetStore]) -> None:
     assert await boards[0].read("p") == ("", "")
 
 
-async def test_everybody_reads_what_was_written(boards: Sequence[ShareBoard]) -> None:
+async def test_everybody_reads_what_was_written(boards: Sequence[CompareAndSetStore]) -> None:
     assert await boards[0].swap("p", "", "one")
     version, text = await boards[1].read("p")
     assert version
@@ -51,7 +51,7 @@ async def test_everybody_reads_what_was_written(boards: Sequence[ShareBoard]) ->
 
 
 async def test_nothing_is_written_over_what_the_writer_has_not_seen(
-    boards: Sequence[ShareBoard],
+    boards: Sequence[CompareAndSetStore],
 ) -> None:
     assert await boards[0].swap("p", "", "one")
     assert not await boards[1].swap("p", "", "other")
@@ -61,23 +61,25 @@ async def test_nothing_is_written_over_what_the_writer_has_not_seen(
     assert (await boards[1].read("p"))[1] == "two"
 
 
-async def test_the_same_text_again_is_another_version(boards: Sequence[ShareBoard]) -> None:
+async def test_the_same_text_again_is_another_version(boards: Sequence[CompareAndSetStore]) -> None:
     assert await boards[0].swap("p", "", "same")
     version, _ = await boards[0].read("p")
     assert await boards[0].swap("p", version, "same")
     assert not await boards[1].swap("p", version, "other")
 
 
-async def test_providers_have_nothing_to_do_with_each_other(boards: Sequence[ShareBoard]) -> None:
+async def test_providers_have_nothing_to_do_with_each_other(
+    boards: Sequence[CompareAndSetStore],
+) -> None:
     assert await boards[0].swap("p", "", "one")
     assert await boards[0].swap("q.$r", "", "{}")
     assert (await boards[0].read("q.$r"))[1] == "{}"
 
 
 async def test_of_many_who_write_at_once_each_is_seen_by_the_next(
-    boards: Sequence[ShareBoard],
+    boards: Sequence[CompareAndSetStore],
 ) -> None:
-    async def add(board: ShareBoard, name: int) -> None:
+    async def add(board: CompareAndSetStore, name: int) -> None:
         for number in range(CHANGES):
             while True:
                 version, text = await board.read("p")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from carillon.actors.capacity.ledger import Sheet, Spent, parse_sheet, sheet_text
+from carillon.actors.capacity.ledger import LeaseLedger, Spent, ledger_text, parse_ledger
 from carillon.cli.store.boards import boards_of
 from carillon.messages.clock import milliseconds
 from carillon.messages.model import Cursor, Receipt, delivery_id
@@ -311,9 +311,9 @@ def called(path: Path, *calls: tuple[str, float, int], paused: float = 0.0) -> N
         connection.execute("COMMIT")
 
 
-def board(url: MongoUrl, provider: str) -> Sheet:
+def board(url: MongoUrl, provider: str) -> LeaseLedger:
     with connected(url) as client:
-        return parse_sheet(text_of(client[url.database], provider))
+        return parse_ledger(text_of(client[url.database], provider))
 
 
 def test_calls_and_pauses_stand_on_the_boards(path: Path, mongodb: MongoUrl) -> None:
@@ -333,7 +333,7 @@ def test_calls_and_pauses_stand_on_the_boards(path: Path, mongodb: MongoUrl) -> 
 def test_what_a_service_left_on_a_board_stays(path: Path, mongodb: MongoUrl) -> None:
     gone = Spent(datetime(2100, 1, 1, tzinfo=UTC), 7)
     with connected(mongodb) as client:
-        put(client[mongodb.database], "p", sheet_text(Sheet(spent=(gone,), turn=3)))
+        put(client[mongodb.database], "p", ledger_text(LeaseLedger(spent=(gone,), turn=3)))
     called(path, ("p", 5, 3))
     moved(path, mongodb)
     found = board(mongodb, "p")

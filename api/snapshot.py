@@ -13,7 +13,7 @@ from carillon.api.errors import error_answer
 from carillon.api.preferences import Preferences
 from carillon.dispatches.collector import Failure
 from carillon.dispatches.dispatch import Dispatch
-from carillon.dispatches.service import Pipeline
+from carillon.dispatches.service import DispatchService
 from carillon.messages.model import FAILURES
 from carillon.messages.ports.records import RecordFilter, Records
 
@@ -29,7 +29,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DispatchSnapshot:
     """What is known of a dispatch; `failures` is bounded, the numbers are not."""
 
     dispatch_id: str
@@ -45,10 +45,10 @@ async def wait_for(dispatch: Dispatch, seconds: float) -> None:
         await dispatch.ended.wait()
 
 
-def told_now(dispatch: Dispatch) -> Told:
+def told_now(dispatch: Dispatch) -> DispatchSnapshot:
     """What a dispatch that goes on, or went on, in this process says of itself."""
     report = dispatch.report()
-    return Told(
+    return DispatchSnapshot(
         dispatch.id,
         report.failures,
         report.failures_total,
@@ -57,14 +57,14 @@ def told_now(dispatch: Dispatch) -> Told:
     )
 
 
-class Archive:
+class DispatchReader:
     """Tells of dispatches that others asked for, from what is on record."""
 
-    def __init__(self, pipeline: Pipeline, records: Records) -> None:
+    def __init__(self, pipeline: DispatchService, records: Records) -> None:
         self._pipeline = pipeline
         self._records = records
 
-    async def told(self, dispatch_id: str, seconds: float) -> Told:
+    async def told(self, dispatch_id: str, seconds: float) -> DispatchSnapshot:
         """What a dispatch has come to when it ends, or after so many seconds.
 
         Raises:
@@ -82,7 +82,7 @@ class Archive:
         page = await self._records.deliveries(dispatch_id, wanted, "", most)
         failures = [Failure(one.user_id, one.channel, one.error or "") for one in page.deliveries]
         total = sum(counts.get(outcome, 0) for outcome in FAILURES)
-        return Told(dispatch_id, failures, total, counts.get("pending", 0), is_over)
+        return DispatchSnapshot(dispatch_id, failures, total, counts.get("pending", 0), is_over)
 
     async def _end_of(self, dispatch_id: str) -> bool:
         while True:
@@ -97,7 +97,10 @@ class Archive:
 
 
 def answer(
-    told: Told, preferred: Preferences, waiting: Waiting, extra: Mapping[str, str] | None = None
+    told: DispatchSnapshot,
+    preferred: Preferences,
+    waiting: Waiting,
+    extra: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer to `POST /send`; 202 when the caller preferred to wait no longer."""
     address = f"{waiting.prefix}/dispatches/{told.dispatch_id}"
@@ -121,7 +124,7 @@ def cut_short(dispatch: Dispatch) -> Response:
     return error_answer(500, message, {"Dispatch-Id": dispatch.id})
 
 
-def _rest_of_failures(told: Told, address: str) -> Mapping[str, str]:
+def _rest_of_failures(told: DispatchSnapshot, address: str) -> Mapping[str, str]:
     if told.failures_total <= len(told.failures):
         return {}
     return {
