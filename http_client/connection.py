@@ -167,15 +167,17 @@ class Connection:
         """After how many silent seconds nothing more can come of what was asked."""
         return min(max(QUIET_SECONDS, 1.5 * self.slowest), _LONGEST_QUIET)
 
+    def trust_silence(self) -> None:
+        """It was looked at and is silent: if it has rested for long enough, it owes no answer."""
+        if self.rested >= self.quiet:
+            self.unsure.clear()
+
     def must_rest(self, now: float) -> bool:
         """Whether too much that it carried is unsure for it to be used before it has rested.
 
-        After a rest of less than `QUIET_SECONDS` it is not before it `rests_by`.
+        It is not before it `rests_by`.
         """
-        if self.rested >= QUIET_SECONDS and self.rested >= self.quiet:
-            self.unsure.clear()
-            return False
-        if now <= self.rests_by:
+        if not self.unsure or now <= self.rests_by:
             return False
         longest = max(_UNSURE_SECONDS, 5 * self.quiet)
         return len(self.unsure) >= _UNSURE_CALLS or now - self.unsure_since > longest

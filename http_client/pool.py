@@ -7,6 +7,8 @@ unharmed; an origin that closes them at once, or under a request, is learnt to d
 Nor does anybody say that an answer is to the request before it: after one answer too many each
 later one is to another request. A connection that has rested for longer than its answers take,
 and silently, owes none. So they rest in turn, are looked at again, and must rest now and then.
+Time in which this process, or its machine, stood still proves no silence: what came meanwhile may
+be heard a moment later. So the silence is believed by the look alone, which waits for that moment.
 """
 
 from __future__ import annotations
@@ -29,6 +31,10 @@ _LONGEST_LESSON: Final = 10 * LESSON_SECONDS
 _ENOUGH: Final = 2
 """After so many bad experiences in a row no connection is used again for a while."""
 _MARGIN: Final = 1.0
+_MOMENT: Final = QUIET_SECONDS / 10
+"""What has arrived is heard within so many seconds in which this process runs."""
+_MOMENTS: Final = 5
+"""A loop that is always late would else keep connections from use."""
 _TIMEOUT: Final = re.compile(r"(?:\A|[\s,;])timeout\s*=\s*\"?([0-9]{1,9})", re.I)
 
 
@@ -159,8 +165,6 @@ class IdleConnections:
                 or connection.poll(0)
             ) and not self._is_fit(rest, connection, now):
                 continue
-            if not connection.unsure or (rested < QUIET_SECONDS and now <= connection.rests_by):
-                return connection
             if not connection.must_rest(now):
                 return connection
             rest.resting.append(connection)
@@ -217,6 +221,7 @@ class IdleConnections:
                 self._looks_at = max(due, trio.current_time() + QUIET_SECONDS)
                 with trio.CancelScope(deadline=self._looks_at) as self._alarm:
                     await trio.sleep_forever()
+                await _run_on()
                 self._look(trio.current_time())
             self._watch = None
 
@@ -241,7 +246,9 @@ class IdleConnections:
                 connection.rested = now - connection.idle_since
                 is_new = connection.rested < QUIET_SECONDS  # and looked at again in time
                 if is_new or self._is_fit(rest, connection, now):
-                    waits = connection.unsure and connection.must_rest(now)
+                    if not is_new:
+                        connection.trust_silence()
+                    waits = connection.must_rest(now)
                     (rest.resting if waits else rest.idle).append(connection)
 
     def _forget(self, now: float) -> None:
@@ -260,6 +267,15 @@ class IdleConnections:
                 connection.close()
             rest.idle.clear()
             rest.resting.clear()
+
+
+async def _run_on() -> None:
+    """Return after a moment in which this process ran: what a stop held up is there by then."""
+    for _ in range(_MOMENTS):
+        before = trio.current_time()
+        await trio.sleep(_MOMENT)
+        if trio.current_time() - before < 2 * _MOMENT:
+            return
 
 
 async def _stays_silent(connection: Connection) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator
 from math import inf
 
@@ -50,7 +51,9 @@ class Asked:
         return isinstance(reply, Response) and reply.status != self.status and not self.doubted
 
 
-async def ask(wire: Http1Wire, raw: Raw, number: int, callers: int = 1) -> list[Asked]:
+async def ask(
+    wire: Http1Wire, raw: Raw, number: int, callers: int = 1, rests: float = 0.3
+) -> list[Asked]:
     """Calls one after the other, of which the server takes every second one."""
     asked = [Asked(200 if at % 2 else 400) for at in range(number)]
     left = iter(asked)
@@ -64,7 +67,7 @@ async def ask(wire: Http1Wire, raw: Raw, number: int, callers: int = 1) -> list[
         async with trio.open_nursery() as nursery:
             for _ in range(callers):
                 nursery.start_soon(caller)
-    await trio.sleep(0.3)
+    await trio.sleep(rests)
     return asked
 
 
@@ -152,6 +155,30 @@ async def test_what_rested_in_silence_is_sure_for_good(wire: Http1Wire) -> None:
         await raw.until_ended(1)
         assert isinstance((await ask(wire, raw, 1))[0].reply, Response)
     assert not any(one.doubted for one in asked)
+
+
+@pytest.mark.parametrize("rests", [0.0, 0.03], ids=["used at once", "looked at first"])
+async def test_a_stop_of_this_process_is_no_silence(wire: Http1Wire, rests: float) -> None:
+    """What the server says meanwhile is heard only later: it shows whose answer was told."""
+
+    async def peer(talk: Talk) -> None:
+        await talk.request()
+        await talk.say(answer(400))
+        await talk.request()
+        await talk.say(answer(400))  # the first one's once more
+        await trio.sleep(0.01)
+        while True:
+            await talk.say(answer(200))
+            await talk.request()
+
+    async with raw_server(peer) as raw:
+        for _ in range(10):  # who runs first after the stop is a matter of chance
+            asked = await ask(wire, raw, 2, rests=0.0)
+            time.sleep(0.05)  # noqa: ASYNC251 - everything stands still, the server, too
+            await trio.sleep(rests)
+            await ask(wire, raw, 1, rests=0.1)
+            assert [one for one in asked if one.is_wrong] == []
+            await wire.aclose()
 
 
 async def attempts(wire: Http1Wire, raw: Raw, number: int) -> list[Attempt]:
