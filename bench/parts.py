@@ -11,6 +11,7 @@ from typing import Final
 from bench import profiling, report, report_promises, report_replicas
 from bench.durability import DurabilityPlan, measure_durability
 from bench.fan_out import FanOutPlan, measure_fan_out
+from bench.files import measure_files
 from bench.isolation import IsolationPlan, measure_isolation
 from bench.kill import KillPlan, measure_kill
 from bench.live import LivePlan, measure_live
@@ -178,6 +179,15 @@ def _profile(options: Options, folder: Path, say: Say) -> Section:
     return report.profiles(found)
 
 
+def _no_options(_parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _files(_options: Options, folder: Path, say: Say) -> Section:
+    say("tracing what one recipient passes")
+    return report.files(measure_files(folder))
+
+
 PARTS: Final = (
     Part("fan-out", "one dispatch to many users, beside peers", _fan_out_options, _fan_out),
     Part("small", "many requests for one user each", _small_options, _small),
@@ -192,4 +202,5 @@ PARTS: Final = (
     Part("kill", "a process killed in the middle of a dispatch", _kill_options, _kill),
     Part("replicas", "several replicas, one killed and one stopped", _replicas_options, _replicas),
     Part("profile", "where the CPU of one message goes", _profile_options, _profile),
+    Part("files", "how many of our files one recipient passes", _no_options, _files),
 )

@@ -8,13 +8,15 @@ from typing import Final
 from bench import fan_out as out
 from bench import small_requests
 from bench.machine import Machine
-from bench.results import FanOut, Profile, Small
+from bench.results import FanOut, Profile, Small, Traced
 from bench.section import Bar, Section
 from bench.tables import Column, by_contender, least, middle, most, ratio, table, times
 
 _BARE_BAR: Final = 0.45
 _NODE_BAR: Final = 1.5
 _ROUTE_BAR: Final = 0.5
+_MOST_FILES: Final = {"send": 55, "saga": 62}
+_MOST_CHANGES: Final = {"send": 240, "recovery": 650}
 _BUSY: Final = 0.9  # of a core: the provider's stand-in was the bottleneck
 _FAN_OUT: Final[Sequence[Column[FanOut]]] = (
     Column("users", lambda own, _: f"{own[0].users:,}"),
@@ -110,3 +112,34 @@ def _stations(profile: Profile) -> str:
     ]
     rows.append(("all", f"{profile.cpu_us:.1f}", "100%", f"{profile.per_second:,.0f} messages/s"))
     return table(("station", "CPU µs/message", "share", "dearest modules"), rows)
+
+
+def files(runs: Sequence[Traced]) -> Section:
+    """Files and changes of file on each way, and the pairs whose merging would save most."""
+    rows = [
+        (
+            run.way,
+            f"{run.files}",
+            f"{run.changes}",
+            f"{run.all_files}",
+            f"{run.all_changes}",
+            f"{run.first_changes}",
+            ", ".join(f"{pair} {times}" for pair, times in run.pairs[:3]),
+        )
+        for run in runs
+    ]
+    titles = (
+        "way", "files", "changes of file", "files, all threads", "changes, all threads",
+        "changes, first calls only",        "most often between",
+    )  # fmt: skip
+    bars = [
+        Bar(f"{run.way}: {what}", figure, "at most", most[run.way])
+        for run in runs
+        for what, figure, most in (
+            ("files", run.files, _MOST_FILES),
+            ("changes of file", run.changes, _MOST_CHANGES),
+        )
+        if run.way in most
+    ]
+    title = "What a reader of the code passes with one recipient"
+    return Section(title, [table(titles, rows)], runs, bars)

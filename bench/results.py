@@ -130,6 +130,24 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Traced:
+    """How many files one way through the code passes, and how often it changes from one to another.
+
+    `files` and `changes` are of the calls on the event loop; `all_files` and `all_changes` of those
+    in other threads too, `first_changes` of the first call of each function. `pairs` are the files
+    between which the loop changes most, and how often.
+    """
+
+    way: str
+    files: int
+    changes: int
+    all_files: int
+    all_changes: int
+    first_changes: int
+    pairs: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Kill:
     """One random kill: what the next start took longer than one with an empty journal, in seconds.
 
