@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from pydantic_core import to_json
-from quart import Quart, Response, current_app, g, request
+from quart import Quart, Response, current_app, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
 from carillon.api.answers import json_answer
@@ -67,7 +67,8 @@ def error_answer(
 
     The log says the message, or what is `plain` where that holds a value of the request.
     """
-    g.why = message if plain is None else plain
+    if has_request_context():  # a request whose Host is none never gets one
+        g.why = message if plain is None else plain
     return json_answer(_error(status, message), status, headers)
 
 

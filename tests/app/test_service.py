@@ -21,7 +21,9 @@ from tests.running import sandbox_configuration
 pytestmark = pytest.mark.servers
 
 CRASHING = """
-import service, settings, trio
+import trio
+from carillon import settings
+from carillon.app import service
 
 async def crash(*_):
     await trio.sleep(0.2)
@@ -37,7 +39,9 @@ service.main(settings.load())
 """
 
 MURMURING = """
-import service, settings, threading, trio
+import threading, trio
+from carillon import settings
+from carillon.app import service
 
 class Dying:
     def __del__(self):

@@ -91,9 +91,9 @@ def test_the_nearest_commands_are_named(words: list[str], meant: str | None) -> 
 
 def test_help_imports_no_command() -> None:
     code = (
-        "import sys; from cli.main import main\n"
+        "import sys; from carillon.cli.main import main\n"
         "try: main(['--help'])\n"
-        "except SystemExit: print(sorted(n for n in sys.modules if n.startswith('cli.')))"
+        "except SystemExit: print(sorted(n for n in sys.modules if n.startswith('carillon.cli.')))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "['carillon.cli.lazy', 'carillon.cli.main']"

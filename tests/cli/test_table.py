@@ -14,7 +14,7 @@ from tests.cli.providers.test_watch import terminal, until
 ID = "6f1c2a4e-0c55-4b6f-9a43-0d1f8a2f7c11"
 ROW = (ID, "done", "email, sms, push, voice", "1,200 sent, 3 failed", "an error " * 30)
 PRINTED = (
-    "from cli.table import print_table; "
+    "from carillon.cli.table import print_table; "
     f"print_table(('dispatch', 'state', 'channels', 'deliveries', 'error'), [{ROW!r}], 120,"
     " whole=('dispatch',)); print('end')"
 )

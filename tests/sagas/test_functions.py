@@ -283,7 +283,7 @@ async def test_few_processes_stay(tmp_path: Path) -> None:
 PARENT = """
 import json, os, sys, trio
 from pathlib import Path
-from tests.messages.saga.function_files import loaded
+from tests.sagas.function_files import loaded
 
 async def main():
     async with loaded(data=Path(sys.argv[1]), seconds=600) as functions, trio.open_nursery() as n:

@@ -31,7 +31,7 @@ def test_calls_without_connections_need_none() -> None:
 def test_the_soft_limit_becomes_the_hard_one() -> None:
     script = (
         "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (50, 300)); "
-        "from settings.descriptors import most, raise_limit; raise_limit(); "
+        "from carillon.settings.descriptors import most, raise_limit; raise_limit(); "
         "print(most(), *r.getrlimit(r.RLIMIT_NOFILE))"
     )
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)

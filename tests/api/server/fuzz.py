@@ -1,4 +1,6 @@
-"""Throws mutated byte streams at a living service: `python -m tests.api.fuzz --count 200000`.
+"""Throws mutated byte streams at a living service.
+
+`python -m tests.api.server.fuzz --count 200000` does it.
 
 Inputs are drawn from a seed and a number, so that any of them can be sent again (`--first`). Every
 other one hangs up after so many bytes of a stream that is well-formed, at each byte in turn; the

@@ -126,7 +126,7 @@ def test_a_bind_mount_of_a_store_is_locked_too(tmp_path: Path) -> None:
     other.touch()
     script = (
         f"mount --bind {path} {other} && exec {sys.executable} -c 'from pathlib import Path\n"
-        f'from tests.stores.test_sqlite import in_use\nprint(in_use(Path("{other}")))\''
+        f'from tests.stores.sqlite.test_database import in_use\nprint(in_use(Path("{other}")))\''
     )
     with only_server(path):
         ran = subprocess.run(
