@@ -6,24 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from carillon.stores.mongodb.url import MongoUrl
 from tests.neighbours.mongodb import named_or_started, new_database
+from tests.properties import register_profiles
 
 ROOMS_WITH_SERVERS = ("scenarios", "cli", "bench", "api", "docs", "test_packaging.py")
 HERE = Path(__file__).parent
 
-# What a machine is busy with besides says nothing about the code.
-settings.register_profile(
-    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("any-machine")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """How much of the hostile inputs is tried."""
-    parser.addoption("--hostile", choices=["some", "full"], default="some")
+register_profiles()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -48,8 +49,13 @@ def module(file: Path) -> str:
 MODULES: Final = {module(file): file for file in FILES}
 
 
-def imported(file: Path) -> Iterator[str]:
+@cache
+def imported(file: Path) -> Sequence[str]:
     """What a file imports, under `TYPE_CHECKING` and within functions, too."""
+    return tuple(_imported(file))
+
+
+def _imported(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -66,6 +66,7 @@ def test_what_is_no_key_is_found_nowhere(token: str) -> None:
     assert KeyRing([draw_key("shop", ["send"])[1]]).find(token) is None
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_no_text_breaks_the_search(token: str) -> None:
     assert KeyRing([draw_key("shop", ["send"])[1]]).find(token) is None

@@ -10,6 +10,7 @@ from math import inf
 from random import Random
 from typing import Final, Literal
 
+import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -37,6 +38,7 @@ from carillon.messages.model import (
 )
 from carillon.supervisor import TICK, Supervisor
 from tests.actors.fakes import Answers, Log, envelope, ignore
+from tests.properties import examples, is_nightly
 
 ULP: Final = 1e-9
 NAMES: Final = ("a", "b", "c")
@@ -231,7 +233,7 @@ def arrangements(providers: int) -> st.SearchStrategy[Arrangement]:
 
 
 @st.composite
-def examples(draw: st.DrawFn) -> Example:
+def worlds(draw: st.DrawFn) -> Example:
     providers = draw(st.integers(1, 3))
     numbers, moments = st.integers(0, providers - 1), st.floats(0, CHANGES_UNTIL)
     channels = st.sampled_from(CHANNELS)
@@ -377,11 +379,11 @@ class World:
             assert self.answers.times[name] <= latest + ULP
 
 
-@given(example=examples())
+@pytest.mark.slow
+@given(example=worlds())
 @settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
+    max_examples=examples(60),
+    derandomize=not is_nightly(),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_every_limit_holds_and_every_delivery_ends_once(example: Example) -> None:
@@ -426,12 +428,13 @@ def ideal(number: int, rates: Sequence[Rate]) -> list[float]:
     return starts
 
 
+@pytest.mark.slow
 @given(
     rates=st.lists(st.builds(Rate, st.integers(1, 30), st.floats(0.2, 20)), min_size=1, max_size=3),
     latencies=st.lists(st.sampled_from([0.0, 0.001, 0.02, 0.2, 1.0]), min_size=1, max_size=6),
     shared=st.booleans(),
 )
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=examples(25), derandomize=not is_nightly())
 def test_hardly_any_of_an_allowed_rate_is_wasted_while_there_is_work(
     rates: list[Rate],
     latencies: list[float],

@@ -22,6 +22,7 @@ from carillon.messages.envelope import Envelope
 from carillon.messages.model import Channel, Priority
 from carillon.supervisor import Supervisor
 from tests.actors.fakes import Answers, Log, Script, envelope, ignore
+from tests.properties import examples
 
 
 def batch(
@@ -64,7 +65,8 @@ def test_the_dispatches_of_a_caller_take_turns() -> None:
     assert ids == ["a-0", "b-0", "c-0", "b-1", "a-1", "b-2"]
 
 
-@settings(max_examples=50, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(50))
 @given(
     st.lists(st.integers(1, 5), min_size=2, max_size=5),
     st.lists(st.tuples(st.integers(0, 4), st.integers(1, 40)), max_size=60),
@@ -93,6 +95,7 @@ def test_weights_hold_over_any_thousand_starts(
             assert abs(counts[name] - 1000 * weight / total) <= 20
 
 
+@pytest.mark.slow
 def test_three_to_one_is_three_to_one() -> None:
     lane = Lane(1, {"A": 3, "B": 1}.__getitem__)
     for name in "AB":
@@ -225,6 +228,7 @@ async def measured(*, beside: bool) -> float:
     return ends[ceil(len(ends) * 0.99) - 1] - start
 
 
+@pytest.mark.slow
 async def test_twenty_callers_are_hardly_later_beside_a_thousand_dispatches_of_another(
     autojump_clock: MockClock,
 ) -> None:
@@ -232,6 +236,7 @@ async def test_twenty_callers_are_hardly_later_beside_a_thousand_dispatches_of_a
     assert beside <= 1.2 * alone
 
 
+@pytest.mark.slow
 async def test_no_place_idles_while_anybody_has_something_to_send(
     autojump_clock: MockClock,
 ) -> None:
@@ -277,6 +282,7 @@ class Fleet:
         return found
 
 
+@pytest.mark.slow
 async def test_callers_share_all_replicas_together_and_not_each_of_them(
     autojump_clock: MockClock,
 ) -> None:
@@ -305,6 +311,7 @@ async def test_callers_share_all_replicas_together_and_not_each_of_them(
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow
 async def test_what_was_had_elsewhere_is_forgotten_within_a_second_or_two(
     autojump_clock: MockClock,
 ) -> None:

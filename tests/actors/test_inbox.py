@@ -70,6 +70,7 @@ async def test_a_lone_lane_gets_everything(mock_clock: MockClock) -> None:
     assert take_ids(inbox, 50) == [f"b{one}" for one in range(50)]
 
 
+@pytest.mark.slow
 async def test_high_overtakes_bulk_at_once(mock_clock: MockClock) -> None:
     inbox = Inbox(10, 10)
     inbox.put(batch("b", 10_000, "bulk"))
@@ -173,6 +174,7 @@ async def test_a_share_shrinks_so_that_all_dispatches_fit(autojump_clock: MockCl
     assert await inbox.wait_for_capacity("new", inf) == FEWEST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dispatches", [1, 10, 100, 1000])
 async def test_room_bounds_what_is_held_however_many_dispatches_bring(
     dispatches: int, autojump_clock: MockClock

@@ -104,6 +104,7 @@ async def test_a_closed_channel_ends_only_when_nothing_is_left(autojump_clock: M
 # Priority and fairness
 
 
+@pytest.mark.slow
 async def test_a_one_time_code_is_next_even_behind_ten_thousand_and_a_slow_limit(
     autojump_clock: MockClock,
 ) -> None:

@@ -47,6 +47,7 @@ def texts(items: object) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 async def test_others_have_their_turn_while_a_page_is_composed() -> None:
     turns = 0
 

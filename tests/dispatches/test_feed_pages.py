@@ -32,6 +32,7 @@ async def walk(it: Pages, pause: float) -> list[str]:
     return names
 
 
+@pytest.mark.slow
 async def test_channels_of_equal_pace_share_every_read(autojump_clock: MockClock) -> None:
     directory = FakeDirectory()
     it = pages(directory)
@@ -41,6 +42,7 @@ async def test_channels_of_equal_pace_share_every_read(autojump_clock: MockClock
     assert len(directory.reads) == KEPT  # two users a page
 
 
+@pytest.mark.slow
 async def test_a_channel_that_lags_reads_again_and_misses_nobody(
     autojump_clock: MockClock,
 ) -> None:
@@ -66,6 +68,7 @@ class LargeUsers(FakeDirectory):
         return replace(page, size=4_000_000 * len(page.recipients))
 
 
+@pytest.mark.slow
 async def test_of_large_users_few_are_resolved_ahead_and_kept(autojump_clock: MockClock) -> None:
     directory = LargeUsers()
     it = pages(directory)

@@ -34,6 +34,7 @@ def android(source: str, user: Document, *, everywhere: bool = False) -> object:
     return made.android["data"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("everywhere", [False, True])
 @given(name=st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_value_ends_no_string_of_push_data(everywhere: bool, name: str) -> None:  # noqa: FBT001

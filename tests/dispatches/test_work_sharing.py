@@ -74,6 +74,7 @@ def shared(world: World, pool: FakePool) -> None:
     world.dispatch._context = replace(world.dispatch._context, pool=pool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("appetite", [0, 300, 5000])
 async def test_everybody_is_told_once_whoever_sends(
     autojump_clock: MockClock, appetite: int
@@ -90,6 +91,7 @@ async def test_everybody_is_told_once_whoever_sends(
     assert bool(pool.taken) == bool(appetite)
 
 
+@pytest.mark.slow
 async def test_alone_nothing_is_offered(autojump_clock: MockClock) -> None:
     world, pool = World(many(1200), channels=["email"]), FakePool()
     pool.has_company = False

@@ -84,6 +84,7 @@ def test_mentions_tells_root_fields_and_says_yes_in_doubt() -> None:
     assert Engine().compile("{{#each this}}{{/each}}").mentions("user")
 
 
+@pytest.mark.slow
 def test_partials_that_would_take_forever_to_follow_read_everything() -> None:
     source = "".join(
         f'{{{{#*inline "p{n}"}}}}{{{{#with a{n}}}}}{{{{> p{n + 1}}}}}{{{{/with}}}}'

@@ -164,6 +164,7 @@ def test_compiled_templates_are_kept_by_text_and_kind() -> None:
     assert engine.compile("{{a}}") is not first
 
 
+@pytest.mark.slow
 def test_few_templates_that_are_large_once_compiled_are_kept() -> None:
     engine = Engine()
     text, tags = "a" * 200_000, "{{user.name}}" * 7_000
@@ -202,6 +203,7 @@ ARGUMENTS = ("", "x", "x x", "x x x", "x x x x", "list", "list x", "list 0", "x 
              "x a=x", "a=x", "list property=x")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", ARGUMENTS)
 @pytest.mark.parametrize("body", ["{{x}}", "{{this}}{{@key}}", "a{{else}}{{x}}"])
 def test_no_helper_as_a_block_takes_a_value_out_of_its_json_string(

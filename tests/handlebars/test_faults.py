@@ -82,6 +82,7 @@ def test_all_that_is_wrong_is_told_in_order() -> None:
     assert found == [(1, 5), (2, 3), (2, 11), (3, 19)]
 
 
+@pytest.mark.slow
 def test_no_recorded_template_that_shows_something_is_found_at_fault() -> None:
     cases = [case for group in GROUPS.values() for case in group] + IN_USE
     alarms, found = [], 0
@@ -97,6 +98,7 @@ def test_no_recorded_template_that_shows_something_is_found_at_fault() -> None:
     assert found > 150
 
 
+@pytest.mark.slow
 def test_a_call_is_not_tried_without_end() -> None:
     source = "".join(f"{{{{compare a 'no{n}' b}}}}" for n in range(2000))
     faults: list[TemplateError] = ENGINE.faults(source)

@@ -92,6 +92,7 @@ VALUES = st.recursive(
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[-0-9.eE+]+|true|false|null')
 
 
+@pytest.mark.slow
 @given(
     content=st.dictionaries(NAMES, VALUES, max_size=4),
     ways=st.lists(st.sampled_from(["bare", "escaped", "block", "as it is"]), min_size=1),

@@ -78,6 +78,7 @@ HOSTILE: dict[str, tuple[str, type[TemplateError]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_templates_end_soon_in_an_error(name: str) -> None:
     source, expected = HOSTILE[name]
@@ -89,6 +90,7 @@ def test_hostile_templates_end_soon_in_an_error(name: str) -> None:
     assert quickest(run, 0.5) < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["an unclosed string", "a long text escaped", "1 MB of tags"])
 def test_hostile_templates_take_little_memory(name: str) -> None:
     source, expected = HOSTILE[name]

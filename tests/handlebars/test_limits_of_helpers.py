@@ -85,6 +85,7 @@ def in_loops(call: str) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 def test_a_million_calls_end_soon_in_an_error(call: str) -> None:
     template = Engine(limits=NO_HURRY).compile(in_loops(call))
@@ -96,6 +97,7 @@ def test_a_million_calls_end_soon_in_an_error(call: str) -> None:
     assert quickest(run, 0.5) < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     [

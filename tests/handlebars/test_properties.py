@@ -2,10 +2,12 @@
 
 from typing import get_args
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carillon.handlebars import Engine, Escaping, Limits, TemplateError, standard_helpers
+from tests.properties import examples
 
 LIMITS = Limits(steps=2_000, output_bytes=100_000)
 VALUES = st.recursive(
@@ -88,7 +90,8 @@ TEMPLATES = st.lists(PIECES | st.sampled_from(CALLS) | st.text(max_size=3), max_
 )
 
 
-@settings(max_examples=250, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(250))
 @given(
     TEMPLATES,
     st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3),
@@ -113,6 +116,7 @@ def test_text_without_mustaches_comes_out_unchanged(text: str) -> None:
     assert Engine().compile(plain).render({}) == plain
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["user", "data"]), st.dictionaries(st.sampled_from("abc"), VALUES), TEMPLATES
 )

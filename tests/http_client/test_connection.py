@@ -175,6 +175,7 @@ async def cut_short(wire: Http1Wire, url: str, size: int, steps: int, moment: st
     return scope.cancel_called
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [10, 1_000_000])
 @pytest.mark.parametrize("kind", ["idle", "new", "new, secure"])
 @pytest.mark.parametrize("moment", ["before_task_step", "after_task_step"])

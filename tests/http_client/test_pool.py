@@ -40,6 +40,7 @@ async def calls(wire: Http1Wire, raw: Raw, each: int, callers: int = 4) -> list[
     return replies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0.0, 0.001, 0.004])
 async def test_a_server_that_closes_after_each_answer_loses_nothing(
     wire: Http1Wire, after: float

@@ -21,6 +21,7 @@ ANSWERS = {
 }
 
 
+@pytest.mark.slow
 @given(st.sampled_from(list(ANSWERS)), st.lists(st.integers(0, 160)))
 def test_an_answer_says_the_same_however_it_is_split(answer: bytes, cuts: list[int]) -> None:
     answers = Answers()

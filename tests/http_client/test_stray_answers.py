@@ -71,6 +71,7 @@ async def ask(
     return asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("callers", [1, 5])
 @pytest.mark.parametrize(
     ("latency", "after"),

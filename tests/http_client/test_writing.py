@@ -36,6 +36,7 @@ def whole(request: bytes, body: bytes) -> bool:
     return request.partition(b"\r\n\r\n")[2] == body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [LARGE, [LARGE[:1], LARGE[1:77], b"", LARGE[77:]]])
 async def test_a_large_body_arrives_whole(wire: Http1Wire, body: Body) -> None:
     requests: list[bytes] = []
@@ -77,6 +78,7 @@ async def test_a_refusal_before_a_reset_is_read(wire: Http1Wire) -> None:
     assert reply.status == 413
 
 
+@pytest.mark.slow
 async def test_an_interim_answer_in_the_middle_of_a_body_does_not_end_it(wire: Http1Wire) -> None:
     requests: list[bytes] = []
 
@@ -91,6 +93,7 @@ async def test_an_interim_answer_in_the_middle_of_a_body_does_not_end_it(wire: H
     assert whole(requests[0], LARGE)
 
 
+@pytest.mark.slow
 async def test_a_success_in_the_middle_of_a_body_does_not_cut_it_and_is_no_acceptance(
     wire: Http1Wire,
 ) -> None:

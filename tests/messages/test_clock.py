@@ -102,6 +102,7 @@ async def test_a_clock_that_is_set_is_doubted_at_once(days: int, autojump_clock:
     assert it.said == 1
 
 
+@pytest.mark.slow
 async def test_a_clock_that_has_run_for_a_day_is_believed_and_the_future_is_dated_anew(
     autojump_clock: MockClock,
 ) -> None:

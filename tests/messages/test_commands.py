@@ -118,6 +118,7 @@ def test_a_moment_in_the_past_is_taken_and_leaves_no_time() -> None:
     assert left < 0
 
 
+@pytest.mark.slow
 @given(
     st.datetimes(timezones=st.timezones() | st.just(UTC)),
     st.integers(-23, 23).map(lambda hours: timezone(timedelta(hours=hours))),

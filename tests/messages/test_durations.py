@@ -30,6 +30,7 @@ def test_a_duration_is_written_in_its_largest_whole_unit(amount: float, text: st
     assert seconds(text) == amount
 
 
+@pytest.mark.slow
 @given(
     number=st.decimals(min_value=0, max_value=999_999_999, places=3, allow_nan=False),
     unit=st.sampled_from(sorted(UNITS)),

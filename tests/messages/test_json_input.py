@@ -76,6 +76,7 @@ def test_what_only_looks_like_them_is_let_in(text: str, padding: int) -> None:
     assert parse_json(text.encode(), padding) == json.loads(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -101,6 +102,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @WAYS
 @given(value=JSON | st.text(), indent=st.sampled_from([None, 1]))
 def test_harmless_json_arrives_as_it_was_sent(
@@ -147,6 +149,7 @@ def verdict(data: bytes, padding: int) -> str:
         return "refused"
 
 
+@pytest.mark.slow
 @given(JSON, st.data())
 def test_spoilt_json_is_judged_alike_at_once_and_piece_by_piece(
     value: object, data: st.DataObject
@@ -223,6 +226,7 @@ def test_a_list_made_of_texts_is_the_same_as_one_that_was_read() -> None:
         kept[2500]
 
 
+@pytest.mark.slow
 def test_a_text_of_many_values_is_made_an_object_in_short_turns() -> None:
     many = JsonText(b'{"a":[' + b'{"b":"c"},' * 99_000 + b"0]}")
     assert min(longest_turn(many.value) for _ in range(3)) < 0.02

@@ -48,6 +48,7 @@ def test_the_name_shows_no_secret_and_nothing_that_a_terminal_obeys() -> None:
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_very_many_cost_little_and_only_some_are_given() -> None:
     text = "[" + ",".join(['{"a": 1, "a": 2}'] * 50_000) + "]"
 

@@ -81,6 +81,7 @@ class Large:
         self.itself = self
 
 
+@pytest.mark.slow
 async def test_what_jobs_leave_is_given_back_once_no_more_come(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -19,6 +19,7 @@ from carillon.sagas.command import (
     parse_command,
     saga_key,
 )
+from tests.properties import examples
 from tests.timing import quickest
 
 SCHEMA = MetadataSchema(
@@ -164,6 +165,7 @@ def deep(levels: int) -> JsonValue:
     return value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -195,13 +197,15 @@ JSON: st.SearchStrategy[JsonValue] = st.recursive(
 FIELDS = ["channels", "doctor", "patients", "ward", "cc", "more", "bcc", "files", "title", "sender"]
 
 
-@settings(max_examples=300)
+@pytest.mark.slow
+@settings(max_examples=examples(300))
 @given(st.dictionaries(st.sampled_from([*FIELDS, "template", "content"]), JSON))
 def test_any_payload_is_understood_or_refused(payload: dict[str, JsonValue]) -> None:
     with suppress(BadCommand):
         METADATA.send_command(command(payload))
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_any_body_is_understood_or_refused(body: JsonValue) -> None:
     with pytest.raises(BadCommand):

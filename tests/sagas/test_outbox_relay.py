@@ -108,6 +108,7 @@ async def test_rests_grow_up_to_a_minute_and_the_event_goes_on(autojump_clock: M
     assert office.outbox.state("a")[0] == "accepted"
 
 
+@pytest.mark.slow
 async def test_after_a_day_it_is_parked_with_its_reason(autojump_clock: MockClock) -> None:
     async with at_work() as office:
         office.flow_manager.verdict = lambda _: AWAY
@@ -144,6 +145,7 @@ async def test_a_pause_that_was_asked_for_is_kept(autojump_clock: MockClock) -> 
     assert 30 <= second - first < 30.1
 
 
+@pytest.mark.slow
 async def test_one_at_a_time_while_the_flow_manager_is_away(autojump_clock: MockClock) -> None:
     async with at_work() as office:
         office.flow_manager.verdict = lambda _: AWAY

@@ -314,6 +314,7 @@ def test_a_document_at_hand_is_held_to_the_same_rules() -> None:
     assert problems(sms(unknown=deep)) == ["the file: nested deeper than 50 levels"]
 
 
+@pytest.mark.slow
 def test_very_many_mistakes_are_counted_and_not_listed() -> None:
     providers: Document = {f"p{n}": n for n in range(20_000)}
     unknown: Document = {f"u{n}": n for n in range(20_000)}

@@ -54,6 +54,7 @@ def test_one_that_can_be_used_is_taken(value: str) -> None:
     assert settings(environ=SMS_ENVIRONMENT | {"HTTP_PROXY": value}) == settings()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", RIGHT)
 def test_what_is_taken_httpx_takes_too(value: str) -> None:
     proxy = Proxies({"http_proxy": value}).on_the_way_to("http", "sms-service")

@@ -25,6 +25,7 @@ def answer(body: bytes, coding: str | None = None, part: int = 65_536) -> httpx.
     return httpx.Response(200, headers=headers, content=parts())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [1, 7, 65_536])
 @pytest.mark.parametrize("size", [0, 1, 100_000])
 @pytest.mark.parametrize("coding", [None, "identity", "gzip", "X-GZIP", "deflate"])
@@ -41,6 +42,7 @@ async def test_a_body_is_read_whole(coding: str | None, size: int, part: int) ->
         await read_body(answer(coded, coding, part), len(body) - 1)
 
 
+@pytest.mark.slow
 async def test_a_bomb_is_left_alone_once_it_is_over_the_bound() -> None:
     bomb = gzip.compress(bytes(512 * MEBIBYTE), compresslevel=1)
     with pytest.raises(TooLarge):

@@ -152,6 +152,7 @@ async def test_an_import_beside_a_service_uses_the_fields_of_the_service(shelf: 
     assert missing == ["A"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [UserFields(), UserFields(id="code")])
 async def test_a_page_of_large_users_is_short(shelf: Shelf, fields: UserFields) -> None:
     small: list[Document] = [

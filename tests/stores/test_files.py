@@ -34,6 +34,7 @@ async def test_a_file_is_fetched_whole(framing: Framing) -> None:
         assert found == Attachment("a1.pdf", content, "application/pdf")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["a b.txt", "é/ü.txt", "?x=1#y", "%2e%2e", "a+b&c", "...", "💥"])
 async def test_a_name_is_one_part_of_the_path(file: str) -> None:
     async with file_service({file: b"x"}) as service, reader(service) as files:
@@ -61,6 +62,7 @@ async def test_the_name_is_the_references_then_the_uploaders_then_the_files() ->
         assert (plain.name, plain.media_type) == ("a2.csv", "text/csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "name"),
     [
@@ -90,6 +92,7 @@ async def test_a_file_that_is_not_there_is_refused_by_name() -> None:
             await files.fetch(AttachmentReference("gone.pdf"))
 
 
+@pytest.mark.slow
 async def test_the_largest_file_passes() -> None:
     async with file_service({"big": bytes(LARGEST)}) as service, reader(service) as files:
         service.framing = "chunked"
@@ -97,6 +100,7 @@ async def test_the_largest_file_passes() -> None:
         assert len(found.content) == LARGEST
 
 
+@pytest.mark.slow
 async def test_a_file_that_is_packed_has_its_size_unpacked() -> None:
     bomb = gzip.compress(bytes(LARGEST + 1), compresslevel=1)
     fine = gzip.compress(bytes(LARGEST), compresslevel=1)
@@ -127,6 +131,7 @@ async def test_a_size_that_is_told_before_is_enough_to_refuse() -> None:
         assert service.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 async def test_one_byte_too_many_is_refused_whatever_was_told(framing: Framing) -> None:
     async with file_service({"big": bytes(LARGEST + 1)}) as service, reader(service) as files:
@@ -135,6 +140,7 @@ async def test_one_byte_too_many_is_refused_whatever_was_told(framing: Framing) 
             await files.fetch(AttachmentReference("big", size=3))
 
 
+@pytest.mark.slow
 async def test_a_file_without_end_is_stopped_at_the_limit() -> None:
     async with file_service() as service, reader(service) as files:
         service.answer_next(Answer(200, bytes(1 << 20), fault="endless-body", framing="close"))
@@ -142,6 +148,7 @@ async def test_a_file_without_end_is_stopped_at_the_limit() -> None:
             await files.fetch(AttachmentReference("endless"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 async def test_a_body_that_is_cut_is_never_a_short_file(framing: Framing) -> None:
     async with file_service({"a": b"half"}) as service, reader(service) as files:
@@ -161,6 +168,7 @@ async def test_a_body_whose_end_is_not_told_counts_only_with_its_size() -> None:
         assert (await files.fetch(AttachmentReference("a", size=5))).content == b"whole"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 425, 429, 204])
 async def test_what_may_pass_is_unavailable(status: int) -> None:
     async with file_service({"a": b"x"}) as service, reader(service) as files:
@@ -170,6 +178,7 @@ async def test_what_may_pass_is_unavailable(status: int) -> None:
         assert len(service.requests) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 401, 403, 410, 302])
 async def test_what_the_service_will_not_give_is_refused(status: int) -> None:
     async with file_service({"a": b"x"}) as service, reader(service) as files:
@@ -179,6 +188,7 @@ async def test_what_the_service_will_not_give_is_refused(status: int) -> None:
         assert len(service.requests) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer", [Answer(fault="disconnect"), Answer(fault="reset"), Answer(fault="garbage")]
 )
@@ -199,6 +209,7 @@ async def test_a_refused_connection_is_unavailable() -> None:
             await files.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer", [Answer(fault="hang"), Answer(200, b"half", fault="stalled-body")]
 )

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carillon.stores.files import disposition_name, media_type
+from tests.properties import examples
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_the_name_a_disposition_gives(header: str, name: str | None) -> None:
     assert disposition_name(header) == name
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.text(max_size=80))
 def test_any_disposition_gives_a_bare_name_or_none(text: str) -> None:
     name = disposition_name(f"attachment; filename{text}")

@@ -30,6 +30,7 @@ async def test_it_is_found_again_and_the_first_one_stays(handovers: Handovers) -
     assert await handovers.find("b") is None
 
 
+@pytest.mark.slow
 async def test_many_at_once_share_commits(handovers: Handovers) -> None:
     async with trio.open_nursery() as nursery:
         for number in range(1000):

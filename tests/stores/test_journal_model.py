@@ -32,6 +32,7 @@ from carillon.messages.ports.records import PastAttempt, RecordFilter, Result
 from carillon.stores.mongodb.client import connected, prepare
 from carillon.stores.mongodb.schema import JOURNAL_INDEXES
 from tests.neighbours.mongodb import new_database
+from tests.properties import examples, is_nightly
 from tests.stores.journal_bench import Bench, End, MongoBench, SeverableStore, SqliteBench
 
 DISPATCHES = ("d0", "d0", "d0", "d1")
@@ -304,11 +305,11 @@ async def _live_through(story: Story, bench: Bench) -> None:
         await world.close()
 
 
+@pytest.mark.slow
 @given(story=stories)
 @settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
+    max_examples=examples(150),
+    derandomize=not is_nightly(),
     suppress_health_check=[HealthCheck.too_slow],
 )
 def test_it_says_what_a_simple_model_says_over_crashes(story: Story) -> None:
@@ -319,9 +320,8 @@ def test_it_says_what_a_simple_model_says_over_crashes(story: Story) -> None:
 @pytest.mark.servers
 @given(story=stories)
 @settings(
-    max_examples=80,
-    deadline=None,
-    derandomize=True,
+    max_examples=examples(80),
+    derandomize=not is_nightly(),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 def test_mongodb_says_so_too(mongodb_server: str, story: Story) -> None:

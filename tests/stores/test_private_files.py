@@ -49,6 +49,7 @@ async def test_what_a_store_makes_is_for_its_owner_only(tmp_path: Path) -> None:
             assert modes(tmp_path) == beside(store.name)
 
 
+@pytest.mark.slow
 async def test_what_is_left_after_a_service_is_for_its_owner_only(tmp_path: Path) -> None:
     folder, before = tmp_path / "state", os.umask(0)
     try:

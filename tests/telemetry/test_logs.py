@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import httpx
+import pytest
 import trio
 
 from carillon.app.service import Stop, run
@@ -55,6 +56,7 @@ def test_a_stream_that_is_no_utf_8_gets_text_all_the_same() -> None:
     assert b"caff\\xe8" in raw.getvalue()
 
 
+@pytest.mark.slow
 async def test_the_first_line_says_what_begins(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         first = service.log_lines[0]
@@ -68,6 +70,7 @@ async def test_the_first_line_says_what_begins(tmp_path: Path) -> None:
     assert first["apiKeys"] == 0
 
 
+@pytest.mark.slow
 async def test_who_watches_providers_does_not_fill_the_log(tmp_path: Path) -> None:
     log, stop = io.StringIO(), Stop()
     settings = settings_for(tmp_path, sandbox_configuration())

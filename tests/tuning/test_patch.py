@@ -18,6 +18,7 @@ from carillon.messages.errors import BadCommand
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import ProviderSettings
 from carillon.tuning.patch import KEYS, in_force, limits, parse_patch, usable, weight
+from tests.properties import examples
 from tests.settings.examples import settings, sms_provider
 from tests.settings.file.test_schema import ANYTHING
 
@@ -216,7 +217,8 @@ def test_an_override_that_is_not_valid_any_more_is_left_out_key_by_key() -> None
     assert [reason.split(":")[0] for reason in reasons] == ["concurrency", "gone"]
 
 
-@profile(max_examples=200, deadline=None)
+@pytest.mark.slow
+@profile(max_examples=examples(200))
 @given(body=ANYTHING | st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=3))
 def test_no_body_raises_anything_else(body: JsonValue) -> None:
     with suppress(BadCommand):
@@ -244,6 +246,7 @@ VALID = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(override=VALID)
 def test_what_is_shown_may_be_sent_back_and_changes_nothing(override: Document) -> None:
     shown = values(section(), override)

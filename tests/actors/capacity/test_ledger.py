@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,7 @@ def test_there_may_be_nothing_and_nobody() -> None:
     assert divide(5, {}, 3) == {}
 
 
+@pytest.mark.slow
 @given(total=st.integers(0, 200), wants=wanted, turn=st.integers(0, 20))
 def test_all_of_it_is_given_and_fairly(total: int, wants: dict[str, int], turn: int) -> None:
     given_ = divide(total, wants, turn)
@@ -50,6 +52,7 @@ def test_all_of_it_is_given_and_fairly(total: int, wants: dict[str, int], turn: 
             )
 
 
+@pytest.mark.slow
 @given(total=st.integers(0, 200), wants=wanted, turn=st.integers(0, 20))
 def test_it_does_not_depend_on_an_order(total: int, wants: dict[str, int], turn: int) -> None:
     assert divide(total, wants, turn) == divide(total, dict(sorted(wants.items())), turn)

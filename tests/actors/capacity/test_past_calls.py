@@ -42,6 +42,7 @@ async def started(limits: Limits, place: Board, seconds: float, names: str = "ab
     return meter.starts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", ["a", "abc"])
 async def test_what_a_window_counts_is_taken_from_all_replicas_together(
     names: str, autojump_clock: MockClock
@@ -54,6 +55,7 @@ async def test_what_a_window_counts_is_taken_from_all_replicas_together(
     assert len([at for at in starts if at > 105]) >= 10  # and later all of it is there again
 
 
+@pytest.mark.slow
 async def test_a_window_that_is_full_lets_nothing_start(autojump_clock: MockClock) -> None:
     limits = Limits(concurrency=20, rates=(Rate(10, 60.0),), timeout=1.0)
     starts = await started(limits, board(Past(NOON.timestamp() - 1, 15)), 130)
@@ -61,6 +63,7 @@ async def test_a_window_that_is_full_lets_nothing_start(autojump_clock: MockCloc
     assert min(starts) >= 59
 
 
+@pytest.mark.slow
 async def test_what_a_quota_counts_is_gone_until_its_day_ends(autojump_clock: MockClock) -> None:
     quota = Quota(20, time(12, 10), "UTC")
     limits = Limits(concurrency=20, quota=quota, timeout=1.0)
@@ -110,6 +113,7 @@ calls = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(calls)
 def test_no_limit_counts_less_of_what_was_condensed(found: list[tuple[int, int]]) -> None:
     past = condensed(found, NOW)

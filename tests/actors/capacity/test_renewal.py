@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import time
 from typing import Final
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -85,6 +86,7 @@ async def test_a_lone_one_has_everything_at_once(autojump_clock: MockClock) -> N
         assert it.held(pool_of(1)) == {"a": 90}
 
 
+@pytest.mark.slow
 async def test_who_comes_has_a_share_in_two_seconds(autojump_clock: MockClock) -> None:
     async with world() as it:
         it.start("a")
@@ -95,6 +97,7 @@ async def test_who_comes_has_a_share_in_two_seconds(autojump_clock: MockClock) -
         assert it.held(CONCURRENCY) == {"a": 15, "b": 15}
 
 
+@pytest.mark.slow
 async def test_an_idle_one_starts_at_once(autojump_clock: MockClock) -> None:
     async with world() as it:
         it.start("a")
@@ -104,6 +107,7 @@ async def test_an_idle_one_starts_at_once(autojump_clock: MockClock) -> None:
         await starts_within(late, 0.3)
 
 
+@pytest.mark.slow
 async def test_what_is_not_used_is_returned(autojump_clock: MockClock) -> None:
     async with world() as it:
         it.start("a")
@@ -137,6 +141,7 @@ async def test_an_idle_one_leaves_no_trace(autojump_clock: MockClock) -> None:
         assert one.guard.opens_at(trio.current_time()) > 1e9
 
 
+@pytest.mark.slow
 async def test_what_a_dead_one_held_is_free_after_its_lease_and_what_still_counts(
     autojump_clock: MockClock,
 ) -> None:
@@ -154,6 +159,7 @@ async def test_what_a_dead_one_held_is_free_after_its_lease_and_what_still_count
         assert it.held(CONCURRENCY) == {"b": 30}
 
 
+@pytest.mark.slow
 async def test_a_sleeper_that_wakes_starts_nothing_on_what_others_have(
     autojump_clock: MockClock,
 ) -> None:
@@ -172,6 +178,7 @@ async def test_a_sleeper_that_wakes_starts_nothing_on_what_others_have(
         await starts_within(one, 3)
 
 
+@pytest.mark.slow
 async def test_a_short_sleep_costs_nothing(autojump_clock: MockClock) -> None:
     async with world() as it:
         one = it.start("a")
@@ -183,6 +190,7 @@ async def test_a_short_sleep_costs_nothing(autojump_clock: MockClock) -> None:
         assert one.guard.statistics().hold != "share"
 
 
+@pytest.mark.slow
 async def test_while_the_store_is_away_shares_last_as_long_as_their_leases(
     autojump_clock: MockClock,
 ) -> None:
@@ -202,6 +210,7 @@ async def test_while_the_store_is_away_shares_last_as_long_as_their_leases(
         assert it.held(pool_of(1)) == {"a": 45, "b": 45}  # neither took the other for dead
 
 
+@pytest.mark.slow
 async def test_a_live_change_holds_everywhere_within_a_second(autojump_clock: MockClock) -> None:
     async with world() as it:
         replicas = [it.start(name) for name in "abc"]
@@ -214,6 +223,7 @@ async def test_a_live_change_holds_everywhere_within_a_second(autojump_clock: Mo
         assert sum(used(one, trio.current_time() - 1.0) for one in replicas) > 230
 
 
+@pytest.mark.slow
 async def test_the_lowest_total_that_anybody_knows_holds(autojump_clock: MockClock) -> None:
     async with world() as it:
         one, other = it.start("a"), it.start("b")
@@ -227,6 +237,7 @@ async def test_the_lowest_total_that_anybody_knows_holds(autojump_clock: MockClo
         assert it.held(CONCURRENCY) == {"a": 10, "b": 10}
 
 
+@pytest.mark.slow
 async def test_a_rate_that_is_added_is_shared(autojump_clock: MockClock) -> None:
     async with world(replace(LIMITS, rates=())) as it:
         replicas = [it.start(name) for name in "ab"]
@@ -240,6 +251,7 @@ async def test_a_rate_that_is_added_is_shared(autojump_clock: MockClock) -> None
         assert sum(used(one, since) for one in replicas) in range(80, 91)
 
 
+@pytest.mark.slow
 async def test_calls_of_a_long_window_count_after_their_caller_is_gone(
     autojump_clock: MockClock,
 ) -> None:
@@ -310,6 +322,7 @@ def daily(limit: int) -> Limits:
     return replace(LIMITS, rates=(), quota=Quota(limit, time(12, 1), "UTC"))
 
 
+@pytest.mark.slow
 async def test_a_quota_is_used_by_all_and_no_more_than_it(autojump_clock: MockClock) -> None:
     async with world(daily(400)) as it:
         replicas = [it.start(name, Traffic(workers=2)) for name in "abc"]
@@ -321,6 +334,7 @@ async def test_a_quota_is_used_by_all_and_no_more_than_it(autojump_clock: MockCl
         assert 420 < sum(len(one.starts) for one in replicas) <= 800
 
 
+@pytest.mark.slow
 async def test_little_of_a_quota_is_lost_with_a_dead_one(autojump_clock: MockClock) -> None:
     async with world(daily(2000)) as it:
         one, other = (it.start(name, Traffic(workers=3)) for name in "ab")
@@ -332,6 +346,7 @@ async def test_little_of_a_quota_is_lost_with_a_dead_one(autojump_clock: MockClo
         assert other.guard.statistics().quota_left == 0
 
 
+@pytest.mark.slow
 async def test_who_leaves_gives_the_unused_quota_back(autojump_clock: MockClock) -> None:
     async with world(daily(500)) as it:
         one, other = (it.start(name, Traffic(workers=1)) for name in "ab")
@@ -342,6 +357,7 @@ async def test_who_leaves_gives_the_unused_quota_back(autojump_clock: MockClock)
         assert sum(len(each.starts) for each in (one, other, third)) == 500
 
 
+@pytest.mark.slow
 async def test_what_a_sleeper_had_used_of_a_quota_counts_once(autojump_clock: MockClock) -> None:
     async with world(daily(1000)) as it:
         one, other = (it.start(name, Traffic(workers=1)) for name in "ab")

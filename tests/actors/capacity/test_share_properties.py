@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Final, Literal
 
+import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from trio.testing import MockClock
 from carillon.actors.provider.limits import Limits
 from carillon.actors.provider.rate_limit import Rate
 from tests.actors.capacity.boards import Board, Faults, Meter, Replica, Traffic
+from tests.properties import examples, is_nightly
 
 NAMES: Final = ("a", "b", "c", "d")
 CALM_FROM: Final = 25.0
@@ -65,7 +67,7 @@ troubles = st.builds(
     limits=st.tuples(*[st.integers(1, 9)] * 4),
     apart=st.tuples(*[st.floats(0, 0.9)] * len(NAMES)),
 )
-examples = st.builds(
+worlds = st.builds(
     Example,
     seed=st.integers(0, 2**32),
     concurrency=st.integers(1, 8),
@@ -174,11 +176,11 @@ class World:
                 assert lately, f"{replica.name} starves"
 
 
-@given(example=examples)
+@pytest.mark.slow
+@given(example=worlds)
 @settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
+    max_examples=examples(20),
+    derandomize=not is_nightly(),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_no_limit_is_broken_and_nobody_starves(example: Example) -> None:
@@ -213,11 +215,11 @@ sleepers = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(example=sleepers)
 @settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
+    max_examples=examples(12),
+    derandomize=not is_nightly(),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_who_sleeps_or_is_cut_off_starts_nothing_on_what_others_have(example: Example) -> None:
@@ -256,6 +258,7 @@ def starts(replicas: Sequence[Replica], begin: float, end: float) -> int:
 FAST: Final = Limits(concurrency=30, rates=(Rate(500, 1.0),), timeout=5.0)
 
 
+@pytest.mark.slow
 def test_three_busy_replicas_use_a_rate() -> None:
     replicas = used_by([Traffic(workers=15)] * 3, FAST, 15)
     assert starts(replicas, 5, 15) >= 0.95 * 500 * 10
@@ -263,18 +266,21 @@ def test_three_busy_replicas_use_a_rate() -> None:
         assert starts([replica], 5, 15) >= 0.3 * 500 * 10
 
 
+@pytest.mark.slow
 def test_a_lone_one_among_idle_ones_has_nearly_everything() -> None:
     idle = Traffic(workers=1, busy=())
     replicas = used_by([Traffic(workers=35), idle, idle], FAST, 7)
     assert starts(replicas, 2, 7) >= 0.93 * 500 * 5
 
 
+@pytest.mark.slow
 def test_what_one_cannot_use_the_others_do() -> None:
     slow = Traffic(workers=2, answer=(0.05, 0.1))
     replicas = used_by([Traffic(workers=25), Traffic(workers=25), slow], FAST, 10)
     assert starts(replicas, 3, 10) >= 0.93 * 500 * 7
 
 
+@pytest.mark.slow
 def test_the_smallest_limits_go_round() -> None:
     limits = Limits(concurrency=1, rates=(Rate(1, 1.0),), timeout=5.0)
     replicas = used_by([Traffic(workers=2)] * 3, limits, 60)

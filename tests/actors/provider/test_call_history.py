@@ -135,6 +135,7 @@ def test_marks_reach_back_more_than_a_day() -> None:
     assert exact <= starts.since(500_000.0 - 25 * 3600.0) <= exact + 30
 
 
+@pytest.mark.slow
 def test_a_call_costs_sixteen_bytes() -> None:
     tracemalloc.start()
     starts = CallHistory()

@@ -82,6 +82,7 @@ async def test_a_higher_limit_holds_at_once(autojump_clock: MockClock) -> None:
     assert it.starts == pytest.approx([0, 0, 0, 0, 0, 60])
 
 
+@pytest.mark.slow
 async def test_a_higher_limit_holds_at_once_beyond_what_is_remembered(
     autojump_clock: MockClock,
 ) -> None:
@@ -146,6 +147,7 @@ async def test_where_nothing_is_forgotten_a_long_window_opens_at_once(
     assert it.starts[1_000:] == pytest.approx([0, 60.05])
 
 
+@pytest.mark.slow
 async def test_the_same_limit_again_changes_nothing(autojump_clock: MockClock) -> None:
     it, changed = Waiting([Rate(1_000, 1.0)]), Waiting([Rate(1_000, 1.0)])
     async with trio.open_nursery() as nursery:

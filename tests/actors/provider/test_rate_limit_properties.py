@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from carillon.actors.provider.rate_limit import Rate, RateLimit, Slot
+from tests.properties import examples
 
 ULP = 1e-9
 
@@ -204,32 +205,36 @@ changes = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(rates=windows, plans=plans)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_no_window_can_hold_more_than_its_limit(rates: list[Rate], plans: list[Plan]) -> None:
     calls = virtual(rates, plans)
     for rate in rates:
         assert most_in_a_window(calls, rate) <= rate.limit
 
 
+@pytest.mark.slow
 @given(rates=windows, plans=plans, changes=changes)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 def test_live_changes_hold_from_the_next_promise_on(
     rates: list[Rate], plans: list[Plan], changes: list[tuple[float, list[Rate]]]
 ) -> None:
     assert len(virtual(rates, plans, changes)) >= 60  # the provider checks as it goes
 
 
+@pytest.mark.slow
 @given(rates=windows, plans=plans, changes=changes, kept=st.integers(1, 10))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 def test_live_changes_hold_when_calls_were_forgotten(
     rates: list[Rate], plans: list[Plan], changes: list[tuple[float, list[Rate]]], kept: int
 ) -> None:
     assert len(virtual(rates, plans, changes, kept=kept)) >= 60
 
 
+@pytest.mark.slow
 @given(rates=windows, plans=on_open_connections)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_hardly_any_of_what_is_allowed_is_wasted(rates: list[Rate], plans: list[Plan]) -> None:
     starts = [call.start for call in virtual(rates, plans, at_once=60)]
     ideal: list[float] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(fcm: Fcm) -> AsyncIterator[Scene]:
-    wire = HttpxWire()
+    wire = HttpxWire(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))  # certificates load slowly
     async with serve(fcm) as server:
         account = read_service_account(fcm.credentials(server.url).encode())
         yield Scene(Firebase(account, wire, url=server.url), server, Starts())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -39,6 +40,7 @@ async def test_a_token_is_used_until_shortly_before_it_ends(autojump_clock: Mock
     assert wire.urls == ["http://google.example/token"] * 2
 
 
+@pytest.mark.slow
 async def test_a_token_that_holds_outlives_a_failed_renewal(autojump_clock: MockClock) -> None:
     wire = ScriptedWire([issued("one"), AWAY])
     source = tokens(wire)

@@ -15,6 +15,7 @@ from openapi_schema_validator import OAS31Validator
 
 from carillon.messages.model import CHANNELS, Document, JsonValue
 from carillon.settings import VARIABLES, ConfigurationError, from_document, schema
+from tests.properties import examples
 from tests.settings.examples import SMS_ENVIRONMENT, sms
 
 CHANNEL = re.compile(rf"channels\.({'|'.join(CHANNELS)})\.")
@@ -165,7 +166,8 @@ def refuses_or_takes(document: JsonValue, environ: dict[str, str]) -> bool:
         return bool(str(error).encode()) and bool(error.problems)
 
 
-@profile(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.slow
+@profile(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
 @given(path=st.sampled_from(PLACES), value=ANYTHING)
 def test_no_value_at_any_key_raises_anything_else(path: str, value: JsonValue) -> None:
     document = sms()
@@ -174,7 +176,8 @@ def test_no_value_at_any_key_raises_anything_else(path: str, value: JsonValue) -
     assert refuses_or_takes(document, SMS_ENVIRONMENT)
 
 
-@profile(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.slow
+@profile(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
 @given(document=ANYTHING, environ=st.dictionaries(st.sampled_from([*VARIABLES]), st.text()))
 def test_no_file_and_no_environment_raises_anything_else(
     document: JsonValue, environ: dict[str, str]

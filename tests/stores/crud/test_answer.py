@@ -29,6 +29,7 @@ VALUES: st.SearchStrategy[JsonValue] = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.dictionaries(TEXTS, VALUES, max_size=4), max_size=4), st.booleans())
 def test_a_long_list_is_what_a_short_one_is(documents: list[JsonValue], spaced: bool) -> None:  # noqa: FBT001
     text = json.dumps(documents, ensure_ascii=False, indent=2 if spaced else None).encode()

@@ -62,6 +62,7 @@ def people(count: int, **same: str) -> list[Document]:
     ]
 
 
+@pytest.mark.slow
 async def test_listed_ids_arrive_exactly_once_and_the_head_stays_small() -> None:
     everybody = people(450)
     ids = [str(user["_id"]) for user in everybody]
@@ -77,6 +78,7 @@ async def test_listed_ids_arrive_exactly_once_and_the_head_stays_small() -> None
             assert len(request.target) + len(str(request.headers)) < 8000
 
 
+@pytest.mark.slow
 async def test_members_of_a_cluster_arrive_exactly_once() -> None:
     everybody = people(450)
     async with crud_service(users=everybody) as crud, directory(crud) as reader:
@@ -88,17 +90,20 @@ async def test_members_of_a_cluster_arrive_exactly_once() -> None:
         }
 
 
+@pytest.mark.slow
 async def test_a_cluster_of_exactly_one_page_ends_with_an_empty_one() -> None:
     async with crud_service(users=people(200)) as crud, directory(crud) as reader:
         read = await pages(reader, Audience(clusters=["all"]))
         assert [len(page.recipients) for page in read] == [200, 0]
 
 
+@pytest.mark.slow
 async def test_a_cluster_nobody_is_in_is_an_empty_page() -> None:
     async with crud_service(users=people(3)) as crud, directory(crud) as reader:
         assert await reader.page(Audience(clusters=["none"]), Cursor()) == Page([], (), None)
 
 
+@pytest.mark.slow
 async def test_listed_ids_come_before_the_members_of_clusters() -> None:
     async with crud_service(users=people(9)) as crud, directory(crud, FISCAL) as reader:
         read = await pages(reader, Audience(["F8", "F3"], ["c1", "c2"]))
@@ -106,6 +111,7 @@ async def test_listed_ids_come_before_the_members_of_clusters() -> None:
         assert [page.next for page in read] == [Cursor(2), None]
 
 
+@pytest.mark.slow
 async def test_more_clusters_than_a_url_holds_are_asked_in_chunks_that_can_be_resumed() -> None:
     everybody = people(250)
     clusters = [f"a-cluster-with-a-rather-long-name-{n:06}" for n in range(320)]
@@ -135,6 +141,7 @@ async def test_ids_nobody_has_are_missing_once_on_a_page() -> None:
         assert (page.missing, page.next) == (("no", "gone"), None)
 
 
+@pytest.mark.slow
 async def test_an_id_that_very_many_share_reaches_none_of_them() -> None:
     team = [{**user, "team": "blue" if n < 420 else f"t{n}"} for n, user in enumerate(people(430))]
     async with (
@@ -147,6 +154,7 @@ async def test_an_id_that_very_many_share_reaches_none_of_them() -> None:
         assert {user_id for page in read for user_id in page.ambiguous} == {"blue"}
 
 
+@pytest.mark.slow
 async def test_ids_past_the_first_full_page_are_looked_for_before_they_are_missing() -> None:
     team = [{**user, "team": f"t{n // 210}"} for n, user in enumerate(people(840))]
     asked = ["t3", "t2", "t1", "t0", "none"]
@@ -160,6 +168,7 @@ async def test_ids_past_the_first_full_page_are_looked_for_before_they_are_missi
         assert keys(await pages(reader, Audience(asked))) == []
 
 
+@pytest.mark.slow
 async def test_users_who_share_an_id_are_found_out_on_different_pages() -> None:
     users = people(450)
     users[449]["fiscalCode"] = users[3]["fiscalCode"]
@@ -171,6 +180,7 @@ async def test_users_who_share_an_id_are_found_out_on_different_pages() -> None:
         assert all(len(request.target) < 6000 for request in crud.requests)
 
 
+@pytest.mark.slow
 async def test_one_value_that_is_no_object_id_does_not_spoil_the_others() -> None:
     ids = ["auth0|mark12", f"{1:024x}", "RSSMRA80A01H501U", "", "12 character", f"{2:024x}"]
     async with crud_service(users=people(3)) as crud, directory(crud) as reader:
@@ -223,6 +233,7 @@ async def test_absurd_ids_are_missing_and_break_no_query() -> None:
         assert all(len(request.target) < 6000 for request in crud.requests)
 
 
+@pytest.mark.slow
 async def test_long_ids_make_smaller_chunks() -> None:
     users = [{**user, "fiscalCode": f"{n:03}" + "é" * 300} for n, user in enumerate(people(20))]
     ids = [str(user["fiscalCode"]) for user in users]

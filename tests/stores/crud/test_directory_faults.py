@@ -32,6 +32,7 @@ async def failure(
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("documents", [0, 1, 100, 199])
 async def test_a_list_that_is_cut_is_never_a_short_page(documents: int) -> None:
     async with crud_service(users=people(450)) as crud, directory(crud) as reader:
@@ -54,6 +55,7 @@ async def test_an_answer_of_another_shape_is_a_failed_read(body: bytes) -> None:
         assert "cannot be read" in await failure(crud, FISCAL)
 
 
+@pytest.mark.slow
 async def test_a_template_of_another_shape_is_a_failed_read() -> None:
     async with crud_service() as crud, directory(crud) as reader:
         shapes: list[JsonValue] = [[], 3, None, {"error": "?"}]
@@ -114,6 +116,7 @@ BOMB = Answer(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [ENDLESS, BOMB], ids=["endless", "bomb"])
 async def test_an_answer_has_a_size(answer: Answer) -> None:
     async with crud_service() as crud:
@@ -122,6 +125,7 @@ async def test_an_answer_has_a_size(answer: Answer) -> None:
         assert said == "The CRUD Service gave an answer for users of more than 67,108,864 bytes"
 
 
+@pytest.mark.slow
 async def test_one_large_answer_at_a_time_is_in_memory() -> None:
     users = [{**user, "text": "x" * 20_000} for user in people(200)]
     held: list[int] = []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carillon.stores.crud.query import KEYSET_BYTES, URL_BYTES, Collection, matching
 from carillon.stores.ids import RequestedIds
+from tests.properties import examples
 
 USERS = Collection("http://crud-service/some/path/", "my users")
 IDS = st.lists(st.text(st.characters(), max_size=400) | st.sampled_from(["a", "A", "f" * 24]))
@@ -16,7 +18,8 @@ def test_a_collection_ends_with_a_slash() -> None:
     assert USERS.url == "http://crud-service/some/path/my%20users/"
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=examples(60))
 @given(IDS)
 def test_chunks_cover_a_list_in_order_and_fit(ids: list[str]) -> None:
     start = 0

@@ -26,6 +26,7 @@ def query(value: JsonValue, rest: str = "") -> str:
     return f"/users/?_q={quote(json.dumps(value))}{rest}"
 
 
+@pytest.mark.slow
 async def test_a_page_is_25_documents_unless_told_and_200_at_most() -> None:
     for target, length in (("/users/", 25), ("/users/?_l=200", 200), ("/users/?_l=1", 1)):
         status, documents = await ask(target)
@@ -40,6 +41,7 @@ async def test_sorting_skipping_and_projecting() -> None:
     assert documents == [{"_id": f"{n:024x}", "fiscalCode": f"F{n}"} for n in (298, 297)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -55,6 +57,7 @@ async def test_a_query_is_refused_as_a_whole(value: JsonValue, message: str) -> 
     assert await ask(query(value)) == (400, error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "status"),
     [
@@ -76,6 +79,7 @@ async def test_a_document_that_is_not_there_has_an_error_of_its_own_shape() -> N
     assert await ask("/users/not-an-object-id") == (404, {"error": "not found"})
 
 
+@pytest.mark.slow
 async def test_a_head_over_16384_bytes_is_refused() -> None:
     assert (await ask("/users/", {"x": "y" * 16_000}))[0] == 200
     assert (await ask("/users/", {"x": "y" * 16_400}))[0] == 431

@@ -197,6 +197,7 @@ def test_a_grain_ends_with_its_minute_so_that_no_quota_counts_it_for_the_wrong_d
         assert sum(n for _, n in past_calls(connection, "p", midnight, midnight + DAY)) == 5
 
 
+@pytest.mark.slow
 def test_a_day_of_a_million_calls_is_told_soon_and_in_few_rows(path: Path) -> None:
     moment = now()
     with closing(open_store(path)) as connection:

@@ -336,6 +336,7 @@ async def test_a_failed_commit_is_told_and_outcomes_wait_for_the_next(path: Path
         assert rows(path, "SELECT outcome FROM delivery") == [("sent",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [None, b"{}"])
 async def test_no_copy_of_a_long_request_stays_behind(path: Path, kept: bytes | None) -> None:
     journal, before = SqliteJournal(path), 0
