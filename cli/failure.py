@@ -27,6 +27,14 @@ class BadInput(Failure):
     exit_code = 2
 
 
+def of_the_store(error: Exception) -> Failure:
+    """What is wrong with a store, which is called by the option or the variable that named it."""
+    context, said = click.get_current_context(silent=True), str(error)
+    given = None if context is None else context.get_parameter_source("store")
+    is_option = given is click.core.ParameterSource.COMMANDLINE
+    return Failure(said.replace("STORE_URL", "--store") if is_option else said)
+
+
 _ADDRESS_TROUBLE: Final = {
     errno.EADDRINUSE: "it is in use, perhaps by another Carillon",
     errno.EACCES: "this user may not listen there",

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from carillon.cli.failure import BadInput, Failure
+from carillon.cli.failure import BadInput, Failure, of_the_store
 from carillon.messages.model import Document, UserFields
 from carillon.stores.errors import StoreError
 from carillon.stores.mongodb.url import MongoUrl
@@ -68,7 +68,7 @@ def user_fields(store: Path | MongoUrl) -> UserFields:
         with closing(open_store(store)) as connection:
             return indexed_fields(connection)
     except (StoreError, sqlite3.Error) as error:
-        raise Failure(str(error)) from None
+        raise of_the_store(error) from None
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def opened(
             with _mongodb(store, collection, fields, made=made) as shelf:
                 yield shelf
     except StoreError as error:
-        raise Failure(str(error)) from None
+        raise of_the_store(error) from None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from carillon.cli.failure import BadInput, Failure
+from carillon.cli.failure import BadInput, Failure, of_the_store
 from carillon.cli.options import named_store
 from carillon.cli.progress import bar, spinner
 from carillon.cli.store.report import Report, print_report, told, twice
@@ -204,7 +204,7 @@ def _one_sentence(path: Path) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise Failure(str(error)) from None
+        raise of_the_store(error) from None
     except (OSError, sqlite3.Error) as error:
         raise Failure(f"The store {path} cannot be used: {error}") from None
 

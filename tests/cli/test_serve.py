@@ -64,7 +64,7 @@ async def test_it_imports_only_what_it_needs(tmp_path: Path, configuration: dict
         assert await service.ends(signal.SIGTERM) == 0
     lines = (tmp_path / "stderr").read_text().splitlines()
     names = {line.rpartition("|")[2].strip() for line in lines}
-    assert "service" in names
+    assert "carillon.app.service" in names
     assert sorted(names.intersection(NOT_NEEDED)) == []
 
 
