@@ -17,6 +17,11 @@ HERE = Path(__file__).parent
 register_profiles()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of the hostile inputs is tried."""
+    parser.addoption("--hostile", choices=["some", "full"], default="some")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts servers is marked, and still runs in CI."""
     for item in items:
