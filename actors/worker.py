@@ -64,6 +64,7 @@ async def work(mailbox: Mailbox, desk: WorkerContext) -> None:
             mailbox.open_call = None
             attempt = call.overdue()
             await _settle(mailbox, desk, guard, guard.judge(call, attempt), call, attempt)
+            del guard, call, attempt  # an idle worker keeps no message alive
         elif mailbox.job is not None:
             mailbox.give_back()  # an answer came with the cancellation, which then cut its rest
     mailbox.leave()
@@ -82,16 +83,19 @@ async def _until_overdue(mailbox: Mailbox, desk: WorkerContext, scope: trio.Canc
             await trio.lowlevel.checkpoint()
             desk.refuse(job.envelope)
             mailbox.acknowledge()
+            del job
             continue
         guard = permit.guard
         if not await _is_on_record(mailbox, desk, permit):
             await _wait_or_drop(mailbox)
+            del job, permit
             continue
         attempt, call, in_time = await _call(mailbox, guard, permit, desk.timekeeper, scope)
         if mailbox.job is job:  # else it took too long, and somebody else goes on with it
             await _settle(mailbox, desk, guard, guard.judge(call, attempt), call, attempt)
         if guard.shared:
             await trio.lowlevel.checkpoint()  # or the other channels would never come by
+        del job, permit, call, attempt
     return False
 
 

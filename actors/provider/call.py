@@ -211,10 +211,12 @@ class DeadlineWatch:
                 await self._news.wait()
             if scope.cancelled_caught and trio.current_time() > self._wakes_at + LATE:
                 await trio.sleep(GRACE)
-            now = trio.current_time()
-            # One that does not end for all that is not looked at again and again.
-            for call in [call for call in self._open if call.deadline <= now]:
-                self._open.pop(call).cancel()
+            self._cancel_overdue(trio.current_time())
+
+    def _cancel_overdue(self, now: float) -> None:
+        # One that does not end for all that is not looked at again and again.
+        for call in [call for call in self._open if call.deadline <= now]:
+            self._open.pop(call).cancel()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import trio
@@ -14,7 +17,15 @@ from carillon.actors.provider.breaker import BreakerSettings
 from carillon.actors.provider.limits import Limits, Retry
 from carillon.actors.worker import work
 from carillon.http_client.ports import Started
-from carillon.messages.model import Accepted, Attempt, Delivery, Refused, Unanswered, Unavailable
+from carillon.messages.model import (
+    Accepted,
+    Attempt,
+    Delivery,
+    Refused,
+    TextContent,
+    Unanswered,
+    Unavailable,
+)
 from tests.actors.fakes import Act, Breaks, Connects, Script
 from tests.actors.workshop import Workshop, guard, route
 
@@ -273,3 +284,44 @@ async def test_a_cancelled_worker_keeps_its_lease_and_gives_its_permit_back(
     assert mailbox.envelope.delivery.id == "a"
     [choice] = shop.route.choices
     assert choice.guard.statistics().in_flight == 0
+
+
+class Text(str):
+    """A text of which it can be told whether anybody still has it."""
+
+    __slots__ = ("__weakref__",)
+
+
+def put_with_text(shop: Workshop) -> weakref.ref[Text]:
+    """Put a message; whether its text is still there."""
+    text = Text("text of a")
+    [envelope] = shop.put("a")
+    envelope.delivery = replace(envelope.delivery, content=TextContent(text))
+    return weakref.ref(text)
+
+
+@pytest.mark.parametrize("act", [Accepted(), Refused("bad number"), Unavailable("down"), 1e6])
+async def test_an_idle_worker_keeps_no_message_alive(act: Act, autojump_clock: MockClock) -> None:
+    """A text may have megabytes, and there are many workers."""
+    shop = workshop(Script(a=[act]), limits=Limits(retry=Retry(1, 1, 1)))
+
+    async with shop.running():
+        left = put_with_text(shop)
+        await shop.answered(1, within=1e9)
+        await trio.sleep(1)
+        assert [one.job for one in shop.workers] == [None] * len(shop.workers)
+        gc.collect()  # what was cancelled leaves a circle
+        assert left() is None
+
+
+async def test_a_worker_of_a_channel_that_refuses_keeps_no_message_alive(
+    autojump_clock: MockClock,
+) -> None:
+    shop = workshop(Script())
+    shop.scheduler.refuses = True
+
+    async with shop.running():
+        left = put_with_text(shop)
+        await shop.answered(1)
+        await trio.sleep(1)
+        assert left() is None
