@@ -14,12 +14,14 @@ from carillon.access.keys import ApiKey
 from carillon.cli.failure import BadInput, Failure
 from carillon.settings import ConfigurationError, key_record, parse_keys
 from carillon.settings.errors import nearest
+from carillon.settings.file.opening import read_start
+from carillon.settings.file.reading import LARGEST_FILE
 
 
 def read_file(file: Path) -> tuple[ApiKey, ...]:
     """The keys in a file. Raises BadInput where it holds anything else."""
     try:
-        return _parsed(file.read_bytes(), file)
+        return _parsed(read_start(file, LARGEST_FILE + 1), file)
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}") from None
 

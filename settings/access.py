@@ -25,6 +25,7 @@ from carillon.messages.json_keys import Place
 from carillon.messages.model import Document, JsonValue
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems
+from carillon.settings.file.opening import read_start
 from carillon.settings.file.reading import LARGEST_FILE, REPEATED, parse
 from carillon.settings.model import AccessSettings
 from carillon.settings.operator_token import token_place
@@ -108,8 +109,7 @@ def _sources(env: Environment) -> Iterator[tuple[str, bytes]]:
     if file is None:
         return
     try:
-        with Path(file).open("rb") as stream:
-            yield "API_KEYS_FILE", stream.read(LARGEST_FILE + 1)
+        yield "API_KEYS_FILE", read_start(Path(file), LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         env.problems.add(("API_KEYS_FILE",), f"must name a file that can be read ({reason})")

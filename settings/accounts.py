@@ -6,6 +6,7 @@ from typing import Final
 
 from carillon.providers.firebase.token import ServiceAccount, read_service_account
 from carillon.settings.errors import ConfigurationError
+from carillon.settings.file.opening import read_start
 from carillon.settings.model import FirebaseCredentials, ProviderSettings, Settings
 
 _LARGEST: Final = 1 << 20
@@ -22,8 +23,7 @@ def service_account(section: ProviderSettings) -> ServiceAccount:
         raise ConfigurationError([f"providers.{section.name}.credentials are missing"])
     file = credentials.file
     try:
-        with file.open("rb") as stream:
-            return read_service_account(stream.read(_LARGEST))
+        return read_service_account(read_start(file, _LARGEST))
     except OSError as error:
         reason = error.strerror or "it cannot be read"
     except ValueError as error:

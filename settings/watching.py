@@ -12,6 +12,7 @@ import trio
 
 from carillon.settings.environment import Environment
 from carillon.settings.errors import ConfigurationError, Problems
+from carillon.settings.file.opening import read_start
 from carillon.settings.file.reading import LARGEST_FILE
 from carillon.settings.loading import configuration_path, load
 from carillon.settings.model import Settings
@@ -90,8 +91,7 @@ def _look(path: Path) -> _Sight:
     try:
         if _is_stream(path):
             return None
-        with path.open("rb") as file:
-            return file.read(LARGEST_FILE + 1)
+        return read_start(path, LARGEST_FILE + 1)
     except OSError as error:
         return error.errno
     except ValueError:  # a path that no file can have

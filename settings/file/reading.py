@@ -11,6 +11,7 @@ from typing import Final
 from carillon.messages.json_keys import Place, marking_repeated, repeated_keys
 from carillon.messages.model import JsonValue
 from carillon.settings.errors import Problems
+from carillon.settings.file.opening import read_start
 
 LARGEST_FILE: Final = 1_048_576
 _DEEPEST: Final = 50
@@ -22,8 +23,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 def read_file(path: Path, problems: Problems) -> JsonValue:
     """The value that the file holds, without keys that are null; None where it holds none."""
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+        content = read_start(path, LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         problems.refuse(("CONFIGURATION_PATH",), str(path), f"a file that can be read ({reason})")

@@ -16,6 +16,7 @@ from carillon.sagas.function_process import FunctionFile
 from carillon.sagas.functions import Function, SagaFunctions
 from carillon.settings.environment import VARIABLES
 from carillon.settings.errors import ConfigurationError
+from carillon.settings.file.opening import read_start
 from carillon.settings.model import FlowManagerSettings
 
 _SECRETS: Final = frozenset(
@@ -110,8 +111,7 @@ def _source(path: Path, python_name: str) -> str:
             f"{python_name}(event)"
         )
     try:
-        with path.open("rb") as file:
-            content = file.read(_MOST + 1)
+        content = read_start(path, _MOST + 1)
     except OSError as error:
         raise _Wrong(f"{path} cannot be read: {error.strerror}") from None
     if len(content) > _MOST:
