@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
+from collections import deque
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from typing import Final
 
 import trio
 from quart import Request, current_app, g
 from quart_trio.wrappers.request import TrioBody, TrioRequest
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from carillon.api.errors import UnsupportedMediaType
 from carillon.dispatches.snapshot import KEPT, LISTS
@@ -32,12 +35,39 @@ MOST_WAITING: Final = 64
 waits is not read, so that nobody notices whether its caller is still there."""
 
 
+PACE: Final = 1.0
+"""Seconds in which more of a large body must have come, while others wait for its room."""
+SLOWEST: Final = 32_768
+"""Bytes that must have come in that time."""
+_TOO_MANY: Final = "Too many large bodies are being read"
+
+
 class Body(TrioBody):
-    """A request's body. More than a little of it is fetched only when somebody wants it."""
+    """A request's body. More than a little of it is fetched only when somebody wants it.
+
+    It is `begun` once more than a little has come, or all.
+    """
 
     def __init__(self, expected_content_length: int | None, max_content_length: int | None) -> None:
         super().__init__(expected_content_length, max_content_length)
         self.wanted = trio.Event()
+        self.begun = trio.Event()
+
+    @property
+    def size(self) -> int:
+        """How many bytes have come."""
+        return len(self._data)
+
+    def append(self, data: bytes) -> None:
+        """A part has come."""
+        super().append(data)
+        if len(self._data) > SMALL:
+            self.begun.set()
+
+    def set_complete(self) -> None:
+        """All has come."""
+        super().set_complete()
+        self.begun.set()
 
     def __await__(self) -> Generator[object, None, bytes]:
         """All of it, once it has come."""
@@ -68,6 +98,8 @@ class Bodies:
     most_bytes: int
     offload: Offload = field(default_factory=Offload)
     values: int = MOST_VALUES
+    silent: deque[trio.CancelScope] = field(default_factory=deque)
+    """The waits of large bodies that have not begun to come."""
 
     async def read(self, request: Request, bounds: Bounds, most_bytes: int) -> JsonBody:
         """The parsed body of a request. See `json_body`."""
@@ -75,9 +107,11 @@ class Bodies:
         if length is not None and length > most_bytes:
             raise RequestEntityTooLarge
         expected = most_bytes if length is None else length
+        until = trio.current_time() + (request.body_timeout or inf)
         if expected > SMALL:
+            await self._begin(request, until)
             g.claim = await self._claimed(expected)
-        data = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+        data = await self._whole(request, until)
         if len(data) > most_bytes:
             raise RequestEntityTooLarge
         data = data.removeprefix(BOM_UTF8)
@@ -88,12 +122,45 @@ class Bodies:
         is_whole = is_long and bounds.kept is None
         return JsonBody(value, JsonText(data) if is_whole else None, is_long)
 
+    async def _begin(self, request: Request, until: float) -> None:
+        """Wait until so much of a large body has come that it is worth room.
+
+        Of too many that have not, the one gives way that has been silent for longest.
+        """
+        if not isinstance(request.body, Body) or request.body.begun.is_set():
+            return
+        with trio.CancelScope(deadline=until) as scope:
+            self.silent.append(scope)
+            if len(self.silent) > MOST_WAITING:
+                self.silent.popleft().cancel()
+            try:
+                await request.body.begun.wait()
+            finally:
+                with suppress(ValueError):
+                    self.silent.remove(scope)
+            return
+        raise RequestTimeout if trio.current_time() >= until else TryLater(_TOO_MANY)
+
+    async def _whole(self, request: Request, until: float) -> bytes:
+        """All of a body; who sends nothing of it has no room while others wait for theirs."""
+        while True:
+            size = _come(request)
+            with trio.move_on_at(min(until, trio.current_time() + PACE)):
+                return await request.get_data(cache=False, as_text=False, parse_form_data=False)
+            is_slow = _come(request) < size + SLOWEST
+            if trio.current_time() >= until or (is_slow and self.offload.room.waiting):
+                raise RequestTimeout
+
     async def _claimed(self, size: int) -> Claim:
         room = self.offload.room
         if room.waiting < MOST_WAITING:
             with trio.move_on_after(PATIENCE):
                 return await room.claim(size)
-        raise TryLater("Too many large bodies are being read")
+        raise TryLater(_TOO_MANY)
+
+
+def _come(request: Request) -> int:
+    return request.body.size if isinstance(request.body, Body) else 0
 
 
 def bodies() -> Bodies:
@@ -111,6 +178,7 @@ async def json_body(request: Request, *, unique_keys: bool = False) -> object:
         UnsupportedMediaType: it is no application/json, or packed.
         BadCommand: it is not JSON, or JSON that nobody should send.
         RequestEntityTooLarge: it is longer than the configured limit.
+        RequestTimeout: it did not come in time, or stood still while others waited.
         TryLater: other large bodies are in the way.
     """
     most = bodies()

@@ -50,8 +50,15 @@ class Connection(TrioASGIHTTPConnection):
     async def handle_messages(  # type: ignore[override]  # as quart-trio itself overrides it
         self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
     ) -> None:
-        """Read the rest of the body, once somebody wants it: till then it takes no memory."""
+        """Read the rest of the body, once somebody wants it: till then it takes little memory."""
         if isinstance(request.body, Body):
+            came: _Came = "a part"
+            if not request.body.begun.is_set():
+                came = await _read(request, receive, SMALL - request.body.size)
+            if came == "nothing more":
+                nursery.cancel_scope.cancel()
+            if came != "a part":
+                return
             await request.body.wanted.wait()
         if await _read(request, receive) == "nothing more":
             nursery.cancel_scope.cancel()
