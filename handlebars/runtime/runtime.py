@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from time import thread_time
+from time import sleep, thread_time
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -29,6 +29,8 @@ from carillon.handlebars.runtime.values import (
 
 #: So many steps are taken before the time is looked at: some milliseconds at most.
 PORTION = 1000
+#: Seconds in which others may take the interpreter, after each portion.
+_LET_OTHERS = 0.0001
 #: Characters of a text that a short render may make at once.
 LONGEST_SHORT = 65_536
 #: A text that short is charged with the body it stands in; a longer one at once.
@@ -106,6 +108,9 @@ class Run:
             limit = f"{self.limits.milliseconds:,}"
             message = f"this template takes longer than {limit} ms with this context"
             raise TooMuchTime(message, self.source, at)
+        # A thread that gives the interpreter back and takes it again with each call of RE2 wins it
+        # from whoever waits for it, again and again.
+        sleep(_LET_OTHERS)
 
     def grow(self, text: str, at: int) -> str:
         """Count a long text at once, for a body counts the short ones only at its end."""
