@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, runtime_checkable
 
 import trio
 
 from carillon.messages.model import FailureKind
+from carillon.messages.record import record
 
 Started = Callable[[], float]
 """Called directly before the first byte of a request leaves, on an open connection.
@@ -39,7 +40,7 @@ Body = bytes | Sequence[bytes]
 """A request's body: whole, or in segments, so that a large attachment is shared, not copied."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Response:
     """An answer that was read; header names are in lower case.
 
@@ -54,7 +55,7 @@ class Response:
     is_ours: Callable[[str], bool] = field(default=is_ours, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NotSent:
     """No byte of the request was taken: the name, the connection or its TLS failed.
 
@@ -67,7 +68,7 @@ class NotSent:
     kind: FailureKind = field(default="refused", compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NotAnswered:
     """Bytes left and no answer came: what the other side did is unknown."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from carillon.messages.model import Cause, Channel, FailureKind, Outcome, Receipt
+from carillon.messages.record import record
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class DirectoryFailed:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DeliveryEnded:
     """A delivery has its outcome."""
 
@@ -82,7 +83,7 @@ class DeliveryDoubted:
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AttemptEnded:
     """One call to a provider is over; `seconds` counts from the first byte.
 

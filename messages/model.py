@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, Literal, TypeAlias, get_args
 
+from carillon.messages.record import record
+
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 Document: TypeAlias = dict[str, JsonValue]
 
@@ -67,7 +69,7 @@ class UserFields:
         return str(document.get("_id") if value is None else value)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Recipient:
     """A user document chosen by id or by cluster.
 
@@ -91,7 +93,7 @@ class Audience:
     fields: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cursor:
     """Where reading an audience goes on.
 
@@ -142,7 +144,7 @@ class Attachment:
     media_type: str = "application/octet-stream"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EmailContent:
     """A rendered mail; exactly one of the bodies is set."""
 
@@ -151,14 +153,14 @@ class EmailContent:
     html: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TextContent:
     """A rendered SMS or the words of a call."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PushContent:
     """A rendered push notification; `android` and `apns` come from `pushData`, in FCM's shapes."""
 
@@ -181,7 +183,7 @@ class MailExtras:
     attachments: Sequence[Attachment] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Delivery:
     """One rendered message to one recipient on one channel: what is sent, retried, journalled.
 
@@ -230,7 +232,7 @@ FailureKind = Literal[
 failed, it took too long, the status of the answer, an answer that is none, a lack of our own."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cause:
     """Why a call failed: the `status` of its answer where there was one.
 
@@ -242,7 +244,7 @@ class Cause:
     of_message: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Receipt:
     """How a delivery ended. `error` is text for people and holds no address and no text sent.
 
@@ -274,7 +276,7 @@ class Receipt:
 # How one attempt ended, as a provider's adapter reads it. What differs in its cause is the same.
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Accepted:
     """The provider took the message; `status` is that of its answer, if it has one."""
 
@@ -282,7 +284,7 @@ class Accepted:
     status: int | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Refused:
     """The provider will never take this message: a repeat is pointless."""
 
@@ -291,7 +293,7 @@ class Refused:
     cause: Cause | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unavailable:
     """The provider did not take it now and may later; nothing was sent.
 
@@ -304,7 +306,7 @@ class Unavailable:
     cause: Cause | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unanswered:
     """The request was written, wholly or in part, and no answer was read."""
 
@@ -312,7 +314,7 @@ class Unanswered:
     cause: Cause | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Postponed:
     """No byte reached the provider, and it is not to blame: this was no attempt.
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from carillon.providers.ports import Provider
 
 
-from dataclasses import dataclass
 from math import inf
 
 from carillon.messages.model import Outcome, Reason
+from carillon.messages.record import record
 
 STRAY: Final = "Outcome unknown: the provider sent an answer too many on the same connection"
 
@@ -219,7 +219,7 @@ class DeadlineWatch:
             self._open.pop(call).cancel()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Finish:
     """The delivery has its outcome."""
 
@@ -229,21 +229,21 @@ class Finish:
     message_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RetryAfter:
     """The next attempt is due in so many seconds."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NextProvider:
     """Every attempt this provider grants failed in passing."""
 
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Requeue:
     """The call was not made, and does not count: the delivery waits as it did before."""
 

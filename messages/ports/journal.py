@@ -12,9 +12,10 @@ from typing import Protocol
 
 from carillon.messages.model import Channel, Cursor, Outcome, Receipt
 from carillon.messages.ports.records import RecordFilter, Result
+from carillon.messages.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Enrolment:
     """A delivery that is about to exist; channel and key name it inside its dispatch."""
 
@@ -63,7 +64,7 @@ class Progress:
     is_read: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AttemptStart:
     """A call that is about to be made: the `number`-th of its delivery, from 1 on."""
 
@@ -74,7 +75,7 @@ class AttemptStart:
     provider: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AttemptEnd:
     """How a call ended that did not end its delivery; `error` is text for people."""
 
