@@ -109,12 +109,10 @@ class Gate:
 
     def admit(self, request: Request, need: Need) -> str:
         """The caller's name."""
-        if need.always_open:
-            return "anonymous"
-        if not self._keys.is_empty:
-            return self._with_key(request.headers.getlist("Authorization"), need)
-        if need.open_without_keys:
-            return "anonymous"
+        shown = request.headers.getlist("Authorization")
+        name = self.admit_anywhere(shown, need)
+        if name is not None:
+            return name
         if self._in_cluster:
             raise Forbidden("In a cluster this route is off without API keys; configure API_KEYS")
         if (objection := _not_loopback(request)) is not None:
@@ -122,8 +120,19 @@ class Gate:
                 f"Without API keys this route answers only on its own machine, and {objection}; "
                 "configure API_KEYS"
             )
-        self._check_token(request.headers.getlist("Authorization"))
+        self._check_token(shown)
         return "loopback"
+
+    def admit_anywhere(self, shown: list[str], need: Need) -> str | None:
+        """The caller's name by its headers `Authorization`; None if that depends on its place.
+
+        Raises Unauthorized or Forbidden.
+        """
+        if need.always_open:
+            return "anonymous"
+        if not self._keys.is_empty:
+            return self._with_key(shown, need)
+        return "anonymous" if need.open_without_keys else None
 
     def _check_token(self, shown: list[str]) -> None:
         if not self._token.is_published:

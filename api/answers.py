@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from pydantic_core import to_json
 from quart import Response
+
+JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered, whichever way it leaves: `body` is JSON.
+
+    `why` is what the log says of a refusal: the message, but for values of the request.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    why: str | None = None
 
 
 def json_answer(
     body: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An answer of application/json."""
-    return Response(
-        to_json(body), status=status, headers=dict(headers or {}), mimetype="application/json"
-    )
+    return response(Answer(status, to_json(body), headers or {}))
+
+
+def response(answer: Answer) -> Response:
+    """The same answer for the framework."""
+    return Response(answer.body, answer.status, dict(answer.headers), mimetype=JSON)
 
 
 def moment(seconds: float) -> str:

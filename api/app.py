@@ -6,18 +6,14 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from math import inf
-from typing import Final
-from uuid import uuid4
 
 from quart import Response, g, request
 from quart_trio import QuartTrio
 
 from carillon.api import access, errors
-from carillon.api.access import Gate
+from carillon.api.access import Gate, declared_need
 from carillon.api.audit import audit_routes
-from carillon.api.body import READERS, Bodies, GatedRequest, done_with_body
+from carillon.api.body import READERS, Bodies, GatedRequest, done_with_body, send_bounds
 from carillon.api.dispatches import dispatch_change_routes, dispatch_routes
 from carillon.api.documentation import documentation_routes, front_door
 from carillon.api.events import event_routes
@@ -26,28 +22,23 @@ from carillon.api.idempotency import Repeats
 from carillon.api.operations import Probes, operation_routes
 from carillon.api.providers import Tuning, provider_routes
 from carillon.api.saga import saga_routes
-from carillon.api.send import send_routes
+from carillon.api.send import ROUTE, FastSend, Sending, send_routes
 from carillon.api.server.connection import Connection
 from carillon.api.snapshot import Waiting
 from carillon.api.supervision import supervision_routes
 from carillon.dispatches.confirmations import Confirmations
 from carillon.dispatches.service import DispatchService
 from carillon.messages.clock import ago
-from carillon.messages.events import fenced
 from carillon.messages.json_input import MOST_VALUES
-from carillon.messages.offload import Offload
+from carillon.messages.offload import SMALL, Offload
 from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records
 from carillon.sagas.outbox_relay import Sender
 from carillon.sagas.service import Sagas
 from carillon.stores.ports import LiveSettings
 from carillon.supervisor import Supervisor
-from carillon.telemetry.logs import TRACE, ObserverFailures
+from carillon.telemetry.access_log import AccessLog, Ended, Seen, request_id
 from carillon.telemetry.metrics import Metrics
-
-READ_SECONDS: Final = 60.0
-LONGEST_REQUEST_ID: Final = 100
-"""Characters of a caller's `X-Request-Id` that lines of the log hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +77,15 @@ class Parts:
     offload: Offload = field(default_factory=Offload)
 
 
-def create_app(parts: Parts, edge: Edge) -> QuartTrio:
+@dataclass(frozen=True, slots=True)
+class Application:
+    """All routes, and besides a shorter way to the one that is called most."""
+
+    all_routes: QuartTrio
+    fast: FastSend
+
+
+def create_app(parts: Parts, edge: Edge) -> Application:
     """The application, ready to be served."""
     app = QuartTrio("carillon", static_folder=None)
     app.asgi_http_class = Connection
@@ -99,8 +98,9 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
     app.logger = parts.logger  # a cached property: ours, and no global one
     errors.register(app)
     repeats = Repeats(parts.records, edge.key_expiry, edge.ago)
+    sending = Sending(parts.pipeline, parts.records, repeats, edge.waiting)
     for routes in (
-        send_routes(parts.pipeline, parts.records, repeats, edge.waiting),
+        send_routes(sending),
         dispatch_routes(parts.records, edge.kept),
         dispatch_change_routes(
             parts.pipeline, parts.records, parts.live_settings, edge.waiting.prefix, edge.kept
@@ -119,34 +119,44 @@ def create_app(parts: Parts, edge: Edge) -> QuartTrio:
         documentation_routes(parts.probes.version, edge.waiting.prefix, edge.gate)
     )
     app.register_blueprint(front_door(edge.waiting.prefix))
-    _observe_requests(app, parts.metrics, parts.logger)
+    log = AccessLog(parts.logger, parts.metrics)
+    _observe_requests(app, log)
     access.register(app, edge.gate)
-    return app
+    return Application(app, _fast_send(app, sending, parts, edge, log))
 
 
-def _observe_requests(app: QuartTrio, metrics: Metrics, logger: logging.Logger) -> None:
-    failures, reads = ObserverFailures(logger), Reads()
-    tell_of_start = fenced(lambda _: _log_start(logger), failures)
+def _fast_send(
+    app: QuartTrio, sending: Sending, parts: Parts, edge: Edge, log: AccessLog
+) -> FastSend:
+    path = f"{edge.waiting.prefix}{ROUTE}"
+    need = declared_need(app.view_functions["send.send"])
+    most = min(SMALL, edge.most_body_bytes)
+    bounds = send_bounds(edge.most_values)
+    return FastSend(path, sending, edge.gate, need, bounds, most, log, parts.logger)
 
-    def count_and_log(response: Response) -> None:
-        seconds = time.perf_counter() - g.started
-        try:
-            _count(response, metrics, seconds)
-        finally:
-            _log_end(response, logger, seconds, reads)
 
-    tell_of_end = fenced(count_and_log, failures)
-
+def _observe_requests(app: QuartTrio, log: AccessLog) -> None:
     @app.before_request
     async def _started() -> None:
         g.started = time.perf_counter()
-        g.request_id = request.headers.get("X-Request-Id", "")[:LONGEST_REQUEST_ID] or str(uuid4())
-        tell_of_start(request)
+        g.seen = _seen()
+        log.started(g.seen)
 
     @app.after_request
     async def _ended(response: Response) -> Response:
         done_with_body()
-        tell_of_end(response)
+        rule = request.url_rule
+        ended = Ended(
+            g.seen,
+            rule.rule if rule else None,
+            response.status_code,
+            response.content_length,
+            time.perf_counter() - g.started,
+            response.headers.get("Dispatch-Id"),
+            g.get("caller"),
+            g.get("why"),
+        )
+        log.ended(ended)
         return response
 
     @app.teardown_request
@@ -154,69 +164,14 @@ def _observe_requests(app: QuartTrio, metrics: Metrics, logger: logging.Logger) 
         done_with_body()  # a request whose caller hung up has no answer
 
 
-def _log_start(logger: logging.Logger) -> None:
-    if logger.isEnabledFor(TRACE):
-        logger.log(TRACE, "incoming request", extra={"fields": _request_fields()})
-
-
-def _count(response: Response, metrics: Metrics, seconds: float) -> None:
-    rule = request.url_rule
-    metrics.request_ended(
-        request.method if rule else "*",
-        rule.rule if rule else "none",
-        response.status_code,
-        seconds,
+def _seen() -> Seen:
+    headers = request.headers
+    return Seen(
+        request_id(headers.get("X-Request-Id")),
+        request.method,
+        request.path,
+        request.host,
+        headers.get("User-Agent"),
+        headers.get("X-Forwarded-Host"),
+        request.remote_addr,
     )
-
-
-class Reads:
-    """Lets one line a minute through for those who read the same again and again.
-
-    Whoever watches providers or dispatches asks every second, and changes nothing.
-    """
-
-    def __init__(self) -> None:
-        self._lines: dict[tuple[str, str], tuple[float, int]] = {}  # callers are configured
-
-    def left_out(self, caller: str, route: str) -> int | None:
-        """How many lines were left out since the last one; None when this one is, too."""
-        now = time.monotonic()
-        at, number = self._lines.get((caller, route), (-inf, 0))
-        is_due = now - at >= READ_SECONDS
-        self._lines[caller, route] = (now, 0) if is_due else (at, number + 1)
-        return number if is_due else None
-
-
-def _log_end(response: Response, logger: logging.Logger, seconds: float, reads: Reads) -> None:
-    is_error = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
-    level = logging.ERROR if is_error else logging.INFO
-    is_probe = request.path.startswith("/-/")
-    if logger.isEnabledFor(level) and (not is_probe or is_error):
-        fields = _request_fields() | {
-            "http.response.statusCode": response.status_code,
-            "http.response.body.bytes": response.content_length,
-            "responseTime": round(seconds * 1000, 3),
-            "dispatchId": response.headers.get("Dispatch-Id"),
-            "caller": g.get("caller"),
-        }
-        if response.status_code >= HTTPStatus.BAD_REQUEST:
-            fields["why"] = g.get("why")
-        elif request.method in {"GET", "HEAD"} and not logger.isEnabledFor(logging.DEBUG):
-            rule = request.url_rule
-            left_out = reads.left_out(g.get("caller", ""), rule.rule if rule else "none")
-            if left_out is None:
-                return
-            fields["leftOut"] = left_out
-        logger.log(level, "request completed", extra={"fields": fields})
-
-
-def _request_fields() -> dict[str, object]:
-    return {
-        "reqId": g.request_id,
-        "http.request.method": request.method,
-        "http.request.userAgent.original": request.headers.get("User-Agent"),
-        "url.path": request.path,
-        "host.hostname": request.host.partition(":")[0],
-        "host.forwardedHost": request.headers.get("X-Forwarded-Host"),
-        "host.ip": request.remote_addr,
-    }

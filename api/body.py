@@ -193,7 +193,12 @@ async def command_body(request: Request) -> JsonBody:
 
 async def send_body(request: Request) -> JsonBody:
     """A parsed body in which what may be long is kept as text; raises as `json_body`."""
-    return await _read(request, Bounds(bodies().values, LISTS, KEPT), bodies().most_bytes)
+    return await _read(request, send_bounds(bodies().values), bodies().most_bytes)
+
+
+def send_bounds(values: int) -> Bounds:
+    """Of such a body, which holds so many JSON values at most."""
+    return Bounds(values, LISTS, KEPT)
 
 
 def done_with_body() -> None:

@@ -10,9 +10,10 @@ from pydantic_core import to_json
 from quart import Quart, Response, current_app, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
-from carillon.api.answers import json_answer
+from carillon.api.answers import Answer, response
 from carillon.messages.errors import (
     BadCommand,
+    CarillonError,
     Conflict,
     FunctionFailed,
     KeyReused,
@@ -36,6 +37,14 @@ PHRASES: Final[Mapping[int, str]] = {
     501: "Not implemented",
     503: "Service unavailable",
     505: "HTTP version not supported",
+}
+_EXPECTED: Final[Mapping[type[CarillonError], int]] = {
+    BadCommand: 400,
+    NotKnown: 404,
+    Conflict: 409,
+    KeyReused: 422,
+    FunctionFailed: 500,
+    TryLater: 503,
 }
 UNEXPECTED: Final = "Something went wrong on our side; the log has the details"
 _MESSAGES: Final[Mapping[int, str]] = {
@@ -67,9 +76,32 @@ def error_answer(
 
     The log says the message, or what is `plain` where that holds a value of the request.
     """
+    return respond(error(status, message, headers, plain))
+
+
+def respond(answer: Answer) -> Response:
+    """The same answer for the framework; of a refusal the log says why."""
     if has_request_context():  # a request whose Host is none never gets one
-        g.why = message if plain is None else plain
-    return json_answer(_error(status, message), status, headers)
+        g.why = answer.why
+    return response(answer)
+
+
+def error(
+    status: int,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    plain: str | None = None,
+) -> Answer:
+    """As `error_answer`, for whoever has no framework."""
+    why = message if plain is None else plain
+    return Answer(status, error_body(status, message), headers or {}, why)
+
+
+def expected(raised: CarillonError) -> Answer:
+    """What an error is answered with that is no bug of ours."""
+    again = {"Retry-After": str(raised.retry_after)} if isinstance(raised, TryLater) else None
+    status = next(of for kind, of in _EXPECTED.items() if isinstance(raised, kind))
+    return error(status, str(raised), again, raised.plain)
 
 
 def error_body(status: int, message: str) -> bytes:
@@ -84,12 +116,8 @@ def _error(status: int, message: str) -> Mapping[str, str]:
 
 def register(app: Quart) -> None:
     """Make every error of the app answer in this shape."""
-    app.register_error_handler(BadCommand, _bad_command)
-    app.register_error_handler(NotKnown, _not_known)
-    app.register_error_handler(Conflict, _conflict)
-    app.register_error_handler(KeyReused, _key_reused)
-    app.register_error_handler(FunctionFailed, _function_failed)
-    app.register_error_handler(TryLater, _try_later)
+    for kind in _EXPECTED:
+        app.register_error_handler(kind, _expected)
     app.register_error_handler(UnsupportedMediaType, _unsupported)
     app.register_error_handler(Unauthorized, _unauthorized)
     app.register_error_handler(Forbidden, _forbidden)
@@ -97,29 +125,8 @@ def register(app: Quart) -> None:
     app.register_error_handler(Exception, _bug)
 
 
-async def _bad_command(error: BadCommand) -> Response:
-    return error_answer(400, str(error), plain=error.plain)
-
-
-async def _not_known(error: NotKnown) -> Response:
-    return error_answer(404, str(error))
-
-
-async def _conflict(error: Conflict) -> Response:
-    return error_answer(409, str(error), plain=error.plain)
-
-
-async def _key_reused(error: KeyReused) -> Response:
-    return error_answer(422, str(error), plain=error.plain)
-
-
-async def _function_failed(error: FunctionFailed) -> Response:
-    return error_answer(500, str(error), plain=error.plain)
-
-
-async def _try_later(error: TryLater) -> Response:
-    again = {"Retry-After": str(error.retry_after)}
-    return error_answer(503, str(error), again, error.plain)
+async def _expected(raised: CarillonError) -> Response:
+    return respond(expected(raised))
 
 
 async def _unsupported(error: UnsupportedMediaType) -> Response:

@@ -9,7 +9,7 @@ from quart import Blueprint, Response, request
 
 from carillon.api.access import caller, needs
 from carillon.api.body import bodies, command_body, done_with_body
-from carillon.api.errors import error_answer
+from carillon.api.errors import error_answer, respond
 from carillon.api.idempotency import Repeats, idempotency_key
 from carillon.api.send import REPLAYED
 from carillon.api.snapshot import cut_short
@@ -57,7 +57,7 @@ def _answer(work: Work) -> Response:
     if work.error is not None:
         return error_answer(500, "Something went wrong on our side; the log has the details")
     if work.dispatch is not None and work.dispatch.crashed:
-        return cut_short(work.dispatch)
+        return respond(cut_short(work.dispatch))
     response = Response(b"", 200, _headers(work))
     del response.headers["Content-Type"]
     return response

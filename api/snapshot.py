@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import trio
-from quart import Response
+from pydantic_core import to_json
 
-from carillon.api.answers import json_answer
-from carillon.api.errors import error_answer
+from carillon.api.answers import Answer
+from carillon.api.errors import error
 from carillon.api.preferences import Preferences
 from carillon.dispatches.collector import Failure
 from carillon.dispatches.dispatch import Dispatch
@@ -101,7 +101,7 @@ def answer(
     preferred: Preferences,
     waiting: Waiting,
     extra: Mapping[str, str] | None = None,
-) -> Response:
+) -> Answer:
     """The answer to `POST /send`; 202 when the caller preferred to wait no longer."""
     address = f"{waiting.prefix}/dispatches/{told.dispatch_id}"
     headers = {"Dispatch-Id": told.dispatch_id, **_rest_of_failures(told, address), **(extra or {})}
@@ -115,13 +115,13 @@ def answer(
         {"userId": failure.user_id, "channel": failure.channel, "error": failure.error}
         for failure in told.failures
     ]
-    return json_answer({"failures": failures}, 202 if is_early else 200, headers)
+    return Answer(202 if is_early else 200, to_json({"failures": failures}), headers)
 
 
-def cut_short(dispatch: Dispatch) -> Response:
+def cut_short(dispatch: Dispatch) -> Answer:
     """The answer when a bug of ours ended a dispatch here."""
     message = f"Dispatch {dispatch.id} was cut short by an internal error"
-    return error_answer(500, message, {"Dispatch-Id": dispatch.id})
+    return error(500, message, {"Dispatch-Id": dispatch.id})
 
 
 def _rest_of_failures(told: DispatchSnapshot, address: str) -> Mapping[str, str]:

@@ -319,10 +319,11 @@ class _Service:
             nursery.start_soon(self.services.read_commands, sagas, self.stop.asked)
             address: str = await nursery.start(
                 self.listener.serve,
-                app,
+                app.all_routes,
                 lambda: self._drain(pipeline, sagas),
                 LAST_WORDS,
                 self.stop.at_once,
+                app.fast,
             )
             self._let_operators_in(urlsplit(address).port or 0)
             self.logger.info("listening on %s", address)

@@ -39,33 +39,35 @@ class Peers:
     server: tuple[str, int] | None
 
 
-class _Dates:
-    """The date of an answer as HTTP writes it, made once a second."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._text = b""
-
-    def now(self) -> bytes:
-        second = int(time.time())
-        if second != self._second:
-            self._second, self._text = second, format_date_time(second).encode("ascii")
-        return self._text
-
-
 class Exchange:
     """What the connections of one listener share."""
 
     def __init__(self, logger: logging.Logger, counts: ConnectionErrors) -> None:
         self._logger = logger
         self._counts = counts
-        self._dates = _Dates()
+        self._second = 0
+        self._headers: Sequence[tuple[bytes, bytes]] = ()
+        self._lines = b""
         self.is_leaving = False
         """Whether the service stops, so that no connection waits for another request."""
 
     def answer_headers(self) -> Sequence[tuple[bytes, bytes]]:
         """What every answer carries; answers hold ids, so nobody may keep them."""
-        return ((b"date", self._dates.now()), *_ALWAYS)
+        self._date()
+        return self._headers
+
+    def answer_lines(self) -> bytes:
+        """The same as they are written, each with its line break."""
+        self._date()
+        return self._lines
+
+    def _date(self) -> None:
+        """Make them once a second: they hold the date."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._headers = ((b"date", format_date_time(second).encode("ascii")), *_ALWAYS)
+            self._lines = b"".join(b"%s: %s\r\n" % header for header in self._headers)
 
     async def run(
         self,

@@ -52,7 +52,10 @@ class NoRequest(Exception):
 
 
 class Http1:
-    """Speaks with one caller; `first` is what was read of it before."""
+    """Speaks with one caller; `first` is what was read of it before.
+
+    By `until`, of trio's clock, the first head has come.
+    """
 
     def __init__(
         self,
@@ -61,12 +64,14 @@ class Http1:
         peers: Peers,
         exchange: Exchange,
         first: bytes = b"",
+        until: float | None = None,
     ) -> None:
         self._app = app
         self._stream = stream
         self._peers = peers
         self._exchange = exchange
         self._http = _protocol()
+        self._until = until
         self._start: h11.Response | None = None
         self._is_head = False
         self._is_late = False
@@ -91,7 +96,8 @@ class Http1:
 
     async def _next_request(self) -> HTTPScope | None:
         """The next request; None when the connection ends without one."""
-        until = trio.current_time() + IDLE
+        until = trio.current_time() + IDLE if self._until is None else self._until
+        self._until = None
         self._is_head = self._has_skipped = False
         self._stream.is_idle = True
         try:

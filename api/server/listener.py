@@ -19,6 +19,7 @@ from hypercorn.utils import parse_socket_addr, repr_socket_addr
 from carillon.api.errors import error_body
 from carillon.api.server.caller_stream import CallerGone, CallerStream
 from carillon.api.server.exchange import Application, Exchange, Peers
+from carillon.api.server.fast_path import FastPath, FastRoute
 from carillon.api.server.http1 import IDLE, Http1
 from carillon.api.server.http2 import PREFACE, Http2
 
@@ -60,12 +61,14 @@ class Listener:
         until: Callable[[], Awaitable[None]],
         last_words: float,
         at_once: trio.Event,
+        fast: FastRoute | None = None,
         *,
         task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Answer callers until that returns, and give answers so many seconds to leave.
 
-        `at_once` ends these seconds. Gives the address once it listens.
+        `at_once` ends these seconds. Plain requests to the `fast` route are answered without the
+        application. Gives the address once it listens.
 
         Raises:
             OSError: nothing can listen on the address.
@@ -74,7 +77,7 @@ class Listener:
         async with trio.open_nursery() as watching:
             async with trio.open_nursery() as connections:
                 async with trio.open_nursery() as accepting, trio.SocketListener(listening) as it:
-                    accepting.start_soon(self._accept, it, app, connections)
+                    accepting.start_soon(self._accept, it, app, fast, connections)
                     name = repr_socket_addr(listening.family, listening.getsockname())
                     task_status.started(f"http://{name}")
                     await until()
@@ -87,7 +90,11 @@ class Listener:
             watching.cancel_scope.cancel()
 
     async def _accept(
-        self, listener: trio.SocketListener, app: Application, connections: trio.Nursery
+        self,
+        listener: trio.SocketListener,
+        app: Application,
+        fast: FastRoute | None,
+        connections: trio.Nursery,
     ) -> None:
         is_lacking = False
         while True:
@@ -104,7 +111,7 @@ class Listener:
             if len(self._open) < self._settings.connections or self._make_room():
                 caller = CallerStream(stream)
                 self._open[caller] = None
-                connections.start_soon(self._converse, app, caller)
+                connections.start_soon(self._converse, app, fast, caller)
             else:
                 self._exchange.full(self._settings.connections)
                 if self._turned_away < _MOST_TURNED_AWAY:
@@ -126,10 +133,12 @@ class Listener:
         stream.evict()
         return True
 
-    async def _converse(self, app: Application, stream: CallerStream) -> None:
+    async def _converse(
+        self, app: Application, fast: FastRoute | None, stream: CallerStream
+    ) -> None:
         """Speak with a caller. Nothing that goes wrong comes further than this."""
         try:
-            await self._speak(app, stream)
+            await self._speak(app, fast, stream)
             await stream.close()
         except Exception as error:
             self._exchange.failed(error)
@@ -143,7 +152,7 @@ class Listener:
             stream.abort()
             del self._open[stream]
 
-    async def _speak(self, app: Application, stream: CallerStream) -> None:
+    async def _speak(self, app: Application, fast: FastRoute | None, stream: CallerStream) -> None:
         peers = _peers(stream.socket)
         first = b""
         if self._settings.h2c:
@@ -151,7 +160,13 @@ class Listener:
             if first.startswith(PREFACE):
                 await Http2(app, stream, peers, self._exchange).run(first)
                 return
-        await Http1(app, stream, peers, self._exchange, first).run()
+        until = None
+        if fast is not None:
+            unread = await FastPath(fast, stream, peers, self._exchange, first).run()
+            if unread is None:
+                return
+            first, until = unread.data, unread.until
+        await Http1(app, stream, peers, self._exchange, first, until).run()
 
     async def _turn_away(self, stream: CallerStream) -> None:
         """Say that there is no place, as long as a caller may take to hear it."""
@@ -160,10 +175,9 @@ class Listener:
             b"HTTP/1.1 503 \r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
             b"retry-after: 1\r\nconnection: close\r\n" % len(body)
         )
-        extra = b"".join(b"%s: %s\r\n" % header for header in self._exchange.answer_headers())
         stream.leave()
         try:
-            await stream.send(head + extra + b"\r\n" + body)
+            await stream.send(head + self._exchange.answer_lines() + b"\r\n" + body)
             await stream.close()
         except CallerGone:
             pass

@@ -40,7 +40,7 @@ def application(
         cast(Supervisor, None),
         cast(Outbox, None),
     )
-    return create_app(
+    whole = create_app(
         parts,
         Edge(
             1000,
@@ -49,3 +49,4 @@ def application(
             60.0,
         ),
     )
+    return whole.all_routes
