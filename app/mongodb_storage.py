@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
-from uuid import uuid4
 
 import trio
 
@@ -119,7 +118,8 @@ class ReplicaCluster:
 
     def share(self, guards: Mapping[str, Guard]) -> None:
         """See the port."""
-        self._keeper = ShareRenewer(MongoShares(self._store()), uuid4().hex, guards)
+        shares = MongoShares(self._store())
+        self._keeper = ShareRenewer(shares, lambda: self._replicas.id, guards)
 
     async def attend(
         self,

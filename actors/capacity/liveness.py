@@ -10,22 +10,19 @@ nothing of it started later, and what is held counts until t + LEASE + `rest` at
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from carillon.actors.capacity.ledger import LeaseLedger, ReplicaLease, Spent
 from carillon.actors.capacity.share import DRIFT
+from carillon.stores.liveness import LEASE, LivenessDetector
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-LEASE: Final = 3.0
-"""Seconds for which a share is good, from the beginning of the exchange that brought it."""
 DEAD: Final = 4.0
 """Seconds after which a replica whose beat has not changed is taken to be dead."""
-GAP: Final = 2.0
-"""Seconds without a look at the board after which nobody is dead: the store may have been away."""
 SKEW: Final = 60.0
 """Seconds by which the wall clocks of two replicas may differ.
 
@@ -38,36 +35,20 @@ SPENT_FOR: Final = timedelta(hours=1)
 """How long after its end a quota is remembered; wall clocks differ by less."""
 
 
-@dataclass(slots=True)
-class _Seen:
-    beat: int
-    since: float  # of the beat
-    lives_since: float  # that, or the end of the last gap
-
-
-class LivenessDetector:
-    """What one replica has seen of the others on one board."""
+class LedgerWatch:
+    """What one replica has seen of the others on one board; it is called `me` there."""
 
     def __init__(self, me: str) -> None:
-        self._me = me
-        self._seen: dict[str, _Seen] = {}
-        self._looked = 0.0
+        self.me = me
+        self._detector = LivenessDetector(DEAD)
         self._turn = -1
         self._turn_since = 0.0
 
     def look(self, sheet: LeaseLedger, now: float) -> None:
         """The sheet has been read, and the answer came `now`."""
-        looked, self._looked = self._looked, now
         if sheet.turn != self._turn:
             self._turn, self._turn_since = sheet.turn, now
-        before, self._seen = self._seen, {}
-        for name, entry in sheet.entries.items():
-            seen = before.get(name)
-            if seen is None or seen.beat != entry.beat:
-                seen = _Seen(entry.beat, now, now)
-            elif now - looked > GAP and looked - seen.lives_since < DEAD:
-                seen.lives_since = now
-            self._seen[name] = seen
+        self._detector.look({name: one.beat for name, one in sheet.entries.items()}, now)
 
     def turn_lasts(self, now: float) -> float:
         """For how many seconds the turn has been the same."""
@@ -75,11 +56,11 @@ class LivenessDetector:
 
     def others(self, sheet: LeaseLedger) -> Mapping[str, ReplicaLease]:
         """The entries of the others."""
-        return {name: entry for name, entry in sheet.entries.items() if name != self._me}
+        return {name: entry for name, entry in sheet.entries.items() if name != self.me}
 
     def lives(self, name: str, entry: ReplicaLease, now: float) -> bool:
         """Whether a replica is to be reckoned with. Only what it writes itself tells, no clock."""
-        return not entry.left and now - self._seen[name].lives_since < DEAD
+        return not entry.left and self._detector.lives(name, now)
 
     def tidied(self, sheet: LeaseLedger, now: float, wall: datetime) -> LeaseLedger:
         """The sheet without what the dead and those who left do not hold any more."""
@@ -96,7 +77,7 @@ class LivenessDetector:
 
     def _rested(self, name: str, entry: ReplicaLease, now: float, wall: datetime) -> ReplicaLease:
         lease = 0.0 if entry.left else LEASE
-        seen, said = now - self._seen[name].since, wall.timestamp() - entry.at
+        seen, said = self._detector.unchanged_for(name, now), wall.timestamp() - entry.at
         pools = {
             pool: replace(held, held=0)
             if seen > (lease + held.rest) * (1 + DRIFT) or said > lease + held.rest + SKEW

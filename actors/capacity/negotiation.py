@@ -23,7 +23,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from carillon.actors.capacity.ledger import Has, HasQuota, LeaseLedger, ReplicaLease, divide
-from carillon.actors.capacity.liveness import LivenessDetector, spent_by, summed
+from carillon.actors.capacity.liveness import LedgerWatch, spent_by, summed
 from carillon.actors.capacity.past_calls import in_day, in_window, still_counting
 from carillon.actors.capacity.share import (
     CONCURRENCY,
@@ -99,12 +99,33 @@ class Exchange:
     """One replica at one provider's board."""
 
     def __init__(self, me: str) -> None:
-        self.watch = LivenessDetector(me)
-        self._me = me
+        self.watch = LedgerWatch(me)
+        self._former = set[str]()
         self._beat = 0
         self._moments = deque[_Moment]()
         self._gone: tuple[datetime, int] | None = None  # of a quota: used, and accounted for
         self._was_in = False
+
+    @property
+    def _me(self) -> str:
+        return self.watch.me
+
+    def read(self, sheet: LeaseLedger, me: str, now: float) -> LeaseLedger:
+        """A sheet has been read, and the answer came `now`; the sheet as this replica is called.
+
+        One that was taken for dead goes on under another id, and with what it holds: its entry
+        moves in one write. No id is ever used again.
+        """
+        if me != self._me:
+            self._former.add(self._me)
+            self.watch.me = me
+        moved = self._former & sheet.entries.keys()
+        if moved:
+            names = {name: me if name in moved else name for name in sheet.entries}
+            entries = {names[name]: entry for name, entry in sheet.entries.items()}
+            sheet = replace(sheet, entries=entries)
+        self.watch.look(sheet, now)
+        return sheet
 
     def note(self, usage: Usage, now: float) -> None:
         """Remember what was used, for as long as it says something of what will be."""
@@ -160,6 +181,7 @@ class Exchange:
     def written(self) -> None:
         """What was proposed is on the board."""
         self._was_in = True
+        self._former.clear()
 
     def _scene(self, sheet: LeaseLedger, usage: Usage, now: float, wall: datetime) -> _Scene:
         if self._was_in and self._me not in sheet.entries and usage.quota is not None:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from random import random
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from carillon.actors.capacity.ledger import LeaseLedger, Pause
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from carillon.actors.provider.guard import Guard
-
-
-from collections.abc import Awaitable, Mapping
-from contextlib import suppress
-from random import random
-from typing import TYPE_CHECKING
-
-from carillon.actors.capacity.ledger import ledger_text, parse_ledger
-from carillon.actors.capacity.liveness import LEASE
+from carillon.actors.capacity.ledger import LeaseLedger, Pause, ledger_text, parse_ledger
 from carillon.actors.capacity.negotiation import Exchange
 from carillon.actors.capacity.share import Grant, Usage
 from carillon.actors.provider.quota import utc_now
 from carillon.messages.errors import TryLater
+from carillon.stores.liveness import LEASE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,7 +32,7 @@ by less."""
 class PausesOnBoard:
     """The pauses of one provider, as one replica knows them; `news` is told of its own."""
 
-    def __init__(self, me: str, guard: Guard, news: Callable[[], None]) -> None:
+    def __init__(self, me: Callable[[], str], guard: Guard, news: Callable[[], None]) -> None:
         self._me = me
         self._guard = guard
         self._news = news
@@ -53,7 +42,7 @@ class PausesOnBoard:
 
     def _noted(self) -> None:
         self._number += 1
-        self._id = f"{self._me}/{self._number}"
+        self._id = f"{self._me()}/{self._number}"
         self._news()
 
     def exchanged(self, sheet: LeaseLedger, wall: datetime) -> LeaseLedger:
@@ -86,12 +75,15 @@ class ShareRenewer:
     def __init__(
         self,
         board: CompareAndSetStore,
-        replica_id: str,
+        replica_id: Callable[[], str],
         guards: Mapping[str, Guard],
         draw: Callable[[], float] = random,
         wall: Callable[[], datetime] = utc_now,
     ) -> None:
-        """From now on the guards start nothing but on a share. `replica_id` is used once only."""
+        """From now on the guards start nothing but on a share.
+
+        No replica ever has a `replica_id` that another one had; it may change.
+        """
         self._running = trio.CancelScope()
         self._ended: trio.Event | None = None
         self._keepers = [
@@ -136,7 +128,7 @@ class _Keeper:
     def __init__(
         self,
         board: CompareAndSetStore,
-        replica_id: str,
+        replica_id: Callable[[], str],
         name: str,
         guard: Guard,
         draw: Callable[[], float],
@@ -147,7 +139,8 @@ class _Keeper:
         self._guard = guard
         self._draw = draw
         self._wall = wall
-        self._exchange = Exchange(replica_id)
+        self._replica_id = replica_id
+        self._exchange = Exchange(replica_id())
         self._news = trio.Event()
         self._replicas = 1
         self._is_over = False
@@ -200,7 +193,7 @@ class _Keeper:
         version, text = await self._board.read(self._name)
         sheet, now = parse_ledger(text), trio.current_time()
         sheet = self._pauses.exchanged(sheet, self._wall())
-        exchange.watch.look(sheet, now)
+        sheet = exchange.read(sheet, self._replica_id(), now)
         self._replicas = len(sheet.entries)
         usage = guard.usage()
         exchange.note(usage, now)
@@ -219,7 +212,7 @@ class _Keeper:
         version, text = await self._board.read(self._name)
         sheet, now = parse_ledger(text), trio.current_time()
         sheet = self._pauses.exchanged(sheet, self._wall())
-        exchange.watch.look(sheet, now)
+        sheet = exchange.read(sheet, self._replica_id(), now)
         left = exchange.release(sheet, self._guard.usage(), now, self._wall())
         return await self._board.swap(self._name, version, ledger_text(left))
 

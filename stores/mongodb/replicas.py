@@ -1,17 +1,16 @@
 """The replicas that share a MongoDB: which of them live, told by their heartbeats.
 
-Nobody's clock is compared with anybody else's. A replica holds its lease for `LEASE` seconds of
-its own clock, from when it last began a heartbeat that reached the store. Another one takes it for
-dead once it has seen the same heartbeat for `SILENCE` seconds of its own clock, having looked all
-the while: a store that was away proves nothing. As `SILENCE` is longer, a lease is over before
-anybody is taken for dead. Whoever was is struck off the list, and learns it at its next heartbeat.
+A replica holds its lease for `LEASE` seconds from when it last began a heartbeat that reached the
+store, and another one takes it for dead once it has seen the same heartbeat for `SILENCE` seconds:
+see `stores/liveness.py`. As `SILENCE` is longer, a lease is over before anybody is taken for dead.
+Whoever was is struck off the list, learns it at its next heartbeat, and joins anew: its id is that
+of one life among the replicas, and names its dispatches, its attempts and its shares of limits.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import Final, TypeVar
 from uuid import uuid4
@@ -21,6 +20,7 @@ import trio
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import Channel, Priority
 from carillon.messages.ports.work_sharing import CallerRotation, Served
+from carillon.stores.liveness import LEASE, LivenessDetector
 from carillon.stores.mongodb.client import Database, MongoStore, Stored
 from carillon.stores.mongodb.schema import whole
 
@@ -30,17 +30,9 @@ REPLICAS: Final = "replicas"
 
 BEAT: Final = 0.5
 """Seconds between two heartbeats."""
-LEASE: Final = 3.0
 SILENCE: Final = 5.0
-_GAP: Final = 1.5
-"""Whoever has not looked for so many seconds begins to watch anew."""
+"""Seconds of the same heartbeat after which a replica is dead; others go on with its dispatches."""
 _WITHIN: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    beat: int
-    since: float
 
 
 class MongoReplicas:
@@ -52,8 +44,7 @@ class MongoReplicas:
         self._store = store
         self._beat = 0
         self._leased_until = -inf
-        self._looked = -inf
-        self._seen: dict[str, _Seen] = {}
+        self._detector = LivenessDetector(SILENCE)
         self._served: dict[str, Served] = {}
 
     @property
@@ -120,15 +111,11 @@ class MongoReplicas:
     def _silent(self, found: dict[str, int]) -> dict[str, int]:
         """Those that have said nothing for too long, and their last heartbeat."""
         now = trio.current_time()
-        seen = self._seen if now - self._looked < _GAP else {}
-        self._looked = now
-        self._seen = {
-            one: seen[one] if one in seen and seen[one].beat == beat else _Seen(beat, now)
-            for one, beat in found.items()
-            if one != self.id
-        }
+        self._detector.look(found, now)
         return {
-            one: known.beat for one, known in self._seen.items() if now - known.since >= SILENCE
+            name: beat
+            for name, beat in found.items()
+            if name != self.id and not self._detector.lives(name, now)
         }
 
     async def _do(self, job: Callable[[Database], T], task: str) -> T:

@@ -184,7 +184,8 @@ class Replica:
         faults: Faults | None = None,
         seed: int = 0,
     ) -> None:
-        self.name = name
+        self.name = self.id = name
+        self.lives = 1
         self.starts: list[float] = []
         self.prevented = 0
         self._chance = Random(f"{seed} {name}")
@@ -199,7 +200,8 @@ class Replica:
         self.faults = faults or Faults()
         line = Line(board, world, self._chance, self.faults, lambda: self._paused)
         draw = self._chance.random
-        self.keeper = ShareRenewer(line, name, {PROVIDER: self.guard}, draw=draw, wall=wall)
+        guards = {PROVIDER: self.guard}
+        self.keeper = ShareRenewer(line, lambda: self.id, guards, draw=draw, wall=wall)
 
     def _tell(self) -> None:
         self._news.set()
@@ -219,6 +221,11 @@ class Replica:
         """Stop in peace."""
         await self.keeper.leave()
         self.kill()
+
+    def join_anew(self) -> None:
+        """Go on under an id that nobody had, as one that was taken for dead."""
+        self.lives += 1
+        self.id = f"{self.name}{self.lives}"
 
     def pause(self) -> None:
         if self._paused is None:

@@ -13,12 +13,13 @@ import trio
 from trio.testing import MockClock
 
 from carillon.actors.capacity.ledger import ReplicaLease
-from carillon.actors.capacity.liveness import DEAD, LEASE
+from carillon.actors.capacity.liveness import DEAD
 from carillon.actors.capacity.renewal import ShareRenewer
 from carillon.actors.capacity.share import CONCURRENCY, pool_of
 from carillon.actors.provider.limits import Limits
 from carillon.actors.provider.quota import Quota
 from carillon.actors.provider.rate_limit import Rate
+from carillon.stores.liveness import LEASE
 from tests.actors.capacity.boards import PROVIDER, Board, Faults, Meter, Replica, Traffic, wall
 
 LIMITS: Final = Limits(concurrency=30, rates=(Rate(90, 1.0),), timeout=5.0)
@@ -293,7 +294,7 @@ async def test_without_providers_it_starts_and_leaves(autojump_clock: MockClock)
         async def swap(self, provider: str, version: str, text: str) -> bool:
             raise AssertionError(provider)
 
-    keeper = ShareRenewer(Nowhere(), "a", {})
+    keeper = ShareRenewer(Nowhere(), lambda: "a", {})
     async with trio.open_nursery() as nursery:
         await nursery.start(keeper.run)
         await keeper.leave()
@@ -368,3 +369,60 @@ async def test_what_a_sleeper_had_used_of_a_quota_counts_once(autojump_clock: Mo
         one.wake()
         await trio.sleep(35)
         assert 900 <= len(one.starts) + len(other.starts) <= 1000
+
+
+@pytest.mark.slow
+async def test_who_goes_on_under_another_id_takes_its_share_along(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as it:
+        one = it.start("a")
+        it.start("b")
+        await trio.sleep(SETTLED)
+        one.join_anew()
+        for _ in range(10):
+            await trio.sleep(0.1)
+            held = it.held(pool_of(1))
+            assert sum(held.values()) <= 90
+            assert len(held) == 2
+        assert it.held(pool_of(1)) == {"a2": 45, "b": 45}
+        await trio.sleep(3)
+        assert used(one, trio.current_time() - 2) >= 80
+
+
+@pytest.mark.slow
+async def test_so_does_one_whose_answers_were_lost_meanwhile(autojump_clock: MockClock) -> None:
+    async with world() as it:
+        one = it.start("a")
+        it.start("b")
+        await trio.sleep(SETTLED)
+        it.faults.lost = 0.5
+        for _ in range(4):
+            one.join_anew()
+            await trio.sleep(0.7)
+            assert sum(held for held in it.held(pool_of(1)).values()) <= 90
+        it.faults.lost = 0.0
+        await trio.sleep(SETTLED)
+        assert it.held(pool_of(1)) == {"a5": 45, "b": 45}
+
+
+@pytest.mark.slow
+async def test_one_that_was_taken_for_dead_does_not_count_its_quota_twice_under_another_id(
+    autojump_clock: MockClock,
+) -> None:
+    quota = replace(LIMITS, rates=(Rate(20, 1.0),), quota=Quota(1_000, time(0), "UTC"))
+    async with world(quota) as it:
+        one = it.start("a")
+        it.start("b", Traffic(workers=1, busy=((0.0, 1.0), (14.0, 15.0))))
+        await trio.sleep(SETTLED)
+        one.pause()
+        await trio.sleep(DEAD + 5)
+        one.join_anew()
+        one.wake()
+        await trio.sleep(SETTLED)
+        sheet = it.board.sheet()
+        mine = sheet.entries["a2"].quota
+        assert mine is not None
+        spent = sum(day.number for day in sheet.spent)
+        made = len(one.starts)
+        assert made <= mine.held + spent <= made + 60

@@ -23,7 +23,7 @@ class Side:
         self.guard = Guard(PROVIDER, Script(), Limits(), ignore)
         self.told = 0
         self._ahead = timedelta(seconds=ahead)
-        self._pauses = PausesOnBoard(name, self.guard, self._tell)
+        self._pauses = PausesOnBoard(lambda: name, self.guard, self._tell)
 
     def _tell(self) -> None:
         self.told += 1
@@ -103,7 +103,7 @@ class Straight:
 
 def keeper(board: Board, name: str) -> tuple[ShareRenewer, Guard]:
     guard = Guard(PROVIDER, Script(), Limits(), ignore)
-    return ShareRenewer(Straight(board), name, {PROVIDER: guard}, wall=wall), guard
+    return ShareRenewer(Straight(board), lambda: name, {PROVIDER: guard}, wall=wall), guard
 
 
 def pause_of(board: Board) -> Pause | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from carillon.actors.capacity.ledger import HasQuota, LeaseLedger, ReplicaLease, Spent
-from carillon.actors.capacity.liveness import LONGEST_DAY, LivenessDetector
+from carillon.actors.capacity.liveness import LONGEST_DAY, LedgerWatch
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -17,7 +17,7 @@ def days(sheet: LeaseLedger) -> dict[datetime, int]:
 
 
 def test_what_was_spent_on_a_day_that_never_comes_counts_for_one_day() -> None:
-    watch = LivenessDetector("me")
+    watch = LedgerWatch("me")
     sheet = LeaseLedger(spent=(Spent(MIDNIGHT, 3), Spent(NEVER, 5)))
     sheet = watch.tidied(sheet, 0.0, NOW)
     assert days(sheet) == {MIDNIGHT: 3, NOW + LONGEST_DAY: 5}
@@ -27,7 +27,7 @@ def test_what_was_spent_on_a_day_that_never_comes_counts_for_one_day() -> None:
 
 
 def test_so_does_what_a_replica_held_that_left_while_its_clock_was_wrong() -> None:
-    watch = LivenessDetector("me")
+    watch = LedgerWatch("me")
     gone = ReplicaLease(1, NOW.timestamp(), {}, HasQuota(NEVER, 10, 4), left=True)
     sheet = LeaseLedger({"gone": gone})
     watch.look(sheet, 0.0)

@@ -31,7 +31,7 @@ class Trouble:
     """What befalls a replica, or the store, for so many seconds."""
 
     at: float
-    kind: Literal["kill", "leave", "pause", "cut", "away", "change"]
+    kind: Literal["kill", "leave", "pause", "cut", "away", "change", "anew"]
     replica: int
     seconds: float
     limits: tuple[int, ...]
@@ -61,7 +61,7 @@ traffic = st.builds(
 troubles = st.builds(
     Trouble,
     at=st.floats(0, CALM_FROM),
-    kind=st.sampled_from(["kill", "leave", "pause", "cut", "away", "change"]),
+    kind=st.sampled_from(["kill", "leave", "pause", "cut", "away", "change", "anew"]),
     replica=st.integers(0, len(NAMES) - 1),
     seconds=st.floats(0.1, LONGEST_PAUSE) | st.floats(2.0, 4.5),  # about when a lease ends
     limits=st.tuples(*[st.integers(1, 9)] * 4),
@@ -145,6 +145,8 @@ class World:
                 replica.pause()
                 await trio.sleep(trouble.seconds)
                 replica.wake()
+            case "anew":
+                replica.join_anew()
             case "cut":
                 replica.faults.lost, before = 1.0, replica.faults.lost
                 await trio.sleep(trouble.seconds)
@@ -195,7 +197,7 @@ def test_no_limit_is_broken_and_nobody_starves(example: Example) -> None:
 sleeps = st.builds(
     Trouble,
     at=st.floats(2, CALM_FROM),
-    kind=st.sampled_from(["pause", "pause", "cut", "kill"]),
+    kind=st.sampled_from(["pause", "pause", "cut", "kill", "anew"]),
     replica=st.integers(0, 2),
     seconds=st.floats(1.5, 7.0),
     limits=st.just((1, 1, 1, 1)),

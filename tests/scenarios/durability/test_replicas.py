@@ -13,6 +13,7 @@ import httpx
 import pytest
 import trio
 
+from carillon.actors.capacity.ledger import parse_ledger
 from carillon.messages.model import Document, JsonValue
 from carillon.stores.mongodb.client import connected
 from tests.neighbours.http import Server, serve
@@ -257,3 +258,34 @@ async def test_a_dispatch_is_worked_on_by_all_and_answered_by_one(
     assert it.doubled() == 0
     assert len(senders) >= 2
     assert left == 0
+
+
+async def test_each_replica_has_one_id_for_its_heartbeat_its_shares_and_its_attempts(
+    tmp_path: Path, mongo_server: MongoServer
+) -> None:
+    async with fleet(tmp_path, mongo_server, 2) as it:
+        first, second, address = await it.begun()
+        before = await until_agreed(mongo_server, 2)
+        first.process.send_signal(signal.SIGSTOP)
+        await trio.sleep(7)
+        first.process.send_signal(signal.SIGCONT)
+        await second.ended(address, 30)
+        await first.ended(await first.begin(), 30)
+        after = await until_agreed(mongo_server, 2)
+        with connected(mongo_server.url("shop")) as client:
+            senders = set(client["shop"]["attempts"].distinct("by"))
+    assert len(before & after) == 1  # who was taken for dead goes on under another one
+    assert senders <= before | after
+
+
+async def until_agreed(store: MongoServer, number: int) -> frozenset[str]:
+    """The ids of so many replicas, once those with a heartbeat and with shares are the same."""
+    with trio.fail_after(15), connected(store.url("shop")) as client:
+        while True:
+            database = client["shop"]
+            alive = {str(one["_id"]) for one in database["replicas"].find()}
+            board = database["shares"].find_one({"_id": "sms-service"})
+            entries = parse_ledger("" if board is None else str(board["text"])).entries
+            if len(alive) == number and alive == entries.keys():
+                return frozenset(alive)
+            await trio.sleep(0.2)
