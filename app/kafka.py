@@ -15,22 +15,18 @@ from carillon.app.storage import Storage
 from carillon.dispatches.confirmations import Confirmations
 from carillon.messages.errors import TryLater
 from carillon.messages.events import Observer
-from carillon.messages.ports.handovers import Handovers
 from carillon.messages.ports.outbox import FlowManager
 from carillon.sagas.kafka_commands import CommandStream
 from carillon.sagas.kafka_records import RecordReader
 from carillon.sagas.service import Sagas
 from carillon.settings import (
-    ConfigurationError,
     KafkaSettings,
-    ProviderSettings,
     Settings,
     StreamSettings,
 )
 
 if TYPE_CHECKING:
     from carillon.kafka.producer import KafkaProducer
-    from carillon.providers.ports import Provider
 
 EVENT_TIMEOUT: Final = 10.0
 """Seconds for one event, as over HTTP."""
@@ -99,25 +95,9 @@ def event_topic(settings: Settings) -> FlowManager | None:
     return KafkaEvents(_producer(brokers, EVENT_TIMEOUT), topic)
 
 
-def push_topic(settings: Settings, section: ProviderSettings, handovers: Handovers) -> Provider:
-    """The topic that carries push. Raises ConfigurationError."""
-    brokers = settings.kafka
-    if brokers is None or not brokers.push_topics:
-        raise ConfigurationError(["KAFKA_BROKERS and KAFKA_TOPICS are missing"])
-    from carillon.providers.kafka2firebase import Kafka2Firebase  # noqa: PLC0415
-
-    return Kafka2Firebase(
-        _producer(brokers, section.timeout),
-        brokers.push_topics[0],
-        handovers,
-        section.name,
-        settings.android_intent_action,
-    )
-
-
 def confirmations(settings: Settings, storage: Storage, observe: Observer) -> Confirmations | None:
     """What hooks tell; None where nothing is handed to anybody who has some."""
-    if settings.kafka is None or not settings.kafka.push_topics:
+    if not any(one.config.facts.reports_later for one in settings.providers.values()):
         return None
     return Confirmations(storage.handovers, storage.records, storage.journal, observe)
 

@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import assert_never
 
 import httpx
 
@@ -14,36 +13,26 @@ from carillon.actors.channel import ChannelSpec
 from carillon.actors.provider.guard import Guard
 from carillon.actors.router import Choice, Route
 from carillon.api.checkup import Check, asking
-from carillon.app.kafka import push_topic
 from carillon.app.storage import Cluster
 from carillon.dispatches.planner import DispatchPolicy, Ports
 from carillon.handlebars import Engine
 from carillon.http_client.client import Http1Wire
-from carillon.http_client.ports import Wire
 from carillon.messages.events import Observer
 from carillon.messages.model import Channel, Delivery
 from carillon.messages.ports.directory import Directory, Files
 from carillon.messages.ports.handovers import Handovers
 from carillon.messages.retry import ReadRetry
 from carillon.messages.version import VERSION
-from carillon.providers.firebase.provider import URL as FCM_URL
-from carillon.providers.firebase.provider import Firebase
-from carillon.providers.kaleyra import Kaleyra
-from carillon.providers.mail_service import MailService
+from carillon.providers.config import BuildContext
 from carillon.providers.ports import Provider
-from carillon.providers.sandbox import Rehearsal, Sandbox
-from carillon.providers.sms_service import SmsService
 from carillon.settings import (
     ConfigurationError,
     ConfigurationFile,
     DirectorySettings,
-    KaleyraCredentials,
-    KaleyraOptions,
     ProviderSettings,
-    SandboxOptions,
     Settings,
 )
-from carillon.settings.accounts import service_account
+from carillon.settings.file.opening import read_start
 from carillon.stores.crud.directory import CrudDirectory
 from carillon.stores.files import FilesDirectory, FileService, NoFiles
 from carillon.stores.sqlite.directory import SqliteDirectory
@@ -152,7 +141,16 @@ def guards(
     """One guard a provider that an active channel uses."""
     made: dict[str, Guard] = {}
     for name, section in settings.providers.items():
-        provider = _provider(section, settings, Http1Wire(tls), beside)
+        context = BuildContext(
+            name=name,
+            wire=Http1Wire(tls),
+            handovers=beside.handovers,
+            read=read_start,
+            android_intent_action=settings.android_intent_action,
+            kafka=None if settings.kafka is None else settings.kafka.connection,
+            on_sandbox_message=beside.on_sandbox_message,
+        )
+        provider = _provider(section, context)
         stack.push_async_callback(provider.aclose)
         made[name] = Guard(name, provider, limits(section, {}), observe)
     return made
@@ -168,56 +166,9 @@ def _channel(name: Channel, settings: Settings, made: Mapping[str, Guard]) -> Ch
     return ChannelSpec(name, Route([Choice(made[one.name], one.weight) for one in choices]))
 
 
-def _provider(
-    section: ProviderSettings,
-    settings: Settings,
-    wire: Wire,
-    beside: Beside,
-) -> Provider:
-    match section.type:
-        case "mail-service":
-            return MailService(section.url or "", wire)
-        case "sms-service":
-            return SmsService(section.url or "", wire)
-        case "kaleyra":
-            return _kaleyra(section, wire)
-        case "firebase":
-            return _firebase(section, settings.android_intent_action, wire)
-        case "sandbox":
-            return Sandbox(_rehearsal(section.options), beside.on_sandbox_message)
-        case "kafka2firebase":
-            return push_topic(settings, section, beside.handovers)
-    assert_never(section.type)
-
-
-def _kaleyra(section: ProviderSettings, wire: Wire) -> Kaleyra:
-    credentials, options = section.credentials, section.options
-    if not isinstance(credentials, KaleyraCredentials):
-        raise ConfigurationError([f"providers.{section.name}.credentials are missing"])
-    if not isinstance(options, KaleyraOptions):
-        options = KaleyraOptions()
-    return Kaleyra(
-        section.url or "",
-        credentials.sid,
-        credentials.api_key.reveal(),
-        wire,
-        target=options.target,
-        fields=options.fields,
-    )
-
-
-def _firebase(section: ProviderSettings, click_action: str, wire: Wire) -> Firebase:
-    account = service_account(section)
-    return Firebase(account, wire, url=section.url or FCM_URL, click_action=click_action)
-
-
-def _rehearsal(options: object) -> Rehearsal:
-    if not isinstance(options, SandboxOptions):
-        return Rehearsal()
-    return Rehearsal(
-        latency=options.latency,
-        refuse=options.refuse,
-        fail=options.fail,
-        throttle=options.throttle,
-        lose=options.lose,
-    )
+def _provider(section: ProviderSettings, context: BuildContext) -> Provider:
+    """Raises ConfigurationError."""
+    try:
+        return section.config.build(context)
+    except ValueError as error:
+        raise ConfigurationError([f"providers.{section.name}.{error}"]) from None

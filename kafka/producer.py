@@ -15,6 +15,7 @@ import trio
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from carillon.kafka.connection import KafkaConnection
+from carillon.kafka.reports import NotStored, Report, Stored, Unreported
 from carillon.messages.model import FailureKind
 
 _POLL: Final = 0.1
@@ -59,33 +60,6 @@ _KINDS: Final[Mapping[int, FailureKind]] = {
     KafkaError._ALL_BROKERS_DOWN: "refused",
     KafkaError._QUEUE_FULL: "own-limit",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The cluster has the message; `place` is `topic/partition/offset`."""
-
-    place: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotStored:
-    """The cluster does not have it; when it is `refused`, it never will."""
-
-    error: str
-    refused: bool = False
-    kind: FailureKind | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Unreported:
-    """Nobody can tell whether the cluster has it."""
-
-    error: str
-    kind: FailureKind | None = field(default=None, compare=False)
-
-
-Report = Stored | NotStored | Unreported
 
 
 @dataclass(eq=False, slots=True)

@@ -6,10 +6,14 @@ the delivery's id, so that its hooks can tell which one they mean and a repeat c
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic.json_schema import SkipJsonSchema
 
 from carillon.http_client.ports import Started
-from carillon.kafka.producer import KafkaProducer, NotStored, Stored
+from carillon.kafka.reports import NotStored, Stored
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import (
     Accepted,
@@ -25,9 +29,75 @@ from carillon.messages.model import (
     Unavailable,
 )
 from carillon.messages.ports.handovers import Handover, Handovers
+from carillon.providers.config import (
+    BuildContext,
+    Facts,
+    ProviderConfig,
+    Variable,
+    needed,
+    of_type,
+)
 from carillon.providers.encoding import json_body
+from carillon.providers.ports import Provider
+
+if TYPE_CHECKING:
+    from carillon.kafka.producer import KafkaProducer
 
 SERVICE: Final = "kafka2firebase"
+_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+
+def _topics(text: str) -> tuple[str, ...]:
+    names = tuple(name for part in text.split(",") if (name := part.strip()))
+    if not names or not all(map(_TOPIC.fullmatch, names)):
+        raise ValueError("a list of names of topics, with commas between them")
+    return names
+
+
+class Kafka2FirebaseConfig(ProviderConfig):
+    """Kafka2Firebase of Mia-Platform, over a topic."""
+
+    facts = Facts(
+        channels=("push",),
+        on_unknown_outcome="retry",
+        switches=(
+            Variable(
+                "KAFKA_2_FIREBASE_SERVICE_NAME",
+                "push goes through Kafka; its value is not used",
+                str,
+            ),
+        ),
+        connects=False,
+        uses_kafka=True,
+        reports_later=True,
+        absent={"url": "KAFKA_BROKERS says where Kafka is"},
+    )
+
+    type: Literal["kafka2firebase"] = of_type("kafka2firebase")
+    topics: SkipJsonSchema[tuple[str, ...]] = needed(
+        (),
+        Variable("KAFKA_TOPICS", "push goes through Kafka, to the first of these topics", _topics),
+        description="Where notifications are produced.",
+        in_file=False,
+    )
+
+    def build(self, context: BuildContext) -> Provider:
+        """See `ProviderConfig`."""
+        if context.kafka is None:
+            raise ValueError("type: kafka2firebase needs KAFKA_BROKERS")
+        from carillon.kafka.producer import KafkaProducer  # noqa: PLC0415 - needs the extra
+
+        producer = KafkaProducer(context.kafka, self.timeout)
+        action = context.android_intent_action
+        return Kafka2Firebase(producer, self.topics[0], context.handovers, context.name, action)
+
+    def warnings(self) -> Iterable[str]:
+        """Whether there are topics that are not used."""
+        if len(self.topics) > 1:
+            yield (
+                f"KAFKA_TOPICS names {len(self.topics)} topics; a notification is produced to the "
+                f'first one only ("{self.topics[0]}"), so that nobody gets it twice'
+            )
 
 
 class Kafka2Firebase:

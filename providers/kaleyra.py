@@ -8,16 +8,93 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote, urlencode
 
+from pydantic import Field
+
 from carillon.http_client.ports import Started, Wire
+from carillon.http_client.urls import base_url
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
+from carillon.messages.secret import Secret
+from carillon.providers.config import (
+    BuildContext,
+    Credentials,
+    Facts,
+    HttpProviderConfig,
+    Options,
+    Variable,
+    needed,
+    of_type,
+)
+from carillon.providers.ports import Provider
 from carillon.providers.responses import attempt, unreached
+from carillon.providers.values import SecretToken, Token, Url, secret_token, token
 
 SERVICE: Final = "kaleyra"
 TARGET: Final = "{text}"
 """The default of `target`: the words alone."""
+
+
+class KaleyraCredentials(Credentials):
+    """An account of Kaleyra."""
+
+    api_key: SecretToken = needed(
+        Secret(""),
+        Variable("KALEYRA_API_KEY", "the key for voice calls", secret_token, secret=True),
+        description="The API key.",
+    )
+    sid: Token = needed(
+        "",
+        Variable("KALEYRA_SID", "the account for voice calls", token, secret=True),
+        Variable("KALEYRA_API_SID", "the same under its other name", token, True, True),
+        description="The account's SID.",
+        shown=False,
+    )
+
+
+class KaleyraOptions(Options):
+    """What Kaleyra is sent besides number and sender."""
+
+    target: str = Field(
+        default=TARGET,
+        pattern=r"\{(text|jsonText)\}",
+        description="The form field `target`; `{text}` in it is the message, `{jsonText}` the same "
+        "inside a JSON string.",
+        json_schema_extra={"examples": [TARGET]},
+    )
+    fields: dict[str, str] = Field(
+        default_factory=dict,
+        description='Further form fields, such as `{"retry": "1"}`.',
+        repr=False,
+        json_schema_extra={"writeOnly": True},
+    )
+
+
+class KaleyraConfig(HttpProviderConfig):
+    """Kaleyra's outbound calls."""
+
+    facts = Facts(channels=("voice",))
+
+    type: Literal["kaleyra"] = of_type("kaleyra")
+    url: Url = needed(
+        "",
+        Variable("KALEYRA_API_BASE_URL", "Kaleyra's address, without /v1", base_url),
+        description="Base; `/v1/…` is added.",
+    )
+    credentials: KaleyraCredentials = Field(default_factory=KaleyraCredentials)
+    options: KaleyraOptions = Field(default_factory=KaleyraOptions)
+
+    def build(self, context: BuildContext) -> Provider:
+        """See `ProviderConfig`."""
+        return Kaleyra(
+            self.url,
+            self.credentials.sid,
+            self.credentials.api_key.reveal(),
+            context.wire,
+            target=self.options.target,
+            fields=self.options.fields,
+        )
 
 
 class Kaleyra:

@@ -8,18 +8,47 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from carillon.http_client.ports import Body, Headers, Started, Wire
+from carillon.http_client.urls import base_url, service_url
 from carillon.messages.model import Attachment, Attempt, Delivery, EmailContent
+from carillon.providers.config import (
+    BuildContext,
+    Facts,
+    HttpProviderConfig,
+    Variable,
+    needed,
+    of_type,
+)
 from carillon.providers.encoding import json_body
+from carillon.providers.ports import Provider
 from carillon.providers.responses import attempt, unreached
+from carillon.providers.values import Url
 
 SERVICE: Final = "mail-service"
 JSON_HEADERS: Final = {"content-type": "application/json"}
 _MEDIA_TYPE: Final = re.compile(
     r"[\w.+-]{1,99}/[\w.+-]{1,99}(?:; ?[\w-]{1,99}=(?:[\w.+-]{1,99}|\"[\w. +-]{1,99}\")){0,9}", re.A
 )
+
+
+class MailServiceConfig(HttpProviderConfig):
+    """The mail service of Mia-Platform."""
+
+    facts = Facts(channels=("email",))
+
+    type: Literal["mail-service"] = of_type("mail-service")
+    url: Url = needed(
+        "",
+        Variable("MAIL_SERVICE_NAME", "the mail service", service_url),
+        Variable("MAIL_SERVICE_URL", "the same as a URL; wins over the name", base_url),
+        description="Base; `/send` is added.",
+    )
+
+    def build(self, context: BuildContext) -> Provider:
+        """See `ProviderConfig`."""
+        return MailService(self.url, context.wire)
 
 
 class MailService:

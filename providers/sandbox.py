@@ -16,12 +16,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import random
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Self, get_args
 
 import trio
+from pydantic import Field, model_validator
 
 from carillon.http_client.ports import Started
 from carillon.messages.model import (
+    CHANNELS,
     Accepted,
     Attempt,
     Cause,
@@ -30,7 +32,10 @@ from carillon.messages.model import (
     Unanswered,
     Unavailable,
 )
+from carillon.providers.config import BuildContext, Facts, Options, ProviderConfig, of_type
+from carillon.providers.ports import Provider
 from carillon.providers.responses import answered
+from carillon.providers.values import Duration, Share, lasting
 
 Act = Literal["accept", "refuse", "throttle", "fail", "lose", "time-out", "crash"]
 """What an attempt comes to: `fail` is a passing fault, `lose` an answer that never came though the
@@ -46,6 +51,37 @@ ENDINGS: Final[dict[str, Act]] = {
 KEPT: Final = 1000
 PAUSE: Final = 1.0
 """The `Retry-After` of a throttled attempt, in seconds."""
+
+
+class SandboxOptions(Options):
+    """How a sandbox behaves: shares of its calls, from 0 to 1, that add up to at most 1."""
+
+    latency: Duration = lasting("0", "How long a call takes.")
+    refuse: Share = Field(default=0.0, description="Share of calls, 0 to 1, refused for good.")
+    throttle: Share = Field(default=0.0, description="Share that is throttled.")
+    fail: Share = Field(default=0.0, description="Share that fails for now.")
+    lose: Share = Field(default=0.0, description="Share whose answer is lost.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.refuse + self.throttle + self.fail + self.lose > 1.0:
+            raise ValueError("an object whose refuse, throttle, fail and lose add up to at most 1")
+        return self
+
+
+class SandboxConfig(ProviderConfig):
+    """Nobody: for demos, rehearsals and tests."""
+
+    facts = Facts(channels=CHANNELS, connects=False, absent={"url": "a sandbox has no address"})
+
+    type: Literal["sandbox"] = of_type("sandbox")
+    options: SandboxOptions = Field(default_factory=SandboxOptions)
+
+    def build(self, context: BuildContext) -> Provider:
+        """See `ProviderConfig`."""
+        said = self.options
+        rehearsal = Rehearsal(said.latency, said.refuse, said.throttle, said.fail, said.lose)
+        return Sandbox(rehearsal, context.on_sandbox_message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,52 @@ Contract: SMS Service 1.2 (contracts 1.3).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from carillon.http_client.ports import Started, Wire
+from carillon.http_client.urls import base_url, service_url
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
+from carillon.providers.config import (
+    BuildContext,
+    DocumentedRate,
+    Facts,
+    HttpProviderConfig,
+    Variable,
+    needed,
+    of_type,
+)
 from carillon.providers.encoding import json_body
+from carillon.providers.ports import Provider
 from carillon.providers.responses import attempt, unreached
+from carillon.providers.values import Url
 
 SERVICE: Final = "sms-service"
 JSON_HEADERS: Final = {"content-type": "application/json"}
+
+
+class SmsServiceConfig(HttpProviderConfig):
+    """The SMS service of Mia-Platform."""
+
+    facts = Facts(
+        channels=("sms",),
+        documented=DocumentedRate(
+            100,
+            "1m",
+            "the Mia SMS service accepts 100 a minute by default (RATE_LIMIT_MAX_REQUESTS)",
+        ),
+    )
+
+    type: Literal["sms-service"] = of_type("sms-service")
+    url: Url = needed(
+        "",
+        Variable("SMS_SERVICE_NAME", "the SMS service", service_url),
+        Variable("SMS_SERVICE_URL", "the same as a URL; wins over the name", base_url),
+        description="Base; `/send` is added.",
+    )
+
+    def build(self, context: BuildContext) -> Provider:
+        """See `ProviderConfig`."""
+        return SmsService(self.url, context.wire)
 
 
 class SmsService:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from carillon.kafka.producer import KafkaProducer, NotStored, Stored
+from carillon.kafka.producer import KafkaProducer
+from carillon.kafka.reports import NotStored, Stored
 from carillon.messages.model import Accepted, Document, Refused, Unavailable
 from carillon.messages.ports.outbox import SagaEvent, Verdict
 from carillon.providers.encoding import json_body

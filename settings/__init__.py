@@ -1,5 +1,6 @@
 """Environment and configuration file in, `Settings` out: the only reader of `os.environ`."""
 
+from carillon.messages.secret import Secret
 from carillon.sagas.command import MetadataSchema
 from carillon.settings.access import key_record, parse_expiry, parse_key_id, parse_keys
 from carillon.settings.advice import advice, persistence
@@ -13,24 +14,18 @@ from carillon.settings.model import (
     ChannelSettings,
     DirectorySettings,
     FilesSettings,
-    FirebaseCredentials,
     FlowManagerSettings,
     JournalSettings,
     KafkaSettings,
-    KaleyraCredentials,
-    KaleyraOptions,
     Limits,
     ProviderChoice,
     ProviderSettings,
-    ProviderType,
-    SandboxOptions,
     ServerSettings,
     Settings,
     StreamSettings,
     TokenPlace,
 )
 from carillon.settings.operator_token import state_folder
-from carillon.settings.secret import Secret
 from carillon.settings.surroundings import ClientSettings, client, store
 from carillon.settings.urls import is_own_machine
 from carillon.settings.watching import ConfigurationFile
@@ -44,18 +39,13 @@ __all__ = [
     "ConfigurationFile",
     "DirectorySettings",
     "FilesSettings",
-    "FirebaseCredentials",
     "FlowManagerSettings",
     "JournalSettings",
     "KafkaSettings",
-    "KaleyraCredentials",
-    "KaleyraOptions",
     "Limits",
     "MetadataSchema",
     "ProviderChoice",
     "ProviderSettings",
-    "ProviderType",
-    "SandboxOptions",
     "Secret",
     "ServerSettings",
     "Settings",

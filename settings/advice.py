@@ -5,27 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from carillon.messages.durations import written
 from carillon.messages.retry import ceiling
 from carillon.settings.exposure import readable_by_others
-from carillon.settings.model import ProviderSettings, ProviderType, Settings
+from carillon.settings.model import ProviderSettings, Settings
 
 _GATEWAY_TIMEOUT: Final = 60.0
 _GRACE_PERIOD: Final = 30.0
 _DAY: Final = 86_400.0
-
-_DOCUMENTED: Final = MappingProxyType[ProviderType, tuple[str, int]](
-    {
-        "sms-service": (
-            "the Mia SMS service accepts 100 a minute by default (RATE_LIMIT_MAX_REQUESTS)",
-            100,
-        ),
-        "firebase": ("Firebase accepts 600,000 a minute per project", 600_000),
-    }
-)
 
 
 def advice(settings: Settings) -> list[str]:
@@ -79,12 +68,12 @@ def _persistence(provider: ProviderSettings) -> Persistence:
 
 
 def _rate(provider: ProviderSettings) -> str | None:
-    if provider.rate or provider.type not in _DOCUMENTED:
+    documented = provider.config.facts.documented
+    if provider.rate or documented is None:
         return None
-    why, limit = _DOCUMENTED[provider.type]
     return (
-        f"providers.{provider.name}.rate is open; {why}: "
-        f'consider "rate": [{{"limit": {limit}, "per": "1m"}}]'
+        f"providers.{provider.name}.rate is open; {documented.why}: "
+        f'consider "rate": [{{"limit": {documented.limit}, "per": "{documented.per}"}}]'
     )
 
 

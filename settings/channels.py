@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from carillon.messages.model import Channel
 from carillon.messages.redaction import printable, without_secrets
+from carillon.providers.config import ProviderConfig, ProviderType, name_of, needs, variables
+from carillon.providers.registry import TYPES
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems, nearest
 from carillon.settings.file.keys import FileKeys
-from carillon.settings.file.provider_keys import ChannelKeys, ChoiceKeys, ProviderKeys
-from carillon.settings.kinds import KINDS, Kind
-from carillon.settings.model import ChannelSettings, ProviderChoice, ProviderType
+from carillon.settings.file.provider_keys import ChannelKeys, ChoiceKeys
+from carillon.settings.model import ChannelSettings, ProviderChoice
+
+Sections = Mapping[str, ProviderConfig]
 
 
 def channels(keys: FileKeys, env: Environment) -> Mapping[Channel, ChannelSettings]:
@@ -29,37 +32,38 @@ def channels(keys: FileKeys, env: Environment) -> Mapping[Channel, ChannelSettin
     return chosen
 
 
-def type_of(name: str, sections: Mapping[str, ProviderKeys]) -> ProviderType | None:
-    """The type of a provider: what its section says, else its name; None if neither is one."""
-    section = sections.get(name)
-    if section is not None and section.type is not None:
-        return section.type
-    return next((known for known in KINDS if known == name), None)
+def sections_of(names: Collection[str], sections: Sections) -> Sections:
+    """The section of each, once, or one of the type that it is named after."""
+    of_types = {name: TYPES[name]() for name in names if name in TYPES}
+    known = {**of_types, **sections}
+    return {name: known[name] for name in dict.fromkeys(names)}
+
+
+def _type_of(name: str, sections: Sections) -> ProviderType | None:
+    return type(sections[name]) if name in sections else TYPES.get(name)
 
 
 def _configured(
-    channel: Channel, sections: Mapping[str, ProviderKeys], env: Environment
+    channel: Channel, sections: Sections, env: Environment
 ) -> tuple[ProviderChoice, ...]:
     return tuple(
         ProviderChoice(name)
-        for name, kind in KINDS.items()
-        if channel in kind.channels
-        and name != "sandbox"
-        and type_of(name, sections) == name
-        and (env.has(*kind.variables) or _is_told(sections.get(name)))
+        for name, kind in TYPES.items()
+        if channel in kind.facts.channels
+        and _type_of(name, sections) is kind
+        and (env.has(*(one.name for one in variables(kind))) or _is_told(sections.get(name)))
     )
 
 
-def _is_told(section: ProviderKeys | None) -> bool:
+def _is_told(section: ProviderConfig | None) -> bool:
     """Whether the file itself says where a provider is or who asks it."""
-    return section is not None and bool(section.url or section.credentials.model_fields_set)
+    if section is None:
+        return False
+    return "url" in section.model_fields_set or bool(section.credentials.model_fields_set)
 
 
 def _named(
-    channel: Channel,
-    choices: Sequence[ChoiceKeys],
-    sections: Mapping[str, ProviderKeys],
-    problems: Problems,
+    channel: Channel, choices: Sequence[ChoiceKeys], sections: Sections, problems: Problems
 ) -> tuple[ProviderChoice, ...]:
     named: dict[str, ProviderChoice] = {}
     for at, choice in enumerate(choices):
@@ -72,34 +76,35 @@ def _named(
     return tuple(choice for name, choice in named.items() if _carries(channel, name, sections))
 
 
-def _wrong(
-    channel: Channel, name: str, sections: Mapping[str, ProviderKeys], problems: Problems
-) -> str | None:
-    kind = type_of(name, sections)
-    if kind is not None and channel not in KINDS[kind].channels:
-        return f'"{name}" cannot carry {channel}; {kind} carries {", ".join(KINDS[kind].channels)}'
+def _wrong(channel: Channel, name: str, sections: Sections, problems: Problems) -> str | None:
+    kind = _type_of(name, sections)
     # What is wrong with its own section is said there.
-    if kind is not None or problems.knows(("providers", name)):
+    if _carries(channel, name, sections) or problems.knows(("providers", name)):
         return None
+    if kind is not None:
+        carried = ", ".join(kind.facts.channels)
+        return f'"{name}" cannot carry {channel}; {name_of(kind)} carries {carried}'
     shown = printable(without_secrets(name)[:60])
-    return f'"{shown}" is not a provider; {nearest(name, {*sections, *KINDS})}'
+    return f'"{shown}" is not a provider; {nearest(name, {*sections, *TYPES})}'
 
 
-def _carries(channel: Channel, name: str, sections: Mapping[str, ProviderKeys]) -> bool:
-    kind = type_of(name, sections)
-    return kind is not None and channel in KINDS[kind].channels
+def _carries(channel: Channel, name: str, sections: Sections) -> bool:
+    kind = _type_of(name, sections)
+    return kind is not None and channel in kind.facts.channels
 
 
 def _nobody(channel: Channel) -> str:
-    ways = [_way(name, kind) for name, kind in KINDS.items() if channel in kind.channels]
+    ways = [_way(kind) for kind in TYPES.values() if channel in kind.facts.channels]
     return (
         f"nobody carries {channel}, which is active; set {' or '.join(filter(None, ways))}, "
         "or name a provider here"
     )
 
 
-def _way(name: ProviderType, kind: Kind) -> str:
-    if not kind.variables:
-        return ""
-    joint = " and " if name == "kaleyra" else " or "
-    return joint.join(variable for variable in kind.variables if variable != "KALEYRA_API_SID")
+def _way(kind: ProviderType) -> str:
+    """The variables that configure a type: one of each kind where it needs several."""
+    keys = [[one.name for one in mark.variables if not one.alias] for mark in needs(kind)]
+    keys = [names for names in keys if names]
+    if len(keys) == 1:
+        return " or ".join(keys[0])
+    return " and ".join(names[-1] for names in keys)

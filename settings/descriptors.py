@@ -11,7 +11,6 @@ from carillon.settings.model import Settings
 RESERVE: Final = 256
 """Descriptors for callers, the store and look-ups, besides one for each call to a provider."""
 _MOST: Final = 1_048_576  # where the system names no limit, a process gets no more than these
-_WITHOUT: Final = frozenset({"sandbox", "kafka2firebase"})  # their calls have no connections
 
 
 def raise_limit() -> None:
@@ -32,7 +31,7 @@ def shortage(settings: Settings, granted: int) -> str | None:
     calls = sum(
         provider.concurrency
         for provider in settings.providers.values()
-        if provider.type not in _WITHOUT
+        if provider.config.facts.connects
     )
     if calls + RESERVE <= granted:
         return None

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
 
+from carillon.providers.config import variables
+from carillon.providers.registry import TYPES
 from carillon.settings.errors import Problems
 
 VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
@@ -16,22 +18,11 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "CRUD_SERVICE_URL": "the same as a URL; wins over the name",
         "USERS_CRUD_NAME": "its collection of users",
         "TEMPLATES_CRUD_NAME": "its collection of templates",
-        "MAIL_SERVICE_NAME": "the mail service",
-        "MAIL_SERVICE_URL": "the same as a URL; wins over the name",
-        "SMS_SERVICE_NAME": "the SMS service",
-        "SMS_SERVICE_URL": "the same as a URL; wins over the name",
         "FILE_SERVICE_NAME": "the file service, for attachments",
         "FILE_SERVICE_URL": "the same as a URL; wins over the name",
         "FILES_DIRECTORY": "the folder of attachments where there is no file service",
-        "KALEYRA_API_KEY": "the key for voice calls",
-        "KALEYRA_SID": "the account for voice calls",
-        "KALEYRA_API_SID": "the same under its other name",
-        "KALEYRA_API_BASE_URL": "Kaleyra's address, without /v1",
-        "GOOGLE_APPLICATION_CREDENTIALS": "the service account file for Firebase",
-        "KAFKA_2_FIREBASE_SERVICE_NAME": "push goes through Kafka; its value is not used",
         "KAFKA_CLIENT_ID": "the name by which brokers know this client",
         "KAFKA_BROKERS": "the brokers of Kafka, `host:port` with commas between",
-        "KAFKA_TOPICS": "push goes through Kafka, to the first of these topics",
         "KAFKA_AUTH_MECHANISM": "of SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
         "KAFKA_USERNAME": "of SASL over TLS; needs a password too",
         "KAFKA_PASSWORD": "the same",
@@ -56,6 +47,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "HOME": "the same: .local/state is in it",
         "CARILLON_URL": "where the command line finds the service",
         "CARILLON_API_KEY": "the key that the command line shows it",
+        **{one.name: one.meaning for kind in TYPES.values() for one in variables(kind)},
     }
 )
 
@@ -82,7 +74,14 @@ class Environment:
         """Whether any of these is set."""
         return any(self.text(name) for name in names)
 
-    def read(self, name: str, convert: Callable[[str], Value], default: Value) -> Value:
+    def read(
+        self,
+        name: str,
+        convert: Callable[[str], Value],
+        default: Value,
+        *,
+        is_secret: bool = False,
+    ) -> Value:
         """A variable as `convert` reads it; its ValueError says what is allowed."""
         text = self.text(name)
         if text is None:
@@ -90,13 +89,15 @@ class Environment:
         try:
             return convert(text)
         except ValueError as error:
-            self.problems.refuse((name,), text, str(error))
+            self.problems.refuse((name,), text, str(error), is_secret=is_secret)
             return default
 
-    def maybe(self, name: str, convert: Callable[[str], Value]) -> Value | None:
+    def maybe(
+        self, name: str, convert: Callable[[str], Value], *, is_secret: bool = False
+    ) -> Value | None:
         """As `read`, where there is no default."""
         found: list[Value] = []
-        self.read(name, lambda text: found.append(convert(text)), None)
+        self.read(name, lambda text: found.append(convert(text)), None, is_secret=is_secret)
         return found[0] if found else None
 
     def folder(self, name: str) -> Path | None:

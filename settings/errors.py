@@ -10,12 +10,11 @@ from typing import Final
 from carillon.messages.json_keys import Place, written
 from carillon.messages.redaction import printable, without_secrets
 
+_HIDDEN: Final = "the value (not shown)"
 _SHOWN: Final = 60
 _MOST_PROBLEMS: Final = 100
 _LONGEST_PLACE: Final = 500
-_SECRET_KEYS: Final = frozenset(
-    {"credentials", "fields", "KALEYRA_API_KEY", "KALEYRA_SID", "KALEYRA_API_SID"}
-)
+_CREDENTIALS: Final = "credentials"
 
 
 class ConfigurationError(Exception):
@@ -58,9 +57,10 @@ class Problems:
         elif not self.knows(place):
             self._found.append((place, f"{dotted(place)}: {text}"))
 
-    def refuse(self, place: Place, value: object, allowed: str) -> None:
+    def refuse(self, place: Place, value: object, allowed: str, *, is_secret: bool = False) -> None:
         """Note a value that is not allowed, showing it unless it may be a secret."""
-        self.add(place, f"{shown(place, value)} is not allowed; it must be {allowed}")
+        told = _HIDDEN if is_secret else shown(place, value)
+        self.add(place, f"{told} is not allowed; it must be {allowed}")
 
     def error(self) -> ConfigurationError:
         """All of it as one error."""
@@ -82,8 +82,8 @@ def dotted(place: Place) -> str:
 
 def shown(place: Place, value: object) -> str:
     """A value for a message: short, without secrets, and containers by their kind only."""
-    if not _SECRET_KEYS.isdisjoint(place):
-        return "the value (not shown)"
+    if _CREDENTIALS in place:
+        return _HIDDEN
     if isinstance(value, (dict, list)):
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, str) and _may_hold_a_secret(value):

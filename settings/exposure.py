@@ -12,12 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from carillon.settings.model import (
-    FirebaseCredentials,
-    FlowManagerSettings,
-    KaleyraCredentials,
-    Settings,
-)
+from carillon.messages.secret import Secret
+from carillon.providers.config import leaves
+from carillon.settings.errors import dotted
+from carillon.settings.model import FlowManagerSettings, Settings
 
 _CONFIGURATION: Final = "CONFIGURATION_PATH"
 _WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
@@ -50,10 +48,9 @@ def _files(settings: Settings) -> Mapping[str, Path]:
         "API_KEYS_FILE": settings.access.keys_file,
     }
     for provider in settings.providers.values():
-        if isinstance(provider.credentials, FirebaseCredentials):
-            key = f"providers.{provider.name}.credentials.file"
-            is_named = "credentials" in provider.named
-            found[key if is_named else "GOOGLE_APPLICATION_CREDENTIALS"] = provider.credentials.file
+        for leaf in leaves(provider.config, ("providers", provider.name)):
+            if isinstance(leaf.value, Path):
+                found[leaf.variable or dotted(leaf.place)] = leaf.value
     flow = settings.flow_manager
     if flow is not None:
         found |= _functions(flow)
@@ -71,8 +68,9 @@ def _functions(flow: FlowManagerSettings) -> Mapping[str, Path | None]:
 def _holds_secrets(settings: Settings) -> bool:
     """Whether an account may stand in the configuration file itself."""
     return any(
-        isinstance(one.credentials, KaleyraCredentials) and "credentials" in one.named
+        leaf.variable is None and (leaf.is_secret or isinstance(leaf.value, Secret))
         for one in settings.providers.values()
+        for leaf in leaves(one.config)
     )
 
 

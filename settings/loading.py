@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from carillon.messages.model import Channel, Document, JsonValue, UserFields
 from carillon.messages.redaction import without_secrets
 from carillon.settings import surroundings
 from carillon.settings.access import access
-from carillon.settings.channels import channels
+from carillon.settings.channels import channels, sections_of
 from carillon.settings.effect import unused_providers
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems
@@ -25,7 +25,7 @@ from carillon.settings.flow.flow_manager import flow_manager
 from carillon.settings.flow.kafka import kafka, kafka_warnings
 from carillon.settings.model import JournalSettings, Limits, Settings
 from carillon.settings.neighbours import addresses
-from carillon.settings.providers import check_sections, providers
+from carillon.settings.providers import check_names, providers
 from carillon.settings.proxies import check_proxies
 
 
@@ -114,13 +114,14 @@ def _look_around(env: Environment) -> None:
 
 
 def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings:
-    check_sections(keys.providers, env)
+    check_names(keys.providers, env)
     surroundings.certificates(env)
     chosen = channels(keys, env)
     in_use = [choice.name for channel in chosen.values() for choice in channel.providers]
-    used = providers(in_use, keys.providers, env)
-    carries_push = any(one.type == "kafka2firebase" for one in used.values())
-    brokers = kafka(env, keys.flow_manager_configuration, carries_push=carries_push)
+    sections = sections_of(in_use, keys.providers)
+    over_kafka = any(section.facts.uses_kafka for section in sections.values())
+    brokers = kafka(env, keys.flow_manager_configuration, has_providers=over_kafka)
+    used = providers(sections, env)
     settings = Settings(
         active_channels=tuple(chosen),
         senders=_senders(keys, env),
@@ -144,13 +145,22 @@ def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings
         warnings=tuple(
             map(
                 without_secrets,
-                (*warnings, *unused_providers(keys, in_use), *kafka_warnings(brokers)),
+                (
+                    *warnings,
+                    *unused_providers(keys, in_use),
+                    *kafka_warnings(brokers),
+                    *(told for one in used.values() for told in one.config.warnings()),
+                ),
             )
         ),
         kafka=brokers,
     )
-    check_proxies(addresses(settings).values(), env)
+    check_proxies(_called(settings), env)
     return settings
+
+
+def _called(settings: Settings) -> Iterator[str]:
+    yield from addresses(settings).values()
 
 
 def _senders(keys: FileKeys, env: Environment) -> dict[Channel, str]:

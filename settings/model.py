@@ -18,14 +18,11 @@ from carillon.actors.provider.rate_limit import Rate
 from carillon.handlebars import Limits as TemplateLimits
 from carillon.kafka.connection import KafkaConnection
 from carillon.messages.model import Channel, UserFields
+from carillon.providers.config import ProviderConfig
+from carillon.providers.limit_keys import OnUnknownOutcome
 from carillon.sagas.command import MetadataSchema
-from carillon.settings.secret import Secret
 from carillon.stores.mongodb.url import MongoUrl
 
-ProviderType = Literal[
-    "mail-service", "sms-service", "kaleyra", "firebase", "kafka2firebase", "sandbox"
-]
-OnUnknownOutcome = Literal["hold", "retry"]
 LogFormat = Literal["json", "text"]
 LogLevel = Literal["trace", "debug", "info", "warn", "error", "fatal", "silent"]
 Fsync = Literal["commit", "process"]
@@ -34,60 +31,15 @@ StartAt = Literal["latest", "earliest"]
 
 
 @dataclass(frozen=True, slots=True)
-class KaleyraCredentials:
-    """An account of Kaleyra."""
-
-    api_key: Secret
-    sid: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class FirebaseCredentials:
-    """Where the key file of a service account stands."""
-
-    file: Path
-
-
-@dataclass(frozen=True, slots=True)
-class KaleyraOptions:
-    """What Kaleyra is sent besides number and sender.
-
-    `{text}` in `target` is the message, `{jsonText}` the same as the inside of a JSON string.
-    """
-
-    target: str = "{text}"
-    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxOptions:
-    """How a sandbox behaves: shares of its calls, from 0 to 1, that add up to at most 1."""
-
-    latency: float = 0.0
-    refuse: float = 0.0
-    throttle: float = 0.0
-    fail: float = 0.0
-    lose: float = 0.0
-
-
-Credentials = KaleyraCredentials | FirebaseCredentials
-Options = KaleyraOptions | SandboxOptions
-
-
-@dataclass(frozen=True, slots=True)
 class ProviderSettings:
     """One provider that an active channel uses.
 
-    `url` is absolute and without a trailing slash; only a sandbox has none. `credentials` and
-    `options` are those of the type, None where the type has none. `named` are the keys that the
-    file's section has, as they are spelt there.
+    `config` has the keys of its type, each that is needed with a value. `named` are the limits
+    that the file's section has, as they are spelt there.
     """
 
     name: str
-    type: ProviderType
-    url: str | None
-    credentials: Credentials | None
-    options: Options | None
+    config: ProviderConfig
     concurrency: int
     rate: tuple[Rate, ...]
     quota: Quota | None
@@ -96,6 +48,11 @@ class ProviderSettings:
     breaker: BreakerSettings
     on_unknown_outcome: OnUnknownOutcome
     named: frozenset[str] = frozenset()
+
+    @property
+    def type(self) -> str:
+        """What the type is called."""
+        return self.config.type
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +157,9 @@ class JournalSettings:
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """The brokers; `push_topics` is empty where Kafka carries no push."""
+    """The brokers."""
 
     connection: KafkaConnection
-    push_topics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
-from carillon.settings.model import ProviderSettings, Settings
-
-TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
-"""Where Google gives tokens, unless the account of Firebase names another place."""
+from carillon.settings.file.opening import read_start
+from carillon.settings.model import Settings
 
 
 def addresses(settings: Settings) -> Mapping[str, str]:
@@ -19,13 +16,7 @@ def addresses(settings: Settings) -> Mapping[str, str]:
         "file service": settings.files.url,
         "flowManagerConfiguration.serviceUrl": None if flow is None else flow.service_url,
     }
-    for provider in settings.providers.values():
-        found |= _of_provider(provider)
+    for name, provider in settings.providers.items():
+        called = provider.config.addresses(read_start)
+        found |= {f"providers.{name}.{key}": url for key, url in called.items()}
     return {key: url for key, url in found.items() if url}
-
-
-def _of_provider(provider: ProviderSettings) -> Mapping[str, str | None]:
-    key = f"providers.{provider.name}"
-    if provider.type == "firebase":
-        return {f"{key}.url": provider.url, f"{key}.credentials.file": TOKEN_URI}
-    return {f"{key}.url": provider.url}

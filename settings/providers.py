@@ -3,114 +3,68 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeVar
 
 from carillon.actors.provider.breaker import BreakerSettings
 from carillon.actors.provider.limits import Retry
 from carillon.actors.provider.quota import Quota
 from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.json_keys import Place
-from carillon.settings.channels import type_of
+from carillon.providers.config import Needed, ProviderConfig, needs_of, own_keys_first
+from carillon.providers.limit_keys import BreakerKeys, LimitKeys, QuotaKeys, RateKeys, RetryKeys
+from carillon.providers.values import Section
 from carillon.settings.environment import Environment
-from carillon.settings.errors import nearest
-from carillon.settings.file.provider_keys import (
-    BreakerKeys,
-    LimitKeys,
-    OptionKeys,
-    ProviderKeys,
-    QuotaKeys,
-    RateKeys,
-    RetryKeys,
-)
-from carillon.settings.file.values import token
-from carillon.settings.kinds import KINDS, Kind
-from carillon.settings.model import (
-    Credentials,
-    FirebaseCredentials,
-    KaleyraCredentials,
-    KaleyraOptions,
-    Options,
-    ProviderSettings,
-    ProviderType,
-    SandboxOptions,
-)
-from carillon.settings.secret import Secret
-from carillon.settings.urls import base_url, service_url
+from carillon.settings.errors import ConfigurationError
+from carillon.settings.file.opening import read_start
+from carillon.settings.file.provider_keys import NAMES
+from carillon.settings.model import ProviderSettings, Settings
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
+_NAME: Final = re.compile(NAMES.strip("^$"))
+S = TypeVar("S", bound=Section)
 
 
-_WITHOUT_ADDRESS: Final[Mapping[str, str]] = {
-    "sandbox": "a sandbox has no address",
-    "kafka2firebase": "KAFKA_BROKERS says where Kafka is",
-}
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def check_sections(sections: Mapping[str, ProviderKeys], env: Environment) -> None:
-    """Note what is wrong with any section, used or not: its type, keys its type does not know."""
-    for name, section in sections.items():
-        place = ("providers", name)
+def check_names(sections: Iterable[str], env: Environment) -> None:
+    """Note each name that no provider may have, used or not."""
+    for name in sections:
         if not _NAME.fullmatch(name):
-            env.problems.add(place, "a provider's name is 1 to 64 letters, digits, '.', '_', '-'")
-        kind = type_of(name, sections)
-        if kind is None:
-            hint = nearest(name, KINDS)
-            env.problems.add((*place, "type"), f"is missing, and the name is no type; {hint}")
-            continue
-        _check_keys(
-            (*place, "credentials"), kind, section.credentials, KINDS[kind].credentials, env
-        )
-        _check_keys((*place, "options"), kind, section.options, KINDS[kind].options, env)
-        if section.url is not None and kind in _WITHOUT_ADDRESS:
-            env.problems.add((*place, "url"), _WITHOUT_ADDRESS[kind])
+            allowed = "a provider's name is 1 to 64 letters, digits, '.', '_', '-'"
+            env.problems.add(("providers", name), allowed)
 
 
 def providers(
-    names: Iterable[str], sections: Mapping[str, ProviderKeys], env: Environment
+    sections: Mapping[str, ProviderConfig], env: Environment
 ) -> Mapping[str, ProviderSettings]:
-    """The settings of these providers."""
-    found: dict[str, ProviderSettings] = {}
-    for name in dict.fromkeys(names):
-        kind = type_of(name, sections)
-        if kind is not None:
-            section = sections.get(name, ProviderKeys())
-            found[name] = _provider(name, kind, section, env)
-    return found
+    """The settings of the providers that have these sections."""
+    return {name: _provider(name, section, env) for name, section in sections.items()}
 
 
-def _check_keys(
-    place: Place, kind: ProviderType, section: BaseModel, known: Iterable[str], env: Environment
-) -> None:
-    fields = type(section).model_fields
-    allowed = [fields[name].alias or name for name in known]
-    for key in _named(section):
-        if key not in allowed:
-            names = ", ".join(allowed) or "none"
-            env.problems.add((*place, key), f"{kind} does not know this key; allowed: {names}")
+def check_providers(settings: Settings) -> None:
+    """Look at what providers name. Raises ConfigurationError with all that is wrong."""
+    problems: list[str] = []
+    for name, provider in settings.providers.items():
+        try:
+            provider.config.check(read_start)
+        except ValueError as error:
+            problems.append(f"providers.{name}.{error}")
+    if problems:
+        raise ConfigurationError(problems)
 
 
-def _provider(
-    name: str, kind: ProviderType, keys: ProviderKeys, env: Environment
-) -> ProviderSettings:
+def _provider(name: str, keys: ProviderConfig, env: Environment) -> ProviderSettings:
     return ProviderSettings(
         name=name,
-        type=kind,
-        url=_url(name, KINDS[kind], keys, env),
-        credentials=_credentials(name, kind, keys, env),
-        options=_options(kind, keys.options),
+        config=_completed(keys, ("providers", name), env),
         concurrency=keys.concurrency,
         rate=_rate(keys.rate),
         quota=_quota(keys.quota),
         timeout=keys.timeout,
         retry=_retry(keys.retry),
         breaker=_breaker(keys.breaker),
-        on_unknown_outcome=keys.on_unknown_outcome or KINDS[kind].on_unknown_outcome,
+        on_unknown_outcome=keys.on_unknown_outcome or keys.facts.on_unknown_outcome,
         named=frozenset(_named(keys)),
     )
 
@@ -130,77 +84,58 @@ def overridden(section: ProviderSettings, keys: LimitKeys) -> ProviderSettings:
     )
 
 
-def _url(name: str, kind: Kind, keys: ProviderKeys, env: Environment) -> str | None:
-    if keys.url is not None:
-        return keys.url
-    found = kind.url
-    for variable in kind.addresses:
-        convert = service_url if variable.endswith("_NAME") else base_url
-        found = env.maybe(variable, convert) or found
-    if kind.addresses and not env.has(*kind.addresses):
-        needed = f"is missing; set it or {' or '.join(kind.addresses)}"
-        env.problems.add(("providers", name, "url"), needed)
-    return found
+def _completed(section: S, place: Place, env: Environment) -> S:
+    """The section with what it needs from the environment; what is written stays as it is."""
+    kind, values = type(section), dict(section)
+    marks = needs_of(kind)
+    for name in own_keys_first(kind):
+        value, inner = values[name], (*place, kind.model_fields[name].alias or name)
+        if isinstance(value, Section):
+            values[name] = _completed(value, inner, env)
+        elif name in marks and name not in section.model_fields_set:
+            values[name] = _from_environment(marks[name], value, inner, env)
+        elif isinstance(value, Path):
+            _check_file(value, inner, env)
+    return kind.model_construct(_fields_set=section.model_fields_set, **values)
 
 
-def _credentials(
-    name: str, kind: ProviderType, keys: ProviderKeys, env: Environment
-) -> Credentials | None:
-    place = ("providers", name, "credentials")
-    given = keys.credentials
-    if kind == "kaleyra":
-        accounts = ("KALEYRA_SID", "KALEYRA_API_SID")
-        key = _required((*place, "apiKey"), given.api_key, env, token, "KALEYRA_API_KEY")
-        sid = _required((*place, "sid"), given.sid, env, token, *accounts)
-        return KaleyraCredentials(Secret(key), sid)
-    if kind == "firebase":
-        variable = "GOOGLE_APPLICATION_CREDENTIALS"
-        file = Path(_required((*place, "file"), given.file, env, str, variable))
-        if not _is_file(file):
-            source = (variable,) if given.file is None else (*place, "file")
-            env.problems.add(source, "names no file that exists")
-        return FirebaseCredentials(file)
-    return None
+def _from_environment(mark: Needed, absent: object, place: Place, env: Environment) -> object:
+    found: list[object] = []
+    for variable in mark.variables:
+        if variable.alias and found:
+            continue
+        value = env.maybe(variable.name, variable.convert, is_secret=variable.secret)
+        if isinstance(value, Path):
+            _check_file(value, (variable.name,), env)
+        found += [] if value is None else [value]
+    names = [variable.name for variable in mark.variables]
+    if not env.has(*names):
+        source = place if mark.in_file else tuple(names[:1])
+        env.problems.add(source, _missing(mark, names, place))
+    return found[-1] if found else absent
 
 
-def _required(
-    place: Place,
-    given: str | None,
-    env: Environment,
-    convert: Callable[[str], str],
-    *variables: str,
-) -> str:
-    found = given or next(filter(None, (env.maybe(name, convert) for name in variables)), None)
-    if found is None and not env.has(*variables):
-        env.problems.add(place, f"is missing; set it or {' or '.join(variables)}")
-    return found or ""
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def _options(kind: ProviderType, keys: OptionKeys) -> Options | None:
-    if kind == "kaleyra":
-        return KaleyraOptions(keys.target, keys.fields)
-    if kind != "sandbox":
-        return None
-    return SandboxOptions(
-        latency=keys.latency,
-        refuse=keys.refuse,
-        throttle=keys.throttle,
-        fail=keys.fail,
-        lose=keys.lose,
+def _missing(mark: Needed, names: Sequence[str], place: Place) -> str:
+    if not mark.in_file:
+        return f"is missing; providers.{place[1]} needs it"
+    return (
+        f"is missing; set it or {' or '.join(names)}" if names else "is missing; it has no default"
     )
 
 
-def _named(section: BaseModel) -> list[str]:
-    """The keys that were written, as they are spelt in the file."""
-    fields = type(section).model_fields
-    return [fields[name].alias or name for name in section.model_fields_set]
+def _check_file(file: Path, place: Place, env: Environment) -> None:
+    try:
+        is_file = file.is_file()
+    except (OSError, ValueError):
+        is_file = False
+    if not is_file:
+        env.problems.add(place, "names no file that exists")
+
+
+def _named(section: LimitKeys) -> list[str]:
+    """The limits that were written, as they are spelt in the file."""
+    fields = LimitKeys.model_fields
+    return [one.alias or name for name, one in fields.items() if name in section.model_fields_set]
 
 
 def _rate(keys: Sequence[RateKeys]) -> tuple[Rate, ...]:

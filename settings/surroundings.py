@@ -12,6 +12,8 @@ from typing import Final, get_args
 from urllib.parse import urlsplit
 
 from carillon.handlebars.locales.tags import read_tag
+from carillon.http_client.urls import base_url, service_url
+from carillon.messages.secret import Secret
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems
 from carillon.settings.file.keys import DirectoryKeys
@@ -24,8 +26,7 @@ from carillon.settings.model import (
 )
 from carillon.settings.operator_token import token_files
 from carillon.settings.proxies import check_proxies
-from carillon.settings.secret import Secret
-from carillon.settings.urls import base_url, is_own_machine, listening_host, service_url, store_url
+from carillon.settings.urls import is_own_machine, listening_host, store_url
 from carillon.stores.mongodb.url import MongoUrl
 
 _HIGHEST_PORT: Final = 65_535

@@ -12,11 +12,12 @@ from carillon.actors.provider.limits import Limits
 from carillon.messages.durations import written
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import Document, JsonValue
+from carillon.providers.limit_keys import LimitKeys
+from carillon.providers.windows import in_full
 from carillon.settings.errors import Problems, nearest
 from carillon.settings.file.checking import check_keys
-from carillon.settings.file.provider_keys import LimitKeys, Weight
+from carillon.settings.file.provider_keys import Weight
 from carillon.settings.file.reading import without_nulls
-from carillon.settings.file.windows import in_full
 from carillon.settings.providers import overridden
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from carillon.messages.model import Channel
+from carillon.providers.config import fixed_keys
 from carillon.settings.model import ChannelSettings, ProviderSettings, Settings
 
 _FIXED: Final[Mapping[str, str]] = MappingProxyType(
@@ -26,7 +27,6 @@ _FIXED: Final[Mapping[str, str]] = MappingProxyType(
         "flow_manager": "flowManagerConfiguration",
     }
 )
-_FIXED_OF_PROVIDERS: Final = ("type", "url", "credentials", "options")
 
 
 def at_next_start(started: Settings, new: Settings) -> list[str]:
@@ -75,6 +75,7 @@ def _is_carried(section: ChannelSettings, providers: Mapping[str, ProviderSettin
 def _of_providers(started: Settings, new: Settings) -> Iterator[str]:
     for name, section in started.providers.items():
         other = new.providers.get(name, section)
-        for field in _FIXED_OF_PROVIDERS:
-            if getattr(section, field) != getattr(other, field):
-                yield f"providers.{name}.{field}"
+        before, after = fixed_keys(section.config), fixed_keys(other.config)
+        for key in {**after, **before}:
+            if before.get(key) != after.get(key):
+                yield f"providers.{name}.{key}"

@@ -21,7 +21,6 @@ from carillon.http_client.resolver import Resolver
 from carillon.http_client.target import origin_of
 from carillon.messages.errors import TryLater
 from carillon.settings import KafkaSettings, Settings
-from carillon.settings.accounts import service_account
 from carillon.settings.neighbours import addresses
 
 SECONDS: Final = 10.0
@@ -89,13 +88,9 @@ async def _problem(question: Ask) -> str | None:
 
 def _connections(settings: Settings, tls: ssl.SSLContext) -> dict[tuple[str, str], Ask]:
     """Those to whom a connection is all that can be had without a message."""
-    urls = dict(addresses(settings))
-    for provider in settings.providers.values():
-        if provider.type == "firebase":
-            account = service_account(provider)
-            urls[f"providers.{provider.name}.credentials.file"] = account.token_uri
     proxies = Proxies()
-    return {(key, url): partial(_connect, url, proxies, tls) for key, url in urls.items()}
+    called = addresses(settings).items()
+    return {(key, url): partial(_connect, url, proxies, tls) for key, url in called}
 
 
 async def _connect(url: str, proxies: Proxies, tls: ssl.SSLContext) -> None:

@@ -12,8 +12,8 @@ import trio
 from carillon.api.server.listener import check_address
 from carillon.cli.failure import not_listening
 from carillon.settings import ConfigurationError, Settings
-from carillon.settings.accounts import check_service_accounts
 from carillon.settings.flow.functions import check_flow_functions
+from carillon.settings.providers import check_providers
 from carillon.stores.errors import StoreError, StoreInUse
 from carillon.stores.mongodb.url import MongoUrl
 from carillon.stores.sqlite.look import look_at_store
@@ -30,7 +30,7 @@ class Obstacles:
 def obstacles(settings: Settings, *, with_store: bool) -> Obstacles:
     """All that the start of a service would stumble over; of the store only if that is asked."""
     found = Obstacles()
-    _note(found, partial(check_service_accounts, settings))
+    _note(found, partial(check_providers, settings))
     if settings.flow_manager is not None:
         _note(found, partial(trio.run, check_flow_functions, settings.flow_manager))
     _note(found, partial(_check_address, settings, found))

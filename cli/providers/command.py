@@ -18,7 +18,7 @@ _JSON_PATCH: Final = '{"retry": {"attempts": 3}}'
 
 @click.group()
 def providers() -> None:
-    """Look at the providers of a running service, and tune them.
+    """Look at the providers of a running service, and tune them; list the types there are.
 
     What is set is in force within a second, interrupts no call, survives a restart, and wins over
     the configuration file until it is removed. The service is found by CARILLON_URL, and is shown
@@ -51,6 +51,23 @@ def list_providers(url: str | None, api_key: str | None, *, as_json: bool) -> No
 
     with providers_of(client(url, api_key)) as known:
         print_all(known.all(), as_json=as_json)
+
+
+@providers.command(
+    epilog=examples(
+        "carillon providers types",
+        "carillon providers types --json | jq -r '.[].keys[].key'",
+    )
+)
+@json_option
+def types(*, as_json: bool) -> None:
+    """List the types of providers that a configuration may name.
+
+    What each carries and which variables or keys configure it. No service is asked.
+    """
+    from carillon.cli.providers.types import print_types
+
+    print_types(as_json=as_json)
 
 
 @providers.command(

@@ -11,8 +11,8 @@ from pydantic import JsonValue
 
 from carillon.cli.failure import BadInput
 from carillon.messages.model import Document
+from carillon.providers.windows import WINDOW
 from carillon.settings.errors import nearest
-from carillon.settings.file.windows import WINDOW
 
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "concurrency": (),

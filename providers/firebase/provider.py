@@ -5,9 +5,13 @@ Contract: FCM HTTP v1 (contracts 2.3).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from pathlib import Path
+from typing import Final, Literal
 from urllib.parse import quote
+
+from pydantic import Field
 
 from carillon.http_client.ports import Reply, Response, Started, Wire
 from carillon.messages.model import (
@@ -23,10 +27,29 @@ from carillon.messages.model import (
     Unanswered,
     Unavailable,
 )
+from carillon.providers.config import (
+    BuildContext,
+    Credentials,
+    DocumentedRate,
+    Facts,
+    HttpProviderConfig,
+    ReadFile,
+    Variable,
+    needed,
+    of_type,
+)
 from carillon.providers.encoding import json_body
 from carillon.providers.firebase.message import fcm_message
-from carillon.providers.firebase.token import GoogleToken, ServiceAccount, Token
+from carillon.providers.firebase.token import (
+    TOKEN_URI,
+    GoogleToken,
+    ServiceAccount,
+    Token,
+    read_service_account,
+)
+from carillon.providers.ports import Provider
 from carillon.providers.responses import answered, attempt, document, retry_after, unreached
+from carillon.providers.values import FilePath, Url
 
 SERVICE: Final = "firebase"
 URL: Final = "https://fcm.googleapis.com"
@@ -42,6 +65,61 @@ PERMANENT: Final = {
 OF_TOKEN: Final = frozenset({"UNREGISTERED", "SENDER_ID_MISMATCH"})
 """What is wrong with one device, and not with the project."""
 TRANSIENT: Final = frozenset({"UNAVAILABLE", "INTERNAL"})
+_LARGEST: Final = 1 << 20
+"""Bytes of a service account's file."""
+
+
+class FirebaseCredentials(Credentials):
+    """Where the key file of a service account stands."""
+
+    file: FilePath = needed(
+        Path(),
+        Variable("GOOGLE_APPLICATION_CREDENTIALS", "the service account file for Firebase", Path),
+        description="Path of the service account's key file.",
+    )
+
+
+class FirebaseConfig(HttpProviderConfig):
+    """Firebase Cloud Messaging, HTTP v1."""
+
+    facts = Facts(
+        channels=("push",),
+        on_unknown_outcome="retry",
+        documented=DocumentedRate(600_000, "1m", "Firebase accepts 600,000 a minute per project"),
+    )
+
+    type: Literal["firebase"] = of_type("firebase")
+    url: Url = Field(default=URL, description="Base; `/v1/…` is added.")
+    credentials: FirebaseCredentials = Field(default_factory=FirebaseCredentials)
+
+    def build(self, context: BuildContext) -> Provider:
+        """See `ProviderConfig`."""
+        account = self._account(context.read)
+        action = context.android_intent_action
+        return Firebase(account, context.wire, url=self.url, click_action=action)
+
+    def check(self, read: ReadFile) -> None:
+        """See that there is an account in the file."""
+        self._account(read)
+
+    def addresses(self, read: ReadFile) -> Mapping[str, str]:
+        """Firebase itself, and where Google gives tokens."""
+        try:
+            tokens = self._account(read).token_uri
+        except ValueError:
+            tokens = TOKEN_URI
+        return {"url": self.url, "credentials.file": tokens}
+
+    def _account(self, read: ReadFile) -> ServiceAccount:
+        """Raises ValueError."""
+        file = self.credentials.file
+        try:
+            return read_service_account(read(file, _LARGEST))
+        except OSError as error:
+            reason = error.strerror or "it cannot be read"
+        except ValueError as error:
+            reason = str(error)
+        raise ValueError(f"credentials.file {file}: {reason}")
 
 
 class Firebase:

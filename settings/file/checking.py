@@ -13,12 +13,16 @@ from pydantic_core import ErrorDetails
 
 from carillon.messages.json_keys import Place
 from carillon.messages.model import Document, JsonValue
+from carillon.providers.config import name_of
+from carillon.providers.registry import TYPES
 from carillon.settings.errors import Problems, dotted, nearest
 from carillon.settings.file.keys import FileKeys
-from carillon.settings.file.schema import Outline, schema_of
+from carillon.settings.file.schema import Outline, schema_of, value_at
 
 M = TypeVar("M", bound=BaseModel)
 _MOST_WARNINGS: Final = 100
+_IN_PROVIDER: Final = 2
+"""Steps of a place in the file that lead to the section of a provider."""
 
 
 def check(document: JsonValue, problems: Problems, warnings: list[str]) -> FileKeys | None:
@@ -34,14 +38,15 @@ def check_keys(
 ) -> M | None:
     """Any section on its own, by the same rules."""
     outline = Outline(schema_of(model))
-    rest = _Known(outline, problems, warnings).section(outline.root, document, ())
+    known = _Known(document, outline, problems, warnings)
+    rest = known.section(outline.root, document, ())
     while True:
         try:
             return model.model_validate(rest)
         except ValidationError as error:
             found = error.errors(include_url=False)
         for each in found:
-            _note(each, outline, problems)
+            _note(each, outline, rest, problems)
         # Backwards, since taking an item out of a list moves those behind it.
         taken = [_take_out(each, rest) for each in reversed(found)]
         if not any(taken):
@@ -51,22 +56,25 @@ def check_keys(
 class _Known:
     """Leaves out the keys that nobody knows, and says so."""
 
-    def __init__(self, outline: Outline, problems: Problems, warnings: list[str]) -> None:
+    def __init__(
+        self, document: Document, outline: Outline, problems: Problems, warnings: list[str]
+    ) -> None:
+        self._document = document
         self._outline = outline
         self._problems = problems
         self._warnings = warnings
 
     def section(self, node: Document, value: Document, place: Place) -> Document:
         """An object without unknown keys at any depth."""
-        known, others = self._outline.children(node)
+        known, others = self._outline.children(node, value)
         kept: Document = {}
         for key, each in value.items():
             child = known.get(key, others)
             if isinstance(child, dict):
                 kept[key] = self._part(child, each, (*place, key))
-            elif known:
+            elif known or others is False:
                 self._unknown((*place, key), known, is_error=others is False)
-        return kept if known or isinstance(others, dict) else value
+        return value if others is None and not known else kept
 
     def _part(self, node: Document, value: JsonValue, place: Place) -> JsonValue:
         if isinstance(value, dict):
@@ -78,32 +86,62 @@ class _Known:
 
     def _unknown(self, place: Place, known: Document, *, is_error: bool) -> None:
         if is_error and not self._problems.full:
-            self._problems.add(place, f"unknown key; {nearest(str(place[-1]), known)}")
+            self._problems.add(place, self._of_type(place, known) or _nobody_knows(place, known))
         elif not is_error and len(self._warnings) < _MOST_WARNINGS:
             hint = nearest(str(place[-1]), known)
             self._warnings.append(f"{dotted(place)}: unknown key, not used; {hint}")
 
+    def _of_type(self, place: Place, known: Document) -> str | None:
+        """What is said of a key that other types of providers may have."""
+        if place[0] != "providers" or len(place) <= _IN_PROVIDER:
+            return None
+        _, section, key, *inner = place
+        written = value_at(value_at(value_at(self._document, "providers"), section), "type")
+        kind = TYPES[str(written or section)]
+        if not inner:
+            return kind.facts.absent.get(str(key))
+        if key not in {"credentials", "options"}:
+            return None
+        return f"{name_of(kind)} does not know this key; allowed: {', '.join(known) or 'none'}"
 
-def _note(error: ErrorDetails, outline: Outline, problems: Problems) -> None:
-    place: Place = error["loc"]
+
+def _nobody_knows(place: Place, known: Document) -> str:
+    return f"unknown key; {nearest(str(place[-1]), known)}"
+
+
+def _note(error: ErrorDetails, outline: Outline, document: Document, problems: Problems) -> None:
+    place = _place(error)
     if error["type"] == "missing":
-        problems.add(place, f"is missing; it must be {outline.allowed(place)}")
-        return
-    own = error.get("ctx", {}).get("error")
-    allowed = str(own) if isinstance(own, ValueError) else outline.allowed(place)
-    problems.refuse(place, error["input"], allowed)
+        problems.add(place, f"is missing; it must be {outline.allowed(place, document)}")
+    elif error["type"] == "union_tag_not_found":
+        hint = nearest(str(place[-1]), TYPES)
+        problems.add((*place, "type"), f"is missing, and the name is no type; {hint}")
+    elif error["type"] == "union_tag_invalid":
+        written = value_at(error["input"], "type")
+        problems.refuse((*place, "type"), written, f"one of {', '.join(TYPES)}")
+    else:
+        own = error.get("ctx", {}).get("error")
+        allowed = str(own) if isinstance(own, ValueError) else outline.allowed(place, document)
+        is_secret = outline.is_secret(place, document)
+        problems.refuse(place, error["input"], allowed, is_secret=is_secret)
+
+
+def _place(error: ErrorDetails) -> Place:
+    """Where it is in the file: the types of providers by which it was checked are no keys."""
+    place: Place = error["loc"]
+    return place[:2] + place[3:] if place[:1] == ("providers",) else place
 
 
 def _take_out(error: ErrorDetails, document: Document) -> bool:
     """Remove what is wrong, and say whether anything was there: the whole file cannot go."""
-    place: Place = error["loc"]
+    place = _place(error)
     if error["type"] == "missing":
         place = place[:-1]
     if not place:
         return False
     parent: JsonValue = document
     for step in place[:-1]:
-        parent = _inside(parent, step)
+        parent = value_at(parent, step)
     last = place[-1]
     if isinstance(parent, dict):
         return parent.pop(str(last), None) is not None
@@ -111,11 +149,3 @@ def _take_out(error: ErrorDetails, document: Document) -> bool:
         parent.pop(last)
         return True
     return False
-
-
-def _inside(value: JsonValue, step: str | int) -> JsonValue:
-    if isinstance(value, dict):
-        return value.get(str(step))
-    if isinstance(value, list) and isinstance(step, int) and step < len(value):
-        return value[step]
-    return None

@@ -6,20 +6,14 @@ documentation all read them from here.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from carillon.messages.model import Channel
-from carillon.settings.file.provider_keys import ChannelsKeys, ProviderKeys
-from carillon.settings.file.values import (
-    Duration,
-    OpenSection,
-    PositiveDuration,
-    Section,
-    Text,
-    lasting,
-)
+from carillon.providers.values import Duration, PositiveDuration, Section, Text, lasting
+from carillon.settings.file.provider_keys import AnyProvider, ChannelsKeys, sections_schema, typed
+from carillon.settings.file.values import OpenSection
 from carillon.settings.flow.keys import FlowKeys
 from carillon.settings.model import Fsync
 
@@ -125,10 +119,10 @@ class FileKeys(OpenSection):
         default="", description="The action of a click on an Android notification."
     )
     flow_manager_configuration: FlowKeys | None = Field(default=None)
-    providers: dict[str, ProviderKeys] = Field(
+    providers: Annotated[dict[str, AnyProvider], BeforeValidator(typed)] = Field(
         default_factory=dict,
         description="One section for each provider; a type's own name needs no `type`.",
-        json_schema_extra={"propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}},
+        json_schema_extra=sections_schema,
     )
     channels: ChannelsKeys = Field(default_factory=ChannelsKeys)
     respond_within: Duration = lasting(

@@ -32,35 +32,49 @@ class Outline:
         self.root = root
         self._shared = _object(root.get("$defs"))
 
-    def children(self, node: Document) -> tuple[Document, JsonValue]:
+    def children(self, node: Document, value: JsonValue = None) -> tuple[Document, JsonValue]:
         """The keys an object of this kind has, and what any other key may hold.
 
-        The latter is False where no other key may stand, None where nobody says.
+        The latter is False where no other key may stand, None where nobody says. Where the kind
+        depends on the object it is that of this `value`.
         """
-        node = self._form(node, "object")
+        node = self._form(node, "object", value)
         return _object(node.get("properties")), node.get("additionalProperties")
 
     def items(self, node: Document) -> Document:
         """What the members of a list of this kind are."""
         return _object(self._form(node, "array").get("items"))
 
-    def at(self, place: Place) -> Document:
-        """What may stand at this place; empty where the schema says nothing."""
-        node = self.root
-        for step in place:
-            known, others = self.children(node)
-            node = self.items(node) if isinstance(step, int) else _object(known.get(step, others))
-        return node
+    def way(self, place: Place, document: JsonValue) -> list[Document]:
+        """What may stand at each step to this place of a document, the place itself last.
 
-    def allowed(self, place: Place) -> str:
+        It is empty where the schema says nothing.
+        """
+        nodes, value = [self.root], document
+        for step in place:
+            known, others = self.children(nodes[-1], value)
+            is_item = isinstance(step, int)
+            nodes.append(
+                self.items(nodes[-1]) if is_item else _object(known.get(str(step), others))
+            )
+            value = value_at(value, step)
+        return nodes
+
+    def allowed(self, place: Place, document: JsonValue = None) -> str:
         """What may stand at this place, in words."""
-        return self._words(self.at(place))
+        return self._words(self.way(place, document)[-1])
+
+    def is_secret(self, place: Place, document: JsonValue) -> bool:
+        """Whether a value at this place may be one that nobody should see."""
+        return any(node.get("writeOnly") for node in self.way(place, document))
 
     def _words(self, node: Document) -> str:
         forms = [self._words(form) for form in self._forms(node)]
         if forms:
             return " or ".join(dict.fromkeys(forms))
         node = self._shared_form(node)
+        if "const" in node:
+            return f'"{node["const"]}"'
         choices = node.get("enum")
         if isinstance(choices, list):
             return f"one of {', '.join(str(choice) for choice in choices)}"
@@ -75,16 +89,40 @@ class Outline:
         return words.get(str(node.get("type")), "something else")
 
     def _forms(self, node: Document) -> list[Document]:
-        forms = node.get("anyOf")
-        return [_object(form) for form in forms] if isinstance(forms, list) else []
+        forms = node.get("anyOf") or node.get("oneOf") or [node.get("else")]
+        return [_object(form) for form in forms if form] if isinstance(forms, list) else []
 
-    def _form(self, node: Document, kind: str) -> Document:
+    def _form(self, node: Document, kind: str, value: JsonValue = None) -> Document:
+        node = _chosen(node, value)
         candidates = [self._shared_form(form) for form in (node, *self._forms(node))]
         return next((form for form in candidates if form.get("type") == kind), {})
 
     def _shared_form(self, node: Document) -> Document:
         name = str(node.get("$ref", "")).rpartition("/")[2]
         return _object(self._shared.get(name)) if name else node
+
+
+def value_at(value: JsonValue, step: str | int) -> JsonValue:
+    """What stands there in an object or a list; None where nothing does."""
+    if isinstance(value, dict):
+        return value.get(str(step))
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return value[step]
+    return None
+
+
+def _chosen(node: Document, value: JsonValue) -> Document:
+    """The form that an object has: by whether it holds a key, or by what that says."""
+    held = _object(value)
+    if "if" in node:
+        required = _object(node["if"]).get("required")
+        has_all = isinstance(required, list) and held.keys() >= {*map(str, required)}
+        return _chosen(_object(node["then" if has_all else "else"]), value)
+    if "discriminator" in node:
+        union = _object(node["discriminator"])
+        reference = _object(union.get("mapping")).get(str(held.get(str(union["propertyName"]))))
+        return {"$ref": reference} if reference else {}
+    return node
 
 
 def _object(value: JsonValue) -> Document:

@@ -16,7 +16,6 @@ NEEDED: Final = "Kafka needs a client; install it: pip install 'carillon-messagi
 
 _MECHANISMS: Final[tuple[Mechanism, ...]] = get_args(Mechanism)
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")
-_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _HIGHEST_PORT: Final = 65_535
 _LONGEST_TIMEOUT: Final = 600_000
 
@@ -35,22 +34,19 @@ def stream(keys: StreamKeys | None) -> StreamSettings | None:
     )
 
 
-def kafka(env: Environment, flow: FlowKeys | None, *, carries_push: bool) -> KafkaSettings | None:
-    """The brokers, and the topics for push; None when nobody needs them."""
+def kafka(env: Environment, flow: FlowKeys | None, *, has_providers: bool) -> KafkaSettings | None:
+    """The brokers; None when neither sagas nor providers need them."""
     section = None if flow is None else flow.kafka
     if flow is not None and section is not None:
         _check_section(flow, section, env)
-    if section is None and not carries_push:
+    if section is None and not has_providers:
         return None
     if find_spec("confluent_kafka") is None:
         env.problems.add(("KAFKA_BROKERS",) if section is None else _place(), NEEDED)
     brokers = env.maybe("KAFKA_BROKERS", _brokers) or ()
     if not env.has("KAFKA_BROKERS"):
         env.problems.add(("KAFKA_BROKERS",), "is missing; Kafka is configured and needs it")
-    topics = env.maybe("KAFKA_TOPICS", _list(_TOPIC, "a list of names of topics")) or ()
-    if carries_push and not env.has("KAFKA_TOPICS"):
-        env.problems.add(("KAFKA_TOPICS",), "is missing; kafka2firebase needs it")
-    return KafkaSettings(_connection(brokers, env), topics if carries_push else ())
+    return KafkaSettings(_connection(brokers, env))
 
 
 def kafka_warnings(found: KafkaSettings | None) -> Iterable[str]:
@@ -63,11 +59,6 @@ def kafka_warnings(found: KafkaSettings | None) -> Iterable[str]:
         given = [name for name, value in named.items() if value is not None]
         if len(given) == 1:
             yield f"{given[0]} is set alone: without both there is neither SASL nor TLS"
-    if found is not None and len(found.push_topics) > 1:
-        yield (
-            f"KAFKA_TOPICS names {len(found.push_topics)} topics; a notification is produced to "
-            f'the first one only ("{found.push_topics[0]}"), so that nobody gets it twice'
-        )
 
 
 def _place() -> tuple[str, str]:

@@ -6,17 +6,10 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from carillon.settings.file.values import (
-    Duration,
-    OpenSection,
-    Paths,
-    PositiveDuration,
-    Section,
-    Text,
-    lasting,
-)
+from carillon.http_client.urls import service_url
+from carillon.providers.values import Duration, PositiveDuration, Section, Text, lasting
+from carillon.settings.file.values import OpenSection, Paths
 from carillon.settings.model import EventPayload, StartAt
-from carillon.settings.urls import service_url
 
 Policy: TypeAlias = Literal["started", "all", "any"] | float
 

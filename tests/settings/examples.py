@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from carillon.messages.model import Document, JsonValue
-from carillon.settings import ConfigurationError, Settings, from_document
+from carillon.providers.config import HttpProviderConfig
+from carillon.settings import ConfigurationError, ProviderSettings, Settings, from_document
 
 SMS_ENVIRONMENT = {"SMS_SERVICE_NAME": "sms-service"}
 
@@ -36,3 +37,9 @@ def problems(document: JsonValue, environ: Mapping[str, str] | None = None) -> l
 def sms_provider(**keys: JsonValue) -> Document:
     """A file with these keys in the section of the SMS service."""
     return sms(providers={"sms-service": keys})
+
+
+def url_of(provider: ProviderSettings) -> str:
+    """Where a provider is that is called over HTTP."""
+    assert isinstance(provider.config, HttpProviderConfig)
+    return provider.config.url

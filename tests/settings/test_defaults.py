@@ -14,6 +14,7 @@ from carillon.actors.provider.quota import Quota
 from carillon.actors.provider.rate_limit import Rate
 from carillon.handlebars import Limits as TemplateLimits
 from carillon.messages.model import Document, UserFields
+from carillon.providers.sms_service import SmsServiceConfig
 from carillon.settings import (
     VARIABLES,
     ChannelSettings,
@@ -27,7 +28,7 @@ from carillon.settings import (
     from_document,
     load,
 )
-from tests.settings.examples import SMS_ENVIRONMENT, settings, sms, sms_provider
+from tests.settings.examples import SMS_ENVIRONMENT, settings, sms, sms_provider, url_of
 
 
 def test_the_smallest_configuration_gets_every_documented_default() -> None:
@@ -40,10 +41,7 @@ def test_the_smallest_configuration_gets_every_documented_default() -> None:
     assert found.providers == {
         "sms-service": ProviderSettings(
             name="sms-service",
-            type="sms-service",
-            url="http://sms-service",
-            credentials=None,
-            options=None,
+            config=SmsServiceConfig(type="sms-service", url="http://sms-service"),
             concurrency=20,
             rate=(),
             quota=None,
@@ -81,7 +79,7 @@ def test_every_key_of_a_provider_arrives() -> None:
         )
     ).providers["sms-service"]
 
-    assert found.url == "https://sms.example:8443/base"
+    assert url_of(found) == "https://sms.example:8443/base"
     assert found.concurrency == 4
     assert found.rate == (Rate(10, 1.0), Rate(100, 60.0))
     assert found.quota == Quota(5000, time(6, 30), "Europe/Rome")

@@ -8,16 +8,16 @@ import pytest
 
 from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.model import CHANNELS, Document, JsonValue
+from carillon.providers.config import Credentials
+from carillon.providers.firebase.provider import FirebaseCredentials
+from carillon.providers.kaleyra import KaleyraCredentials, KaleyraOptions
+from carillon.providers.sandbox import SandboxConfig
 from carillon.settings import (
-    FirebaseCredentials,
-    KaleyraCredentials,
-    KaleyraOptions,
     ProviderChoice,
-    SandboxOptions,
     Secret,
     from_document,
 )
-from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms, sms_provider
+from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms, sms_provider, url_of
 
 KALEYRA = {
     "KALEYRA_API_KEY": "hunter2",
@@ -32,6 +32,11 @@ def voice(**keys: JsonValue) -> Document:
 
 def push(**keys: JsonValue) -> Document:
     return {"activeChannels": ["push"], **keys}
+
+
+def credentials(kind: type[Credentials], **values: object) -> Credentials:
+    """Credentials that are complete, whoever gave them."""
+    return kind.model_construct(None, **values)
 
 
 @pytest.fixture
@@ -70,8 +75,10 @@ def test_sandbox_carries_every_channel_when_named() -> None:
     )
 
     (sandbox,) = found.providers.values()
-    assert (sandbox.url, sandbox.on_unknown_outcome) == (None, "hold")
-    assert sandbox.options == SandboxOptions(latency=0.02, fail=0.5, lose=0.1)
+    assert isinstance(sandbox.config, SandboxConfig)
+    assert sandbox.on_unknown_outcome == "hold"
+    options = sandbox.config.options
+    assert (options.latency, options.fail, options.lose, options.refuse) == (0.02, 0.5, 0.1, 0.0)
     assert found.active_channels == CHANNELS
 
 
@@ -87,7 +94,7 @@ def test_an_order_of_providers_with_weights() -> None:
         ProviderChoice("sms-service", None),
         ProviderChoice("backup", 3),
     )
-    assert [each.url for each in found.providers.values()] == ["http://sms-service", "http://b"]
+    assert [url_of(each) for each in found.providers.values()] == ["http://sms-service", "http://b"]
     assert found.warnings == ()
 
 
@@ -95,13 +102,13 @@ def test_a_second_provider_of_a_type_shares_its_variables() -> None:
     providers: Document = {"backup": {"type": "sms-service"}}
     document = sms(channels={"sms": {"providers": ["backup"]}}, providers=providers)
 
-    assert settings(document).providers["backup"].url == "http://sms-service"
+    assert url_of(settings(document).providers["backup"]) == "http://sms-service"
 
 
 def test_a_url_in_the_file_configures_a_provider_without_any_variable() -> None:
     found = settings(sms(providers={"sms-service": {"url": "http://x"}}), {})
 
-    assert found.providers["sms-service"].url == "http://x"
+    assert url_of(found.providers["sms-service"]) == "http://x"
 
 
 @pytest.mark.parametrize(
@@ -175,8 +182,8 @@ def test_brokers_alone_are_for_sagas_and_carry_no_push(account: str) -> None:
 def test_firebase_from_the_environment(account: str) -> None:
     found = settings(push(), {"GOOGLE_APPLICATION_CREDENTIALS": account}).providers["firebase"]
 
-    assert found.url == "https://fcm.googleapis.com"
-    assert found.credentials == FirebaseCredentials(Path(account))
+    assert url_of(found) == "https://fcm.googleapis.com"
+    assert found.config.credentials == credentials(FirebaseCredentials, file=Path(account))
     assert found.on_unknown_outcome == "retry"
 
 
@@ -185,7 +192,10 @@ def test_firebase_from_the_file(account: str) -> None:
 
     found = settings(push(providers=providers), {}).providers["firebase"]
 
-    assert (found.url, found.credentials) == ("http://fcm", FirebaseCredentials(Path(account)))
+    assert (url_of(found), found.config.credentials) == (
+        "http://fcm",
+        credentials(FirebaseCredentials, file=Path(account)),
+    )
 
 
 @pytest.mark.parametrize("path", ["/does/not/exist", "/", "a\0b", "x" * 900])
@@ -204,9 +214,11 @@ def test_kaleyra_from_the_environment(name: str) -> None:
 
     found = settings(voice(), environ).providers["kaleyra"]
 
-    assert found.url == "https://api.kaleyra.io"
-    assert found.credentials == KaleyraCredentials(Secret("hunter2"), "HX1")
-    assert found.options == KaleyraOptions("{text}", {})
+    assert url_of(found) == "https://api.kaleyra.io"
+    assert found.config.credentials == credentials(
+        KaleyraCredentials, api_key=Secret("hunter2"), sid="HX1"
+    )
+    assert found.config.options == KaleyraOptions(target="{text}", fields={})
 
 
 def test_kaleyra_from_the_file() -> None:
@@ -218,8 +230,12 @@ def test_kaleyra_from_the_file() -> None:
 
     found = settings(voice(providers={"kaleyra": section}), {}).providers["kaleyra"]
 
-    assert found.credentials == KaleyraCredentials(Secret("key"), "sid")
-    assert found.options == KaleyraOptions('{"tts": "{jsonText}"}', {"retry": "1"})
+    assert found.config.credentials == credentials(
+        KaleyraCredentials, api_key=Secret("key"), sid="sid"
+    )
+    assert found.config.options == KaleyraOptions(
+        target='{"tts": "{jsonText}"}', fields={"retry": "1"}
+    )
 
 
 def test_half_of_kaleyra_names_the_other_half() -> None:
@@ -242,7 +258,7 @@ def test_secrets_are_shown_nowhere() -> None:
     in_file = problems(voice(providers={"kaleyra": section}), KALEYRA)
 
     assert "hunter2" not in repr(found)
-    assert "hunter2" not in f"{found.providers['kaleyra'].credentials}"
+    assert "hunter2" not in f"{found.providers['kaleyra'].config.credentials}"
     assert in_header[0].startswith("KALEYRA_API_KEY: ")
     assert len(in_file) == 4
     assert not any(secret in str(in_header + in_file) for secret in ("hunter2", "1234567"))
@@ -263,6 +279,28 @@ def test_keys_of_another_type_are_errors(section: Document, key: str) -> None:
     (found,) = problems(sms(providers={"sms-service": section}))
 
     assert found.startswith(f"providers.sms-service.{key}: sms-service does not know this key")
+
+
+def test_what_only_the_environment_says_is_no_key_of_the_file() -> None:
+    section: Document = {"kafka2firebase": {"topics": ["t"]}}
+    (found,) = problems(sms(providers=section))
+
+    assert found.startswith("providers.kafka2firebase.topics: unknown key")
+
+
+def test_kafka_says_where_it_is_in_the_environment() -> None:
+    (found,) = problems(sms(providers={"push": {"type": "kafka2firebase", "url": "http://x"}}))
+
+    assert found == "providers.push.url: KAFKA_BROKERS says where Kafka is"
+
+
+def test_a_section_of_another_types_name_has_the_keys_of_its_own_type() -> None:
+    section: Document = {"type": "sms-service", "url": "http://x", "options": {"target": "{text}"}}
+    (found,) = problems(sms(providers={"kaleyra": section}))
+
+    assert found == (
+        "providers.kaleyra.options.target: sms-service does not know this key; allowed: none"
+    )
 
 
 def test_a_sandbox_has_no_url() -> None:

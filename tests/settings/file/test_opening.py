@@ -13,10 +13,10 @@ from carillon.cli.key_file import read_file
 from carillon.messages.model import Document
 from carillon.sagas.command import MetadataSchema
 from carillon.settings import ConfigurationError, load
-from carillon.settings.accounts import check_service_accounts
 from carillon.settings.file.opening import read_start
 from carillon.settings.flow.functions import flow_functions
 from carillon.settings.model import FlowManagerSettings
+from carillon.settings.providers import check_providers
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
 
 WHY = "it is a pipe or a device, and does not end within 1 s"
@@ -80,7 +80,7 @@ def test_no_account_is_waited_for(pipe: Path) -> None:
         "providers": {"firebase": {"credentials": {"file": str(pipe)}}},
     }
     with pytest.raises(ConfigurationError, match="names no file that exists"):
-        check_service_accounts(settings(document, {}))
+        check_providers(settings(document, {}))
 
 
 async def test_no_function_is_waited_for(pipe: Path) -> None:

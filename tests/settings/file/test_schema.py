@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 
 from carillon.messages.model import CHANNELS, Document, JsonValue
+from carillon.providers.registry import TYPES
 from carillon.settings import VARIABLES, ConfigurationError, from_document, schema
 from tests.properties import examples
 from tests.settings.examples import SMS_ENVIRONMENT, sms
@@ -37,11 +38,14 @@ def leaves(node: Document, root: Document, path: str = "") -> Iterator[tuple[str
         elif "items" in section(form):
             yield from leaves(section(section(form)["items"]), root, f"{path}[]")
     for key, child in section(node.get("properties")).items():
-        yield from leaves(section(child), root, f"{path}.{key}".removeprefix("."))
-    if "$ref" in section(node.get("additionalProperties")):
-        yield from leaves(section(node["additionalProperties"]), root, f"{path}.<name>")
+        if "if" not in section(child):  # a section by its name, which has the keys of its type
+            yield from leaves(section(child), root, f"{path}.{key}".removeprefix("."))
+    others = section(node.get("additionalProperties"))
+    types = others.get("oneOf")
+    for one in types if isinstance(types, list) else [others] if "$ref" in others else []:
+        yield from leaves(section(one), root, f"{path}.<name>")
     yield from leaves(section(node.get("items")), root, f"{path}[]") if "items" in node else ()
-    is_section = "properties" in node or "$ref" in section(node.get("additionalProperties"))
+    is_section = "properties" in node or "$ref" in others or "oneOf" in others
     if path and not is_section and not path.endswith("]"):
         yield path, node
 
@@ -82,9 +86,7 @@ def test_the_page_names_no_key_that_is_not_there() -> None:
     lines = PAGE.read_text().split("## File", 1)[1].splitlines()
     rows = [line.split("|")[1].strip(" `") for line in lines if line.startswith("| `")]
 
-    assert {row for row in rows if row not in known} == {
-        *("mail-service", "sms-service", "kaleyra", "kafka2firebase", "firebase", "sandbox")
-    }
+    assert {row for row in rows if row not in known} == {*TYPES}
 
 
 def test_the_page_names_every_variable() -> None:
@@ -99,6 +101,8 @@ EXAMPLES: list[Document] = [
     sms(providers={"a": {"type": "sandbox", "rate": [{"limit": 1, "per": "1s"}]}}, drain=0),
     sms(flowManagerConfiguration={"metadataSchema": {"channels": ["a"]}, "successPolicy": 0.5}),
     sms(unknown={"a": 1}),
+    sms(providers={"sms-service": {"timeout": "1s"}, "kaleyra": {"type": "sandbox"}}),
+    sms(providers={"voice": {"type": "kaleyra", "options": {"fields": {"retry": "1"}}}}),
 ]
 
 
@@ -114,7 +118,14 @@ def test_right_files_are_valid(document: Document) -> None:
         {"drain": "soon"},
         {"drain": 5},
         {"providers": {"x": {"concurency": 1}}},
-        {"providers": {"a b": {}}},
+        {"providers": {"a b": {"type": "sandbox"}}},
+        {"providers": {"backup": {}}},
+        {"providers": {"backup": {"type": "smtp"}}},
+        {"providers": {"sandbox": {"url": "http://x"}}},
+        {"providers": {"backup": {"type": "sandbox", "url": "http://x"}}},
+        {"providers": {"sms-service": {"credentials": {"apiKey": "k"}}}},
+        {"providers": {"sms-service": {"type": "sandbox", "url": "http://x"}}},
+        {"providers": {"kafka2firebase": {"topics": ["t"]}}},
         {"channels": {"sms": {"providers": [5]}}},
         {"limits": {"bodyBytes": 0}},
     ],

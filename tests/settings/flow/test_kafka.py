@@ -8,6 +8,7 @@ import pytest
 
 from carillon.kafka.connection import KafkaConnection
 from carillon.messages.model import Document, JsonValue
+from carillon.providers.kafka2firebase import Kafka2FirebaseConfig
 from carillon.settings import KafkaSettings, StreamSettings
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms
 
@@ -122,7 +123,9 @@ def test_of_several_topics_the_first_one_gets_every_notification() -> None:
     found = settings(PUSH, {"KAFKA_BROKERS": "a:1", "KAFKA_TOPICS": "first,second"})
 
     assert found.kafka is not None
-    assert found.kafka.push_topics == ("first", "second")
+    config = found.providers["kafka2firebase"].config
+    assert isinstance(config, Kafka2FirebaseConfig)
+    assert config.topics == ("first", "second")
     assert 'produced to the first one only ("first")' in found.warnings[-1]
 
 

@@ -1,0 +1,94 @@
+"""The types of providers in words: for the documentation and `carillon providers types`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic.fields import FieldInfo
+
+from carillon.messages.model import Channel
+from carillon.providers.config import (
+    DocumentedRate,
+    Needed,
+    ProviderType,
+    Variable,
+    name_of,
+    needs,
+)
+from carillon.providers.config import variables as variables_of
+from carillon.providers.limit_keys import LimitKeys, OnUnknownOutcome
+from carillon.providers.values import Section
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDescription:
+    """A key of a type's section: its path in it, its default in JSON, the variables instead."""
+
+    path: str
+    meaning: str
+    default: str | None
+    variables: Sequence[str] = ()
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TypeDescription:
+    """A type: whom it calls, what it carries and which keys and variables are its own.
+
+    `surroundings` are variables that it needs and no key stands in for.
+    """
+
+    name: str
+    title: str
+    channels: Sequence[Channel]
+    on_unknown_outcome: OnUnknownOutcome
+    documented: DocumentedRate | None
+    surroundings: Sequence[str]
+    keys: Sequence[KeyDescription]
+    variables: Sequence[Variable]
+
+
+def description(kind: ProviderType) -> TypeDescription:
+    """All that a type says of itself."""
+    facts = kind.facts
+    return TypeDescription(
+        name=name_of(kind),
+        title=(kind.__doc__ or "").partition("\n")[0].rstrip("."),
+        channels=facts.channels,
+        on_unknown_outcome=facts.on_unknown_outcome,
+        documented=facts.documented,
+        surroundings=[*_surroundings(kind)],
+        keys=[*_keys(kind)],
+        variables=variables_of(kind),
+    )
+
+
+def _surroundings(kind: ProviderType) -> Iterator[str]:
+    for mark in needs(kind):
+        if not mark.in_file:
+            yield mark.variables[0].name
+    if kind.facts.uses_kafka:
+        yield "KAFKA_BROKERS"
+
+
+def _keys(section: type[Section], way: str = "") -> Iterator[KeyDescription]:
+    for name, one in section.model_fields.items():
+        if name in LimitKeys.model_fields or f"{way}{name}" == "type":
+            continue
+        path = f"{way}{one.alias or name}"
+        inner = one.annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            yield from _keys(inner, f"{path}.")
+        elif not isinstance(one.json_schema_extra, Needed) or one.json_schema_extra.in_file:
+            yield _key(path, one)
+
+
+def _key(path: str, key: FieldInfo) -> KeyDescription:
+    mark, meaning = key.json_schema_extra, key.description or ""
+    if isinstance(mark, Needed):
+        names = [variable.name for variable in mark.variables]
+        return KeyDescription(path, meaning, None, names, required=True)
+    default: object = key.get_default(call_default_factory=True, validated_data={})
+    return KeyDescription(path, meaning, None if default is None else json.dumps(default))

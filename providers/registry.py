@@ -1,0 +1,47 @@
+"""The types of providers, a line each: `module:class`, as entry points are written.
+
+They stand in the order in which a channel tries those that the environment configures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Final
+
+from carillon.providers.config import ProviderConfig, ProviderType, name_of
+
+_PLACES: Final = (
+    "carillon.providers.mail_service:MailServiceConfig",
+    "carillon.providers.sms_service:SmsServiceConfig",
+    "carillon.providers.kaleyra:KaleyraConfig",
+    "carillon.providers.kafka2firebase:Kafka2FirebaseConfig",
+    "carillon.providers.firebase.provider:FirebaseConfig",
+    "carillon.providers.sandbox:SandboxConfig",
+)
+
+
+def registered(places: Iterable[str]) -> Mapping[str, ProviderType]:
+    """Types by their names.
+
+    Raises:
+        TypeError: a place holds no type of provider, or a name is taken.
+    """
+    found: dict[str, ProviderType] = {}
+    for place in places:
+        kind = _at(place)
+        if found.setdefault(name_of(kind), kind) is not kind:
+            raise TypeError(f"{place}: there is another type {name_of(kind)}")
+    return MappingProxyType(found)
+
+
+def _at(place: str) -> ProviderType:
+    module, _, name = place.partition(":")
+    kind: object = getattr(import_module(module), name)
+    if not (isinstance(kind, type) and issubclass(kind, ProviderConfig)):
+        raise TypeError(f"{place} is no type of provider")
+    return kind
+
+
+TYPES: Final = registered(_PLACES)
