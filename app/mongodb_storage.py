@@ -155,8 +155,7 @@ class ReplicaCluster:
             await trio.sleep(LOOK)
             with suppress(JournalUnavailable):
                 await pipeline.resume()
-                assisted = pipeline.assistance.dispatch_ids
-                for dispatch_id in await self._recovery.cancelled(assisted):
+                for dispatch_id in await self._recovery.cancelled(pipeline.borrowed):
                     pipeline.cancelled_elsewhere(dispatch_id)
 
     async def _assist(self, pipeline: DispatchService, channels: Channels) -> None:
@@ -168,4 +167,4 @@ class ReplicaCluster:
                 if one.state == "running" and one.depth < FEW
             }
             with suppress(JournalUnavailable):
-                await pipeline.assistance.take(room)
+                await pipeline.borrow(room)

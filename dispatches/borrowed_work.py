@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import trio
 
@@ -11,6 +11,7 @@ from carillon.dispatches.channel_feed import ChannelFeed
 from carillon.dispatches.dispatch import CUT_SHORT, Dispatch, DispatchContext, ResumeState
 from carillon.dispatches.planner import Planner, Ports
 from carillon.dispatches.recovery import Given
+from carillon.dispatches.running import Running, RunningDispatches
 from carillon.dispatches.snapshot import Request, empty_request
 from carillon.messages.errors import BadCommand
 from carillon.messages.events import DispatchCrashed
@@ -19,74 +20,46 @@ from carillon.messages.ports.records import Unfinished
 from carillon.messages.ports.work_sharing import Taken
 
 
-@dataclass(eq=False, slots=True)
-class _Part:
-    """Deliveries of one dispatch on their way here; setting `stop` starts nothing more of them."""
-
-    dispatch_id: str
-    stop: trio.Event = field(default_factory=trio.Event)
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    dispatch: Dispatch | None = None
-
-
 class BorrowedWork:
-    """What is sent here for others; `context` is those of parts of dispatches."""
+    """What is sent here for others; `context` is that of parts of dispatches."""
 
     def __init__(
-        self, rooms: Ports, preparation: Planner, context: DispatchContext, nursery: trio.Nursery
+        self,
+        rooms: Ports,
+        preparation: Planner,
+        context: DispatchContext,
+        nursery: trio.Nursery,
+        running: RunningDispatches,
     ) -> None:
         self._rooms = rooms
         self._preparation = preparation
         self._context = context
         self._nursery = nursery
-        self._parts: set[_Part] = set()
+        self._running = running
         self._closed = False
-
-    @property
-    def dispatch_ids(self) -> frozenset[str]:
-        """The dispatches of which something is on its way here."""
-        return frozenset(one.dispatch_id for one in self._parts)
 
     async def take(self, room: Mapping[Channel, int]) -> None:
         """Take what there is room for, so many of each channel. Raises JournalUnavailable."""
         if self._rooms.pool is None or self._closed or not room:
             return
         for taken in await self._rooms.pool.take(room):
-            part = _Part(taken.dispatch.id)
-            self._parts.add(part)
+            part = self._running.borrow(taken.dispatch.id)
             self._nursery.start_soon(self._see_through, taken, part)
-
-    def cancel(self, dispatch_id: str) -> None:
-        """Start nothing more of a dispatch that is on record as cancelled."""
-        for part in self._parts:
-            if part.dispatch_id == dispatch_id and part.dispatch is not None:
-                part.dispatch.cancel_at_once()
 
     def close(self) -> None:
         """Take nothing more."""
         self._closed = True
 
-    def halt(self) -> None:
-        """Start nothing further."""
-        for part in self._parts:
-            part.stop.set()
-
-    def suspend(self) -> None:
-        """Leave everything that has not ended to whoever offered it."""
-        for part in self._parts:
-            part.scope.cancel()
-            if part.dispatch is not None:
-                part.dispatch.suspend()
-
-    async def _see_through(self, taken: Taken, part: _Part) -> None:
+    async def _see_through(self, taken: Taken, part: Running) -> None:
         try:
             with part.scope:
-                part.dispatch = await self._dispatch(taken, part.stop)
-                await part.dispatch.run()
-                if part.dispatch.crashed:  # who offered them waits for how they end
-                    await part.dispatch.fail_the_rest()
+                dispatch = await self._dispatch(taken, part.stop)
+                part.begin(dispatch)
+                await dispatch.run()
+                if dispatch.crashed:  # who offered them waits for how they end
+                    await dispatch.fail_the_rest()
         finally:
-            self._parts.remove(part)
+            self._running.give_back(taken.dispatch.id, part)
 
     async def _dispatch(self, taken: Taken, stop: trio.Event) -> Dispatch:
         unfinished, given = taken.dispatch, Given(taken.deliveries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -16,6 +16,7 @@ import trio
 from carillon.dispatches.borrowed_work import BorrowedWork
 from carillon.dispatches.dispatch import CUT_SHORT, Dispatch, DispatchContext, ResumeState
 from carillon.dispatches.planner import DispatchPolicy, Planner, Ports
+from carillon.dispatches.running import Running, RunningDispatches
 from carillon.dispatches.snapshot import empty_request
 from carillon.messages.clock import milliseconds
 from carillon.messages.commands import SendCommand
@@ -40,25 +41,6 @@ _ERASED: Final = (
     "The dispatch cannot be sent again: its texts and data were erased when it ended. "
     "journal.keepContent keeps those of dispatches to come"
 )
-
-
-@dataclass(eq=False, slots=True)
-class _Going:
-    """A dispatch on its way here: setting `stop` starts nothing more of it.
-
-    What its texts take of the memory for all of them is `held`.
-    """
-
-    stop: trio.Event = field(default_factory=trio.Event)
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    dispatch: Dispatch | None = None
-    caller: str = ""
-    held: Claim | None = None
-
-    def release(self) -> None:
-        """Give back what is held."""
-        if self.held is not None:
-            self.held.release()
 
 
 Step = Callable[[], Awaitable[None]]
@@ -86,15 +68,14 @@ class DispatchService:
         self._rooms = rooms
         self._preparation = Planner(rooms, rules)
         context = self._context(assists=True)
-        self.assistance = BorrowedWork(rooms, self._preparation, context, nursery)
+        self._running = RunningDispatches()
+        self._borrowed = BorrowedWork(rooms, self._preparation, context, nursery, self._running)
         self._nursery = nursery
         self._conclude = conclude
-        self._running: dict[str, _Going] = {}
         self._held = Room(MOST_HELD)
         self._open = Counter[str]()
         self._unsettled = 0
         self._closed = False
-        self._halted = False
         self._idle = trio.Event()
 
     async def accept(
@@ -113,7 +94,7 @@ class DispatchService:
         self._check_room(caller)
         self._open[caller] += 1
         self._unsettled += 1
-        going = _Going(caller=caller)
+        going = Running(caller=caller)
         try:
             going.held = self._hold(command)
             dispatch = await self._prepare(command, key, origin, caller, going.stop)
@@ -122,7 +103,7 @@ class DispatchService:
             self._give_place_back(going)
             self._settle()
             raise
-        self._register(dispatch.id, going)
+        self._running.enter(dispatch.id, going)
         self._nursery.start_soon(self._see_through, dispatch, going)
         return dispatch
 
@@ -133,15 +114,23 @@ class DispatchService:
 
     async def resume(self) -> None:
         """Take up every dispatch that another process left. Raises JournalUnavailable."""
-        for unfinished in await self._rooms.recovery.unfinished(list(self._running)):
+        for unfinished in await self._rooms.recovery.unfinished(self._running.own):
             if unfinished.id not in self._running:
                 going = self._enter(unfinished.id, unfinished.caller)
                 self._nursery.start_soon(self._go_on, unfinished, going)
 
     def running(self, dispatch_id: str) -> Dispatch | None:
         """The dispatch with this id while it goes on here."""
-        going = self._running.get(dispatch_id)
-        return None if going is None else going.dispatch
+        return self._running.dispatch(dispatch_id)
+
+    @property
+    def borrowed(self) -> frozenset[str]:
+        """The dispatches of other replicas of which a part is sent here."""
+        return self._running.borrowed
+
+    async def borrow(self, room: Mapping[Channel, int]) -> None:
+        """Take of what other replicas offer, so much of each channel. Raises JournalUnavailable."""
+        await self._borrowed.take(room)
 
     async def cancel(self, dispatch_id: str, first: Step = nothing) -> None:
         """Start nothing more of a running dispatch; what is under way ends by itself.
@@ -162,13 +151,11 @@ class DispatchService:
                 await dispatch.cancel()
             else:
                 await self._rooms.journal.cancel(dispatch_id)
+                self._running.cancel_at_once(dispatch_id)
 
     def cancelled_elsewhere(self, dispatch_id: str) -> None:
         """Start nothing more of a dispatch that another replica put on record as cancelled."""
-        self.assistance.cancel(dispatch_id)
-        dispatch = self.running(dispatch_id)
-        if dispatch is not None:
-            dispatch.cancel_at_once()
+        self._running.cancel_at_once(dispatch_id)
 
     async def redrive(
         self, dispatch_id: str, wanted: RecordFilter, first: Step = nothing, caller: str = ""
@@ -203,7 +190,7 @@ class DispatchService:
     def close(self) -> None:
         """Accept nothing more; what was accepted goes on."""
         self._closed = True
-        self.assistance.close()
+        self._borrowed.close()
         if not self._unsettled:
             self._idle.set()
 
@@ -213,24 +200,17 @@ class DispatchService:
 
     def halt(self) -> None:
         """Start no further delivery: what has not been read or posted is left to the next start."""
-        self._halted = True
-        self.assistance.halt()
-        for going in self._running.values():
-            going.stop.set()
+        self._running.halt()
 
     def suspend(self) -> None:
         """Leave everything that has not ended to the next start."""
-        self.assistance.suspend()
-        for going in self._running.values():
-            going.scope.cancel()
-            if going.dispatch is not None:
-                going.dispatch.suspend()
+        self._running.suspend()
 
     def disown(self) -> None:
         """Do nothing more of what is running here: other replicas go on with it."""
-        for dispatch_id in {*self._running, *self.assistance.dispatch_ids}:
+        for dispatch_id in self._running.own | self._running.borrowed:
             self._rooms.post.disown(dispatch_id)
-        self.suspend()
+        self._running.disown()
 
     def _check_room(self, caller: str | None = None) -> None:
         if self._closed:
@@ -259,7 +239,7 @@ class DispatchService:
         part = max(1, most // callers)
         return self._open[caller] < part and taken < most + max(1, most // 4)
 
-    def _give_place_back(self, going: _Going) -> None:
+    def _give_place_back(self, going: Running) -> None:
         self._open[going.caller] -= 1
         if not self._open[going.caller]:
             del self._open[going.caller]
@@ -270,29 +250,24 @@ class DispatchService:
             raise TooManyDispatches("The open dispatches hold as much text as they may")
         return claim
 
-    def _enter(self, dispatch_id: str, caller: str) -> _Going:
+    def _enter(self, dispatch_id: str, caller: str) -> Running:
         self._open[caller] += 1
         self._unsettled += 1
-        going = _Going(caller=caller)
-        self._register(dispatch_id, going)
+        going = Running(caller=caller)
+        self._running.enter(dispatch_id, going)
         return going
 
     def _leave(self, dispatch_id: str) -> None:
-        self._give_place_back(self._running.pop(dispatch_id))
+        self._give_place_back(self._running.leave(dispatch_id))
         self._settle()
-
-    def _register(self, dispatch_id: str, going: _Going) -> None:
-        self._running[dispatch_id] = going
-        if self._halted:
-            going.stop.set()
 
     def _settle(self) -> None:
         self._unsettled -= 1
         if self._closed and not self._unsettled:
             self._idle.set()
 
-    async def _see_through(self, dispatch: Dispatch, going: _Going) -> None:
-        going.dispatch = dispatch
+    async def _see_through(self, dispatch: Dispatch, going: Running) -> None:
+        going.begin(dispatch)
         is_open = True
         try:
             await dispatch.run()
@@ -306,7 +281,7 @@ class DispatchService:
             going.release()
             if is_open:
                 self._give_place_back(going)
-            del self._running[dispatch.id]
+            self._running.leave(dispatch.id)
             self._settle()
 
     async def _is_concluded(self, dispatch: Dispatch) -> bool:
@@ -343,7 +318,7 @@ class DispatchService:
         self._rooms.observe(DispatchAccepted(identity, command.channels))
         return dispatch
 
-    async def _go_on(self, unfinished: Unfinished, going: _Going) -> None:
+    async def _go_on(self, unfinished: Unfinished, going: Running) -> None:
         dispatch = None
         with going.scope:
             try:
@@ -358,7 +333,7 @@ class DispatchService:
             going.release()
             self._leave(unfinished.id)
 
-    async def _resumed(self, unfinished: Unfinished, going: _Going) -> Dispatch:
+    async def _resumed(self, unfinished: Unfinished, going: Running) -> Dispatch:
         preparation, stop, is_lost = self._preparation, going.stop, False
         try:
             request = await preparation.stored_request(unfinished.id, going.stop)
