@@ -48,7 +48,7 @@ class OperatorToken:
         replace_private(file, f"{self.text}\n".encode())
         self._file = file
 
-    def withdraw(self) -> None:
+    def remove(self) -> None:
         """Remove the file, unless another service has written its own there since."""
         file, self._file = self._file, None
         with suppress(OSError):

@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 
 from carillon.api.access import needs
 from carillon.api.body import json_body
-from carillon.dispatches.confirmations import Confirmations, Verdict
+from carillon.dispatches.confirmations import Confirmations, HookResult
 from carillon.messages.errors import BadCommand
 
 LONGEST_ID = 200
@@ -21,7 +21,7 @@ def hook_routes(confirmations: Confirmations | None) -> Blueprint:
     """The routes, for an app to mount; without Kafka2Firebase they answer 404."""
     routes = Blueprint("hooks", __name__, url_prefix="/hooks/kafka2firebase")
 
-    async def confirm(verdict: Verdict) -> Response:
+    async def confirm(verdict: HookResult) -> Response:
         if confirmations is None:
             raise NotFound
         if not await confirmations.confirm(_message_id(await json_body(request)), verdict):

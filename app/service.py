@@ -163,7 +163,7 @@ async def run(
             _listener(settings, Exchange(logger, metrics)),
             clock,
         )
-        stack.callback(service.token.withdraw)
+        stack.callback(service.token.remove)
         async with trio.open_nursery() as nursery:
             on_signal = []
             if cluster is not None:

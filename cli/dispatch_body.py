@@ -13,7 +13,7 @@ from carillon.messages.json_keys import RepeatedKey, refuse_repeated
 from carillon.messages.model import Document, JsonValue
 
 
-class Asked(TypedDict):
+class SendOptions(TypedDict):
     """What the options say."""
 
     channels: tuple[str, ...]
@@ -34,7 +34,7 @@ class Asked(TypedDict):
     expires_at: str | None
 
 
-def dispatch_body(asked: Asked) -> Document:
+def dispatch_body(asked: SendOptions) -> Document:
     """The body.
 
     Raises:
@@ -68,7 +68,7 @@ def dispatch_body(asked: Asked) -> Document:
     return body
 
 
-def _check(asked: Asked) -> None:
+def _check(asked: SendOptions) -> None:
     texts = [asked["text"], asked["text_file"]]
     if not asked["recipients"] and not asked["clusters"] and asked["to_file"] is None:
         raise BadInput("Nobody to send to: name them with --to, --to-file or --cluster")

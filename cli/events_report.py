@@ -13,7 +13,7 @@ import click
 
 from carillon.cli.ids import whole_id
 from carillon.cli.options import ROWS
-from carillon.cli.providers.client import Told
+from carillon.cli.providers.client import ServiceAnswer
 from carillon.cli.service_client import Connection
 from carillon.cli.table import print_table, printable
 from carillon.settings import ClientSettings
@@ -23,7 +23,7 @@ _LONGEST: Final = 120
 _HEADER: Final = ("event", "state", "saga", "label", "attempts", "created", "what went wrong")
 
 
-class EventTold(Told):
+class EventAnswer(ServiceAnswer):
     """One event for the Flow Manager; `error` is what became of its last attempt."""
 
     id: str
@@ -39,10 +39,10 @@ class EventTold(Told):
     ended_at: str | None
 
 
-class EventsTold(Told):
+class EventsAnswer(ServiceAnswer):
     """A page of events."""
 
-    events: list[EventTold]
+    events: list[EventAnswer]
     next: str | None
 
 
@@ -52,19 +52,19 @@ class Events:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def all(self, state: str | None) -> Iterator[EventTold]:
+    def all(self, state: str | None) -> Iterator[EventAnswer]:
         """All of them, the newest first, page by page as they are asked for."""
         query = {"limit": str(_PAGE), **({} if state is None else {"state": state})}
         cursor: str | None = ""
         while cursor is not None:
-            page = self._connection.ask("/events", EventsTold, {**query, "cursor": cursor})
+            page = self._connection.ask("/events", EventsAnswer, {**query, "cursor": cursor})
             yield from page.events
             cursor = page.next
 
-    def beginning(self, prefix: str, most: int) -> Sequence[EventTold]:
+    def beginning(self, prefix: str, most: int) -> Sequence[EventAnswer]:
         """At most so many whose ids begin with a prefix, the newest first."""
         query = {"idPrefix": prefix, "limit": str(most)}
-        return self._connection.ask("/events", EventsTold, query).events
+        return self._connection.ask("/events", EventsAnswer, query).events
 
     def named(self, given: str) -> str:
         """The id that somebody means who gave how it begins. Raises BadInput, too."""
@@ -72,13 +72,13 @@ class Events:
             given, "an event", lambda *asked: [one.id for one in self.beginning(*asked)]
         )
 
-    def one(self, event_id: str) -> EventTold:
+    def one(self, event_id: str) -> EventAnswer:
         """One by its id."""
-        return self._connection.ask(_path(event_id), EventTold)
+        return self._connection.ask(_path(event_id), EventAnswer)
 
-    def redrive(self, event_id: str) -> EventTold:
+    def redrive(self, event_id: str) -> EventAnswer:
         """Make one due at once."""
-        return self._connection.tell("POST", f"{_path(event_id)}/redrive", EventTold)
+        return self._connection.tell("POST", f"{_path(event_id)}/redrive", EventAnswer)
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def events_of(service: ClientSettings) -> Iterator[Events]:
         connection.close()
 
 
-def print_events(found: Iterator[EventTold], limit: int | None, *, as_json: bool) -> None:
+def print_events(found: Iterator[EventAnswer], limit: int | None, *, as_json: bool) -> None:
     """One a line."""
     if as_json:
         for one in islice(found, limit or None):
@@ -107,7 +107,7 @@ def print_events(found: Iterator[EventTold], limit: int | None, *, as_json: bool
         click.echo("… and more: --limit 0 shows all, --json prints them for scripts")
 
 
-def print_event(event: EventTold, *, as_json: bool) -> None:
+def print_event(event: EventAnswer, *, as_json: bool) -> None:
     """Everything about one event."""
     if as_json:
         click.echo(json.dumps(event.document, ensure_ascii=False))
@@ -116,7 +116,7 @@ def print_event(event: EventTold, *, as_json: bool) -> None:
         click.echo(f"{name:10}{printable(text)}")
 
 
-def print_redriven(event: EventTold, *, as_json: bool) -> None:
+def print_redriven(event: EventAnswer, *, as_json: bool) -> None:
     """That it is on its way again."""
     if as_json:
         click.echo(json.dumps(event.document, ensure_ascii=False))
@@ -124,7 +124,7 @@ def print_redriven(event: EventTold, *, as_json: bool) -> None:
         click.echo(f"Event {printable(event.id)} is {event.state} and is posted again now.")
 
 
-def _row(event: EventTold) -> Sequence[str]:
+def _row(event: EventAnswer) -> Sequence[str]:
     return (
         event.id,
         event.state,
@@ -136,7 +136,7 @@ def _row(event: EventTold) -> Sequence[str]:
     )
 
 
-def _facts(event: EventTold) -> Iterator[tuple[str, str]]:
+def _facts(event: EventAnswer) -> Iterator[tuple[str, str]]:
     yield "event", event.id
     yield "saga", event.key
     yield "label", event.message_label

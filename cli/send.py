@@ -13,7 +13,7 @@ from carillon.cli.options import client, json_option, service_options
 from carillon.messages.model import CHANNELS, PRIORITIES
 
 if TYPE_CHECKING:
-    from carillon.cli.dispatch_body import Asked
+    from carillon.cli.dispatch_body import SendOptions
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -143,7 +143,7 @@ def send(
     url: str | None,
     api_key: str | None,
     as_json: bool,
-    **asked: Unpack[Asked],
+    **asked: Unpack[SendOptions],
 ) -> None:
     """Send a message through a running service and show what failed.
 

@@ -10,7 +10,7 @@ import click
 
 from carillon.cli.examples import examples
 from carillon.cli.options import client, json_option, service_options
-from carillon.cli.providers.client import Told
+from carillon.cli.providers.client import ServiceAnswer
 from carillon.cli.providers.report import elapsed, print_json
 from carillon.cli.service_client import Connection
 from carillon.cli.table import print_table
@@ -22,20 +22,20 @@ _LONGEST: Final = 100
 _WORKERS: Final = ("channel", "worker", "state", "delivery", "provider", "held for")
 
 
-class _RestartsTold(Told):
+class _RestartsAnswer(ServiceAnswer):
     recent: int
     most: int
     window: str
     total: int
 
 
-class _MailboxTold(Told):
+class _MailboxAnswer(ServiceAnswer):
     depth: int
     bound: int
     parked: int
 
 
-class _WorkerTold(Told):
+class _WorkerAnswer(ServiceAnswer):
     number: int
     state: str
     delivery_id: str | None
@@ -44,25 +44,25 @@ class _WorkerTold(Told):
     stuck: bool
 
 
-class _ChannelTold(Told):
+class _ChannelAnswer(ServiceAnswer):
     """`workers` are those that are not idle; `worker_counts` tells of all, by state."""
 
     name: str
     state: str
-    restarts: _RestartsTold
-    mailbox: _MailboxTold
+    restarts: _RestartsAnswer
+    mailbox: _MailboxAnswer
     worker_counts: Mapping[str, int]
-    workers: Sequence[_WorkerTold]
+    workers: Sequence[_WorkerAnswer]
 
 
-class _SupervisorTold(Told):
-    channels: Sequence[_ChannelTold]
+class _SupervisorAnswer(ServiceAnswer):
+    channels: Sequence[_ChannelAnswer]
 
 
 def print_channels(service: ClientSettings, *, workers: bool, as_json: bool) -> None:
     """A table of the channels, and of their workers if asked; or a document a line."""
     with closing(Connection(service)) as connection:
-        channels = connection.ask("/supervisor", _SupervisorTold).channels
+        channels = connection.ask("/supervisor", _SupervisorAnswer).channels
     if as_json:
         for channel in channels:
             print_json(channel)
@@ -79,14 +79,14 @@ def print_channels(service: ClientSettings, *, workers: bool, as_json: bool) -> 
 def revive_channel(service: ClientSettings, name: str, *, as_json: bool) -> None:
     """Put a channel back into service, and tell its state."""
     with closing(Connection(service)) as connection:
-        channel = connection.tell("POST", f"/supervisor/channels/{name}/revive", _ChannelTold)
+        channel = connection.tell("POST", f"/supervisor/channels/{name}/revive", _ChannelAnswer)
     if as_json:
         print_json(channel)
     else:
         click.echo(f"{channel.name} is {channel.state}.")
 
 
-def _row(channel: _ChannelTold) -> Sequence[str]:
+def _row(channel: _ChannelAnswer) -> Sequence[str]:
     restarts, mailbox = channel.restarts, channel.mailbox
     return (
         channel.name,
@@ -98,14 +98,14 @@ def _row(channel: _ChannelTold) -> Sequence[str]:
     )
 
 
-def _counted(channel: _ChannelTold) -> str:
+def _counted(channel: _ChannelAnswer) -> str:
     """How many there are in each state: `17 idle, 3 working, 1 of them stuck`."""
     words = [f"{number} {state}" for state, number in channel.worker_counts.items() if number]
     stuck = sum(worker.stuck for worker in channel.workers)
     return ", ".join(words + [f"{stuck} of them stuck"] * bool(stuck))
 
 
-def _worker_rows(channel: _ChannelTold) -> Sequence[Sequence[str]]:
+def _worker_rows(channel: _ChannelAnswer) -> Sequence[Sequence[str]]:
     return [
         (
             channel.name,

@@ -97,7 +97,7 @@ class Collector:
             if len(self._failures) < self._most_failures:
                 self._failures.append(Failure(receipt.user_id, receipt.channel, receipt.error))
 
-    def tell(self, receipt: Receipt) -> None:
+    def notify(self, receipt: Receipt) -> None:
         """Take how an expected delivery ended that was handed to nobody."""
         self._elsewhere += 1
         self.reply(receipt)

@@ -17,7 +17,7 @@ from carillon.messages.ports.handovers import Handover, Handovers
 from carillon.messages.ports.journal import Journal
 from carillon.messages.ports.records import DeliveryRecord, RecordFilter, Records
 
-Verdict = Literal["ok", "ko"]
+HookResult = Literal["ok", "ko"]
 
 PATIENCE: Final = 5.0
 """Seconds for a delivery to end that is confirmed while its own call still waits for an answer."""
@@ -36,7 +36,7 @@ class Confirmations:
         self._journal = journal
         self._observe = observe
 
-    async def confirm(self, delivery_id: str, verdict: Verdict) -> bool:
+    async def confirm(self, delivery_id: str, verdict: HookResult) -> bool:
         """Put a verdict on record; False when nobody knows the delivery.
 
         The first one counts, but "ok" also after "ko": of a message that was handed over twice one
@@ -74,7 +74,7 @@ class Confirmations:
         return next((one for one in page.deliveries if one.id == handover.delivery_id), None)
 
 
-def _receipt(handover: Handover, record: DeliveryRecord, verdict: Verdict) -> Receipt | None:
+def _receipt(handover: Handover, record: DeliveryRecord, verdict: HookResult) -> Receipt | None:
     """The outcome that a delivery gets by a verdict; None where it keeps its own."""
     is_known = record.reason == "confirmed" or (verdict == "ko" and record.error == _REFUSED)
     if is_known or (record.outcome == "sent" and record.provider != handover.provider):

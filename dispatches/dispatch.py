@@ -220,7 +220,7 @@ class Dispatch:
             fresh = [one for key, one in found if (one.channel, key) not in answered]
             collector.expect(len(fresh))
             for receipt in fresh:
-                collector.tell(receipt)
+                collector.notify(receipt)
 
     async def _is_elsewhere(self) -> bool:
         pool = self._context.pool
@@ -343,7 +343,7 @@ class Dispatch:
         envelopes: list[Envelope] = []
         for item in items:
             if isinstance(item, Receipt):
-                collector.tell(item)
+                collector.notify(item)
             else:
                 one = Envelope(item, collector.reply, priority, expires_at, caller=caller)
                 envelopes.append(one)

@@ -149,7 +149,7 @@ class WorkSharing:
         for receipt, is_new in zip(ended, new or (), strict=False):
             if is_new:
                 self._collector.expect(1)
-                self._collector.tell(receipt)
+                self._collector.notify(receipt)
         offers = [_row(item) for item in items if isinstance(item, Delivery)]
         offer = partial(self._pool.offer, identity, offers, progress)
         new = await self._insist(offer) if offers else ()

@@ -13,7 +13,7 @@ import trio
 
 from carillon.http_client.ports import Response, Wire, no_start
 from carillon.messages.model import Accepted, Document, Refused, Unavailable
-from carillon.messages.ports.outbox import SagaEvent, Verdict
+from carillon.messages.ports.outbox import PostResult, SagaEvent
 from carillon.providers.encoding import json_body
 from carillon.providers.responses import TRANSIENT, document, mia_message, retry_after
 
@@ -29,7 +29,7 @@ class FlowManager:
         self._wire = wire
         self._timeout = timeout
 
-    async def post(self, event: SagaEvent) -> Verdict:
+    async def post(self, event: SagaEvent) -> PostResult:
         """Post an event once."""
         value: Document = {"messageLabel": event.label, "messagePayload": event.payload}
         headers = {"content-type": "application/json", "idempotency-key": f'"{event.id}"'}
@@ -46,7 +46,7 @@ class FlowManager:
         await self._wire.aclose()
 
 
-def _verdict(reply: Response) -> Verdict:
+def _verdict(reply: Response) -> PostResult:
     status = reply.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Accepted()

@@ -11,7 +11,7 @@ from typing import Final
 from carillon.kafka.producer import KafkaProducer
 from carillon.kafka.reports import NotStored, Stored
 from carillon.messages.model import Accepted, Document, Refused, Unavailable
-from carillon.messages.ports.outbox import SagaEvent, Verdict
+from carillon.messages.ports.outbox import PostResult, SagaEvent
 from carillon.providers.encoding import json_body
 
 SERVICE: Final = "Kafka"
@@ -24,7 +24,7 @@ class KafkaEvents:
         self._producer = producer
         self._topic = topic
 
-    async def post(self, event: SagaEvent) -> Verdict:
+    async def post(self, event: SagaEvent) -> PostResult:
         """Produce an event once. One whose report is missing counts as not produced: it repeats."""
         problem = await self._producer.problem(self._topic)
         if problem is not None:

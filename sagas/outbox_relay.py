@@ -25,8 +25,8 @@ from carillon.messages.ports.outbox import (
     EventRecord,
     FlowManager,
     Outbox,
+    PostResult,
     SagaEvent,
-    Verdict,
 )
 from carillon.messages.retry import ceiling, jittered, retry_until
 
@@ -161,7 +161,7 @@ class Sender:
             self._busy.remove(due.event.key)
             self._woken.set()
 
-    async def _conclude(self, due: DueEvent, verdict: Verdict) -> None:
+    async def _conclude(self, due: DueEvent, verdict: PostResult) -> None:
         identity, now = due.event.id, self._now()
         match verdict:
             case Accepted():

@@ -15,7 +15,7 @@ from carillon.cli.failure import BadInput, Failure
 from carillon.messages.model import Document
 
 if TYPE_CHECKING:
-    from carillon.cli.config.connections import Asked
+    from carillon.cli.config.connections import ProbeResult
     from carillon.cli.config.starting import Obstacles
     from carillon.settings import Settings
 
@@ -104,7 +104,7 @@ def _unobstructed(settings: Settings, *, with_store: bool) -> Obstacles:
     return found
 
 
-def _asked(settings: Settings) -> list[Asked]:
+def _asked(settings: Settings) -> list[ProbeResult]:
     import trio
 
     from carillon.cli.config.connections import ask_all

@@ -31,7 +31,7 @@ Ask: TypeAlias = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProbeResult:
     """Who was asked: their key or name, where they are, and what is wrong."""
 
     key: str
@@ -42,7 +42,7 @@ class Asked:
         return f"{self.key} {self.address}: {self.problem or 'answers'}"
 
 
-async def ask_all(settings: Settings) -> list[Asked]:
+async def ask_all(settings: Settings) -> list[ProbeResult]:
     """Everybody that the configuration names, but for the store."""
     trio.socket.set_custom_hostname_resolver(Resolver())
     tls = httpx.create_ssl_context()
@@ -64,11 +64,11 @@ async def _in_turn(*questions: Ask) -> None:
         await question()
 
 
-async def _all(questions: Mapping[tuple[str, str], Ask]) -> list[Asked]:
-    found: dict[tuple[str, str], Asked] = {}
+async def _all(questions: Mapping[tuple[str, str], Ask]) -> list[ProbeResult]:
+    found: dict[tuple[str, str], ProbeResult] = {}
 
     async def ask(who: tuple[str, str], question: Ask) -> None:
-        found[who] = Asked(*who, await _problem(question))
+        found[who] = ProbeResult(*who, await _problem(question))
 
     async with trio.open_nursery() as nursery:
         for who, question in questions.items():

@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 import click
 
 from carillon.cli.directory.documents import BadLine, Read
-from carillon.cli.directory.local_store import Collection, Shelf, Unusable, inspection, opened
+from carillon.cli.directory.local_store import Collection, LocalStore, Unusable, inspection, opened
 from carillon.cli.directory.user_ids import SeenIds, settled
 from carillon.cli.failure import BadInput, Failure
 from carillon.cli.progress import bar
@@ -119,10 +119,10 @@ def _write(job: Import, file: BinaryIO, store: Path | MongoUrl, total: int) -> i
     removed: list[str] = []
     fields = None if job.id_field == "_id" else job.fields
     try:
-        with opened(store, job.collection, made=True, fields=fields) as shelf:
-            documents = _settled(job, file, shelf, removed)
+        with opened(store, job.collection, made=True, fields=fields) as local_store:
+            documents = _settled(job, file, local_store, removed)
             with bar("Importing", total) as show:
-                for written in shelf.write(documents):
+                for written in local_store.write(documents):
                     show(written)
     except Unusable as error:
         raise Failure(
@@ -131,18 +131,20 @@ def _write(job: Import, file: BinaryIO, store: Path | MongoUrl, total: int) -> i
     return len(removed)
 
 
-def _settled(job: Import, file: BinaryIO, shelf: Shelf, removed: list[str]) -> Iterator[Document]:
+def _settled(
+    job: Import, file: BinaryIO, local_store: LocalStore, removed: list[str]
+) -> Iterator[Document]:
     """The documents as they are written; all are looked at before the first one is."""
     if job.id_field == "_id":
         return (document for _, document in job.read(file))
-    start, known = file.tell(), shelf.known(job.id_field)
+    start, known = file.tell(), local_store.known(job.id_field)
     for _ in settled(job.read(file), job.id_field, known):
         pass
     file.seek(start)
 
     def documents() -> Iterator[Document]:
         for part in settled(job.read(file), job.id_field, known):
-            shelf.remove(part.replaced)
+            local_store.remove(part.replaced)
             removed.extend(part.replaced)
             yield from part.documents
 

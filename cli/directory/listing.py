@@ -37,8 +37,8 @@ def list_collection(
     """
     most = (0 if as_json else ROWS) if limit is None else limit
     try:
-        with opened(store, collection, made=False) as shelf:
-            documents = shelf.documents()
+        with opened(store, collection, made=False) as local_store:
+            documents = local_store.documents()
             if as_json:
                 for document in islice(documents, most or None):
                     click.echo(json.dumps(document, ensure_ascii=False))

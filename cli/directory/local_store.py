@@ -24,7 +24,7 @@ class Unusable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class LocalStore:
     """`write` gives the number of documents written so far.
 
     `known` finds users by `_id` and by the field that it is given; `remove` takes `_id`s.
@@ -78,7 +78,7 @@ def opened(
     *,
     made: bool,
     fields: UserFields | None = None,
-) -> Iterator[Shelf]:
+) -> Iterator[LocalStore]:
     """A collection of a store, which is `made` when it is not there.
 
     With `fields` users can be found by them.
@@ -91,24 +91,24 @@ def opened(
         raise Failure(f"There is no store at {store}; `carillon {collection}s import` makes one")
     try:
         if isinstance(store, Path):
-            with _embedded(store, collection) as shelf:
-                yield shelf
+            with _embedded(store, collection) as local_store:
+                yield local_store
         else:
-            with _mongodb(store, collection, fields, made=made) as shelf:
-                yield shelf
+            with _mongodb(store, collection, fields, made=made) as local_store:
+                yield local_store
     except StoreError as error:
         raise of_the_store(error) from None
 
 
 @contextmanager
-def _embedded(path: Path, collection: Collection) -> Iterator[Shelf]:
+def _embedded(path: Path, collection: Collection) -> Iterator[LocalStore]:
     from carillon.stores.sqlite.database import open_store
     from carillon.stores.sqlite.directory import import_documents, list_documents
     from carillon.stores.sqlite.importer import known_users, remove_users
 
     try:
         with closing(open_store(path)) as connection:
-            yield Shelf(
+            yield LocalStore(
                 partial(import_documents, connection, collection),
                 partial(list_documents, connection, collection),
                 partial(known_users, connection),
@@ -121,7 +121,7 @@ def _embedded(path: Path, collection: Collection) -> Iterator[Shelf]:
 @contextmanager
 def _mongodb(
     url: MongoUrl, collection: Collection, fields: UserFields | None, *, made: bool
-) -> Iterator[Shelf]:
+) -> Iterator[LocalStore]:
     from pymongo.errors import PyMongoError
 
     from carillon.stores.mongodb.client import check_schema, connected, prepare, reason
@@ -140,7 +140,7 @@ def _mongodb(
             else:
                 check_schema(client, url)
             database = client[url.database]
-            yield Shelf(
+            yield LocalStore(
                 partial(import_documents, database, collection),
                 partial(list_documents, database, collection),
                 partial(known_users, database),

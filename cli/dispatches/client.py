@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from carillon.cli.ids import whole_id
-from carillon.cli.providers.client import Told
+from carillon.cli.providers.client import ServiceAnswer
 from carillon.cli.service_client import Connection
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import ClientSettings
@@ -18,7 +18,7 @@ _PAGE: Final = 500
 _PAGE_OF_DISPATCHES: Final = 50  # the service counts the deliveries of each
 
 
-class AudienceTold(Told):
+class AudienceAnswer(ServiceAnswer):
     """How many recipients have been read, of how many where that is known."""
 
     read: int
@@ -26,7 +26,7 @@ class AudienceTold(Told):
     complete: bool
 
 
-class DispatchTold(Told):
+class DispatchAnswer(ServiceAnswer):
     """One dispatch; `counts` are deliveries by outcome, `reason` says why it crashed.
 
     A service of an earlier version says nothing of the audience.
@@ -36,7 +36,7 @@ class DispatchTold(Told):
     state: str
     reason: str | None = None
     channels: list[str]
-    audience: AudienceTold = AudienceTold(read=0, total=None, complete=True)
+    audience: AudienceAnswer = AudienceAnswer(read=0, total=None, complete=True)
     counts: dict[str, int]
     created_at: str
     ended_at: str | None
@@ -55,14 +55,14 @@ class DispatchTold(Told):
         return None if total is None else total * len(self.channels)
 
 
-class DispatchesTold(Told):
+class DispatchesAnswer(ServiceAnswer):
     """A page of dispatches."""
 
-    dispatches: list[DispatchTold]
+    dispatches: list[DispatchAnswer]
     next: str | None
 
 
-class DeliveryTold(Told):
+class DeliveryAnswer(ServiceAnswer):
     """One delivery."""
 
     user_id: str
@@ -74,14 +74,14 @@ class DeliveryTold(Told):
     attempts: int
 
 
-class DeliveriesTold(Told):
+class DeliveriesAnswer(ServiceAnswer):
     """A page of deliveries."""
 
-    deliveries: list[DeliveryTold]
+    deliveries: list[DeliveryAnswer]
     next: str | None
 
 
-class RedrivenTold(Told):
+class RedrivenAnswer(ServiceAnswer):
     """How many deliveries are sent again."""
 
     id: str
@@ -124,19 +124,21 @@ class Dispatches:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def all(self, state: str | None = None) -> Iterator[DispatchTold]:
+    def all(self, state: str | None = None) -> Iterator[DispatchAnswer]:
         """All of them, the newest first, page by page as they are asked for."""
         query = {"limit": str(_PAGE_OF_DISPATCHES), **({} if state is None else {"state": state})}
         cursor: str | None = ""
         while cursor is not None:
-            page = self._connection.ask("/dispatches", DispatchesTold, {**query, "cursor": cursor})
+            page = self._connection.ask(
+                "/dispatches", DispatchesAnswer, {**query, "cursor": cursor}
+            )
             yield from page.dispatches
             cursor = page.next
 
-    def beginning(self, prefix: str, most: int) -> Sequence[DispatchTold]:
+    def beginning(self, prefix: str, most: int) -> Sequence[DispatchAnswer]:
         """At most so many whose ids begin with a prefix, the newest first."""
         query = {"idPrefix": prefix, "limit": str(most)}
-        return self._connection.ask("/dispatches", DispatchesTold, query).dispatches
+        return self._connection.ask("/dispatches", DispatchesAnswer, query).dispatches
 
     def named(self, given: str) -> str:
         """The id that somebody means who gave how it begins. Raises BadInput, too."""
@@ -144,28 +146,28 @@ class Dispatches:
             given, "a dispatch", lambda *asked: [one.id for one in self.beginning(*asked)]
         )
 
-    def one(self, dispatch_id: str) -> DispatchTold:
+    def one(self, dispatch_id: str) -> DispatchAnswer:
         """One by its id."""
-        return self._connection.ask(_path(dispatch_id), DispatchTold)
+        return self._connection.ask(_path(dispatch_id), DispatchAnswer)
 
-    def deliveries(self, dispatch_id: str, wanted: Wanted) -> Iterator[DeliveryTold]:
+    def deliveries(self, dispatch_id: str, wanted: Wanted) -> Iterator[DeliveryAnswer]:
         """Its deliveries, page by page as they are asked for."""
         cursor: str | None = ""
         while cursor is not None:
             query = {"limit": str(_PAGE), "cursor": cursor, **wanted.query}
             path = f"{_path(dispatch_id)}/deliveries"
-            page = self._connection.ask(path, DeliveriesTold, query)
+            page = self._connection.ask(path, DeliveriesAnswer, query)
             yield from page.deliveries
             cursor = page.next
 
-    def cancel(self, dispatch_id: str) -> DispatchTold:
+    def cancel(self, dispatch_id: str) -> DispatchAnswer:
         """Start nothing more of it."""
-        return self._connection.tell("DELETE", _path(dispatch_id), DispatchTold)
+        return self._connection.tell("DELETE", _path(dispatch_id), DispatchAnswer)
 
-    def redrive(self, dispatch_id: str, wanted: Wanted) -> RedrivenTold:
+    def redrive(self, dispatch_id: str, wanted: Wanted) -> RedrivenAnswer:
         """Send again what failed."""
         path = f"{_path(dispatch_id)}/redrive"
-        return self._connection.tell("POST", path, RedrivenTold, wanted.filters)
+        return self._connection.tell("POST", path, RedrivenAnswer, wanted.filters)
 
 
 @contextmanager

@@ -10,23 +10,23 @@ from typing import Final, TypeVar
 import click
 
 from carillon.cli.dispatches.client import (
+    DispatchAnswer,
     Dispatches,
-    DispatchTold,
-    RedrivenTold,
+    RedrivenAnswer,
     Wanted,
 )
 from carillon.cli.options import ROWS
-from carillon.cli.providers.client import Told
+from carillon.cli.providers.client import ServiceAnswer
 from carillon.cli.table import print_table, printable
 from carillon.messages.model import FAILURES
 
-T = TypeVar("T", bound=Told)
+T = TypeVar("T", bound=ServiceAnswer)
 
 _LONGEST: Final = 120
 _UNSENT: Final = Wanted(outcomes=sorted(FAILURES))
 
 
-def print_dispatches(found: Iterator[DispatchTold], limit: int | None, *, as_json: bool) -> None:
+def print_dispatches(found: Iterator[DispatchAnswer], limit: int | None, *, as_json: bool) -> None:
     """One a line."""
     if as_json:
         _print_lines(_at_most(found, limit))
@@ -73,7 +73,7 @@ def print_dispatch(
     _tell_of_more(found)
 
 
-def print_state(dispatch: DispatchTold, *, as_json: bool) -> None:
+def print_state(dispatch: DispatchAnswer, *, as_json: bool) -> None:
     """The dispatch in one sentence."""
     if as_json:
         click.echo(json.dumps(dispatch.document, ensure_ascii=False))
@@ -81,7 +81,7 @@ def print_state(dispatch: DispatchTold, *, as_json: bool) -> None:
         click.echo(sentence(dispatch))
 
 
-def sentence(dispatch: DispatchTold) -> str:
+def sentence(dispatch: DispatchAnswer) -> str:
     """What there is to say of it."""
     ended = "" if dispatch.ended_at is None else f", ended {dispatch.ended_at}"
     about = f"{dispatch.state}, accepted {dispatch.created_at}{ended}"
@@ -89,7 +89,7 @@ def sentence(dispatch: DispatchTold) -> str:
     return f"Dispatch {printable(dispatch.id)}: {about}; {counted(dispatch)}.{reason}"
 
 
-def print_redriven(told: RedrivenTold, *, as_json: bool) -> None:
+def print_redriven(told: RedrivenAnswer, *, as_json: bool) -> None:
     """How many are sent again."""
     if as_json:
         click.echo(json.dumps(told.document, ensure_ascii=False))
@@ -100,14 +100,14 @@ def print_redriven(told: RedrivenTold, *, as_json: bool) -> None:
         click.echo("Nothing matches; nothing is sent again.")
 
 
-def counted(dispatch: DispatchTold) -> str:
+def counted(dispatch: DispatchAnswer) -> str:
     """Its deliveries by outcome, and what was not read of its audience, in words."""
     words = [f"{number:,} {outcome}" for outcome, number in dispatch.counts.items() if number]
     told = ", ".join(words) or "no deliveries"
     return told if dispatch.audience.complete else f"{told}; {unread(dispatch)}"
 
 
-def unread(dispatch: DispatchTold) -> str:
+def unread(dispatch: DispatchAnswer) -> str:
     """How far its audience was read that has more to come, or had."""
     read, total = dispatch.audience.read, dispatch.audience.total
     of = "" if total is None else f" of {total:,}"
@@ -120,11 +120,11 @@ def _at_most(found: Iterator[T], limit: int | None) -> Iterator[T]:
     return found if not limit else islice(found, limit)
 
 
-def _print_lines(found: Iterable[Told]) -> None:
+def _print_lines(found: Iterable[ServiceAnswer]) -> None:
     for one in found:
         click.echo(json.dumps(one.document, ensure_ascii=False))
 
 
-def _tell_of_more(found: Iterator[Told]) -> None:
+def _tell_of_more(found: Iterator[ServiceAnswer]) -> None:
     if next(found, None) is not None:
         click.echo("… and more: --limit 0 shows all, --json prints them for scripts")

@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from carillon.cli.dispatches.client import Dispatches, DispatchTold, dispatches_of
+from carillon.cli.dispatches.client import DispatchAnswer, Dispatches, dispatches_of
 from carillon.cli.dispatches.report import counted, sentence
 from carillon.cli.failure import BadInput, Failure
 from carillon.cli.table import one_line
@@ -26,7 +26,7 @@ from carillon.settings import ClientSettings
 _BAR: Final = 40
 _LONGEST: Final = 300
 
-Look = DispatchTold | Failure
+Look = DispatchAnswer | Failure
 """What the service told, or why it did not."""
 
 
@@ -79,7 +79,7 @@ def json_line(look: Look) -> str:
     return json.dumps(told, ensure_ascii=False)
 
 
-def picture(dispatch: DispatchTold, look: Look) -> RenderableType:
+def picture(dispatch: DispatchAnswer, look: Look) -> RenderableType:
     """The dispatch as it was seen last, and what is to be said besides."""
     enrolled, expected = sum(dispatch.counts.values()), dispatch.expected
     ended = enrolled - dispatch.counts.get("pending", 0)
@@ -106,9 +106,9 @@ def _print_changes(seen: Iterator[Look], worded: Callable[[Look], str]) -> None:
 
 
 def _show(seen: Iterator[Look]) -> None:
-    dispatch: DispatchTold | None = None
+    dispatch: DispatchAnswer | None = None
     with Live(console=Console(highlight=False), auto_refresh=False) as screen:
         for look in seen:
-            dispatch = look if isinstance(look, DispatchTold) else dispatch
+            dispatch = look if isinstance(look, DispatchAnswer) else dispatch
             if dispatch is not None:
                 screen.update(picture(dispatch, look), refresh=True)

@@ -8,14 +8,14 @@ import click
 from pydantic_core import from_json
 
 from carillon.cli.failure import BadInput
-from carillon.cli.providers.client import ProviderTold, providers_of
+from carillon.cli.providers.client import ProviderAnswer, providers_of
 from carillon.cli.providers.report import print_json
 from carillon.cli.providers.words import differences, patch_of, worded
 from carillon.messages.json_keys import RepeatedKey, refuse_repeated
 from carillon.messages.model import Document
 from carillon.settings import ClientSettings
 
-Patch = Callable[[ProviderTold], Document]
+Patch = Callable[[ProviderAnswer], Document]
 """The body of a PATCH, given the provider as it is."""
 
 
@@ -66,7 +66,7 @@ def reset(service: ClientSettings, name: str, *, as_json: bool) -> None:
     _tell(before, after, as_json=as_json)
 
 
-def _tell(before: ProviderTold, after: ProviderTold, *, as_json: bool) -> None:
+def _tell(before: ProviderAnswer, after: ProviderAnswer, *, as_json: bool) -> None:
     if as_json:
         print_json(after)
         return
@@ -76,7 +76,7 @@ def _tell(before: ProviderTold, after: ProviderTold, *, as_json: bool) -> None:
         click.echo(f"  {line}")
 
 
-def _state(provider: ProviderTold) -> Iterator[tuple[str, str]]:
+def _state(provider: ProviderAnswer) -> Iterator[tuple[str, str]]:
     for key, setting in provider.settings.items():
         yield key, f"{worded(key, setting.value)} ({setting.source})"
     yield "state", provider.state

@@ -17,7 +17,7 @@ from carillon.settings import ClientSettings
 _PAGE: Final = 100
 
 
-class Told(BaseModel):
+class ServiceAnswer(BaseModel):
     """What a service told; keeps what it does not know, so that `--json` shows it all."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", alias_generator=to_camel)
@@ -28,7 +28,7 @@ class Told(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-class Setting(Told):
+class Setting(ServiceAnswer):
     """A value in force, and whether it is the default, the file's or an override."""
 
     value: JsonValue
@@ -40,7 +40,7 @@ class Setting(Told):
         return self.source == "override"
 
 
-class WaitingTold(Told):
+class WaitingAnswer(ServiceAnswer):
     """What waits for a provider: seconds, and the reason why the next call must."""
 
     deliveries: int
@@ -49,7 +49,7 @@ class WaitingTold(Told):
     opens_in: float | None
 
 
-class WindowTold(Told):
+class WindowAnswer(ServiceAnswer):
     """Calls that count in a window now; `per` is a duration as people write it."""
 
     limit: int
@@ -57,7 +57,7 @@ class WindowTold(Told):
     used: int
 
 
-class QuotaTold(Told):
+class QuotaAnswer(ServiceAnswer):
     """What is left of a quota until a moment."""
 
     limit: int
@@ -65,14 +65,14 @@ class QuotaTold(Told):
     resets_at: str | None
 
 
-class BreakerTold(Told):
+class BreakerAnswer(ServiceAnswer):
     """The breaker's state and the transient failures in a row."""
 
     state: str
     failures: int
 
 
-class ErrorTold(Told):
+class ErrorAnswer(ServiceAnswer):
     """How many errors of a kind there were, and the last of them."""
 
     kind: str
@@ -81,7 +81,7 @@ class ErrorTold(Told):
     at: str
 
 
-class ProviderTold(Told):
+class ProviderAnswer(ServiceAnswer):
     """One provider: its settings by the configuration's key names, and what it is doing."""
 
     name: str
@@ -89,12 +89,12 @@ class ProviderTold(Told):
     channels: Sequence[str]
     state: str
     settings: Mapping[str, Setting]
-    waiting: WaitingTold
+    waiting: WaitingAnswer
     in_flight: int
-    rate: Sequence[WindowTold]
-    quota: QuotaTold | None
-    breaker: BreakerTold
-    errors: Sequence[ErrorTold]
+    rate: Sequence[WindowAnswer]
+    quota: QuotaAnswer | None
+    breaker: BreakerAnswer
+    errors: Sequence[ErrorAnswer]
 
     def value(self, key: str) -> JsonValue:
         """What is in force under a key; None where nothing is."""
@@ -107,7 +107,7 @@ class ProviderTold(Told):
         return [key for key, setting in self.settings.items() if setting.is_override]
 
 
-class ConfigurationTold(Told):
+class ConfigurationAnswer(ServiceAnswer):
     """When the file in force was read, why a newer one was refused, and what of it must wait."""
 
     loaded_at: str
@@ -115,14 +115,14 @@ class ConfigurationTold(Told):
     at_next_start: Sequence[str] = ()
 
 
-class ProvidersTold(Told):
+class ProvidersAnswer(ServiceAnswer):
     """All providers."""
 
-    configuration: ConfigurationTold
-    providers: Sequence[ProviderTold]
+    configuration: ConfigurationAnswer
+    providers: Sequence[ProviderAnswer]
 
 
-class EntryTold(Told):
+class EntryAnswer(ServiceAnswer):
     """Who changed what, and when."""
 
     at: str
@@ -133,8 +133,8 @@ class EntryTold(Told):
     after: JsonValue
 
 
-class _AuditTold(Told):
-    entries: Sequence[EntryTold]
+class _AuditAnswer(ServiceAnswer):
+    entries: Sequence[EntryAnswer]
     next: str | None
 
 
@@ -144,29 +144,29 @@ class Providers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def all(self) -> ProvidersTold:
+    def all(self) -> ProvidersAnswer:
         """Every provider."""
-        return self._connection.ask("/providers", ProvidersTold)
+        return self._connection.ask("/providers", ProvidersAnswer)
 
-    def one(self, name: str) -> ProviderTold:
+    def one(self, name: str) -> ProviderAnswer:
         """The provider of that name."""
-        return self._connection.ask(_path(name), ProviderTold)
+        return self._connection.ask(_path(name), ProviderAnswer)
 
-    def change(self, name: str, patch: Document) -> ProviderTold:
+    def change(self, name: str, patch: Document) -> ProviderAnswer:
         """Set what the patch says, all of it or nothing; the provider as it is then."""
-        return self._connection.tell("PATCH", _path(name), ProviderTold, patch)
+        return self._connection.tell("PATCH", _path(name), ProviderAnswer, patch)
 
-    def reset(self, name: str) -> ProviderTold:
+    def reset(self, name: str) -> ProviderAnswer:
         """Remove every override; the provider as it is then."""
-        return self._connection.tell("DELETE", f"{_path(name)}/override", ProviderTold)
+        return self._connection.tell("DELETE", f"{_path(name)}/override", ProviderAnswer)
 
-    def audit(self, name: str | None, limit: int) -> Iterator[EntryTold]:
+    def audit(self, name: str | None, limit: int) -> Iterator[EntryAnswer]:
         """At most so many changes, the last one first; 0 is all."""
         query = {} if name is None else {"provider": name}
         told = 0
         while True:
             query["limit"] = str(min(limit - told, _PAGE) if limit else _PAGE)
-            page = self._connection.ask("/audit", _AuditTold, query)
+            page = self._connection.ask("/audit", _AuditAnswer, query)
             yield from page.entries
             told += len(page.entries)
             if page.next is None or 0 < limit <= told:

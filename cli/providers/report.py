@@ -13,13 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from carillon.cli.providers.client import (
-    ConfigurationTold,
-    EntryTold,
-    ProvidersTold,
-    ProviderTold,
-    Told,
-    WaitingTold,
-    WindowTold,
+    ConfigurationAnswer,
+    EntryAnswer,
+    ProviderAnswer,
+    ProvidersAnswer,
+    ServiceAnswer,
+    WaitingAnswer,
+    WindowAnswer,
 )
 from carillon.cli.providers.words import differences, worded
 from carillon.cli.table import bare_table, one_line, print_table, printable
@@ -43,7 +43,7 @@ _HOUR: Final = 3600.0
 _SHORT: Final = 10.0
 
 
-def row(provider: ProviderTold) -> Sequence[str]:
+def row(provider: ProviderAnswer) -> Sequence[str]:
     """One provider; `calls` are those in flight and how many may be."""
     told = provider.waiting
     return (
@@ -61,19 +61,19 @@ def row(provider: ProviderTold) -> Sequence[str]:
     )
 
 
-def hold(told: WaitingTold) -> str:
+def hold(told: WaitingAnswer) -> str:
     """Why the next call must wait and for how long: `rate, 0.4s`; nothing when it need not."""
     if told.why is None:
         return ""
     return told.why if told.opens_in is None else f"{told.why}, {elapsed(told.opens_in)}"
 
 
-def used(window: WindowTold) -> str:
+def used(window: WindowAnswer) -> str:
     """How full a window is: `98/100/1m`."""
     return f"{window.used}/{window.limit}/{window.per}"
 
 
-def breaker(provider: ProviderTold) -> str:
+def breaker(provider: ProviderAnswer) -> str:
     """Its state, with the failures in a row where there are some."""
     told = provider.breaker
     return f"{told.state} ({told.failures})" if told.failures else told.state
@@ -88,7 +88,7 @@ def elapsed(seconds: float) -> str:
     return f"{seconds // _HOUR:.0f}h {seconds % _HOUR // _MINUTE:.0f}m"
 
 
-def about_the_file(told: ConfigurationTold) -> Iterator[str]:
+def about_the_file(told: ConfigurationAnswer) -> Iterator[str]:
     """A sentence for what the configuration file says that is not in force."""
     if told.error is not None:
         yield f"The file is refused, that of {told.loaded_at} stays in force: {told.error}"
@@ -111,7 +111,7 @@ _LONGEST_CELL: Final = 200
 _COLOURS: Final = {"running": "green", "breaker-open": "red", "out-of-quota": "red"}
 
 
-def table(providers: Iterable[ProviderTold]) -> Table:
+def table(providers: Iterable[ProviderAnswer]) -> Table:
     """The cells of `row`, some of them below each other, with the state in its colour."""
     shown = bare_table()
     for names in _STACKED:
@@ -135,12 +135,12 @@ _KINDS: Final = ("dispatch", "event", "channel")
 """The keys by which entries name what they are about."""
 
 
-def print_json(told: Told) -> None:
+def print_json(told: ServiceAnswer) -> None:
     """One document, on one line."""
     click.echo(json.dumps(told.document, ensure_ascii=False))
 
 
-def print_all(told: ProvidersTold, *, as_json: bool) -> None:
+def print_all(told: ProvidersAnswer, *, as_json: bool) -> None:
     """A table, or a document a line; a refused configuration file is told of on stderr."""
     if as_json:
         for provider in told.providers:
@@ -151,7 +151,7 @@ def print_all(told: ProvidersTold, *, as_json: bool) -> None:
         click.echo(printable(sentence), err=True)
 
 
-def _print_table(providers: Sequence[ProviderTold]) -> None:
+def _print_table(providers: Sequence[ProviderAnswer]) -> None:
     if not sys.stdout.isatty():
         print_table(
             HEADER, [row(provider) for provider in providers], _LONGEST, whole=("provider",)
@@ -164,7 +164,7 @@ def _print_table(providers: Sequence[ProviderTold]) -> None:
     Console().print(table(providers))
 
 
-def print_one(provider: ProviderTold, *, as_json: bool) -> None:
+def print_one(provider: ProviderAnswer, *, as_json: bool) -> None:
     """Everything about one provider."""
     if as_json:
         print_json(provider)
@@ -181,7 +181,7 @@ def print_one(provider: ProviderTold, *, as_json: bool) -> None:
         print_table(("error", "times", "last at", "last text"), errors, _LONGEST)
 
 
-def _facts(provider: ProviderTold) -> Iterator[tuple[str, str]]:
+def _facts(provider: ProviderAnswer) -> Iterator[tuple[str, str]]:
     yield "provider", f"{provider.name}, of type {provider.type}"
     yield "channels", ", ".join(provider.channels)
     yield "state", provider.state
@@ -196,7 +196,7 @@ def _facts(provider: ProviderTold) -> Iterator[tuple[str, str]]:
     yield "breaker", breaker(provider)
 
 
-def _waiting(provider: ProviderTold) -> str:
+def _waiting(provider: ProviderAnswer) -> str:
     told = provider.waiting
     words = [f"{told.deliveries:,} deliveries"]
     if told.deliveries:
@@ -206,7 +206,7 @@ def _waiting(provider: ProviderTold) -> str:
     return ", ".join(words)
 
 
-def print_audit(entries: Iterable[EntryTold], *, as_json: bool) -> None:
+def print_audit(entries: Iterable[EntryAnswer], *, as_json: bool) -> None:
     """A table, or an entry a line."""
     if as_json:
         for entry in entries:
@@ -219,7 +219,7 @@ def print_audit(entries: Iterable[EntryTold], *, as_json: bool) -> None:
         click.echo("No changes.")
 
 
-def _target(entry: EntryTold) -> str:
+def _target(entry: EntryAnswer) -> str:
     """What was changed: a provider by its name, anything else with its kind before it."""
     if entry.provider is not None:
         return entry.provider
@@ -227,7 +227,7 @@ def _target(entry: EntryTold) -> str:
     return next((f"{kind} {after[kind]}" for kind in _KINDS if kind in after), "")
 
 
-def _changed(entry: EntryTold) -> str:
+def _changed(entry: EntryAnswer) -> str:
     before, after = _words(entry.before), _words(entry.after)
     return "; ".join(differences(before, after))
 

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from carillon.cli.failure import BadInput, Failure
-from carillon.cli.providers.client import Providers, ProvidersTold, ProviderTold, providers_of
+from carillon.cli.providers.client import ProviderAnswer, Providers, ProvidersAnswer, providers_of
 from carillon.cli.providers.report import about_the_file, table
 from carillon.cli.table import one_line
 from carillon.messages.model import Document
@@ -26,7 +26,7 @@ from carillon.settings.errors import nearest
 
 _LONGEST: Final = 300
 
-Look = ProvidersTold | Failure
+Look = ProvidersAnswer | Failure
 """What the service told, or why it did not."""
 
 
@@ -57,7 +57,7 @@ def looks(known: Providers, names: Sequence[str], interval: float) -> Iterator[L
             yield failure
 
 
-def _chosen(told: ProvidersTold, names: Sequence[str]) -> ProvidersTold:
+def _chosen(told: ProvidersAnswer, names: Sequence[str]) -> ProvidersAnswer:
     there = {provider.name: provider for provider in told.providers}
     for name in names:
         if name not in there:
@@ -73,15 +73,15 @@ def _print_lines(seen: Iterator[Look]) -> None:
 
 
 def _show_table(seen: Iterator[Look]) -> None:
-    last: Sequence[ProviderTold] = ()
+    last: Sequence[ProviderAnswer] = ()
     with Live(console=Console(), auto_refresh=False) as screen:
         for look in seen:
-            if isinstance(look, ProvidersTold):
+            if isinstance(look, ProvidersAnswer):
                 last = look.providers
             screen.update(picture(last, look, _now()), refresh=True)
 
 
-def picture(providers: Sequence[ProviderTold], look: Look, now: datetime) -> RenderableType:
+def picture(providers: Sequence[ProviderAnswer], look: Look, now: datetime) -> RenderableType:
     """The providers as they were seen last, and what is to be said besides."""
     rows = table(providers)
     if isinstance(look, Failure):

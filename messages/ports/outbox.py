@@ -31,14 +31,14 @@ differ by. What is put off for longer was put off by a clock that was wrong: it 
 EventState = Literal["pending", "accepted", "parked"]
 EVENT_STATES: Final[tuple[EventState, ...]] = ("pending", "accepted", "parked")
 
-Verdict = Accepted | Refused | Unavailable
+PostResult = Accepted | Refused | Unavailable
 """What the Flow Manager made of an event; without an answer it is Unavailable."""
 
 
 class FlowManager(Protocol):
     """Where events go."""
 
-    async def post(self, event: SagaEvent) -> Verdict:
+    async def post(self, event: SagaEvent) -> PostResult:
         """Post an event once. A repeat carries the same id. Never raises for what is expected."""
         ...
 

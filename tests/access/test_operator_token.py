@@ -18,7 +18,7 @@ def test_a_token_opens_once_it_can_be_read(tmp_path: Path) -> None:
     assert read_token(file) == token.text
     assert token.is_shown(token.text)
     assert not OperatorToken().is_shown(token.text)
-    token.withdraw()
+    token.remove()
     assert not token.is_shown(token.text)
     assert [*tmp_path.iterdir()] == []
 
@@ -61,12 +61,12 @@ def test_what_another_service_wrote_since_stays(tmp_path: Path) -> None:
     first, second = OperatorToken(), OperatorToken()
     first.publish(tmp_path / "token")
     second.publish(tmp_path / "token")
-    first.withdraw()
+    first.remove()
     assert read_token(tmp_path / "token") == second.text
 
 
 def test_a_token_that_was_never_written_needs_no_removal() -> None:
-    OperatorToken().withdraw()
+    OperatorToken().remove()
 
 
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:

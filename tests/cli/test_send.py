@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from carillon.cli.dispatch_body import Asked, dispatch_body
+from carillon.cli.dispatch_body import SendOptions, dispatch_body
 from carillon.cli.failure import BadInput
 from carillon.messages.model import CHANNELS, Document, EmailContent, TextContent
 from tests.cli.command_line import invoke, script
@@ -17,7 +17,7 @@ USERS: list[Document] = [
     {"_id": "ada", "name": "Ada", "emailAddress": "ada@example.com", "clusters": ["all"]},
     {"_id": "bob", "name": "Bob", "phoneNumber": "+393331234567", "clusters": ["all"]},
 ]
-NOTHING: Asked = {
+NOTHING: SendOptions = {
     "channels": ("sms",),
     "recipients": (),
     "to_file": None,
@@ -37,8 +37,8 @@ NOTHING: Asked = {
 }
 
 
-def asked(**changes: object) -> Asked:
-    return cast(Asked, {**NOTHING, **changes})
+def asked(**changes: object) -> SendOptions:
+    return cast(SendOptions, {**NOTHING, **changes})
 
 
 def test_options_become_the_body(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ SCHEMA: Document = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ServiceAnswer:
     """An event that was accepted. Those with one `idempotency_key` are one event, repeated."""
 
     key: str
@@ -50,7 +50,7 @@ class FlowManager:
     refusing: Collection[str] = ()
     is_down: bool = False
     delay: float = 0.0
-    events: list[Told] = field(default_factory=list)
+    events: list[ServiceAnswer] = field(default_factory=list)
 
     def labels(self, key: str) -> list[str]:
         """What a saga was told, in order, repeats left out."""
@@ -81,6 +81,6 @@ class FlowManager:
         if label in self.refusing:
             return mia_error(400, f"unexpected event {label}")
         name = request.headers.get("idempotency-key", "")
-        self.events.append(Told(key, label, value["messagePayload"], name))
+        self.events.append(ServiceAnswer(key, label, value["messagePayload"], name))
         answer = json_answer({"message": "event accepted"})
         return Answer(answer.status, answer.body, answer.headers, delay=self.delay)

@@ -15,8 +15,8 @@ from carillon.messages.ports.outbox import (
     EventPage,
     EventRecord,
     EventState,
+    PostResult,
     SagaEvent,
-    Verdict,
 )
 
 
@@ -116,7 +116,7 @@ class FakeOutbox:
 class FakeFlowManager:
     """Remembers what was posted and when; `verdict` says what comes of it, after `seconds`."""
 
-    verdict: Callable[[SagaEvent], Verdict] = lambda _: Accepted()
+    verdict: Callable[[SagaEvent], PostResult] = lambda _: Accepted()
     seconds: float = 0.0
     posted: list[tuple[str, float]] = field(default_factory=list)
     open: int = 0
@@ -126,7 +126,7 @@ class FakeFlowManager:
     def ids(self) -> list[str]:
         return [event_id for event_id, _ in self.posted]
 
-    async def post(self, event: SagaEvent) -> Verdict:
+    async def post(self, event: SagaEvent) -> PostResult:
         self.posted.append((event.id, trio.current_time()))
         self.open += 1
         self.most_open = max(self.most_open, self.open)

@@ -13,7 +13,7 @@ from carillon.messages.ports.outbox import SagaEvent
 from carillon.sagas.flow_manager import FlowManager
 from tests.http_client.fixtures import MakeWire
 from tests.neighbours.flow_manager import FlowManager as StandIn
-from tests.neighbours.flow_manager import Told
+from tests.neighbours.flow_manager import ServiceAnswer
 from tests.neighbours.http import Answer, serve
 
 EVENT = SagaEvent("d-1", "ORD-42", "notificationSent", {"carillon": {"n": "é"}}, "d-1")
@@ -29,7 +29,7 @@ async def test_an_event_is_one_json_call_that_can_be_told_from_a_repeat(
         assert await flow_manager.post(EVENT) == Accepted()
         await flow_manager.aclose()
     assert server.requests[0].path == "/fm/event"
-    told = Told("ORD-42", "notificationSent", {"carillon": {"n": "é"}}, '"d-1"')
+    told = ServiceAnswer("ORD-42", "notificationSent", {"carillon": {"n": "é"}}, '"d-1"')
     assert stand_in.events == [told, told]
 
 

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from carillon.messages.errors import Conflict
 from carillon.messages.events import Event, SagaEventTried
 from carillon.messages.model import Accepted, Refused, Unavailable
-from carillon.messages.ports.outbox import SagaEvent, Verdict
+from carillon.messages.ports.outbox import PostResult, SagaEvent
 from carillon.sagas.outbox_relay import AT_ONCE, LONGEST_GAP, Sender
 from tests.sagas.fakes import FakeFlowManager, FakeOutbox, now
 
@@ -136,7 +136,7 @@ async def test_what_is_refused_is_parked_at_once_and_the_next_event_follows(
 
 
 async def test_a_pause_that_was_asked_for_is_kept(autojump_clock: MockClock) -> None:
-    answers: list[Verdict] = [Unavailable("busy", retry_after=30.0), Accepted()]
+    answers: list[PostResult] = [Unavailable("busy", retry_after=30.0), Accepted()]
     async with at_work() as office:
         office.flow_manager.verdict = lambda _: answers.pop(0)
         await office.sender.add(event("a"))
@@ -211,7 +211,7 @@ async def test_an_event_that_was_accepted_may_be_repeated(autojump_clock: MockCl
 
 
 async def test_a_bug_delays_its_own_event_only(autojump_clock: MockClock) -> None:
-    def verdict(one: SagaEvent) -> Verdict:
+    def verdict(one: SagaEvent) -> PostResult:
         if one.id == "a":
             raise ZeroDivisionError
         return Accepted()

@@ -36,10 +36,10 @@ from carillon.stores.mongodb.journal.dispatches import (
 )
 from carillon.stores.mongodb.journal.writers import (
     NO_LEASE,
-    Asked,
     BackgroundWriter,
     Outcomes,
     UrgentWriter,
+    WriteRequest,
 )
 from carillon.stores.mongodb.journal.writes import Rows
 
@@ -110,7 +110,7 @@ class MongoJournal:
         self.rounds[dispatch.id] = 0
         owner = self._owner()
         try:
-            await self._urgent.write(Asked(opening=dispatch, rows=first))
+            await self._urgent.write(WriteRequest(opening=dispatch, rows=first))
         except BaseException as error:
             self._forget(dispatch.id)
             if not isinstance(error, Conflict | JournalUnavailable):
@@ -143,17 +143,17 @@ class MongoJournal:
         # What an earlier call wrote before it failed is new to whoever asks again.
         self._unsure[place] = token = self._unsure.get(place) or _token()
         several = Rows(dispatch_id, rows, token, offered)
-        asked = Asked(rows=several, reached=progress)
-        await self._urgent.write(asked)
+        request = WriteRequest(rows=several, reached=progress)
+        await self._urgent.write(request)
         del self._unsure[place]
         is_first = _first_of_each(several)
         return [
-            row in asked.new and first for row, first in zip(several.ids, is_first, strict=True)
+            row in request.new and first for row, first in zip(several.ids, is_first, strict=True)
         ]
 
     async def start(self, attempt: AttemptStart) -> None:
         """See the port. Raises Superseded when another replica made the attempt of this number."""
-        await self._urgent.write(Asked(start=attempt))
+        await self._urgent.write(WriteRequest(start=attempt))
 
     def end(self, attempt: AttemptEnd) -> None:
         """See the port."""

@@ -87,7 +87,7 @@ _SUPERSEDED: Final = "Another replica goes on with this dispatch"
 
 
 @dataclass(eq=False, slots=True)
-class Asked:
+class WriteRequest:
     """Something to be written, and somebody who waits for it."""
 
     opening: NewDispatch | None = None
@@ -117,11 +117,11 @@ class UrgentWriter:
         self._owner = owner
         self._may_write = may_write
         self._endings = endings
-        self._asked: list[Asked] = []
+        self._requests: list[WriteRequest] = []
         self._ends: list[AttemptEnd] = []
         self._news = trio.Event()
 
-    async def write(self, asked: Asked) -> None:
+    async def write(self, request: WriteRequest) -> None:
         """Return when it is durable.
 
         Raises:
@@ -129,11 +129,11 @@ class UrgentWriter:
             Conflict: another dispatch has its idempotency key.
             Superseded: it is another replica's.
         """
-        self._asked.append(asked)
+        self._requests.append(request)
         self._news.set()
-        await asked.done.wait()
-        if asked.failure is not None:
-            raise asked.failure
+        await request.done.wait()
+        if request.failure is not None:
+            raise request.failure
 
     def end(self, attempt: AttemptEnd) -> None:
         """Write it with the next batch."""
@@ -145,34 +145,37 @@ class UrgentWriter:
             with trio.move_on_after(inf if self.broken is None else PROBE_SECONDS):
                 await self._news.wait()
             self._news = trio.Event()
-            while self._asked:
-                asked, self._asked = self._asked[:MOST_AT_ONCE], self._asked[MOST_AT_ONCE:]
-                await self._write(asked)
+            while self._requests:
+                requests, self._requests = (
+                    self._requests[:MOST_AT_ONCE],
+                    self._requests[MOST_AT_ONCE:],
+                )
+                await self._write(requests)
             if self.broken is not None:
                 await self._probe()
 
     async def flush(self) -> None:
         """Write the ends of attempts that wait for company. Raises JournalUnavailable."""
         if self._ends:
-            await self.write(Asked())
+            await self.write(WriteRequest())
 
-    async def _write(self, asked: Sequence[Asked]) -> None:
+    async def _write(self, requests: Sequence[WriteRequest]) -> None:
         ends, self._ends = self._ends, []
         try:
             self._check_lease()
             async with self._endings.turn:
-                urgent = self._urgent(asked, ends)
+                urgent = self._urgent(requests, ends)
                 written = await self._written(urgent)
-            await self._tell(asked, written, urgent.owner)
+            await self._notify(requests, written, urgent.owner)
             self._check_lease()  # a process may have been stopped meanwhile, and taken for dead
         except JournalUnavailable as error:
             self._ends = [*ends, *self._ends]
             self.broken = str(error)
-            for one in asked:
+            for one in requests:
                 one.failure = JournalUnavailable(str(error))
         else:
             self.broken = None
-        for one in asked:
+        for one in requests:
             one.done.set()
 
     async def _written(self, urgent: UrgentWrites) -> Written:
@@ -188,27 +191,29 @@ class UrgentWriter:
         if not self._may_write():
             raise JournalUnavailable(NO_LEASE)
 
-    def _urgent(self, asked: Sequence[Asked], ends: Sequence[AttemptEnd]) -> UrgentWrites:
+    def _urgent(self, requests: Sequence[WriteRequest], ends: Sequence[AttemptEnd]) -> UrgentWrites:
         now = time.time_ns() // 1_000_000
         return UrgentWrites(
             owner=self._owner(),
             now=now,
-            openings=[one.opening for one in asked if one.opening is not None],
-            rows=[one.rows for one in asked if one.rows is not None and one.rows.rows],
+            openings=[one.opening for one in requests if one.opening is not None],
+            rows=[one.rows for one in requests if one.rows is not None and one.rows.rows],
             reached=[
                 (one.rows.dispatch_id, one.reached)
-                for one in asked
+                for one in requests
                 if one.rows is not None and one.reached is not None
             ],
             endings=self._endings.take(),
             ends=ends,
-            starts=[one.start for one in asked if one.start is not None],
+            starts=[one.start for one in requests if one.start is not None],
         )
 
-    async def _tell(self, asked: Sequence[Asked], written: Written, owner: str) -> None:
-        refused = [one for one in asked if one.start is not None and not _began(one.start, written)]
+    async def _notify(self, requests: Sequence[WriteRequest], written: Written, owner: str) -> None:
+        refused = [
+            one for one in requests if one.start is not None and not _began(one.start, written)
+        ]
         whose = await self._owners(refused) if refused else {}
-        for one in asked:
+        for one in requests:
             if one.opening is not None and one.opening.id not in written.opened:
                 text = "A request with this Idempotency-Key is just being accepted"
                 one.failure = Conflict(text)
@@ -221,7 +226,7 @@ class UrgentWriter:
                 is_ours = whose.get(one.start.dispatch_id) == owner
                 one.failure = Superseded(_SUPERSEDED, in_doubt=is_ours)
 
-    async def _owners(self, refused: Sequence[Asked]) -> dict[str, str | None]:
+    async def _owners(self, refused: Sequence[WriteRequest]) -> dict[str, str | None]:
         ids = sorted({one.start.dispatch_id for one in refused if one.start is not None})
         return await self._do(lambda database: owners(database, ids), WRITE_SECONDS)
 

@@ -12,7 +12,7 @@ import pytest
 import trio
 from rich.console import Console
 
-from carillon.cli.dispatches.client import DispatchTold
+from carillon.cli.dispatches.client import DispatchAnswer
 from carillon.cli.dispatches.report import sentence
 from carillon.cli.dispatches.watch import line, picture
 from carillon.cli.failure import Failure
@@ -158,7 +158,7 @@ async def test_a_terminal_shows_a_bar_that_fills_and_ends(tmp_path: Path) -> Non
 
 def pictured(now: Document, look: Failure | None = None) -> list[str]:
     """The picture of a dispatch on 80 columns, line by line."""
-    told = DispatchTold.model_validate(now)
+    told = DispatchAnswer.model_validate(now)
     out = io.StringIO()
     Console(file=out, width=80).print(picture(told, look or told))
     return [line.rstrip() for line in out.getvalue().splitlines()]
@@ -207,20 +207,20 @@ def read_so_far(read: int, total: int | None, *, complete: bool = False) -> Docu
 )
 def test_the_bar_counts_the_audience_where_it_is_known(told: Document, expected: str) -> None:
     screen = io.StringIO()
-    one = DispatchTold.model_validate({**dispatch(pending=431, sent=819), **told})
+    one = DispatchAnswer.model_validate({**dispatch(pending=431, sent=819), **told})
     Console(file=screen, width=120).print(picture(one, one))
     assert expected in screen.getvalue()
 
 
 def test_whoever_looks_is_told_what_was_not_read() -> None:
-    running = DispatchTold.model_validate({**dispatch(sent=819), **read_so_far(1250, 20_000)})
+    running = DispatchAnswer.model_validate({**dispatch(sent=819), **read_so_far(1250, 20_000)})
     assert line(running) == "running: 819 sent; 1,250 of 20,000 recipients read so far"
-    over = DispatchTold.model_validate(
+    over = DispatchAnswer.model_validate(
         {**dispatch("cancelled", ended=True, sent=819), **read_so_far(1250, None)}
     )
     assert line(over) == "cancelled: 819 sent; 1,250 recipients read, the rest were sent nothing"
     assert "the rest were sent nothing" in sentence(over)
-    crashed = DispatchTold.model_validate(
+    crashed = DispatchAnswer.model_validate(
         {**dispatch("crashed", ended=True), **read_so_far(1, 1), "reason": "A bug cut it short"}
     )
     assert sentence(crashed).endswith("A bug cut it short.")

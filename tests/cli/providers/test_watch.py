@@ -14,7 +14,7 @@ import pytest
 import trio
 from rich.console import Console
 
-from carillon.cli.providers.client import ProviderTold
+from carillon.cli.providers.client import ProviderAnswer
 from carillon.cli.providers.report import table
 from tests.cli.command_line import SCRIPT, clean_environment, script, started
 from tests.cli.operated import Operated, provider, run
@@ -140,7 +140,7 @@ def test_eighty_columns_are_enough() -> None:
         rate=[{"limit": 100, "per": "1m", "used": 98}, {"limit": 10, "per": "1s", "used": 10}],
         breaker={"state": "open", "failures": 10},
     )
-    Console(file=out, width=80).print(table([ProviderTold.model_validate(busy)]))
+    Console(file=out, width=80).print(table([ProviderAnswer.model_validate(busy)]))
     lines = [line.split() for line in out.getvalue().splitlines() if line.strip()]
     assert lines[-2:] == [
         ["sms-service", "breaker-open", "0/20", "12,345", "breaker,", "98/100/1m"],

@@ -28,7 +28,7 @@ REPEAT: Document = {"timeout": "200ms", "onUnknownOutcome": "retry"}
 
 
 @dataclass(frozen=True)
-class Told:
+class ServiceAnswer:
     """What the service made of some answers: its answer, the calls it took, and the outcome."""
 
     answer: httpx.Response
@@ -37,14 +37,14 @@ class Told:
     attempts: int
 
 
-async def told(at: Neighbourhood, *answers: Answer) -> Told:
+async def told(at: Neighbourhood, *answers: Answer) -> ServiceAnswer:
     """A mail to Ada while the mail service answers like this."""
     before = len(at.calls("mail"))
     at.mail.answers.extend(answers)
     answer = await at.send(recipients=[ADA_ID])
     at.mail.answers.clear()
     calls = len(at.calls("mail")) - before
-    return Told(answer, calls, at.outcomes()[ADA_ID, "email"], at.attempts()[-1])
+    return ServiceAnswer(answer, calls, at.outcomes()[ADA_ID, "email"], at.attempts()[-1])
 
 
 SENT = ("sent", "accepted")
