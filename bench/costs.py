@@ -68,15 +68,6 @@ def memory(pid: int, field: str) -> int:
     raise KeyError(field)
 
 
-def threads(pid: int) -> dict[int, tuple[str, float]]:
-    """The name and the CPU seconds of each living thread."""
-    found: dict[int, tuple[str, float]] = {}
-    for folder in Path(f"/proc/{pid}/task").iterdir():
-        nanoseconds = int((folder / "schedstat").read_text().split()[0])
-        found[int(folder.name)] = ((folder / "comm").read_text().strip(), nanoseconds / 1e9)
-    return found
-
-
 def _reset_peak(pid: int) -> None:
     """Let VmHWM begin at what is resident now: start-up is not what is measured."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import profiling, report, report_promises, report_replicas
+from bench import profile, report, report_promises, report_replicas
 from bench.durability import DurabilityPlan, measure_durability
 from bench.fan_out import FanOutPlan, measure_fan_out
 from bench.files import measure_files
@@ -20,6 +20,7 @@ from bench.node import Node, NoNodeError, find_node
 from bench.options import Options, amount, number, numbers
 from bench.progress import Say
 from bench.replicas import ReplicasPlan, measure_replicas
+from bench.results import Profile
 from bench.section import Section
 from bench.small_requests import SmallPlan, measure_small
 
@@ -166,16 +167,17 @@ def _profile_options(parser: argparse.ArgumentParser) -> None:
 
 def _profile(options: Options, folder: Path, say: Say) -> Section:
     works = {
-        f"One dispatch to {options.users:,} users": profiling.fan_out(options.users),
-        f"Small requests of {_CALLERS} callers": profiling.small_requests(
-            _CALLERS, options.seconds
-        ),
+        f"One dispatch to {options.users:,} users": profile.fan_out(options.users),
+        f"Small requests of {_CALLERS} callers": profile.small_requests(_CALLERS, options.seconds),
     }
-    found = []
+    found: list[Profile] = []
     for name, work in works.items():
         say(f"sampling: {name}")
         users = max(options.users, _CALLERS)
-        found.append(profiling.measure_profile(name, work, users, options.concurrency, folder))
+        try:
+            found.append(profile.measure_profile(name, work, users, options.concurrency, folder))
+        except profile.TracingRefusedError as error:
+            return Section(report.PROFILE, [str(error)], found)
     return report.profiles(found)
 
 

@@ -12,6 +12,7 @@ from bench.results import FanOut, Profile, Small, Traced
 from bench.section import Bar, Section
 from bench.tables import Column, by_contender, least, middle, most, ratio, table, times
 
+PROFILE: Final = "Where the CPU of one message goes"
 _BARE_BAR: Final = 0.45
 _NODE_BAR: Final = 1.5
 _ROUTE_BAR: Final = 0.5
@@ -97,7 +98,7 @@ def _small_bars(runs: Sequence[Small]) -> Iterator[Bar]:
 def profiles(found: Sequence[Profile]) -> Section:
     """A table a kind of work."""
     texts = [part for profile in found for part in (f"{profile.work}:", _stations(profile))]
-    return Section("Where the CPU of one message goes", texts, found)
+    return Section(PROFILE, texts, found)
 
 
 def _stations(profile: Profile) -> str:
@@ -106,12 +107,12 @@ def _stations(profile: Profile) -> str:
             station.name,
             f"{station.cpu_us:.1f}",
             f"{station.cpu_us / profile.cpu_us:.0%}",
-            ", ".join(f"{name} {taken:.0f}" for name, taken in station.modules),
+            ", ".join(f"{name} {taken:.0f}" for name, taken in station.files),
         )
         for station in profile.stations
     ]
     rows.append(("all", f"{profile.cpu_us:.1f}", "100%", f"{profile.per_second:,.0f} messages/s"))
-    return table(("station", "CPU µs/message", "share", "dearest modules"), rows)
+    return table(("station", "CPU µs/message", "share", "dearest files"), rows)
 
 
 def files(runs: Sequence[Traced]) -> Section:

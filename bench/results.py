@@ -111,11 +111,11 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """What one part of the way of a message took; `modules` are its dearest, with their share."""
+    """What one part of the way of a message took; `files` are its dearest, with their share."""
 
     name: str
     cpu_us: float
-    modules: Sequence[tuple[str, float]]
+    files: Sequence[tuple[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
