@@ -39,10 +39,10 @@ OURS: Final = (
     "stores/sqlite/journal",
     "telemetry",
 )
-LIBRARIES: Final = ("hypercorn", "quart", "trio")
+LIBRARIES: Final = ("quart", "trio")
 OTHER: Final = "other"
 PY_SPY: Final = str(Path(sys.executable).with_name("py-spy"))
-_RATE: Final = 400  # samples a second; the service stands still for each
+_RATE: Final = 400  # samples a second
 _DEAREST: Final = 3
 _PATIENCE: Final = 20.0
 _ROOT: Final = f"{Path(__file__).parent.parent}/"
@@ -99,7 +99,7 @@ def sampled(pid: int, output: Path, program: str = PY_SPY) -> Iterator[None]:
     """
     log = output.with_suffix(".log")
     command = [program, "record", "--pid", f"{pid}", "--output", str(output), "--format", "raw"]
-    command += ["--full-filenames", "--rate", f"{_RATE}"]
+    command += ["--full-filenames", "--nonblocking", "--rate", f"{_RATE}"]
     with log.open("wb") as said:
         process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
     try:
