@@ -14,13 +14,14 @@ from typing import Final
 
 from bench.children import ChildError
 from bench.machine import this_machine
-from bench.options import Options, add_common
-from bench.parts import PARTS, Part
-from bench.progress import say
-from bench.report import where
+from bench.parts import PARTS, Options, Part, add_common
+from bench.report.page import NoMarksError, write_between_marks
+from bench.report.section import say
+from bench.report.speed import where
 from bench.tally import WrongResultError
 
 _ALL: Final = "all"
+_EXPECTED: Final = (ChildError, NoMarksError, WrongResultError)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     jobs = _jobs(given)
     try:
         _run(jobs)
-    except (BaseExceptionGroup, ChildError, KeyboardInterrupt, WrongResultError) as error:
+    except (BaseExceptionGroup, KeyboardInterrupt, *_EXPECTED) as error:
         _give_up(error)
 
 
@@ -41,12 +42,16 @@ def _run(jobs: Sequence[tuple[Part, Options]]) -> None:
         folder = Path(name)
         machine = this_machine(folder)
         print(where(machine))
+        if common.write is not None:
+            write_between_marks(common.write, "machine", where(machine))
         found: dict[str, object] = {"machine": asdict(machine)}
         for part, options in jobs:
             section = part.measure(options, folder, say)
             print(f"\n{section.markdown()}", flush=True)
+            if common.write is not None:  # after each part: a later one may fail
+                write_between_marks(common.write, part.name, section.figures())
             found[part.name.replace("-", "_")] = section.as_json()
-            if common.json is not None:  # after each part: a later one may fail
+            if common.json is not None:
                 common.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
@@ -55,7 +60,7 @@ def _give_up(error: BaseException) -> None:
         error = error.exceptions[0]
     if isinstance(error, KeyboardInterrupt):
         sys.exit(130)
-    if isinstance(error, ChildError | WrongResultError):
+    if isinstance(error, _EXPECTED):
         sys.exit(f"bench: {error}")
     raise error
 

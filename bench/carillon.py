@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.children import Server, server
-from bench.local_http import post_dispatch
+from bench.client import post_dispatch
 from bench.workload import SENDER, dispatch
 
 SERVE: Final = (str(Path(sys.executable).with_name("carillon")), "serve")

@@ -9,10 +9,10 @@ from typing import Final
 
 from bench.carillon import Carillon, provider
 from bench.children import module, server
+from bench.client import post_dispatch, take_tally
 from bench.costs import CpuTime, Meter
-from bench.local_http import post_dispatch, take_tally
 from bench.machine import Bystanders
-from bench.progress import Say
+from bench.report.section import Say
 from bench.results import FanOut
 from bench.store import fill_store
 from bench.workload import CLUSTER, dispatch
@@ -34,7 +34,7 @@ def measure_durability(plan: DurabilityPlan, folder: Path, say: Say) -> Iterator
     """Every setting, turn by turn. Raises WrongResultError when one did not do its job."""
     filled = folder / "filled.db"
     fill_store(filled, plan.users)
-    with server(module("bench.provider"), folder / "provider.log") as receiver:
+    with server(module("bench.services.provider"), folder / "provider.log") as receiver:
         for turn in range(plan.repeat):
             for setting in SETTINGS:
                 carillon = _carillon(setting, folder, provider(receiver.url, plan.concurrency))
@@ -54,6 +54,6 @@ def measure_durability(plan: DurabilityPlan, folder: Path, say: Say) -> Iterator
 def _carillon(setting: str, folder: Path, section: Mapping[str, object]) -> Carillon:
     providers = {"sms-service": section}
     if setting == OFF:
-        command = module("bench.unjournalled_service")
+        command = module("bench.services.unjournalled")
         return Carillon(folder, providers, command=command)
     return Carillon(folder, providers, more={"journal": {"fsync": setting}})

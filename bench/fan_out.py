@@ -9,11 +9,11 @@ from typing import Final
 
 from bench.carillon import Carillon, provider
 from bench.children import Server, answer_of, module, server
+from bench.client import post_dispatch, take_tally
 from bench.costs import Cost, CpuTime, Meter
-from bench.local_http import post_dispatch, take_tally
 from bench.machine import Bystanders
-from bench.node import Node
-from bench.progress import Say
+from bench.peers.node import Node
+from bench.report.section import Say
 from bench.results import FanOut
 from bench.store import fill_store
 from bench.workload import CLUSTER, dispatch, user_id
@@ -46,7 +46,7 @@ class FanOutPlan:
 
 def measure_fan_out(plan: FanOutPlan, folder: Path, say: Say) -> Iterator[FanOut]:
     """Every contender at every size. Raises WrongResultError when one did not do its job."""
-    with server(module("bench.provider"), folder / "provider.log") as receiver:
+    with server(module("bench.services.provider"), folder / "provider.log") as receiver:
         for users in plan.sizes:
             say(f"filling a store with {users:,} users")
             bout = _Bout(plan, folder, receiver, users)

@@ -18,14 +18,12 @@ from typing import Final
 
 import trio
 
-from bench.background import posted
 from bench.carillon import Carillon, provider
 from bench.children import ChildError, Server, module, server
-from bench.load import Load
-from bench.local_http import mailbox_depth
+from bench.client import mailbox_depth, posted
+from bench.load import Load, at_pace, for_seconds
 from bench.machine import Bystanders
-from bench.paced import at_pace, for_seconds
-from bench.progress import Say
+from bench.report.section import Say
 from bench.results import Isolation
 from bench.store import fill_store
 from bench.workload import dispatch, user_id
@@ -54,8 +52,8 @@ def measure_isolation(plan: IsolationPlan, folder: Path, say: Say) -> Iterator[I
     filled = folder / "filled.db"
     fill_store(filled, plan.backlog)
     with (
-        server(module("bench.provider"), folder / "sms.log") as sms,
-        server(module("bench.provider"), folder / "mail.log") as mail,
+        server(module("bench.services.provider"), folder / "sms.log") as sms,
+        server(module("bench.services.provider"), folder / "mail.log") as mail,
         _carillon(plan, folder, sms, mail).running(filled) as service,
     ):
         scene = _Scene(plan, service, sms, mail)

@@ -18,8 +18,8 @@ import trio
 
 from bench.carillon import Carillon, provider
 from bench.children import ChildError, Server, module, server
-from bench.keyed import begin, deliveries, dispatch_counts, provider_log
-from bench.progress import Say
+from bench.client import begin, deliveries, dispatch_counts, provider_log
+from bench.report.section import Say
 from bench.results import Kill, Killed
 from bench.store import fill_store
 from bench.workload import CLUSTER, address, dispatch, user_id
@@ -79,7 +79,7 @@ def _at_random(plan: KillPlan, policy: str, filled: Path, folder: Path, say: Say
     draw = random.Random(plan.seed)
     share = plan.users * _LATENCY / plan.concurrency / (plan.kills + 1)
     kills: list[Kill] = []
-    with server(module("bench.slow_provider", _LATENCY), folder / "provider.log") as receiver:
+    with server(module("bench.services.slow", _LATENCY), folder / "provider.log") as receiver:
         carillon = _carillon(folder, receiver, policy, plan.concurrency)
         carillon.prepare(filled)
         began = time.monotonic()
@@ -114,7 +114,7 @@ def _back(
 def _with_backlog(plan: KillPlan, filled: Path, folder: Path) -> Killed:
     """The start with so many pending deliveries, beside the same without them."""
     title = f"a start with {plan.backlog:,} pending"
-    with server(module("bench.slow_provider", _LATENCY), folder / "provider.log") as receiver:
+    with server(module("bench.services.slow", _LATENCY), folder / "provider.log") as receiver:
         carillon = _carillon(folder, receiver, "hold", plan.concurrency)
         carillon.prepare(filled)
         empty = _start_and_kill(carillon)
@@ -158,11 +158,11 @@ def _at_point(
     plan: KillPlan, policy: str, filled: Path, folder: Path, point: tuple[str, int]
 ) -> Killed | None:
     """What a kill at one point came to; None when the dispatch had ended before."""
-    with server(module("bench.slow_provider", _LATENCY), folder / "provider.log") as receiver:
+    with server(module("bench.services.slow", _LATENCY), folder / "provider.log") as receiver:
         carillon = _carillon(folder, receiver, policy, _FEW)
         carillon.prepare(filled)
         with suppress(ChildError, OSError, HTTPException):  # it may be killed while it starts
-            with carillon.started(module("bench.stopped_service", *point)) as service:
+            with carillon.started(module("bench.services.stopped", *point)) as service:
                 _until_ended(service, begin(service.url, _BODY, _KEY))
                 return None
         with carillon.started() as service:

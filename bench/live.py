@@ -12,11 +12,10 @@ from typing import Final
 import trio
 
 from bench import arrivals
-from bench.background import Posted, posted
 from bench.carillon import Carillon, Keys, provider
 from bench.children import ChildError, Server, module, server
-from bench.local_http import patch_provider, take_arrivals
-from bench.progress import Say
+from bench.client import Posted, patch_provider, posted, take_arrivals
+from bench.report.section import Say
 from bench.results import Live
 from bench.store import fill_store
 from bench.tally import WrongResultError
@@ -44,7 +43,7 @@ def measure_live(plan: LivePlan, folder: Path, say: Say) -> Live:
     """One dispatch, from 10 a second to 100, back, and to 100. Raises WrongResultError."""
     filled = folder / "filled.db"
     fill_store(filled, plan.users)
-    with server(module("bench.provider", "arrivals"), folder / "provider.log") as receiver:
+    with server(module("bench.services.provider", "arrivals"), folder / "provider.log") as receiver:
         providers = {_NAME: provider(receiver.url, plan.concurrency, **_rate(_SLOW))}
         carillon = Carillon(folder, providers)
         with carillon.running(filled) as service:

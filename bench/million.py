@@ -9,14 +9,13 @@ from typing import Final
 
 import trio
 
-from bench.background import Posted, posted
 from bench.carillon import Carillon, provider
 from bench.children import ChildError, Server, module, server
+from bench.client import Posted, count_messages, post_dispatch, posted, take_tally
 from bench.costs import MB, CpuTime, Meter, memory
-from bench.local_http import count_messages, post_dispatch, take_tally
+from bench.load import Bodies, at_pace
 from bench.machine import Bystanders
-from bench.paced import Bodies, at_pace
-from bench.progress import Say
+from bench.report.section import Say
 from bench.results import Million
 from bench.store import kept_store
 from bench.workload import CLUSTER, dispatch, user_id
@@ -40,7 +39,7 @@ class MillionPlan:
 def measure_million(plan: MillionPlan, folder: Path, say: Say) -> Million:
     """The whole job, once. Raises WrongResultError, ChildError."""
     filled = kept_store(plan.cache, plan.users, _STRANGERS, say)
-    with server(module("bench.provider"), folder / "provider.log") as receiver:
+    with server(module("bench.services.provider"), folder / "provider.log") as receiver:
         providers = {"sms-service": provider(receiver.url, plan.concurrency)}
         with Carillon(folder, providers).running(filled) as service:
             strangers = _Strangers(plan.users)

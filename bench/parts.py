@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import profile, report, report_promises, report_replicas
+from bench import profile
 from bench.durability import DurabilityPlan, measure_durability
 from bench.fan_out import FanOutPlan, measure_fan_out
 from bench.files import measure_files
@@ -16,16 +16,83 @@ from bench.isolation import IsolationPlan, measure_isolation
 from bench.kill import KillPlan, measure_kill
 from bench.live import LivePlan, measure_live
 from bench.million import MillionPlan, measure_million
-from bench.node import Node, NoNodeError, find_node
-from bench.options import Options, amount, number, numbers
-from bench.progress import Say
+from bench.peers.node import Node, NoNodeError, find_node
 from bench.replicas import ReplicasPlan, measure_replicas
+from bench.report import promises, speed
+from bench.report.page import FIGURES
+from bench.report.section import Say, Section
 from bench.results import Profile
-from bench.section import Section
 from bench.small_requests import SmallPlan, measure_small
+from bench.store import default_cache
 
 _CALLERS: Final = 16
 _SECONDS: Final = 5.0  # of small requests under the sampler
+
+
+class Options(argparse.Namespace):
+    """What was given; a part reads those that it added, and these."""
+
+    json: Path | None
+    write: Path | None
+    folder: Path | None
+    cache: Path
+    concurrency: int
+    # Of some parts only.
+    users: int
+    sizes: list[int]
+    callers: list[int]
+    repeat: int
+    seconds: float
+    pace: float
+    backlog: int
+    kills: int
+    points: int
+    seed: int
+    rate: int
+    replicas: int
+    no_node: bool
+    part: str | None
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """What every part understands."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE too")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="PAGE",
+        nargs="?",
+        const=FIGURES,
+        help="write tables and bars between their marks in PAGE, docs/benchmarks.md unless named",
+    )
+    parser.add_argument("--folder", type=Path, help="where stores are made; else in TMPDIR")
+    parser.add_argument(
+        "--cache", type=Path, default=default_cache(), help="where large stores and packages stay"
+    )
+    parser.add_argument("--concurrency", type=number, default=20, help="calls open at once")
+
+
+def number(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def numbers(text: str) -> list[int]:
+    """Such numbers, with commas between."""
+    return [number(part) for part in text.split(",")]
+
+
+def amount(text: str) -> float:
+    """More than nothing, fractions too."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +121,7 @@ def _fan_out_options(parser: argparse.ArgumentParser) -> None:
 def _fan_out(options: Options, folder: Path, say: Say) -> Section:
     node, why = _node(options, say)
     plan = FanOutPlan(options.sizes, options.repeat, options.concurrency, node)
-    return report.fan_out(list(measure_fan_out(plan, folder, say)), why)
+    return speed.fan_out(list(measure_fan_out(plan, folder, say)), why)
 
 
 def _node(options: Options, say: Say) -> tuple[Node | None, str | None]:
@@ -75,7 +142,7 @@ def _small_options(parser: argparse.ArgumentParser) -> None:
 
 def _small(options: Options, folder: Path, say: Say) -> Section:
     plan = SmallPlan(options.callers, options.repeat, options.seconds, options.concurrency)
-    return report.small(list(measure_small(plan, folder, say)))
+    return speed.small(list(measure_small(plan, folder, say)))
 
 
 def _isolation_options(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +156,7 @@ def _isolation(options: Options, folder: Path, say: Say) -> Section:
     plan = IsolationPlan(
         options.seconds, options.repeat, options.pace, options.backlog, options.concurrency
     )
-    return report_promises.isolation(list(measure_isolation(plan, folder, say)))
+    return promises.isolation(list(measure_isolation(plan, folder, say)))
 
 
 def _million_options(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +166,7 @@ def _million_options(parser: argparse.ArgumentParser) -> None:
 
 def _million(options: Options, folder: Path, say: Say) -> Section:
     plan = MillionPlan(options.users, options.pace, options.concurrency, options.cache)
-    return report_promises.million(measure_million(plan, folder, say))
+    return promises.million(measure_million(plan, folder, say))
 
 
 def _live_options(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +176,7 @@ def _live_options(parser: argparse.ArgumentParser) -> None:
 
 def _live(options: Options, folder: Path, say: Say) -> Section:
     plan = LivePlan(options.users, options.seconds, options.concurrency)
-    return report_promises.live(measure_live(plan, folder, say))
+    return promises.live(measure_live(plan, folder, say))
 
 
 def _durability_options(parser: argparse.ArgumentParser) -> None:
@@ -119,7 +186,7 @@ def _durability_options(parser: argparse.ArgumentParser) -> None:
 
 def _durability(options: Options, folder: Path, say: Say) -> Section:
     plan = DurabilityPlan(options.users, options.repeat, options.concurrency)
-    return report_promises.durability(list(measure_durability(plan, folder, say)))
+    return promises.durability(list(measure_durability(plan, folder, say)))
 
 
 def _kill_options(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +210,7 @@ def _kill(options: Options, folder: Path, say: Say) -> Section:
         options.concurrency,
         options.seed,
     )
-    return report_promises.kill(list(measure_kill(plan, folder, say)))
+    return promises.kill(list(measure_kill(plan, folder, say)))
 
 
 def _replicas_options(parser: argparse.ArgumentParser) -> None:
@@ -155,7 +222,7 @@ def _replicas_options(parser: argparse.ArgumentParser) -> None:
 
 def _replicas(options: Options, folder: Path, say: Say) -> Section:
     plan = ReplicasPlan(options.users, options.rate, options.concurrency, options.replicas)
-    return report_replicas.replicas(list(measure_replicas(plan, folder, say)))
+    return promises.replicas(list(measure_replicas(plan, folder, say)))
 
 
 def _profile_options(parser: argparse.ArgumentParser) -> None:
@@ -177,8 +244,8 @@ def _profile(options: Options, folder: Path, say: Say) -> Section:
         try:
             found.append(profile.measure_profile(name, work, users, options.concurrency, folder))
         except profile.TracingRefusedError as error:
-            return Section(report.PROFILE, [str(error)], found)
-    return report.profiles(found)
+            return Section(speed.PROFILE, [str(error)], found)
+    return speed.profiles(found)
 
 
 def _no_options(_parser: argparse.ArgumentParser) -> None:
@@ -187,7 +254,7 @@ def _no_options(_parser: argparse.ArgumentParser) -> None:
 
 def _files(_options: Options, folder: Path, say: Say) -> Section:
     say("tracing what one recipient passes")
-    return report.files(measure_files(folder))
+    return speed.files(measure_files(folder))
 
 
 PARTS: Final = (

@@ -21,9 +21,9 @@ from typing import Final
 
 from bench.carillon import Carillon, provider
 from bench.children import ChildError, Server, module, server
+from bench.client import post_dispatch, take_tally
 from bench.costs import Cost, Meter
 from bench.load import call
-from bench.local_http import post_dispatch, take_tally
 from bench.results import Profile, Station
 from bench.store import fill_store
 from bench.workload import CLUSTER, dispatch
@@ -78,7 +78,7 @@ def measure_profile(name: str, work: Work, users: int, concurrency: int, folder:
     """
     filled, stacks = folder / "filled.db", folder / "stacks.txt"
     fill_store(filled, users)
-    with server(module("bench.provider"), folder / "provider.log") as receiver:
+    with server(module("bench.services.provider"), folder / "provider.log") as receiver:
         providers = {"sms-service": provider(receiver.url, concurrency)}
         with Carillon(folder, providers).running(filled) as service:
             take_tally(receiver.url)

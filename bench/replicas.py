@@ -19,8 +19,8 @@ from typing import Final
 from bench.arrivals import WINDOW, window_counts
 from bench.carillon import Carillon
 from bench.children import ChildError, Server, module, server
-from bench.keyed import begin, deliveries, dispatch_counts, provider_log
-from bench.progress import Say
+from bench.client import begin, deliveries, dispatch_counts, provider_log
+from bench.report.section import Say
 from bench.results import Replicated
 from bench.workload import CLUSTER, address, dispatch, user, user_id
 from carillon.stores.mongodb.client import connected
@@ -93,7 +93,7 @@ def _fleet(plan: ReplicasPlan, store: str, folder: Path, dispatches: int) -> Ite
     with ExitStack() as stack:
         url = stack.enter_context(new_database(store))
         _fill(plan.users, dispatches, url)
-        slow = module("bench.slow_provider", _LATENCY)
+        slow = module("bench.services.slow", _LATENCY)
         receiver = stack.enter_context(server(slow, folder / "provider.log"))
         replicas = [
             stack.enter_context(_replica(plan, url, receiver, folder / f"replica-{number}"))

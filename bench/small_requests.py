@@ -9,11 +9,11 @@ from typing import Final
 
 from bench.carillon import Carillon, provider
 from bench.children import Server, module, server
+from bench.client import take_tally
 from bench.costs import cpu_seconds
 from bench.load import call
-from bench.local_http import take_tally
 from bench.machine import Bystanders
-from bench.progress import Say
+from bench.report.section import Say
 from bench.results import Small
 from bench.store import fill_store
 
@@ -37,7 +37,7 @@ def measure_small(plan: SmallPlan, folder: Path, say: Say) -> Iterator[Small]:
     filled = folder / "filled.db"
     fill_store(filled, max(plan.callers))
     with (
-        server(module("bench.provider"), folder / "provider.log") as receiver,
+        server(module("bench.services.provider"), folder / "provider.log") as receiver,
         server(module("bench.peers.bare_quart"), folder / "bare_quart.log") as bare,
         _carillon(plan, folder, receiver).running(filled) as carillon,
     ):

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bench.fan_out import NODE
-from bench.node import NoNodeError, find_node
-from bench.progress import say
+from bench.peers.node import NoNodeError, find_node
+from bench.report.section import say
 from tests.bench.running import measured
 
 USERS = 200

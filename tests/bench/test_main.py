@@ -10,7 +10,8 @@ import pytest
 from bench.__main__ import main
 from bench.children import ChildError
 from bench.parts import PARTS, Part
-from bench.section import Bar, Section
+from bench.report.page import FIGURES, NoMarksError, write_between_marks
+from bench.report.section import Bar, Section
 
 BAR = Bar("ratio", 0.5, "at least", 0.5)
 
@@ -45,6 +46,46 @@ def test_a_bar_tells_whether_it_is_met() -> None:
     assert str(BAR) == "ratio: 0.5 (at least 0.5: met)"
     slow = Bar("p99", 1.25, "at most", 1.2, " ms")
     assert str(slow) == "p99: 1.25 ms (at most 1.2 ms: **missed**)"
+
+
+def test_figures_go_between_the_marks_of_their_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = Part("one", "", lambda _: None, lambda *_: Section("One", ["| 7 |"], [], [BAR]))
+    monkeypatch.setattr("bench.__main__.PARTS", (part,))
+    page = tmp_path / "page.md"
+    page.write_text(
+        "Before\n<!-- bench: machine -->\n<!-- bench: end of machine -->\n"
+        "<!-- bench: one -->\n| 6 |\n<!-- bench: end of one -->\nAfter\n"
+    )
+    for _ in range(2):  # what is written once can be written again
+        main(["all", "--folder", str(tmp_path), "--write", str(page)])
+    before, _, rest = page.read_text().partition("<!-- bench: one -->\n")
+    assert before.startswith("Before\n<!-- bench: machine -->\n")
+    assert "Python" in before
+    assert rest == f"\n| 7 |\n\n- {BAR}\n\n<!-- bench: end of one -->\nAfter\n"
+
+
+def test_a_page_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- bench: one -->\n")
+    with pytest.raises(NoMarksError, match="no lines <!-- bench: one -->"):
+        write_between_marks(page, "one", "text")
+    assert page.read_text() == "<!-- bench: one -->\n"
+
+
+@pytest.mark.parametrize("name", ["machine", *(part.name for part in PARTS)])
+def test_the_page_has_marks_for_every_part(name: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(FIGURES.read_text())
+    write_between_marks(page, name, "the figures")
+    assert "the figures" in page.read_text()
+
+
+def test_no_folder_of_the_bench_is_too_full() -> None:
+    bench = FIGURES.parent.parent / "bench"
+    for folder in (bench, *(one for one in bench.iterdir() if (one / "__init__.py").exists())):
+        assert len([one for one in folder.iterdir() if one.is_file()]) <= 25, folder
 
 
 def test_what_was_measured_before_a_failure_is_kept(

@@ -15,7 +15,7 @@ import pytest
 
 from bench.carillon import Carillon, provider
 from bench.children import Server, module, server
-from bench.keyed import begin, deliveries, dispatch_counts, provider_log
+from bench.client import begin, deliveries, dispatch_counts, provider_log
 from bench.store import fill_store
 from bench.tally import WrongResultError
 from bench.workload import CLUSTER, address, dispatch, user_id
@@ -35,7 +35,7 @@ UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[Server]:
-    with server(module("bench.slow_provider", 0.005), tmp_path / "provider.log") as running:
+    with server(module("bench.services.slow", 0.005), tmp_path / "provider.log") as running:
         yield running
 
 

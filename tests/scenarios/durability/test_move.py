@@ -14,7 +14,7 @@ import pytest
 
 from bench.carillon import Carillon, provider
 from bench.children import ChildError, Server, module, server
-from bench.keyed import begin, deliveries, dispatch_counts, provider_log
+from bench.client import begin, deliveries, dispatch_counts, provider_log
 from bench.store import fill_store
 from bench.workload import CLUSTER, address, dispatch, user_id
 from carillon.messages.model import Document
@@ -39,7 +39,7 @@ def ended(service: Server, key: str) -> str:
 def test_what_ended_is_known_and_what_was_running_goes_on(
     tmp_path: Path, mongodb: MongoUrl
 ) -> None:
-    with server(module("bench.slow_provider", 0.01), tmp_path / "provider.log") as receiver:
+    with server(module("bench.services.slow", 0.01), tmp_path / "provider.log") as receiver:
         section = provider(receiver.url, 10, onUnknownOutcome="hold")
         carillon = Carillon(tmp_path, {"sms-service": section})
         fill_store(tmp_path / "filled.store", USERS)
@@ -79,7 +79,7 @@ def test_no_limit_is_exceeded_after_a_move(what: str, tmp_path: Path, mongodb: M
         "rate": {"rate": [{"limit": 8, "per": "1h"}]},
         "quota": {"quota": {"limit": 8, "resetAt": reset, "zone": "UTC"}},
     }
-    with server(module("bench.slow_provider", 0.01), tmp_path / "provider.log") as receiver:
+    with server(module("bench.services.slow", 0.01), tmp_path / "provider.log") as receiver:
         section = provider(receiver.url, 4, **limits[what])
         carillon = Carillon(tmp_path, {"sms-service": section})
         fill_store(tmp_path / "filled.store", 5)

@@ -19,7 +19,7 @@ import pytest
 
 from bench.carillon import Carillon, provider
 from bench.children import ChildError, Server, module, server
-from bench.keyed import begin, dispatch_counts, provider_log
+from bench.client import begin, dispatch_counts, provider_log
 from bench.store import fill_store
 from bench.workload import CLUSTER, dispatch
 from tests.cli.command_line import invoke
@@ -33,7 +33,7 @@ ITS_OWN = ("", "-wal", "-shm", "-log0", "-log1")
 
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[Server]:
-    with server(module("bench.slow_provider", 0.01), tmp_path / "provider.log") as running:
+    with server(module("bench.services.slow", 0.01), tmp_path / "provider.log") as running:
         yield running
 
 

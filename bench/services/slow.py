@@ -1,6 +1,6 @@
 """A stand-in for a provider that takes its time, and knows who got what how often.
 
-`python -m bench.slow_provider SECONDS` serves until killed; the first line printed is the address.
+`python -m bench.services.slow SECONDS` serves until killed; the first line printed is the address.
 `GET /` tells how often each receiver got a message, how many calls were open at most, and when
 each call came.
 """

@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.children import Server, server
-from bench.local_http import post_dispatch
-from bench.progress import Say
+from bench.client import post_dispatch
+from bench.report.section import Say
 from bench.workload import dispatch, user, user_id
 
-_PEERS: Final = Path(__file__).parent / "peers"
+_PEERS: Final = Path(__file__).parent
 _FILES: Final = ("package.json", "package-lock.json")
 _INSTALL: Final = (
     "ci",

@@ -8,9 +8,19 @@ from typing import Final
 from bench import fan_out as out
 from bench import small_requests
 from bench.machine import Machine
+from bench.report.section import (
+    Bar,
+    Column,
+    Section,
+    by_contender,
+    least,
+    middle,
+    most,
+    ratio,
+    table,
+    times,
+)
 from bench.results import FanOut, Profile, Small, Traced
-from bench.section import Bar, Section
-from bench.tables import Column, by_contender, least, middle, most, ratio, table, times
 
 PROFILE: Final = "Where the CPU of one message goes"
 _BARE_BAR: Final = 0.45

@@ -1,6 +1,6 @@
 """`carillon serve` that kills itself before or after its N-th write to the journal.
 
-`python -m bench.stopped_service before|after N`: what a power cut, or an operator's `kill -9`,
+`python -m bench.services.stopped before|after N`: what a power cut, or an operator's `kill -9`,
 does at that very point.
 """
 

@@ -21,10 +21,10 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.machine import this_machine
-from bench.templates_email import CONTEXT, EMAIL, GREETING
+from bench.templates.email import CONTEXT, EMAIL, GREETING
 from carillon.handlebars import Engine
 
-_PEER: Final = Path(__file__).parent / "peers" / "handlebars.js"
+_PEER: Final = Path(__file__).parents[1] / "peers" / "handlebars.js"
 _PACKAGES: Final = ("handlebars@4.7.10", "handlebars-helpers@0.10.0")
 _BARS: Final = {"greeting": 10.0, "email": 0.4}
 _TURN_SECONDS: Final = 1.0

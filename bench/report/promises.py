@@ -8,9 +8,8 @@ from typing import Final
 
 from bench.arrivals import WINDOW
 from bench.durability import OFF, SETTINGS
-from bench.results import FanOut, Isolation, Killed, Live, Million
-from bench.section import Bar, Section
-from bench.tables import NONE, table
+from bench.report.section import NONE, Bar, Section, table
+from bench.results import FanOut, Isolation, Killed, Live, Million, Replicated
 
 _ISOLATION_BAR: Final = 1.2
 _MEMORY_BAR: Final = 80.0
@@ -183,3 +182,47 @@ def _around(run: Live, at: float) -> str:
     middle = round(at * 10)
     before, after = run.buckets[max(0, middle - 10) : middle], run.buckets[middle : middle + 20]
     return f"{' '.join(map(str, before))} \\| {' '.join(map(str, after))}"
+
+
+def replicas(runs: Sequence[Replicated]) -> Section:
+    """Whether the limits held over all replicas, and what became of the deliveries."""
+    rows = [
+        (
+            run.title,
+            f"{run.users:,}",
+            f"{run.most_in_a_window} of {run.rate}",
+            f"{run.most_open} of {run.concurrency}",
+            f"{run.used:.3f}",
+            f"{run.lost}",
+            f"{run.doubled}",
+            f"{run.in_doubt}",
+            NONE if run.taken_over is None else f"{run.taken_over:.1f}",
+        )
+        for run in runs
+    ]
+    titles = (
+        "replicas", "users", "most in a second", "most open calls", "share of the rate used",
+        "lost", "doubled", "in doubt", "taken over after s",
+    )  # fmt: skip
+    bars = _bars_of_replicas(runs)
+    return Section("Several replicas on one store", [table(titles, rows)], runs, bars)
+
+
+def _bars_of_replicas(runs: Sequence[Replicated]) -> list[Bar]:
+    bars = [
+        Bar("lost", sum(run.lost for run in runs), "at most", 0),
+        Bar("doubled", sum(run.doubled for run in runs), "at most", 0),
+    ]
+    for run in runs:
+        bars += [
+            Bar(f"{run.title}: calls in a second", run.most_in_a_window, "at most", run.rate),
+            Bar(f"{run.title}: open calls", run.most_open, "at most", run.concurrency),
+        ]
+        if run.taken_over is None:
+            bars.append(Bar(f"{run.title}: share of the rate used", run.used, "at least", 0.95))
+        else:
+            bars += [
+                Bar(f"{run.title}: taken over", run.taken_over, "at most", 10, " s"),
+                Bar(f"{run.title}: in doubt", run.in_doubt, "at most", run.concurrency),
+            ]
+    return bars

@@ -1,0 +1,1 @@
+"""What the bench says of what it measured: sections of tables and bars."""

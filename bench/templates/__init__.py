@@ -1,0 +1,1 @@
+"""Templates against Handlebars.js in Node."""
