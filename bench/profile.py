@@ -32,6 +32,7 @@ OURS: Final = (
     "actors",
     "actors/provider",
     "api",
+    "api/server",
     "dispatches",
     "http_client",
     "providers",
@@ -39,7 +40,7 @@ OURS: Final = (
     "stores/sqlite/journal",
     "telemetry",
 )
-LIBRARIES: Final = ("quart", "trio")
+LIBRARIES: Final = ("trio",)
 OTHER: Final = "other"
 PY_SPY: Final = str(Path(sys.executable).with_name("py-spy"))
 _RATE: Final = 400  # samples a second
