@@ -35,6 +35,8 @@ class Report:
 class Collector:
     """Synchronous, and safe when nobody waits any more. `counts` is what ended before it began.
 
+    `on_complete` is called once no further answer will come.
+
     Each outcome is handed to `record`, which makes it durable, then counted, then observed.
 
     With `notes` it keeps the channel and the key of all that were `answered`, too.
@@ -52,6 +54,7 @@ class Collector:
         counts: Mapping[Outcome, int],
         *,
         notes: bool = False,
+        on_complete: Callable[[], None] = lambda: None,
     ) -> None:
         self._dispatch_id = dispatch_id
         self._record = record
@@ -62,6 +65,7 @@ class Collector:
         self._failures_total = sum(self._counts[outcome] for outcome in FAILURES)
         self._enrolled = self._elsewhere = self._counts.total()
         self._feeding = True
+        self._on_complete = on_complete
         self.complete = trio.Event()
         self.answered: set[tuple[Channel, str]] | None = set() if notes else None
 
@@ -140,3 +144,4 @@ class Collector:
     def _complete_if_done(self) -> None:
         if not self._feeding and not self._pending:
             self.complete.set()
+            self._on_complete()

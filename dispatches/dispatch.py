@@ -104,8 +104,10 @@ class Dispatch:
             context.most_failures,
             begun.counts,
             notes=context.assists,
+            on_complete=self.ended.set,
         )
         self._handed = 0
+        self._bug: Exception | None = None
         self._is_lost = begun.is_lost
         self._caller = begun.caller
         self._first: dict[Channel, Sequence[Item]] = {}
@@ -132,6 +134,16 @@ class Dispatch:
         for channel, items in first.items():
             self._first[channel] = [item for item in items if next(is_new)]
             self._collector.expect(len(self._first[channel]))
+
+    def begin(self) -> None:
+        """Hand over what is durable with the dispatch itself, before `run` has its turn."""
+        if self._scope.cancel_called:
+            return
+        try:
+            for way in self._ways:
+                self._hand_over(way.feed, self._first.pop(way.feed.channel, ()))
+        except Exception as bug:
+            self._bug = bug
 
     async def run(self) -> None:
         """Feed every channel and wait for the last answer. A bug is reported, never raised."""
@@ -238,6 +250,8 @@ class Dispatch:
         return None if is_all_sent and not keeps else self.request.kept(with_content=keeps)
 
     async def _deliver(self) -> None:
+        if self._bug is not None:
+            raise self._bug
         shared = [way for way in self._ways if self._is_shared(way)]
         if len(self._ways) == 1 and not shared:  # a nursery is a tenth of what a small one costs
             await self._feed(self._ways[0])

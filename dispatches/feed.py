@@ -42,7 +42,8 @@ class Pages:
         found = size = 0
         cursor: Cursor | None = Cursor()
         while cursor is not None and found < HEAD and size < KEPT_BYTES:
-            page = await self.at(cursor)
+            # Nobody else reads yet, so nobody is kept waiting by a turn at the lock.
+            page = self._kept.get(cursor) or await self._read(cursor)
             found += page.length
             size += page.size
             cursor = page.next
@@ -54,14 +55,17 @@ class Pages:
         async with self._reading:
             if (kept := self._kept.get(cursor)) is not None:
                 return kept
-            page = await self._patience.read(lambda: self._directory.page(self._audience, cursor))
-            self._keep(cursor, page)
-            return page
+            return await self._read(cursor)
 
     def forget(self, cursor: Cursor) -> None:
         """Read the page that starts there anew when it is asked for again."""
         if (dropped := self._kept.pop(cursor, None)) is not None:
             self._count(dropped, -1)
+
+    async def _read(self, cursor: Cursor) -> Page:
+        page = await self._patience.read(lambda: self._directory.page(self._audience, cursor))
+        self._keep(cursor, page)
+        return page
 
     def _keep(self, cursor: Cursor, page: Page) -> None:
         self._kept[cursor] = page

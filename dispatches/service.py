@@ -104,6 +104,8 @@ class DispatchService:
             self._settle()
             raise
         self._running.enter(dispatch.id, going)
+        going.begin(dispatch)
+        dispatch.begin()
         self._nursery.start_soon(self._see_through, dispatch, going)
         return dispatch
 

@@ -7,6 +7,7 @@ that still sends reads the answer first and not a reset.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from contextlib import suppress
 from typing import Final
@@ -77,6 +78,22 @@ class CallerStream:
         finally:
             self._turn.release()
 
+    async def send_at_once(self, data: bytes) -> None:
+        """Send all of it, as `send` does, and give nobody else a turn if the caller takes it.
+
+        Raises as `send`.
+        """
+        sent = 0
+        if not self._turn.locked():
+            try:
+                sent = os.write(self.socket.fileno(), data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                raise CallerGone(errno.EPIPE, "The caller hung up") from None
+        if sent < len(data):
+            await self.send(data[sent:])
+
     async def _send_some(self, data: memoryview) -> int:
         self._sending = trio.CancelScope(deadline=trio.current_time() + self._stalled)
         with self._sending:
@@ -96,19 +113,26 @@ class CallerStream:
         Raises:
             CallerGone: the caller hung up, or its place is needed.
         """
-        data: bytes | bytearray | None = None
+        data: bytes | None = None
         self._reading = trio.CancelScope(deadline=until)
         with self._reading:
             try:
-                data = await self._stream.receive_some(_MOST)
-            except _LOST:
+                data = await self._read_some()
+            except (OSError, *_LOST):
                 raise CallerGone(errno.ECONNRESET, "The caller hung up") from None
             finally:
                 self._reading = None
         if self._evicted:
             raise CallerGone(errno.EMFILE, "The place was needed")
         self._ended = data == b""
-        return None if data is None else bytes(data)
+        return data
+
+    async def _read_some(self) -> bytes:
+        """What comes next, waited for at first: after an answer nothing is there yet."""
+        while True:
+            await trio.lowlevel.wait_readable(self.socket)
+            with suppress(BlockingIOError):
+                return os.read(self.socket.fileno(), _MOST)
 
     @property
     def has_left(self) -> bool:

@@ -109,9 +109,11 @@ class FastPath:
             answer = await self._answer()
             if answer is None:
                 return Unread(self._data, until)
-            await stream.send(_written(answer, self._exchange.answer_lines()))
+            await stream.send_at_once(_written(answer, self._exchange.answer_lines()))
             if self._exchange.is_leaving or (self._data and stream.has_left):
                 return None
+            if self._data:
+                await trio.lowlevel.checkpoint()  # others have their turn before the next one
 
     async def _begins(self, until: float) -> bool:
         """Wait for the next request."""
