@@ -234,6 +234,7 @@ class Supervisor:
         weigh: Weigh = equal_weights,
     ) -> None:
         self._channels = {spec.name: SupervisedChannel(spec, observe, log, weigh) for spec in specs}
+        self._weigh = weigh
         self._workers = trio.CancelScope()
         self._ended = trio.Event()
 
@@ -277,6 +278,10 @@ class Supervisor:
             await trio.lowlevel.checkpoint()
             return SHARE
         return await self._channels[channel].inbox.wait_for_capacity(dispatch_id, until, caller)
+
+    def weight(self, caller: str) -> int:
+        """See the port."""
+        return self._weigh(caller)
 
     def served(self) -> Served:
         """How many deliveries of each channel, lane and caller were begun with here."""

@@ -134,7 +134,7 @@ class ReplicaCluster:
                 nursery.start_soon(self._keeper.run)
                 nursery.start_soon(self._beat, pipeline, turns, logger)
                 nursery.start_soon(self._look, pipeline)
-                nursery.start_soon(self._assist, pipeline, channels)
+                nursery.start_soon(self._assist, pipeline, channels, turns)
         finally:
             with trio.CancelScope(shield=True):
                 await self._keeper.leave()
@@ -158,7 +158,9 @@ class ReplicaCluster:
                 for dispatch_id in await self._recovery.cancelled(pipeline.borrowed):
                     pipeline.cancelled_elsewhere(dispatch_id)
 
-    async def _assist(self, pipeline: DispatchService, channels: Channels) -> None:
+    async def _assist(
+        self, pipeline: DispatchService, channels: Channels, turns: CallerRotation
+    ) -> None:
         while True:
             await trio.sleep(ASSIST)
             room = {
@@ -167,4 +169,4 @@ class ReplicaCluster:
                 if one.state == "running" and one.depth < FEW
             }
             with suppress(JournalUnavailable):
-                await pipeline.borrow(room)
+                await pipeline.borrow(room, turns.weight)

@@ -17,7 +17,7 @@ from carillon.messages.errors import BadCommand
 from carillon.messages.events import DispatchCrashed
 from carillon.messages.model import Channel
 from carillon.messages.ports.records import Unfinished
-from carillon.messages.ports.work_sharing import Taken
+from carillon.messages.ports.work_sharing import Taken, Weigh
 
 
 class BorrowedWork:
@@ -38,11 +38,11 @@ class BorrowedWork:
         self._running = running
         self._closed = False
 
-    async def take(self, room: Mapping[Channel, int]) -> None:
+    async def take(self, room: Mapping[Channel, int], weigh: Weigh) -> None:
         """Take what there is room for, so many of each channel. Raises JournalUnavailable."""
         if self._rooms.pool is None or self._closed or not room:
             return
-        for taken in await self._rooms.pool.take(room):
+        for taken in await self._rooms.pool.take(room, weigh):
             part = self._running.borrow(taken.dispatch.id)
             self._nursery.start_soon(self._see_through, taken, part)
 

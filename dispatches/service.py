@@ -33,6 +33,7 @@ from carillon.messages.model import Channel, Document
 from carillon.messages.offload import SMALL, Claim, Offload, Room
 from carillon.messages.ports.journal import IdempotencyKey, NewDispatch
 from carillon.messages.ports.records import RecordFilter, Unfinished
+from carillon.messages.ports.work_sharing import Weigh
 from carillon.messages.retry import retry_until
 
 MOST_HELD: Final = 134_217_728
@@ -130,9 +131,12 @@ class DispatchService:
         """The dispatches of other replicas of which a part is sent here."""
         return self._running.borrowed
 
-    async def borrow(self, room: Mapping[Channel, int]) -> None:
-        """Take of what other replicas offer, so much of each channel. Raises JournalUnavailable."""
-        await self._borrowed.take(room)
+    async def borrow(self, room: Mapping[Channel, int], weigh: Weigh) -> None:
+        """Take of what other replicas offer, so much of each channel, callers in turn by weight.
+
+        Raises JournalUnavailable.
+        """
+        await self._borrowed.take(room, weigh)
 
     async def cancel(self, dispatch_id: str, first: Step = nothing) -> None:
         """Start nothing more of a running dispatch; what is under way ends by itself.

@@ -7,7 +7,7 @@ ended or the holder has died; then they are the first one's again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,8 +40,16 @@ Served = Mapping[tuple[Channel, Priority, str], int]
 """How many deliveries of a channel, a lane and a caller were begun with."""
 
 
+Weigh = Callable[[str], int]
+"""The weight of a caller, from 1 on, by which callers take turns."""
+
+
 class CallerRotation(Protocol):
     """Where callers take turns, at one replica of several."""
+
+    def weight(self, caller: str) -> int:
+        """See `Weigh`."""
+        ...
 
     def served(self) -> Served:
         """What was begun with here, in all."""
@@ -79,6 +87,10 @@ class SharedQueue(Protocol):
         """
         ...
 
-    async def take(self, room: Mapping[Channel, int]) -> Sequence[Taken]:
-        """Take what others offer, at most so many of each channel; from now on it is held here."""
+    async def take(self, room: Mapping[Channel, int], weigh: Weigh) -> Sequence[Taken]:
+        """Take what others offer, at most so many of each channel; from now on it is held here.
+
+        Callers take turns by weight, and then the dispatches of each. Of what is the last of a
+        dispatch some is left to the other replicas.
+        """
         ...

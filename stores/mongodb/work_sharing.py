@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, cast
+from typing import cast
 
 from carillon.messages.model import Channel
 from carillon.messages.ports.journal import Enrolment, Progress
 from carillon.messages.ports.records import Unfinished
-from carillon.messages.ports.work_sharing import Settled, Taken
+from carillon.messages.ports.work_sharing import Settled, Taken, Weigh
 from carillon.stores.mongodb.client import Database, Stored
 from carillon.stores.mongodb.journal.journal import MongoJournal
 from carillon.stores.mongodb.journal.writes import NOBODY, find_endings
+from carillon.stores.mongodb.offers import PLACE, find_offers
 from carillon.stores.mongodb.reading import MongoReader, channels_of
 from carillon.stores.mongodb.recovery import Part, pending_of, receipt_of, take_back
 from carillon.stores.mongodb.replicas import MongoReplicas
@@ -74,14 +75,14 @@ class MongoPool:
             lambda database: _settle(database, part, keys, room, holders), newest=False
         )
 
-    async def take(self, room: Mapping[Channel, int]) -> Sequence[Taken]:
+    async def take(self, room: Mapping[Channel, int], weigh: Weigh) -> Sequence[Taken]:
         """See the port."""
         owner, others = self._replicas.id, self._replicas.others
         if not others:
             return []
         known = self._held
         held, found = await self._reader.read(
-            lambda database: _take(database, room, (owner, others), known), newest=False
+            lambda database: _take(database, (room, weigh), (owner, others), known), newest=False
         )
         self._held = held
         for taken, round_ in found:
@@ -116,27 +117,27 @@ def _settle(
 
 def _take(
     database: Database,
-    room: Mapping[Channel, int],
+    wanted: tuple[Mapping[Channel, int], Weigh],
     replicas: tuple[str, frozenset[str]],
     known: frozenset[str],
 ) -> tuple[frozenset[str], list[tuple[Taken, int]]]:
     """What is held here afterwards, and what of it was not `known` to be."""
     owner, others = replicas
     mine = {"holder": owner, "outcome": "pending"}
-    rows = list(database[DELIVERIES].find(mine, _PLACE))
+    rows = list(database[DELIVERIES].find(mine, PLACE))
     # Taken before an answer of this job was lost, whoever sees their dispatch through by now.
     lost = [one for one in rows if one["_id"] not in known]
     taken = _taken(database, _by_dispatch(lost), owner, others | {owner})
+    room, weigh = wanted
     offers: list[Stored] = []
     for channel, most in room.items():
-        offered: Stored = {"holder": NOBODY, "outcome": "pending", "channel": channel}
-        offers += database[DELIVERIES].find(offered, _PLACE).limit(most)
+        found = find_offers(database, channel, most, others)
+        offers += found.in_turn(weigh, most, 1 + len(others))
     taken += _taken(database, _by_dispatch(offers), owner, others)
     still = known & {str(one["_id"]) for one in rows}
     return still | {row for _, ids in taken for row in ids}, [one for one, _ in taken]
 
 
-_PLACE: Final = {"dispatch": 1, "channel": 1}
 _Rows = dict[Channel, list[str]]
 
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.actors.lane import equal_weights
 from carillon.dispatches.planner import DispatchPolicy, Ports
 from carillon.dispatches.service import DispatchService
 from carillon.dispatches.snapshot import Request
@@ -17,7 +18,7 @@ from carillon.messages.commands import SendCommand, parse_send
 from carillon.messages.model import Audience, Channel, Cursor, Page, UserFields
 from carillon.messages.ports.journal import Enrolment, Progress
 from carillon.messages.ports.records import Pending, Unfinished
-from carillon.messages.ports.work_sharing import Settled, Taken
+from carillon.messages.ports.work_sharing import Settled, Taken, Weigh
 from tests.dispatches.fakes import FakeDirectory, FakeJournal, FakePost, FakeRecovery
 from tests.dispatches.test_deadlines import NoFiles
 
@@ -83,7 +84,7 @@ class Offers:
         self.offered: list[Taken] = []
         self._gate = gate
 
-    async def take(self, room: Mapping[Channel, int]) -> Sequence[Taken]:
+    async def take(self, room: Mapping[Channel, int], weigh: Weigh) -> Sequence[Taken]:
         await self._gate.passed()
         taken, self.offered = self.offered, []
         return taken
@@ -189,7 +190,7 @@ async def test_so_is_what_is_borrowed_meanwhile(autojump_clock: MockClock) -> No
         it.post.holds = True
         it.gate.close()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(it.service.borrow, ROOM)
+            nursery.start_soon(it.service.borrow, ROOM, equal_weights)
             await it.gate.waiting.wait()
             it.stop()
             it.gate.opens.set()
@@ -201,7 +202,7 @@ async def test_a_part_is_known_as_long_as_it_is_on_its_way(autojump_clock: MockC
     async with world() as it:
         it.offered("d")
         it.post.holds = True
-        await it.service.borrow(ROOM)
+        await it.service.borrow(ROOM, equal_weights)
         await trio.sleep(1)
         assert it.service.borrowed == {"d"}
         assert it.service.running("d") is None
@@ -218,7 +219,7 @@ async def test_a_cancelled_dispatch_of_another_one_is_not_sent_on_here(
     async with world() as it:
         it.offered("d")
         it.post.holds = True
-        await it.service.borrow(ROOM)
+        await it.service.borrow(ROOM, equal_weights)
         await trio.sleep(1)
         if asked == "here":
             await it.service.cancel("d")
@@ -234,7 +235,7 @@ async def test_who_was_taken_for_dead_leaves_all_of_it_and_goes_on_with_what_com
     async with world() as it:
         it.post.holds = True
         it.offered("d")
-        await it.service.borrow(ROOM)
+        await it.service.borrow(ROOM, equal_weights)
         it.left("e")
         await it.service.resume()
         await trio.sleep(1)
@@ -244,5 +245,5 @@ async def test_who_was_taken_for_dead_leaves_all_of_it_and_goes_on_with_what_com
         assert (it.service.borrowed, it.service.running("e")) == (frozenset(), None)
         it.post.holds = False
         it.offered("f")
-        await it.service.borrow(ROOM)
+        await it.service.borrow(ROOM, equal_weights)
     assert [one.outcome for one in it.journal.receipts] == ["sent"] * 2

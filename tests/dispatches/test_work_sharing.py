@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from carillon.messages.model import Channel, Receipt, delivery_id
 from carillon.messages.ports.journal import Enrolment, Progress
 from carillon.messages.ports.records import Pending
-from carillon.messages.ports.work_sharing import Settled, Taken
+from carillon.messages.ports.work_sharing import Settled, Taken, Weigh
 from tests.dispatches.fakes import FakePost
 from tests.dispatches.test_dispatch import World, many
 
@@ -51,7 +51,7 @@ class FakePool:
             len(free) - len(back),
         )
 
-    async def take(self, room: Mapping[Channel, int]) -> Sequence[Taken]:
+    async def take(self, room: Mapping[Channel, int], weigh: Weigh) -> Sequence[Taken]:
         raise NotImplementedError
 
 

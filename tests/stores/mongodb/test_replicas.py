@@ -24,6 +24,9 @@ class Told:
         self.mine: dict[tuple[Channel, Priority, str], int] = {}
         self.charged: list[Mapping[tuple[Channel, Priority, str], int]] = []
 
+    def weight(self, caller: str) -> int:
+        return 1
+
     def served(self) -> Served:
         return dict(self.mine)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import pytest
 import trio
 
+from carillon.actors.lane import equal_weights
 from carillon.messages.model import Cursor, Receipt, delivery_id
 from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch, Progress
 from carillon.messages.ports.records import PastAttempt
-from carillon.messages.ports.work_sharing import Settled
+from carillon.messages.ports.work_sharing import Settled, Taken, Weigh
 from carillon.stores.mongodb.client import MongoStore, connected, prepare
 from carillon.stores.mongodb.journal.dispatches import KEY_INDEXES
 from carillon.stores.mongodb.journal.journal import MongoJournal
@@ -41,6 +43,15 @@ class Replica:
             task_status.started(self)
             await trio.sleep_forever()
 
+    async def offer_much(
+        self, dispatch: str, caller: str, number: int, *, is_read: bool = False
+    ) -> None:
+        """Open a caller's dispatch, and offer so many deliveries of it."""
+        await self.journal.open(NewDispatch(dispatch, ["sms"], "{}", caller=caller))
+        rows = [Enrolment("sms", f"user/{one:04}", f"{one}") for one in range(number)]
+        reached = Progress("sms", Cursor(number), is_read)
+        assert all(await self.pool.offer(dispatch, rows, reached))
+
     async def offer(self) -> None:
         """Open a dispatch and offer all of it."""
         await self.journal.open(NewDispatch("d", ["sms"], "{}"))
@@ -49,8 +60,12 @@ class Replica:
 
     async def take(self, most: int = 10) -> list[str]:
         """The keys that it takes."""
-        taken = await self.pool.take({"sms": most} if most else {})
+        taken = await self.taken(most)
         return [one.key for each in taken for one in each.deliveries["sms"]]
+
+    async def taken(self, most: int, weigh: Weigh = equal_weights) -> Sequence[Taken]:
+        """What it takes, callers in turn by these weights."""
+        return await self.pool.take({"sms": most} if most else {}, weigh)
 
     async def settle(self, room: int = 0) -> Settled:
         return await self.pool.settle("d", "sms", KEYS, room)
@@ -166,3 +181,73 @@ async def test_what_was_taken_so_is_found_too_when_its_dispatch_has_become_ones_
     assert [left.id for left in await recovery.unfinished()] == ["d"]
     assert await two.take(0) == KEYS[:2]
     assert await two.take(0) == []
+
+
+def callers(taken: Sequence[Taken]) -> Counter[str]:
+    found = Counter[str]()
+    for one in taken:
+        found[one.dispatch.caller] += len(one.deliveries["sms"])
+    return found
+
+
+async def test_callers_take_turns_whatever_one_of_them_has_offered_before(
+    store: MongoStore, nursery: trio.Nursery
+) -> None:
+    one, two = await replicas(store, nursery)
+    for number in range(8):
+        await one.offer_much(f"a{number}", "A", 500)
+    await one.offer_much("b", "B", 60)
+    await one.offer_much("c", "C", 500)
+    assert callers(await two.taken(200)) == {"A": 70, "B": 60, "C": 70}
+    assert callers(await two.taken(200)) == {"A": 100, "C": 100}
+
+
+async def test_a_caller_has_as_much_of_them_as_its_weight_says(
+    store: MongoStore, nursery: trio.Nursery
+) -> None:
+    one, two = await replicas(store, nursery)
+    for number in range(3):
+        await one.offer_much(f"a{number}", "A", 500)
+    await one.offer_much("b", "B", 500)
+    taken = await two.taken(200, lambda caller: 3 if caller == "B" else 1)
+    assert callers(taken) == {"A": 50, "B": 150}
+
+
+async def test_the_dispatches_of_a_caller_take_turns_too(
+    store: MongoStore, nursery: trio.Nursery
+) -> None:
+    one, two = await replicas(store, nursery)
+    await one.offer_much("first", "A", 300)
+    await one.offer_much("second", "A", 100)
+    taken = {each.dispatch.id: len(each.deliveries["sms"]) for each in await two.taken(80)}
+    assert taken == {"first": 40, "second": 40}
+
+
+async def test_a_look_takes_of_few_dispatches(store: MongoStore, nursery: trio.Nursery) -> None:
+    one, two = await replicas(store, nursery)
+    for number in range(50):
+        await one.offer_much(f"a{number}", "A", 20)
+    for number in range(3):
+        await one.offer_much(f"b{number}", "B", 5)
+    taken = await two.taken(200)
+    assert Counter(each.dispatch.caller for each in taken) == {"A": 8, "B": 3}
+    assert callers(taken) == {"A": 160, "B": 15}
+
+
+async def test_what_a_replica_offers_itself_hides_nothing_of_the_others(
+    store: MongoStore, nursery: trio.Nursery
+) -> None:
+    one, two = await replicas(store, nursery)
+    await two.replicas.beat()
+    for number in range(2):
+        await two.offer_much(f"own{number}", "A", 500)
+    await one.offer_much("b", "B", 30)
+    assert callers(await two.taken(200)) == {"B": 30}
+
+
+async def test_of_the_last_of_a_dispatch_a_replica_takes_its_part(
+    store: MongoStore, nursery: trio.Nursery
+) -> None:
+    one, two = await replicas(store, nursery)
+    await one.offer_much("d", "A", 150, is_read=True)
+    assert [callers(await two.taken(200))["A"] for _ in range(6)] == [75, 38, 20, 17, 0, 0]
