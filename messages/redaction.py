@@ -22,7 +22,7 @@ def without_secrets(text: str) -> str:
 
     It takes time in proportion to the text.
     """
-    return _WORD.sub(_hidden, text) if "@" in text or "=" in text else text
+    return _WORD.sub(_hidden, text) if any(mark in text for mark in "@=?") else text
 
 
 def printable(text: str) -> str:
@@ -41,10 +41,11 @@ def _hidden(word: re.Match[str]) -> str:
             text = f"{scheme}//{_HIDDEN}@{host}"
         elif ":" in before:
             text = f"{_HIDDEN}@{host}"
-    if "=" not in text:
+    is_url = "://" in text
+    if not is_url and "=" not in text:
         return text
     for mark in "?#":
         address, found, rest = text.partition(mark)
-        if found and "=" in rest:
+        if "=" in rest or (rest and is_url and found == "?"):
             text = f"{address}{mark}{_HIDDEN}"
     return _NAMED.sub(rf"\1{_HIDDEN}", text)

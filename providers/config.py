@@ -22,6 +22,8 @@ from carillon.kafka.connection import KafkaConnection
 from carillon.messages.json_keys import Place
 from carillon.messages.model import Channel, Delivery
 from carillon.messages.ports.handovers import Handovers
+from carillon.messages.redaction import without_secrets
+from carillon.messages.secret import Secret
 from carillon.providers.limit_keys import LimitKeys, OnUnknownOutcome
 from carillon.providers.ports import Provider
 from carillon.providers.values import Section, Url
@@ -60,14 +62,12 @@ class Needed:
         """Change nothing in the key's JSON Schema."""
 
 
-def needed(
-    absent: T, *variables: Variable, description: str, in_file: bool = True, shown: bool = True
-) -> T:
+def needed(absent: T, *variables: Variable, description: str, in_file: bool = True) -> T:
     """A key that must have a value before its provider is made; until then it is `absent`."""
     marked: T = Field(
         default_factory=lambda: absent,
         description=description,
-        repr=shown,
+        repr=False,  # an address may have a key in its query
         validate_default=False,
         json_schema_extra=Needed(variables, in_file),
     )
@@ -236,7 +236,12 @@ def leaves(section: Section, place: Place = ()) -> Iterator[Leaf]:
         variable = None
         if isinstance(extra, Needed) and name not in section.model_fields_set:
             variable = next((one.name for one in extra.variables), None)
-        yield Leaf(inner, value, variable, isinstance(extra, dict) and "writeOnly" in extra)
+        is_marked = isinstance(extra, dict) and "writeOnly" in extra
+        yield Leaf(inner, value, variable, is_marked or _is_secret(value))
+
+
+def _is_secret(value: object) -> bool:
+    return isinstance(value, Secret) or (isinstance(value, str) and without_secrets(value) != value)
 
 
 def needs(kind: type[Section]) -> list[Needed]:

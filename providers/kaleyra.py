@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from pydantic import Field
 
 from carillon.http_client.ports import Started, Wire
-from carillon.http_client.urls import base_url
+from carillon.http_client.urls import below, endpoint_url
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from carillon.messages.secret import Secret
 from carillon.providers.config import (
@@ -49,7 +49,6 @@ class KaleyraCredentials(Credentials):
         Variable("KALEYRA_SID", "the account for voice calls", token, secret=True),
         Variable("KALEYRA_API_SID", "the same under its other name", token, True, True),
         description="The account's SID.",
-        shown=False,
     )
 
 
@@ -79,7 +78,7 @@ class KaleyraConfig(HttpProviderConfig):
     type: Literal["kaleyra"] = of_type("kaleyra")
     url: Url = needed(
         "",
-        Variable("KALEYRA_API_BASE_URL", "Kaleyra's address, without /v1", base_url),
+        Variable("KALEYRA_API_BASE_URL", "Kaleyra's address, without /v1", endpoint_url),
         description="Base; `/v1/…` is added.",
     )
     credentials: KaleyraCredentials = Field(default_factory=KaleyraCredentials)
@@ -117,7 +116,7 @@ class Kaleyra:
     ) -> None:
         if not (api_key.isascii() and api_key.isprintable()):
             raise ValueError("the Kaleyra API key holds a character that no header can")
-        self._url = f"{url.rstrip('/')}/v1/{quote(sid, safe='')}/voice/outbound"
+        self._url = below(url, f"/v1/{quote(sid, safe='')}/voice/outbound")
         self._headers = {
             "content-type": "application/x-www-form-urlencoded",
             "api-key": api_key,

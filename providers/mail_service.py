@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from carillon.http_client.ports import Body, Headers, Started, Wire
-from carillon.http_client.urls import base_url, service_url
+from carillon.http_client.urls import below, endpoint_url, service_endpoint
 from carillon.messages.model import Attachment, Attempt, Delivery, EmailContent
 from carillon.providers.config import (
     BuildContext,
@@ -41,8 +41,8 @@ class MailServiceConfig(HttpProviderConfig):
     type: Literal["mail-service"] = of_type("mail-service")
     url: Url = needed(
         "",
-        Variable("MAIL_SERVICE_NAME", "the mail service", service_url),
-        Variable("MAIL_SERVICE_URL", "the same as a URL; wins over the name", base_url),
+        Variable("MAIL_SERVICE_NAME", "the mail service", service_endpoint),
+        Variable("MAIL_SERVICE_URL", "the same as a URL; wins over the name", endpoint_url),
         description="Base; `/send` is added.",
     )
 
@@ -52,10 +52,10 @@ class MailServiceConfig(HttpProviderConfig):
 
 
 class MailService:
-    """Sends one mail a call. `url` is the base without `/send`; it may have a path."""
+    """Sends one mail a call. `url` is the base without `/send`; it may have a path and a query."""
 
     def __init__(self, url: str, wire: Wire) -> None:
-        self._url = url.rstrip("/") + "/send"
+        self._url = below(url, "/send")
         self._wire = wire
 
     async def send(self, delivery: Delivery, started: Started) -> Attempt:

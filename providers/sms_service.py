@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from carillon.http_client.ports import Started, Wire
-from carillon.http_client.urls import base_url, service_url
+from carillon.http_client.urls import below, endpoint_url, service_endpoint
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from carillon.providers.config import (
     BuildContext,
@@ -43,8 +43,8 @@ class SmsServiceConfig(HttpProviderConfig):
     type: Literal["sms-service"] = of_type("sms-service")
     url: Url = needed(
         "",
-        Variable("SMS_SERVICE_NAME", "the SMS service", service_url),
-        Variable("SMS_SERVICE_URL", "the same as a URL; wins over the name", base_url),
+        Variable("SMS_SERVICE_NAME", "the SMS service", service_endpoint),
+        Variable("SMS_SERVICE_URL", "the same as a URL; wins over the name", endpoint_url),
         description="Base; `/send` is added.",
     )
 
@@ -54,14 +54,14 @@ class SmsServiceConfig(HttpProviderConfig):
 
 
 class SmsService:
-    """Sends one SMS a call. `url` is the base without `/send`; it may have a path.
+    """Sends one SMS a call. `url` is the base without `/send`; it may have a path and a query.
 
     The service holds consecutive requests to one number open, longer each time. Sent side by
     side they would all take slots while they wait for one another, so here they take turns.
     """
 
     def __init__(self, url: str, wire: Wire) -> None:
-        self._url = url.rstrip("/") + "/send"
+        self._url = below(url, "/send")
         self._wire = wire
 
     async def send(self, delivery: Delivery, started: Started) -> Attempt:

@@ -22,7 +22,7 @@ from pydantic.fields import ComputedFieldInfo, FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from carillon.http_client.urls import base_url
+from carillon.http_client.urls import endpoint_url
 from carillon.messages import durations
 from carillon.messages.secret import Secret
 
@@ -104,7 +104,7 @@ PositiveDuration: TypeAlias = Annotated[
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT)]
 Token: TypeAlias = Annotated[str, AfterValidator(token), Field(min_length=1)]
 Url: TypeAlias = Annotated[
-    str, AfterValidator(base_url), WithJsonSchema({"type": "string", "format": "uri"})
+    str, AfterValidator(endpoint_url), WithJsonSchema({"type": "string", "format": "uri"})
 ]
 FilePath: TypeAlias = Annotated[
     Path,

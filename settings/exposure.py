@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from carillon.messages.secret import Secret
 from carillon.providers.config import leaves
 from carillon.settings.errors import dotted
 from carillon.settings.model import FlowManagerSettings, Settings
@@ -68,7 +67,7 @@ def _functions(flow: FlowManagerSettings) -> Mapping[str, Path | None]:
 def _holds_secrets(settings: Settings) -> bool:
     """Whether an account may stand in the configuration file itself."""
     return any(
-        leaf.variable is None and (leaf.is_secret or isinstance(leaf.value, Secret))
+        leaf.variable is None and leaf.is_secret
         for one in settings.providers.values()
         for leaf in leaves(one.config)
     )

@@ -118,9 +118,7 @@ def _from_environment(mark: Needed, absent: object, place: Place, env: Environme
 def _missing(mark: Needed, names: Sequence[str], place: Place) -> str:
     if not mark.in_file:
         return f"is missing; providers.{place[1]} needs it"
-    return (
-        f"is missing; set it or {' or '.join(names)}" if names else "is missing; it has no default"
-    )
+    return f"is missing; set it or {' or '.join(names)}" if names else "is missing; set it"
 
 
 def _check_file(file: Path, place: Place, env: Environment) -> None:

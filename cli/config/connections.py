@@ -20,6 +20,7 @@ from carillon.http_client.proxies import Proxies
 from carillon.http_client.resolver import Resolver
 from carillon.http_client.target import origin_of
 from carillon.messages.errors import TryLater
+from carillon.messages.redaction import without_secrets
 from carillon.settings import KafkaSettings, Settings
 from carillon.settings.neighbours import addresses
 
@@ -90,7 +91,9 @@ def _connections(settings: Settings, tls: ssl.SSLContext) -> dict[tuple[str, str
     """Those to whom a connection is all that can be had without a message."""
     proxies = Proxies()
     called = addresses(settings).items()
-    return {(key, url): partial(_connect, url, proxies, tls) for key, url in called}
+    return {
+        (key, without_secrets(url)): partial(_connect, url, proxies, tls) for key, url in called
+    }
 
 
 async def _connect(url: str, proxies: Proxies, tls: ssl.SSLContext) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from carillon.http_client.ports import Reply, Response, Started, Wire
+from carillon.http_client.urls import below
 from carillon.messages.model import (
     Accepted,
     Attempt,
@@ -89,7 +90,7 @@ class FirebaseConfig(HttpProviderConfig):
     )
 
     type: Literal["firebase"] = of_type("firebase")
-    url: Url = Field(default=URL, description="Base; `/v1/…` is added.")
+    url: Url = Field(default=URL, description="Base; `/v1/…` is added.", repr=False)
     credentials: FirebaseCredentials = Field(default_factory=FirebaseCredentials)
 
     def build(self, context: BuildContext) -> Provider:
@@ -139,7 +140,7 @@ class Firebase:
         token_wire: Wire | None = None,
     ) -> None:
         project = quote(account.project_id, safe="")
-        self._url = f"{url.rstrip('/')}/v1/projects/{project}/messages:send"
+        self._url = below(url, f"/v1/projects/{project}/messages:send")
         self._wire = wire
         self._token_wire = token_wire or wire
         self._tokens = GoogleToken(account, self._token_wire)

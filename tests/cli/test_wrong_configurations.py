@@ -108,7 +108,11 @@ TABLE = [
     wrong(provider(onUnknownOutcome="drop"), "onUnknownOutcome", '"drop"', "one of hold, retry"),
     wrong(provider(type="smtp"), "providers.sms-service.type", '"smtp"', "one of mail-service"),
     wrong(provider(url="sms:8080"), "providers.sms-service.url", '"sms:8080"', "http://"),
-    wrong(provider(url="http://host/?q"), "providers.sms-service.url", '"http://host/?q"', "query"),
+    wrong(provider(url="http://host/#q"), "providers.sms-service.url", '"http://host/#q"', "fragm"),
+    wrong(
+        provider(url="http://h/?hunter2#q"), "providers.sms-service.url", "not shown", "fragment"
+    ),
+    wrong(provider(url=""), "providers.sms-service.url", '""', "http://"),
     wrong(provider(credentials={"apiKey": "k"}), "credentials.apiKey", "does not know", "none"),
     wrong(sms(providers={"a b": {"type": "sandbox"}}), "providers.a b", "1 to 64 letters"),
     wrong(sms(providers={"backup": {}}), "providers.backup.type", "is missing", "known here"),
@@ -150,6 +154,16 @@ TABLE = [
         "KALEYRA_API_BASE_URL",
         KALEYRA_API_KEY="key",
         KALEYRA_SID="sid",
+    ),
+    wrong(
+        {
+            "activeChannels": ["email"],
+            "sender": {"email": "a@b.it"},
+            "channels": {"email": {"providers": ["mail-service"]}},
+        },
+        "providers.mail-service.url",
+        "is missing",
+        "set it or MAIL_SERVICE_NAME or MAIL_SERVICE_URL",
     ),
     # the service
     wrong(sms(respondWithin="-1s"), "respondWithin", '"-1s"', '"30s"'),

@@ -106,6 +106,20 @@ def test_a_configuration_without_an_account_may_be_read(tmp_path: Path) -> None:
     assert line.startswith(f"CONFIGURATION_PATH: others can change {file}")
 
 
+def test_a_configuration_with_a_key_in_an_address_may_not_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "configuration.json"
+    sms: Document = {"activeChannels": ["sms"], "sender": {"sms": "Shop"}}
+    environ = {"CONFIGURATION_PATH": str(file)}
+    for url, is_told in (("http://sms", False), ("http://sms?key=x", True)):
+        file.write_text(json.dumps({**sms, "providers": {"sms-service": {"url": url}}}))
+        file.chmod(0o644)
+        told = [one for one in advice(load(environ)) if "others can read" in one]
+        assert bool(told) == is_told
+    file.write_text(json.dumps(sms))
+    found = load({**environ, "SMS_SERVICE_URL": "http://sms?key=x"})
+    assert [one for one in advice(found) if "others" in one] == []
+
+
 def test_an_account_is_named_by_the_key_that_names_it(place: Path) -> None:
     document = json.loads((place / NAMES[0]).read_text())
     account = place / "account.json"

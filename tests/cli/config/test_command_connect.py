@@ -147,3 +147,14 @@ def test_asking_everybody_and_nobody_is_a_contradiction() -> None:
     result = invoke("config", "check", "--connect", "--offline")
     assert result.exit_code == 2
     assert "--connect and --offline contradict each other" in result.stderr
+
+
+async def test_an_address_with_a_key_is_not_shown(tmp_path: Path, dead: str) -> None:
+    async with serve(Answer(500)) as other:
+        for url, code in ((other.url, 0), (dead, 1)):
+            known = {"SMS_SERVICE_URL": f"{url}/a?key=PASS"}
+            for words in ((), ("--json",)):
+                found = await check(tmp_path, *words, flow=other.url, **known)
+                assert found.exit_code == code, found.output
+                assert f"{url}/a?…" in found.output
+                assert "PASS" not in found.output
