@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from carillon.messages.model import Document
 from carillon.settings import ClientSettings, ConfigurationError, Secret, client, store
 from tests.settings.examples import SMS_ENVIRONMENT, problems, settings, sms, url_of
 
@@ -150,9 +151,8 @@ def test_the_url_of_the_file_wins() -> None:
         "sms",
         "http://",
         "http://user:hunter2@sms",
-        "http://sms?x=hunter2",
-        "http://sms?",
         "http://sms#f",
+        "http://sms?x=hunter2#f",
         "http://sms:0",
         "http://sms:",
         "http://sms:99999",
@@ -172,7 +172,24 @@ def test_nonsense_is_no_url(url: str) -> None:
 
     assert of_environment.startswith("SMS_SERVICE_URL: ")
     assert of_file.startswith("providers.sms-service.url: ")
-    assert "user:hunter2" not in of_environment + of_file
+    assert "hunter2" not in of_environment + of_file
+
+
+@pytest.mark.parametrize("url", ["http://host?x=hunter2", "http://host?", "http://host/a?b"])
+def test_only_the_url_of_a_provider_has_a_query(url: str) -> None:
+    flow: Document = {"metadataSchema": {"channels": "c"}, "serviceUrl": url}
+    environ = {**SMS_ENVIRONMENT, "CRUD_SERVICE_URL": url, "USERS_CRUD_NAME": "users"}
+    found = problems(sms(flowManagerConfiguration=flow), environ | {"FILE_SERVICE_NAME": url})
+
+    assert [each.partition(":")[0] for each in found] == [
+        "flowManagerConfiguration.serviceUrl",
+        "CRUD_SERVICE_URL",
+        "FILE_SERVICE_NAME",
+    ]
+    assert "hunter2" not in str(found)
+    expected = url.rstrip("?")
+    assert url_of(settings(environ={"SMS_SERVICE_NAME": url}).providers["sms-service"]) == expected
+    assert url_of(settings(environ={"SMS_SERVICE_URL": url}).providers["sms-service"]) == expected
 
 
 def test_the_crud_service_needs_the_collection_of_users() -> None:
