@@ -13,19 +13,14 @@ from typing import Final, cast
 
 from pydantic_core import to_json
 
-from carillon.messages.commands import SendCommand, parse_send, recorded_send
+from carillon.messages.commands import SendCommand, parse_send, personal_fields, recorded_send
 from carillon.messages.errors import BadCommand
 from carillon.messages.json_input import MOST_VALUES, Bounds, JsonText, TooManyValues, read_json
 from carillon.messages.model import Channel, Document
 from carillon.messages.string_list import StringList
 
-_PERSONAL: Final = (
-    "data",
-    "message_title",
-    "message_content",
-    "email_carbon_copies",
-    "email_blind_carbon_copies",
-)
+_PERSONAL: Final = personal_fields(SendCommand)
+_NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
 _PARTS: Final = ("command", "template", "ends", "origin")
 _IN_ENDS: Final = frozenset({"expires_at", "time_to_live"})
 _BESIDE: Final = 1000
@@ -63,10 +58,14 @@ class Request:
         wants it sent. Its origin was told how it ended, and is not told twice.
         """
         command = self.command
-        if not with_content and any(getattr(command, name) for name in _PERSONAL):
+        if not with_content and _has_any(command, _PERSONAL):
             return None
         nobody = command.model_copy(update={"recipients": [], "clusters": None})
         return replace(self, command=nobody, ends=None, origin=None).text()
+
+
+def _has_any(command: SendCommand, names: Sequence[str]) -> bool:
+    return any(getattr(command, name) not in _NOTHING for name in names)
 
 
 def _command_json(command: SendCommand) -> list[bytes]:

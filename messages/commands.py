@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
+from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
@@ -33,6 +34,18 @@ if TYPE_CHECKING:
 
 MOST_COPIES: Final = 1_000
 """Addresses in each of the two lists of copies, which every mail of a dispatch carries."""
+
+
+class AtEnd(Enum):
+    """What becomes of a field when its dispatch has ended, marked where the field is declared.
+
+    A field without a mark is personal: it is erased, and what had one is not kept for another time.
+    """
+
+    KEPT = "kept"
+    """It says nothing of anybody, and is needed to send again what was not sent."""
+    ELSEWHERE = "elsewhere"
+    """It is left out: the deliveries say it, or it is over."""
 
 
 def _once(channels: list[Channel]) -> list[Channel]:
@@ -107,27 +120,31 @@ class SendCommand(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
-    channels: Annotated[list[Channel], Field(min_length=1, fail_fast=True), AfterValidator(_once)]
-    recipients: Annotated[_Recipients | None, WrapValidator(_long_list_as_it_is)] = None
-    clusters: _Ids | None = None
+    channels: Annotated[
+        list[Channel], Field(min_length=1, fail_fast=True), AfterValidator(_once), AtEnd.KEPT
+    ]
+    recipients: Annotated[
+        _Recipients | None, WrapValidator(_long_list_as_it_is), AtEnd.ELSEWHERE
+    ] = None
+    clusters: Annotated[_Ids | None, AtEnd.ELSEWHERE] = None
     message_title: Annotated[str | None, Field(alias="messageTitle")] = None
     message_content: Annotated[str | None, Field(alias="messageContent")] = None
-    template_id: Annotated[_Id | None, Field(alias="templateId")] = None
+    template_id: Annotated[_Id | None, Field(alias="templateId"), AtEnd.KEPT] = None
     data: Annotated[_Data | None, WrapValidator(_text_as_it_is)] = None
-    email_attachments: Annotated[_Texts | None, Field(alias="emailAttachments")] = None
+    email_attachments: Annotated[_Texts | None, Field(alias="emailAttachments"), AtEnd.KEPT] = None
     email_carbon_copies: Annotated[_Texts | None, Field(alias="emailCarbonCopies")] = None
     email_blind_carbon_copies: Annotated[_Texts | None, Field(alias="emailBlindCarbonCopies")] = (
         None
     )
-    email_sender: Annotated[str | None, AfterValidator(_a_mailbox), Field(alias="emailSender")] = (
-        None
-    )
-    priority: Annotated[Priority, BeforeValidator(_or_normal)] = "normal"
-    expires_at: Annotated[datetime | None, BeforeValidator(_a_moment), Field(alias="expiresAt")] = (
-        None
-    )
+    email_sender: Annotated[
+        str | None, AfterValidator(_a_mailbox), Field(alias="emailSender"), AtEnd.KEPT
+    ] = None
+    priority: Annotated[Priority, BeforeValidator(_or_normal), AtEnd.KEPT] = "normal"
+    expires_at: Annotated[
+        datetime | None, BeforeValidator(_a_moment), Field(alias="expiresAt"), AtEnd.ELSEWHERE
+    ] = None
     time_to_live: Annotated[
-        float | None, BeforeValidator(_a_duration), Field(alias="timeToLive")
+        float | None, BeforeValidator(_a_duration), Field(alias="timeToLive"), AtEnd.ELSEWHERE
     ] = None
 
     @property
@@ -179,6 +196,15 @@ class SendCommand(BaseModel):
                         "what", "{name} is required unless templateId is given", {"name": name}
                     )
         return self
+
+
+def personal_fields(command: type[SendCommand]) -> tuple[str, ...]:
+    """The fields of a command that must not outlive its dispatch: all without a mark."""
+    return tuple(
+        name
+        for name, one in command.model_fields.items()
+        if not any(isinstance(mark, AtEnd) for mark in one.metadata)
+    )
 
 
 _RULES = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pytest
 
 from carillon.dispatches.snapshot import Request, empty_request, parse_request
-from carillon.messages.commands import parse_send
+from carillon.messages.commands import AtEnd, SendCommand, parse_send, personal_fields
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import Document
 
@@ -56,6 +58,35 @@ def test_what_is_personal_is_erased_at_the_end_unless_it_is_to_be_kept(personal:
     again = kept(request(**personal), with_content=True)
     [(name, value)] = personal.items()
     assert again.command.model_dump(by_alias=True)[name] == value
+
+
+def test_each_field_is_personal_until_it_says_otherwise() -> None:
+    class Later(SendCommand):
+        label: str | None = None
+        quiet: Annotated[bool | None, AtEnd.KEPT] = None
+
+    assert personal_fields(Later) == (*personal_fields(SendCommand), "label")
+
+
+def test_what_is_personal_is_what_is_not_marked() -> None:
+    marked = {
+        *("channels", "recipients", "clusters", "template_id", "email_attachments"),
+        *("email_sender", "priority", "expires_at", "time_to_live"),
+    }
+    assert set(personal_fields(SendCommand)) == SendCommand.model_fields.keys() - marked
+
+
+@pytest.mark.parametrize("value", [False, 0, "x", [0]])
+def test_a_new_field_is_not_kept_whatever_it_holds(
+    monkeypatch: pytest.MonkeyPatch, value: object
+) -> None:
+    class Later(SendCommand):
+        flag: object = None
+
+    monkeypatch.setattr("carillon.dispatches.snapshot._PERSONAL", personal_fields(Later))
+    body = {**BODY, "flag": value}
+    assert Request(Later.model_validate(body)).kept(with_content=False) is None
+    assert Request(Later.model_validate(BODY)).kept(with_content=False) is not None
 
 
 @pytest.mark.parametrize("nothing", [{}, {"data": {}}, {"data": None}, {"emailCarbonCopies": []}])
