@@ -31,7 +31,7 @@ from carillon.messages.events import (
     WorkerCrashed,
     WorkerStuck,
 )
-from carillon.messages.model import Cause, Receipt
+from carillon.messages.model import FAILURES, Cause, Receipt
 from carillon.telemetry.logs import describe_crash
 
 _SAGA_LEVELS: Final[Mapping[str, int]] = {
@@ -49,15 +49,20 @@ class EventLog:
 
     def __call__(self, event: Event) -> None:
         """Log one event."""
+        # The two that every message brings come first.
+        if isinstance(event, AttemptEnded):
+            level = logging.DEBUG if event.result == "accepted" else logging.WARNING
+            if self._logger.isEnabledFor(level):
+                self._log(level, "attempt ended", **_attempt(event))
+        elif isinstance(event, DeliveryEnded):
+            level = logging.INFO if event.receipt.outcome in FAILURES else logging.DEBUG
+            if self._logger.isEnabledFor(level):
+                self._log(level, "delivery ended", **_ended(event.receipt))
+        else:
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
         match event:
-            case DeliveryEnded(receipt):
-                level = logging.INFO if receipt.is_failure else logging.DEBUG
-                if self._logger.isEnabledFor(level):
-                    self._log(level, "delivery ended", **_ended(receipt))
-            case AttemptEnded():
-                level = logging.DEBUG if event.result == "accepted" else logging.WARNING
-                if self._logger.isEnabledFor(level):
-                    self._log(level, "attempt ended", **_attempt(event))
             case DispatchAccepted(dispatch_id, channels):
                 self._log(
                     logging.DEBUG, "dispatch accepted", dispatchId=dispatch_id, channels=channels

@@ -117,13 +117,18 @@ class Metrics:
 
     def __call__(self, event: Event) -> None:
         """Count one event."""
+        # The two that every message brings come first.
+        if isinstance(event, AttemptEnded):
+            self._attempts.add((event.channel, event.provider, event.result))
+            self._attempt_seconds.add(event.seconds, (event.channel, event.provider))
+        elif isinstance(event, DeliveryEnded):
+            one = event.receipt
+            self._deliveries.add((one.channel, one.provider or "none", one.outcome, one.reason))
+        else:
+            self._count(event)
+
+    def _count(self, event: Event) -> None:
         match event:
-            case DeliveryEnded(receipt):
-                provider = receipt.provider or "none"
-                self._deliveries.add((receipt.channel, provider, receipt.outcome, receipt.reason))
-            case AttemptEnded(channel=channel, provider=provider):
-                self._attempts.add((channel, provider, event.result))
-                self._attempt_seconds.add(event.seconds, (channel, provider))
             case DispatchAccepted():
                 self._dispatches.add()
             case DispatchEnded(seconds=seconds):
