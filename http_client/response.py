@@ -98,6 +98,8 @@ _LEAST: Final = 100
 _MOST: Final = 599
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
 _BEGINS: Final = b"HTTP/1."
+_HEAD_ENDS: Final = b"\r\n\r\n"
+_CODED: Final = re.compile(rb"transfer-encoding", re.IGNORECASE)
 # The parser takes these for answers, too.
 _OTHERS: Final = re.compile(rb"(?:\A|\n\r?\n)[\r\n]*(?:RTSP|ICE)/")
 
@@ -112,7 +114,7 @@ class Answers:
     `status` is 0 until its head was read: interim answers (1xx) are passed over, but 101 is an
     answer that ends the connection. `whole` says that its last byte was read, `surplus` that more
     came, `size` how many bytes of its body did. Headers are read when somebody asks for them:
-    mostly nobody does.
+    mostly nobody does. Nor is a plain head parsed that is, byte for byte, the one before.
     """
 
     __slots__ = (
@@ -120,6 +122,9 @@ class Answers:
         "_head",
         "_interim",
         "_keeps_alive",
+        "_known",
+        "_known_length",
+        "_known_status",
         "_parser",
         "_parts",
         "_room",
@@ -132,6 +137,8 @@ class Answers:
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
         self._bodiless = False
+        self._known = b""
+        self._known_length = self._known_status = 0
         self.begin()
 
     def begin(self, *, bodiless: bool = False) -> None:
@@ -151,6 +158,11 @@ class Answers:
 
     def feed(self, data: bytes) -> None:
         """Take what arrived. Raises `NotHttp`."""
+        known = self._known
+        is_known = known and len(data) == self._known_length and data.startswith(known)
+        if is_known and not (self._head or self._bodiless):
+            self._take_known(data, len(known))
+            return
         if not self.status:
             self._head.append(data)
             self._room -= len(data)
@@ -162,6 +174,27 @@ class Answers:
             self.surplus = True
         if not self.status and self._room < 0:
             raise NotHttp
+        if self.whole:
+            self._learn(data)
+
+    def _take_known(self, data: bytes, length: int) -> None:
+        """Take a whole answer whose head is the one before; the parser is between two answers."""
+        self._head.append(data)
+        self._parts.append(data[length:])
+        self.size = len(data) - length
+        self.status = self._known_status
+        self._keeps_alive = self.whole = True
+
+    def _learn(self, data: bytes) -> None:
+        """Keep the head of a whole answer that came in one piece and says how long it is."""
+        self._known = b""
+        if not self.reusable or self._bodiless or self._interim or self._head != [data]:
+            return
+        length = len(data) - self.size
+        head = data[:length]
+        if data.find(_HEAD_ENDS) == length - len(_HEAD_ENDS) and not _CODED.search(head):
+            self._known, self._known_length = head, len(data)
+            self._known_status = self.status
 
     @property
     def begun(self) -> bool:

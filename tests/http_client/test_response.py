@@ -92,3 +92,55 @@ def test_headers_that_vary_do_not_fill_the_memory() -> None:
     heads = {target.head("GET", {"x": str(number)}) for number in range(100)}
     assert len(heads) == 100
     assert len(target._heads) < 20
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nx: y\r\ncontent-length: 5\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("following", "body", "is_reusable"),
+    [
+        (HEAD + b"other", b"other", True),
+        (HEAD + b"tails" + b"!", b"tails", False),
+        (HEAD.replace(b"5", b"6") + b"longer", b"longer", True),
+        (HEAD.replace(b"200", b"503") + b"other", b"other", True),
+        (HEAD.replace(b"x: y", b"connection: close") + b"other", b"other", False),
+        (b"HTTP/1.1 100 Go\r\n\r\n" + HEAD + b"other", b"other", True),
+    ],
+)
+def test_an_answer_like_the_one_before_is_read_for_itself(
+    following: bytes, body: bytes, *, is_reusable: bool
+) -> None:
+    answers = Answers()
+    for answer in (HEAD + b"hello", following, HEAD + b"hello", HEAD + b"again"):
+        answers.begin()
+        answers.feed(answer)
+        assert answers.whole
+        if answer == following:
+            assert (answers.take(), answers.reusable) == (body, is_reusable)
+            assert answers.status == int(following.rpartition(b"HTTP/1.1 ")[2][:3])
+            answers = answers if is_reusable else Answers()
+        else:
+            assert (answers.status, answers.take()) == (200, answer[-5:])
+            assert answers.headers["x"] == "y"
+
+
+def test_a_head_that_was_seen_before_begins_an_answer_that_comes_in_parts() -> None:
+    answers = Answers()
+    for parts in ([HEAD + b"hello"], [HEAD, b"he", b"llo"], [HEAD[:9], HEAD[9:] + b"hello"]):
+        answers.begin()
+        for part in parts:
+            assert not answers.whole
+            answers.feed(part)
+        assert (answers.status, answers.take(), answers.reusable) == (200, b"hello", True)
+
+
+def test_the_answer_to_head_has_no_body_though_its_head_was_seen_before() -> None:
+    answers = Answers()
+    for answer, bodiless in ((HEAD + b"hello", False), (HEAD, True), (HEAD + b"hello", False)):
+        answers.begin(bodiless=bodiless)
+        answers.feed(answer)
+        assert (answers.whole, answers.take()) == (True, answer[len(HEAD) :])
+    answers.begin(bodiless=True)
+    answers.feed(HEAD + b"hello")
+    assert answers.surplus
