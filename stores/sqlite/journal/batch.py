@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -46,38 +46,55 @@ class Batch:
 
 
 def group_text(group: Batch) -> bytes:
-    """A group for the redo log."""
+    """A group for the redo log. What several rows in a row share is written once."""
+    receipts = [one for one in group.ends if isinstance(one, Receipt)]
     rows = [
         group.at,
         [_opening(one) for one in group.openings],
-        [(one.dispatch_id, one.channel, one.key, one.number, one.provider) for one in group.starts],
-        [
+        _starts(group.starts),
+        []
+        if len(receipts) == len(group.ends)
+        else [
             (one.dispatch_id, one.channel, one.key, one.number, one.result, one.error)
             for one in group.ends
             if isinstance(one, AttemptEnd)
         ],
-        [
-            (
-                one.dispatch_id,
-                one.channel,
-                one.key,
-                one.user_id,
-                one.outcome,
-                one.reason,
-                one.error,
-                one.provider,
-                one.attempts,
-                one.provider_message_id,
-            )
-            for one in group.ends
-            if isinstance(one, Receipt)
-        ],
+        _outcomes(receipts),
         group.revision,
     ]
     try:
         return to_json(rows)
     except ValueError:  # a provider's answer may hold half a character
         return json.dumps(rows, ensure_ascii=False).encode(errors="replace")
+
+
+def _starts(starts: Sequence[AttemptStart]) -> list[list[object]]:
+    """What attempts that follow each other share, and then the key of each."""
+    written: list[list[object]] = []
+    before: tuple[object, ...] = ()
+    keys: list[str] = []
+    for one in starts:
+        shared = (one.dispatch_id, one.channel, one.number, one.provider)
+        if shared != before:
+            before, keys = shared, []
+            written.append([*shared, keys])
+        keys.append(one.key)
+    return written
+
+
+def _outcomes(receipts: Sequence[Receipt]) -> list[list[object]]:
+    """What outcomes that follow each other share, and then three texts of each."""
+    written: list[list[object]] = []
+    before: tuple[object, ...] = ()
+    own: list[str | None] = []
+    for one in receipts:
+        ending = (one.outcome, one.reason, one.error, one.provider, one.attempts)
+        shared = (one.dispatch_id, one.channel, *ending)
+        if shared != before:
+            before, own = shared, []
+            written.append([*shared, own])
+        own += (one.key, one.user_id, one.provider_message_id)
+    return written
 
 
 def _opening(one: Opening) -> tuple[object, ...]:
@@ -101,10 +118,10 @@ def read_group(text: bytes, number: int) -> Batch:
     return Batch(
         cast("int", at),
         [_read_opening(*row) for row in openings],  # type: ignore[arg-type]  # as they were written
-        [AttemptStart(*row) for row in starts],  # type: ignore[arg-type]
+        [one for row in starts for one in _read_starts(row)],
         [
             *(AttemptEnd(*row) for row in ends),  # type: ignore[arg-type]
-            *(_receipt(*row) for row in receipts),  # type: ignore[arg-type]
+            *(one for row in receipts for one in _read_outcomes(row)),
         ],
         number,
         cast("int", revision[0]) if revision else 0,
@@ -127,6 +144,27 @@ def _read_opening(
     return Opening(new, enrolments)
 
 
-def _receipt(dispatch_id: str, channel: str, key: str, *rest: object) -> Receipt:
+def _read_starts(row: list[JsonValue]) -> Iterator[AttemptStart]:
+    *shared, keys = row
+    if isinstance(keys, list):
+        dispatch_id, channel, number, provider = shared
+        for key in keys:
+            yield AttemptStart(dispatch_id, channel, key, number, provider)  # type: ignore[arg-type]
+    else:  # earlier versions wrote each by itself
+        yield AttemptStart(*row)  # type: ignore[arg-type]
+
+
+def _read_outcomes(row: list[JsonValue]) -> Iterator[Receipt]:
+    *shared, own = row
+    if isinstance(own, list):
+        dispatch_id, channel, *ending = shared
+        texts = iter(own)
+        for key, user_id, message_id in zip(texts, texts, texts, strict=True):
+            yield _receipt(dispatch_id, channel, key, user_id, *ending, message_id)
+    else:  # likewise
+        yield _receipt(*row)
+
+
+def _receipt(dispatch_id: object, channel: object, key: object, *rest: object) -> Receipt:
     identity = delivery_id(dispatch_id, channel, key)  # type: ignore[arg-type]
     return Receipt(identity, dispatch_id, channel, key, *rest)  # type: ignore[arg-type]
