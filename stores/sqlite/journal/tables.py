@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
 from itertools import islice
+from math import inf
 from queue import Empty, SimpleQueue
 from typing import Final, TypeVar
 
@@ -211,10 +212,15 @@ class JournalTables:
             self._settle(write, now)
 
     def _apply(self, groups: Sequence[Batch]) -> None:
-        """What started and ended since the last commit; together what came within a moment."""
+        """What started and ended since the last commit; together what came within a moment.
+
+        An attempt is written while its delivery is pending: what is read of one that has ended is
+        in its own row. So those that this very commit ends have none.
+        """
+        over = {_place(one) for group in groups for one in group.ends if isinstance(one, Receipt)}
         for at, part in _of_one_moment(groups):
             starts = self._numbered([one for group in part for one in group.starts])
-            start(self._connection, starts, at)
+            start(self._connection, [one for one in starts if _place(one[1]) not in over], at)
             self._calls.started(starts, at)
             ends = [one for group in part for one in group.ends]
             receipts = [one for one in ends if isinstance(one, Receipt)]
@@ -283,6 +289,11 @@ class JournalTables:
         return number
 
 
+def _place(one: Receipt | AttemptStart) -> tuple[str, str, str]:
+    """Of which delivery it is."""
+    return one.dispatch_id, one.channel, one.key
+
+
 def _of_one_moment(groups: Sequence[Batch]) -> Iterator[tuple[int, Sequence[Batch]]]:
     """Groups in order, so many at once as count as of one time: the last of them."""
     part: list[Batch] = []
@@ -299,6 +310,10 @@ MOST_A_COMMIT: Final = 500
 
 LINGER: Final = 0.02
 """Seconds that a write nobody waits for waits for one that somebody waits for."""
+
+GATHER: Final = 0.5
+"""Seconds for which what is in the log may wait for its commit, if nothing else has to be written:
+then most attempts have ended, and what comes together costs less."""
 
 
 def trouble(error: Exception) -> str:
@@ -357,17 +372,21 @@ class TableWriter:
         batch: list[Write | Batch | Mark] = []
         with suppress(Empty):
             batch.append(self.queue.get(timeout=None if self.broken is None else RETRY))
-            until = time.monotonic() + LINGER
-            while _can_wait(batch[-1]):
-                batch.append(self.queue.get(timeout=max(0.0, until - time.monotonic())))
+            until = inf
+            while len(batch) < MOST_A_COMMIT and (seconds := _can_wait(batch[-1])):
+                now = time.monotonic()
+                until = min(until, now + seconds)
+                batch.append(self.queue.get(timeout=max(0.0, until - now)))
             while len(batch) < MOST_A_COMMIT:
                 batch.append(self.queue.get_nowait())
         return batch
 
 
-def _can_wait(item: Write | Batch | Mark) -> bool:
-    """Whether nobody waits for it who is in a stop_waiting."""
-    return isinstance(item, Batch | Closing)
+def _can_wait(item: Write | Batch | Mark) -> float:
+    """For how many seconds it can wait for company; 0 for what somebody waits for."""
+    if isinstance(item, Batch):
+        return GATHER if item.number else LINGER
+    return LINGER if isinstance(item, Closing) else 0.0
 
 
 def _wake(writes: Iterable[Write]) -> None:

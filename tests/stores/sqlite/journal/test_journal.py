@@ -16,11 +16,11 @@ import trio
 
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import Channel, Cursor, Receipt, delivery_id
-from carillon.messages.ports.journal import Enrolment, NewDispatch, Progress
-from carillon.messages.ports.records import RecordFilter
+from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch, Progress
+from carillon.messages.ports.records import PastAttempt, RecordFilter
 from carillon.stores.sqlite.database import connect, open_store
 from carillon.stores.sqlite.journal.journal import SqliteJournal
-from carillon.stores.sqlite.reading import SqliteReader, SqliteRecords
+from carillon.stores.sqlite.reading import SqliteReader, SqliteRecords, SqliteRecovery
 
 BEGINNING = Progress("sms", Cursor())
 
@@ -357,3 +357,31 @@ def memory() -> int:
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # else what other tests left free counts, or hides it
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+async def test_attempts_are_on_record_while_their_delivery_is_pending(path: Path) -> None:
+    journal = SqliteJournal(path)
+    recovery = SqliteRecovery(reader := SqliteReader(path, journal.flush))
+    failed = replace(receipt("a"), outcome="failed", reason="rejected", attempts=1)
+    query = "SELECT key, number, provider, result FROM attempt ORDER BY key"
+    async with journal.running():
+        await journal.open(dispatch("d", ["sms"]), [enrolment("a"), enrolment("b")])
+        for name in "ab":
+            await journal.start(AttemptStart("d", "sms", f"user/{name}", 1, "p"))
+        journal.record(failed)
+        await journal.flush()
+        assert rows(path, query) == [("user/b", 1, "p", None)], "what ended at once needs none"
+        journal.record(receipt("b"))
+        await journal.close("d", {"sent": 1, "failed": 1}, "{}")
+        assert await journal.redrive("d", RecordFilter(outcomes=["failed"])) == 1
+        [again] = await recovery.pending("d", "sms", "", 10)
+        assert (again.key, again.attempts, again.starts) == ("user/a", [], 0)
+        await journal.start(AttemptStart("d", "sms", "user/a", 1, "q"))
+        await journal.flush()
+        [again] = await recovery.pending("d", "sms", "", 10)
+    reader.close()
+    assert (again.attempts, again.starts) == ([PastAttempt(1, "q", None)], 1)
+    assert rows(path, "SELECT provider, sum(number) FROM call GROUP BY 1 ORDER BY 1") == [
+        ("p", 2),
+        ("q", 1),
+    ], "each call counts in windows and quotas, whether it has a row or not"
