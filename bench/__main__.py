@@ -14,11 +14,11 @@ from typing import Final
 
 from bench.children import ChildError
 from bench.machine import this_machine
-from bench.parts import PARTS, Options, Part, add_common
+from bench.parts import COMPARE, PARTS, Options, Part, add_common
 from bench.report.page import NoMarksError, write_between_marks
 from bench.report.section import say
 from bench.report.speed import where
-from bench.tally import WrongResultError
+from bench.workload import WrongResultError
 
 _ALL: Final = "all"
 _EXPECTED: Final = (ChildError, NoMarksError, WrongResultError)
@@ -69,7 +69,7 @@ def _jobs(given: Sequence[str]) -> list[tuple[Part, Options]]:
     """Each part that is asked for with its options; with `all`, those that it adds stay default."""
     options = _parser().parse_args(given, namespace=Options())
     if options.part is not None:
-        return [(part, options) for part in PARTS if part.name == options.part]
+        return [(part, options) for part in (*PARTS, COMPARE) if part.name == options.part]
     return list(_every(options))
 
 
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     every = _command(commands, _ALL, "everything one after the other, which is the default")
     every.set_defaults(part=None)
-    for part in PARTS:
+    for part in (*PARTS, COMPARE):
         command = _command(commands, part.name, part.summary)
         part.add_options(command)
         command.set_defaults(part=part.name)

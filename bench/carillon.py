@@ -35,7 +35,8 @@ def provider(url: str, concurrency: int, **more: object) -> Keys:
 class Carillon:
     """How the service is run: `providers` is that section of its configuration, `more` others.
 
-    `store` is a URL; without it there is a file in the folder.
+    `store` is a URL; without it there is a file in the folder. `environ` is added to the
+    environment.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Carillon:
     command: Sequence[str] = SERVE
     more: Keys = field(default_factory=dict)
     store: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
     def running(self, filled: Path) -> Iterator[Server]:
@@ -70,6 +72,7 @@ class Carillon:
         """A new process on what is there."""
         environ = {
             **os.environ,
+            **self.environ,
             "CONFIGURATION_PATH": str(self.folder / "configuration.json"),
             "STORE_URL": self.store or f"sqlite:///{self._store}",
             "HTTP_HOST": "127.0.0.1",

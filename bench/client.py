@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from bench.tally import Tally, WrongResultError
+from bench.workload import Tally, WrongResultError
 
 _DEPTH: Final = 'carillon_mailbox_depth{channel="%s"}'
 

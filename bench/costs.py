@@ -59,6 +59,13 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | _CPU_CLOCK)
 
 
+def family_seconds(pid: int) -> float:
+    """The same of a process and those that it has begun, as long as they live."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    children = [int(one) for task in tasks for one in (task / "children").read_text().split()]
+    return cpu_seconds(pid) + sum(map(family_seconds, children))
+
+
 def memory(pid: int, field: str) -> int:
     """A field of /proc/<pid>/status, in bytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

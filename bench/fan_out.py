@@ -1,8 +1,11 @@
-"""Fan-out: one dispatch to N users, beside peers that do the same job, turn by turn."""
+"""Fan-out: one dispatch to N users, beside peers that do the same job, turn by turn.
+
+And what durability costs of it: the same with each `journal.fsync`, and with no journal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +30,8 @@ _LOOPS: Final = {
     BARE_TRIO: "bench.peers.bare_trio",
     AIOHTTP: "bench.peers.aiohttp_gather",
 }
+OFF: Final = "no journal"
+SETTINGS: Final = ("commit", "process", OFF)
 LARGE: Final = 100_000
 """From so many users on, one turn is enough: it lasts minutes."""
 
@@ -112,13 +117,7 @@ class _Bout:
             return self._service(service, dispatch(clusters=[CLUSTER]))
 
     def _service(self, service: Server, body: dict[str, object]) -> _Seen:
-        take_tally(self.receiver.url)  # of what it warmed up with
-        bystanders = Bystanders([service.pid, self.receiver.pid])
-        received = CpuTime(self.receiver.pid)
-        meter = Meter(service.pid)
-        post_dispatch(service.url, body)
-        cost = meter.stop()
-        return cost, received.share(cost.seconds), bystanders.stop()
+        return _seen(service, self.receiver, body)
 
     def _loop(self, name: str) -> _Seen:
         bystanders = Bystanders([self.receiver.pid])
@@ -126,3 +125,46 @@ class _Bout:
         received = CpuTime(self.receiver.pid)
         cost = Cost(**answer_of(job))
         return cost, received.share(cost.seconds), bystanders.stop()
+
+
+def _seen(service: Server, receiver: Server, body: dict[str, object]) -> _Seen:
+    take_tally(receiver.url)  # of what it warmed up with
+    bystanders = Bystanders([service.pid, receiver.pid])
+    received = CpuTime(receiver.pid)
+    meter = Meter(service.pid)
+    post_dispatch(service.url, body)
+    cost = meter.stop()
+    return cost, received.share(cost.seconds), bystanders.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class DurabilityPlan:
+    """What is to be measured."""
+
+    users: int
+    repeat: int
+    concurrency: int
+
+
+def measure_durability(plan: DurabilityPlan, folder: Path, say: Say) -> Iterator[FanOut]:
+    """Every setting, turn by turn. Raises WrongResultError when one did not do its job."""
+    filled = folder / "filled.db"
+    fill_store(filled, plan.users)
+    with server(module("bench.services.provider"), folder / "provider.log") as receiver:
+        for turn in range(plan.repeat):
+            for setting in SETTINGS:
+                carillon = _with_setting(setting, folder, provider(receiver.url, plan.concurrency))
+                with carillon.running(filled) as service:
+                    seen = _seen(service, receiver, dispatch(clusters=[CLUSTER]))
+                take_tally(receiver.url).check_each_once(plan.users)
+                run = FanOut(setting, plan.users, turn, *seen)
+                say(f"{setting}: {run.per_second:,.0f} messages/s")
+                yield run
+
+
+def _with_setting(setting: str, folder: Path, section: Mapping[str, object]) -> Carillon:
+    providers = {"sms-service": section}
+    if setting == OFF:
+        command = module("bench.services.unjournalled")
+        return Carillon(folder, providers, command=command)
+    return Carillon(folder, providers, more={"journal": {"fsync": setting}})

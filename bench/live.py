@@ -18,8 +18,7 @@ from bench.client import Posted, patch_provider, posted, take_arrivals
 from bench.report.section import Say
 from bench.results import Live
 from bench.store import fill_store
-from bench.tally import WrongResultError
-from bench.workload import CLUSTER, dispatch
+from bench.workload import CLUSTER, WrongResultError, dispatch
 
 _NAME: Final = "sms-service"
 _SLOW: Final = 10

@@ -17,7 +17,7 @@ import trio
 
 from bench.by_hand import Connection, is_last, request_head
 from bench.children import answer_of, module
-from bench.tally import WrongResultError
+from bench.workload import WrongResultError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,16 @@ def load_of(latencies: Sequence[float], seconds: float) -> Load:
     return Load(len(ordered), seconds, *(mark * 1000 for mark in marks))
 
 
-def call(url: str, callers: int, seconds: float) -> Load:
-    """Let callers in a process of their own post small requests for so long."""
-    seen = answer_of(module("bench.services.caller", url, callers, seconds))
+SEND: Final = "/send"
+SAGA: Final = "/saga/send"
+
+
+def call(url: str, callers: int, seconds: float, path: str = SEND) -> Load:
+    """Let callers in a process of their own post dispatches to one user, or commands, for so long.
+
+    Raises ChildError when an answer is none of success.
+    """
+    seen = answer_of(module("bench.services.caller", url, callers, seconds, path))
     return Load(int(seen.pop("requests")), **seen)
 
 

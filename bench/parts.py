@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from bench import profile
-from bench.durability import DurabilityPlan, measure_durability
-from bench.fan_out import FanOutPlan, measure_fan_out
+from bench.compare import COMPARED, ComparePlan, measure_compare
+from bench.fan_out import DurabilityPlan, FanOutPlan, measure_durability, measure_fan_out
 from bench.files import measure_files
 from bench.isolation import IsolationPlan, measure_isolation
 from bench.kill import KillPlan, measure_kill
@@ -22,6 +22,7 @@ from bench.report import promises, speed
 from bench.report.page import FIGURES
 from bench.report.section import Say, Section
 from bench.results import Profile
+from bench.sagas import SagasPlan, measure_sagas
 from bench.small_requests import SmallPlan, measure_small
 from bench.store import default_cache
 
@@ -51,6 +52,9 @@ class Options(argparse.Namespace):
     rate: int
     replicas: int
     no_node: bool
+    other: Path
+    work: str
+    pairs: int
     part: str | None
 
 
@@ -143,6 +147,38 @@ def _small_options(parser: argparse.ArgumentParser) -> None:
 def _small(options: Options, folder: Path, say: Say) -> Section:
     plan = SmallPlan(options.callers, options.repeat, options.seconds, options.concurrency)
     return speed.small(list(measure_small(plan, folder, say)))
+
+
+def _sagas_options(parser: argparse.ArgumentParser) -> None:
+    _small_options(parser)
+    parser.set_defaults(callers="16")
+
+
+def _sagas(options: Options, folder: Path, say: Say) -> Section:
+    plan = SagasPlan(options.callers, options.repeat, options.seconds, options.concurrency)
+    return speed.sagas(list(measure_sagas(plan, folder, say)))
+
+
+def _compare_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("other", type=Path, help="the other checkout, in the old layout too")
+    parser.add_argument("work", choices=list(COMPARED), help="the part that is run")
+    parser.add_argument("--pairs", type=number, default=5, help="turns of each checkout")
+    parser.add_argument("--users", type=number, default=20_000, help="users of a fan-out")
+    parser.add_argument("--callers", type=numbers, default="16", help="callers of the others")
+    parser.add_argument("--seconds", type=amount, default=3.0, help="length of their turns")
+
+
+def _compare(options: Options, folder: Path, say: Say) -> Section:
+    plan = ComparePlan(
+        options.other,
+        options.work,
+        options.pairs,
+        options.users,
+        options.callers[0],
+        options.seconds,
+        options.concurrency,
+    )
+    return speed.compared(plan.part, list(measure_compare(plan, folder, say)))
 
 
 def _isolation_options(parser: argparse.ArgumentParser) -> None:
@@ -260,6 +296,7 @@ def _files(_options: Options, folder: Path, say: Say) -> Section:
 PARTS: Final = (
     Part("fan-out", "one dispatch to many users, beside peers", _fan_out_options, _fan_out),
     Part("small", "many requests for one user each", _small_options, _small),
+    Part("sagas", "commands of sagas with functions in Python", _sagas_options, _sagas),
     Part(
         "isolation", "one channel while the other's provider stalls", _isolation_options, _isolation
     ),
@@ -273,3 +310,5 @@ PARTS: Final = (
     Part("profile", "where the CPU of one message goes", _profile_options, _profile),
     Part("files", "how many of our files one recipient passes", _no_options, _files),
 )
+COMPARE: Final = Part("compare", "this checkout beside another one", _compare_options, _compare)
+"""Not one of `all`: it has to be told with which."""

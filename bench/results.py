@@ -57,6 +57,16 @@ class Small:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """One turn of a checkout, `this` or the `other`."""
+
+    checkout: str
+    pair: int
+    per_second: float
+    cpu_us: float
+
+
+@dataclass(frozen=True, slots=True)
 class Isolation:
     """What callers of one channel saw, while the other channel's provider stalled or without."""
 

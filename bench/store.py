@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -26,7 +26,13 @@ def default_cache() -> Path:
     return Path(tempfile.gettempdir()) / f"carillon-bench-{os.getuid()}"
 
 
-def fill_store(path: Path, users: int, strangers: int = 0, say: Say | None = None) -> None:
+def fill_store(
+    path: Path,
+    users: int,
+    strangers: int = 0,
+    say: Say | None = None,
+    templates: Sequence[Mapping[str, str]] = (),
+) -> None:
     """Make a store with so many users in one cluster, then some in none, and one to warm up with.
 
     Users and strangers are numbered in one row.
@@ -36,10 +42,12 @@ def fill_store(path: Path, users: int, strangers: int = 0, say: Say | None = Non
     connection = open_store(path)
     try:
         said = 0
-        for written in import_documents(connection, "user", _documents(users, strangers)):
+        for written in import_documents(connection, "user", documents(users, strangers)):
             if say is not None and written >= said + _SAY_EVERY:
                 said = written
                 say(f"{written:,} users are in the store")
+        for _ in import_documents(connection, "template", cast(Sequence[Document], templates)):
+            pass
     finally:
         connection.close()
 
@@ -58,7 +66,8 @@ def kept_store(cache: Path, users: int, strangers: int, say: Say) -> Path:
     return kept
 
 
-def _documents(users: int, strangers: int) -> Iterator[Document]:
+def documents(users: int, strangers: int = 0) -> Iterator[Document]:
+    """The users of such a store."""
     numbers = range(users + strangers)
     yield from (cast(Document, user(one) if one < users else user(one, ())) for one in numbers)
     yield cast(Document, user(_WARMS_UP, ("apart",)))

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Final
 
 from bench.arrivals import WINDOW
-from bench.durability import OFF, SETTINGS
+from bench.fan_out import OFF, SETTINGS
 from bench.report.section import NONE, Bar, Section, table
 from bench.results import FanOut, Isolation, Killed, Live, Million, Replicated
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import median
 from typing import Final
 
 from bench import fan_out as out
 from bench import small_requests
+from bench.compare import ratios
 from bench.machine import Machine
 from bench.report.section import (
     Bar,
@@ -20,7 +22,7 @@ from bench.report.section import (
     table,
     times,
 )
-from bench.results import FanOut, Profile, Small, Traced
+from bench.results import Compared, FanOut, Profile, Small, Traced
 
 PROFILE: Final = "Where the CPU of one message goes"
 _BARE_BAR: Final = 0.45
@@ -28,6 +30,7 @@ _NODE_BAR: Final = 1.5
 _ROUTE_BAR: Final = 0.5
 _MOST_FILES: Final = {"send": 55, "saga": 62}
 _MOST_CHANGES: Final = {"send": 240, "recovery": 650}
+_SAGAS_BAR: Final = 224.0  # commands a second
 _BUSY: Final = 0.9  # of a core: the provider's stand-in was the bottleneck
 _FAN_OUT: Final[Sequence[Column[FanOut]]] = (
     Column("users", lambda own, _: f"{own[0].users:,}"),
@@ -105,6 +108,45 @@ def _small_bars(runs: Sequence[Small]) -> Iterator[Bar]:
         yield Bar(f"{runs[0].callers} callers, times bare route", found, "at least", _ROUTE_BAR)
 
 
+def sagas(runs: Sequence[Small]) -> Section:
+    """Commands a second and what each costs, by the number of callers."""
+    groups = [
+        [run for run in runs if run.callers == callers]
+        for callers in dict.fromkeys(run.callers for run in runs)
+    ]
+    columns = [column for column in _SMALL if "bare" not in column.title]
+    bars = [
+        Bar(
+            f"{group[0].callers} callers, commands a second",
+            max(run.per_second for run in group),
+            "at least",
+            _SAGAS_BAR,
+        )
+        for group in groups
+    ]
+    title = "Commands of sagas: functions in Python, one message and one event each"
+    return Section(title, [by_contender(columns, groups)], runs, bars)
+
+
+def compared(name: str, runs: Sequence[Compared]) -> Section:
+    """Both checkouts, pair by pair, and the median of the pairs' ratios."""
+    rows = [
+        (f"{run.pair + 1}", run.checkout, f"{run.per_second:,.0f}", f"{run.cpu_us:,.0f}")
+        for run in runs
+    ]
+    rate, cpu = ratios(runs)
+    text = (
+        f"This checkout, times the other one, median of {len(rate)} pairs: "
+        f"rate {_spread(rate)}, CPU each {_spread(cpu)}."
+    )
+    titles = ("pair", "checkout", "a second", "CPU µs each")
+    return Section(f"Two checkouts side by side: {name}", [table(titles, rows), text], runs)
+
+
+def _spread(found: Sequence[float]) -> str:
+    return f"{median(found):.3f} ({min(found):.3f} to {max(found):.3f})"
+
+
 def profiles(found: Sequence[Profile]) -> Section:
     """A table a kind of work."""
     texts = [part for profile in found for part in (f"{profile.work}:", _stations(profile))]
@@ -141,7 +183,7 @@ def files(runs: Sequence[Traced]) -> Section:
     ]
     titles = (
         "way", "files", "changes of file", "files, all threads", "changes, all threads",
-        "changes, first calls only",        "most often between",
+        "changes, first calls only", "most often between",
     )  # fmt: skip
     bars = [
         Bar(f"{run.way}: {what}", figure, "at most", most[run.way])

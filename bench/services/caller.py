@@ -1,29 +1,40 @@
-"""The load of the small requests: callers on keep-alive connections, a program of its own."""
+"""The load of small requests and of commands: callers on keep-alive connections, in a program."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import count, repeat
 
 import trio
 
 from bench.by_hand import Connection, is_last, request_head
-from bench.load import Load, load_of
-from bench.workload import dispatch, user_id
+from bench.load import SAGA, SEND, Load, load_of
+from bench.workload import command, dispatch, user_id
 
 
-async def _call(url: str, caller: int, until: float, latencies: list[float]) -> None:
+def _bodies(path: str, caller: int) -> Iterator[dict[str, object]]:
     # Each asks for a user of its own: the SMS service takes one message to a number at a time.
-    body = json.dumps(dispatch(recipients=[user_id(caller)])).encode()
-    request = b"%b%d\r\n\r\n%b" % (request_head(url, "/send"), len(body), body)
+    user = user_id(caller)
+    if path == SEND:
+        return repeat(dispatch(recipients=[user]))
+    return (command(f"{caller}-{number}-{time.time_ns()}", user) for number in count())
+
+
+async def _call(url: str, path: str, caller: int, until: float, latencies: list[float]) -> None:
+    head = request_head(url, path)
+    expected = b'{"failures":[]}' if path == SEND else b""
     connection = Connection(url)
     await connection.open()
-    while (started := time.perf_counter()) < until:
-        answer = await connection.exchange(request)
+    for body in map(json.dumps, _bodies(path, caller)):
+        if (started := time.perf_counter()) >= until:
+            break
+        answer = await connection.exchange(b"%b%d\r\n\r\n%b" % (head, len(body), body.encode()))
         latencies.append(time.perf_counter() - started)
-        if b'{"failures":[]}' not in answer:
+        if expected not in answer:
             raise OSError(answer.decode("latin-1"))
         if is_last(answer):  # hypercorn serves a thousand requests a connection
             connection.close()
@@ -32,12 +43,12 @@ async def _call(url: str, caller: int, until: float, latencies: list[float]) -> 
     connection.close()
 
 
-async def _run(url: str, callers: int, seconds: float) -> Load:
+async def _run(url: str, callers: int, seconds: float, path: str) -> Load:
     latencies: list[float] = []
     started = time.perf_counter()
     async with trio.open_nursery() as nursery:
         for caller in range(callers):
-            nursery.start_soon(_call, url, caller, started + seconds, latencies)
+            nursery.start_soon(_call, url, path, caller, started + seconds, latencies)
     return load_of(latencies, time.perf_counter() - started)
 
 
@@ -47,6 +58,7 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("callers", type=int)
     parser.add_argument("seconds", type=float)
+    parser.add_argument("path", choices=(SEND, SAGA))
     print(json.dumps(asdict(trio.run(_run, *vars(parser.parse_args()).values()))))
 
 

@@ -14,7 +14,7 @@ import sys
 from typing import Final
 
 from bench.arrivals import Clock
-from bench.tally import Counting
+from bench.workload import Counting
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _READ: Final = 65_536

@@ -56,3 +56,10 @@ def test_a_change_of_rate_shows_at_the_provider(tmp_path: Path) -> None:
     ]
     assert all(one["shown_after"] < 2 for one in run["changes"])
     assert run["exceeded"] <= 3  # a machine that is busy may take note of an arrival late
+
+
+def test_each_setting_of_the_journal_is_measured(tmp_path: Path) -> None:
+    found = measured("durability", tmp_path, "--users", "300", "--repeat", "1")
+    assert [run["contender"] for run in found["runs"]] == ["commit", "process", "no journal"]
+    assert all(run["cost"]["cpu_seconds"] > 0 for run in found["runs"])
+    assert found["bars"][0]["figure"] > 0

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.tally import Counting, Tally, WrongResultError
-from bench.workload import message_bytes
+from bench.workload import Counting, Tally, WrongResultError, message_bytes
 
 
 def tally_of(*numbers: int) -> Tally:

@@ -17,8 +17,7 @@ from bench.carillon import Carillon, provider
 from bench.children import Server, module, server
 from bench.client import begin, deliveries, dispatch_counts, provider_log
 from bench.store import fill_store
-from bench.tally import WrongResultError
-from bench.workload import CLUSTER, address, dispatch, user_id
+from bench.workload import CLUSTER, WrongResultError, address, dispatch, user_id
 
 pytestmark = [
     pytest.mark.servers,
