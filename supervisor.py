@@ -279,6 +279,11 @@ class Supervisor:
             return SHARE
         return await self._channels[channel].inbox.wait_for_capacity(dispatch_id, until, caller)
 
+    def queued(self, channel: Channel, dispatch_id: str) -> int:
+        """See the port."""
+        found = self._channels.get(channel)
+        return 0 if found is None else found.inbox.queued(dispatch_id)
+
     def weight(self, caller: str) -> int:
         """See the port."""
         return self._weigh(caller)

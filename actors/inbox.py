@@ -80,6 +80,11 @@ class Inbox:
             source = self._source(dispatch_id)
         return self._share(caller)
 
+    def queued(self, dispatch_id: str) -> int:
+        """How many messages of a dispatch wait to be taken for the first time."""
+        source = self._source(dispatch_id)
+        return 0 if source is None else len(source.queue)
+
     def _share(self, caller: str) -> int:
         callers = dispatches = 0
         for lane in self._lanes.values():

@@ -281,6 +281,7 @@ class Dispatch:
         feed = way.feed
         await self._shared[feed.channel].run(
             partial(self._room, feed),
+            partial(self._context.post.queued, feed.channel, self.id),
             partial(self._hand_over_again, feed, expected=True),
             lambda: self.cancelled,
         )

@@ -25,6 +25,10 @@ LOOK: Final = 0.25
 """Seconds between two looks at what was offered."""
 OFFER: Final = 500
 """So many deliveries are offered at once, when fewer than half of them are free."""
+LOW: Final = 50
+"""With fewer of its deliveries than these in its own channel, a part of the last is taken back."""
+FEWEST: Final = 20
+"""So many of the last of a dispatch are worth taking back at once."""
 
 
 class WorkSharing:
@@ -58,12 +62,14 @@ class WorkSharing:
     async def run(
         self,
         room: Callable[[], Awaitable[int]],
+        queued: Callable[[], int],
         take_up: Callable[[Sequence[PendingDelivery]], None],
         is_cancelled: Callable[[], bool],
     ) -> None:
         """Until nothing is elsewhere any more, or it has to stop.
 
-        `room` waits until the channel here has some; `take_up` is given what comes back.
+        `room` waits until the channel here has some, `queued` tells how much waits there, and
+        `take_up` is given what comes back.
         """
         if self._is_resumed:
             await self._find()
@@ -75,8 +81,8 @@ class WorkSharing:
             if self._feed.is_over and not self._elsewhere:
                 return
             if self._elsewhere:
-                wants = await room() if self._feed.is_over or is_cancelled() else 0
-                await self._settle(wants, take_up)
+                wants = await room() if self._takes_back(queued, is_cancelled) else 0
+                await self._settle(wants if is_cancelled() else min(wants, self._part), take_up)
             if not (self._feed.is_over or is_cancelled()) and self._free < OFFER // 2:
                 await self._offer()
             await self._rest()
@@ -84,6 +90,18 @@ class WorkSharing:
     @property
     def _elsewhere(self) -> set[str]:
         return self._found | self._offered
+
+    def _takes_back(self, queued: Callable[[], int], is_cancelled: Callable[[], bool]) -> bool:
+        """Whether what nobody has taken is sent here: all has been read, and little waits here.
+
+        The others would have nothing to do any more while this one still sent what it had.
+        """
+        return is_cancelled() or (self._feed.is_over and queued() < LOW)
+
+    @property
+    def _part(self) -> int:
+        """How much of what nobody has taken this replica takes at once, as the others do."""
+        return max(FEWEST, -(-self._free // self._pool.replicas))
 
     def here(self, keys: Iterable[str]) -> None:
         """These were left, and whoever had them before they are sent here."""

@@ -21,6 +21,10 @@ class ChannelQueues(Protocol):
         """
         ...
 
+    def queued(self, channel: Channel, dispatch_id: str) -> int:
+        """How many deliveries of a dispatch wait in a channel to be sent for the first time."""
+        ...
+
     def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:
         """Hand over deliveries of one dispatch. A closed channel drops them: they stay pending."""
         ...

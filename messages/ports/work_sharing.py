@@ -68,6 +68,11 @@ class SharedQueue(Protocol):
         """Whether there is another replica that could take some."""
         ...
 
+    @property
+    def replicas(self) -> int:
+        """How many there are, this one included."""
+        ...
+
     async def offer(
         self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
     ) -> Sequence[bool]:

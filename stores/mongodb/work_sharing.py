@@ -44,6 +44,11 @@ class MongoPool:
         """See the port."""
         return bool(self._replicas.others)
 
+    @property
+    def replicas(self) -> int:
+        """See the port."""
+        return len(self._replicas.living)
+
     async def offer(
         self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
     ) -> Sequence[bool]:

@@ -54,6 +54,15 @@ async def test_nothing_put_is_nothing_there(mock_clock: MockClock) -> None:
     assert (inbox.depth, inbox.lanes()) == (0, [])
 
 
+async def test_it_tells_how_much_of_a_dispatch_is_queued(mock_clock: MockClock) -> None:
+    inbox = Inbox(10, 10)
+    inbox.put(batch("a", 3))
+    inbox.put(batch("b", 2, "bulk"))
+    assert [inbox.queued(name) for name in ("a", "b", "c")] == [3, 2, 0]
+    take(inbox)
+    assert inbox.queued("a") == 2
+
+
 async def test_lanes_share_by_weight_and_none_starves(mock_clock: MockClock) -> None:
     inbox = Inbox(10, 10)
     for priority in ("bulk", "normal", "high"):

@@ -203,6 +203,9 @@ class FakePost:
             await trio.sleep(min(1.0, until - trio.current_time()))
         return self.space
 
+    def queued(self, channel: Channel, dispatch_id: str) -> int:
+        return 0
+
     def put(self, channel: Channel, envelopes: Sequence[Envelope]) -> None:
         assert envelopes
         self.slices.append((channel, len(envelopes)))

@@ -79,6 +79,7 @@ class Offers:
     """A pool in which another replica has offered parts of dispatches; it gives when it may."""
 
     has_company = True
+    replicas = 2
 
     def __init__(self, gate: Gate) -> None:
         self.offered: list[Taken] = []

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from carillon.dispatches.work_sharing import FEWEST, LOW
 from carillon.messages.model import Channel, Receipt, delivery_id
 from carillon.messages.ports.journal import Enrolment, Progress
 from carillon.messages.ports.records import Pending
@@ -22,6 +23,8 @@ class FakePool:
 
     def __init__(self, appetite: int = 1000) -> None:
         self.has_company = True
+        self.replicas = 3
+        self.rooms: list[int] = []
         self.appetite = appetite
         self.offered: list[str] = []
         self.taken: list[str] = []
@@ -41,6 +44,7 @@ class FakePool:
         self, dispatch_id: str, channel: Channel, keys: Sequence[str], room: int
     ) -> Settled:
         await trio.lowlevel.checkpoint()
+        self.rooms.append(room)
         ended, free = keys[: self.appetite], keys[self.appetite :]
         self.appetite -= len(ended)
         self.taken += ended
@@ -107,3 +111,56 @@ async def test_a_small_one_is_not_shared(autojump_clock: MockClock) -> None:
     await world.run()
     assert pool.offered == []
     assert trio.current_time() == pytest.approx(0, abs=0.01)
+
+
+class Backlog(SlowPost):
+    """A channel in which deliveries of the dispatch wait for some seconds; then it is empty."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._until = trio.current_time() + seconds
+
+    def queued(self, channel: Channel, dispatch_id: str) -> int:
+        return LOW if trio.current_time() < self._until else LOW - 1
+
+    async def wait_for_capacity(
+        self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
+    ) -> int:
+        room = await super().wait_for_capacity(channel, dispatch_id, until, caller)
+        return room if trio.current_time() < self._until else 250
+
+
+@pytest.mark.slow
+async def test_who_has_enough_to_do_leaves_the_last_to_the_others(
+    autojump_clock: MockClock,
+) -> None:
+    world, pool = World(many(1200), channels=["email"]), FakePool(0)
+    post = Backlog(5.0)
+    world.use(post=post)
+    shared(world, pool)
+    await world.run()
+    assert len(post.envelopes) == 1200
+    assert set(pool.rooms[:15]) == {0}
+    assert trio.current_time() >= 5
+
+
+@pytest.mark.slow
+async def test_then_it_takes_its_part_at_once(autojump_clock: MockClock) -> None:
+    world, pool = World(many(1200), channels=["email"]), FakePool(0)
+    world.use(post=Backlog(2.0))
+    shared(world, pool)
+    await world.run()
+    asked = [room for room in pool.rooms if room]
+    assert 50 < asked[0] < 200
+    assert asked == sorted(asked, reverse=True)
+    assert asked[-1] == FEWEST
+
+
+@pytest.mark.slow
+async def test_who_is_alone_takes_back_all_that_it_has_room_for(autojump_clock: MockClock) -> None:
+    world, pool = World(many(1200), channels=["email"]), FakePool(0)
+    pool.replicas = 1
+    world.use(post=Backlog(2.0))
+    shared(world, pool)
+    await world.run()
+    assert max(pool.rooms) == 250
