@@ -118,7 +118,11 @@ def _from_environment(mark: Needed, absent: object, place: Place, env: Environme
 def _missing(mark: Needed, names: Sequence[str], place: Place) -> str:
     if not mark.in_file:
         return f"is missing; providers.{place[1]} needs it"
-    return f"is missing; set it or {' or '.join(names)}" if names else "is missing; set it"
+    return (
+        f"is missing; set it or {' or '.join(names)}"
+        if names
+        else f"is missing; {place[1]} needs it"
+    )
 
 
 def _check_file(file: Path, place: Place, env: Environment) -> None:

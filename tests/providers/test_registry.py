@@ -59,7 +59,12 @@ def test_what_a_type_needs_is_found_in_its_inner_sections_too() -> None:
 
 def test_secrets_of_a_section_are_known_as_such() -> None:
     config = KaleyraConfig.model_validate({"options": {"fields": {"pin": "1"}}})
-    assert [one.place for one in leaves(config) if one.is_secret] == [("options", "fields")]
+    assert [one.place for one in leaves(config) if one.is_secret] == [
+        ("credentials", "apiKey"),
+        ("options", "fields"),
+    ]
+    config = KaleyraConfig.model_validate({"url": "http://kaleyra?key=x"})
+    assert ("url",) in [one.place for one in leaves(config) if one.is_secret]
     assert "pin" not in repr(config)
 
 
