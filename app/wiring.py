@@ -36,7 +36,7 @@ from carillon.settings.file.opening import read_start
 from carillon.stores.crud.directory import CrudDirectory
 from carillon.stores.files import FilesDirectory, FileService, NoFiles
 from carillon.stores.sqlite.directory import SqliteDirectory
-from carillon.tuning.patch import limits
+from carillon.tuning.patch import Override, limits
 
 SandboxListener = Callable[[Delivery], None]
 
@@ -152,7 +152,7 @@ def guards(
         )
         provider = _provider(section, context)
         stack.push_async_callback(provider.aclose)
-        made[name] = Guard(name, provider, limits(section, {}), observe)
+        made[name] = Guard(name, provider, limits(section, Override()), observe)
     return made
 
 

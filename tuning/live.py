@@ -27,7 +27,7 @@ from carillon.messages.model import Channel, Document
 from carillon.settings import ConfigurationError, ConfigurationFile, Settings
 from carillon.stores.ports import AuditEntry, LiveSettings
 from carillon.supervisor import Supervisor
-from carillon.tuning.patch import parse_patch, usable
+from carillon.tuning.patch import Override, parse_patch, usable
 from carillon.tuning.plan import Plan, changes_of, changes_of_channels
 from carillon.tuning.reload import at_next_start
 
@@ -106,7 +106,7 @@ class LiveTuning:
         stored = await self._store.overrides()
         if stored == self._stored:
             return self._plan
-        overrides: dict[str, Document] = {}
+        overrides: dict[str, Override] = {}
         for name, override in stored.items():
             overrides[name], refused = usable(override)
             for reason in refused:
@@ -156,7 +156,7 @@ class LiveTuning:
         self._check(name)
         async with self._turn:
             await self._catch_up()
-            await self._override(name, {}, (who, "reset"))
+            await self._override(name, Override(), (who, "reset"))
 
     async def revive(self, channel: str, who: str) -> Channel:
         """See the port."""
@@ -208,7 +208,7 @@ class LiveTuning:
         self._logger.error("the configuration file is refused, the old one holds: %s", reason)
 
     async def _override(
-        self, name: str, override: Document, by: tuple[str, str], *, closes_breaker: bool = False
+        self, name: str, override: Override, by: tuple[str, str], *, closes_breaker: bool = False
     ) -> None:
         plan = self._plan.overriding(name, override)
         before, after = changes_of(name, self._plan, plan)
@@ -221,7 +221,7 @@ class LiveTuning:
         entry = self._entry(*by, name, before, after)
         # Once it is durable it must be in force, whether or not the caller still listens.
         with trio.CancelScope(shield=True):
-            await self._store.change(name, override, entry)
+            await self._store.change(name, override.written, entry)
             self._stored = None
             self._put_in_force(plan)
             if closes_breaker:

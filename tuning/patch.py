@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
@@ -38,16 +38,33 @@ KEYS: Final = tuple(field.alias or name for name, field in LiveKeys.model_fields
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """What operators set of a provider: as it is stored, and parsed, once, when it is made."""
+
+    written: Document = field(default_factory=dict)
+    keys: LiveKeys = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Raises ValidationError for what no rule allows."""
+        object.__setattr__(self, "keys", LiveKeys.model_validate(self.written))
+
+    @property
+    def weight(self) -> int | None:
+        """The weight, which holds on every channel of its provider."""
+        return self.keys.weight
+
+
+@dataclass(frozen=True, slots=True)
 class Patch:
     """A change that is valid: keys with their values, None for those to be taken away."""
 
     settings: Document
     closes_breaker: bool
 
-    def applied_to(self, override: Document) -> Document:
+    def applied_to(self, override: Override) -> Override:
         """The override that it makes of another."""
-        merged = {**override, **self.settings}
-        return {key: value for key, value in merged.items() if value is not None}
+        merged = {**override.written, **self.settings}
+        return Override({key: value for key, value in merged.items() if value is not None})
 
 
 def parse_patch(body: object) -> Patch:
@@ -79,23 +96,23 @@ def parse_patch(body: object) -> Patch:
     return Patch(settings, closes_breaker)
 
 
-def usable(override: Document) -> tuple[Document, Sequence[str]]:
+def usable(stored: Document) -> tuple[Override, Sequence[str]]:
     """An override without what the rules refuse by now, and why each of that was refused."""
     kept: Document = {}
     refused: list[str] = []
-    for key, value in override.items():
+    for key, value in stored.items():
         problems = Problems()
         _check({key: value}, problems)
         if problems:
             refused += problems.error().problems
         else:
             kept[key] = value
-    return kept, refused
+    return Override(kept), refused
 
 
-def limits(section: ProviderSettings, override: Document) -> Limits:
-    """What a guard holds to: the file's section under a valid override."""
-    keys = LiveKeys.model_validate(override)
+def limits(section: ProviderSettings, override: Override) -> Limits:
+    """What a guard holds to: the file's section under an override."""
+    keys = override.keys
     merged = overridden(section, keys)
     return Limits(
         concurrency=merged.concurrency,
@@ -110,13 +127,8 @@ def limits(section: ProviderSettings, override: Document) -> Limits:
     )
 
 
-def weight(override: Document) -> int | None:
-    """The weight of a valid override, which holds on every channel of its provider."""
-    return LiveKeys.model_validate(override).weight
-
-
 def in_force(
-    section: ProviderSettings, weights: Mapping[str, int | None], override: Document
+    section: ProviderSettings, weights: Mapping[str, int | None], override: Override
 ) -> dict[str, Document]:
     """Each key with its value in the file's spelling and where that comes from.
 
@@ -125,13 +137,13 @@ def in_force(
     values = _values(limits(section, override))
     differ = len(set(weights.values())) > 1
     of_file: JsonValue = {**weights} if differ else next(iter(weights.values()), None)
-    values["weight"] = override.get("weight", of_file)
+    values["weight"] = of_file if override.weight is None else override.weight
     named = section.named | ({"weight"} if any(weights.values()) else set())
     return {key: {"value": values[key], "source": _source(key, override, named)} for key in KEYS}
 
 
-def _source(key: str, override: Document, named: frozenset[str]) -> str:
-    if key in override:
+def _source(key: str, override: Override, named: frozenset[str]) -> str:
+    if key in override.written:
         return "override"
     return "file" if key in named else "default"
 

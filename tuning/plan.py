@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from carillon.actors.provider.limits import Limits
 from carillon.messages.durations import written
 from carillon.messages.model import Channel, Document
 from carillon.settings.model import ChannelSettings, ProviderChoice, ProviderSettings, Settings
-from carillon.tuning.patch import in_force, limits, weight
+from carillon.tuning.patch import Override, in_force, limits
 from carillon.tuning.reload import followed_channels, followed_providers
+
+_NOTHING: Final = Override()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +25,11 @@ class Plan:
 
     providers: Mapping[str, ProviderSettings]
     channels: Mapping[Channel, ChannelSettings]
-    overrides: Mapping[str, Document] = field(default_factory=dict)
+    overrides: Mapping[str, Override] = field(default_factory=dict)
 
-    def override(self, name: str) -> Document:
+    def override(self, name: str) -> Override:
         """What wins over the file for a provider."""
-        return self.overrides.get(name, {})
+        return self.overrides.get(name, _NOTHING)
 
     def limits(self, name: str) -> Limits:
         """What the guard of a provider holds to."""
@@ -35,7 +38,7 @@ class Plan:
     def order(self, channel: Channel) -> Sequence[ProviderChoice]:
         """The providers of a channel with the weights that hold."""
         return [
-            replace(choice, weight=weight(self.override(choice.name)) or choice.weight)
+            replace(choice, weight=self.override(choice.name).weight or choice.weight)
             for choice in self.channels[channel].providers
         ]
 
@@ -47,7 +50,7 @@ class Plan:
         """Each key of a provider with its `value` and `source`."""
         return in_force(self.providers[name], self._weights(name), self.override(name))
 
-    def overriding(self, name: str, override: Document) -> Plan:
+    def overriding(self, name: str, override: Override) -> Plan:
         """The plan with another override of one provider."""
         return replace(self, overrides={**self.overrides, name: override})
 

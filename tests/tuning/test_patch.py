@@ -17,7 +17,7 @@ from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.errors import BadCommand
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import ProviderSettings
-from carillon.tuning.patch import KEYS, in_force, limits, parse_patch, usable, weight
+from carillon.tuning.patch import KEYS, LiveKeys, Override, in_force, limits, parse_patch, usable
 from tests.properties import examples
 from tests.settings.examples import settings, sms_provider
 from tests.settings.file.test_schema import ANYTHING
@@ -49,20 +49,22 @@ def refused(body: object) -> str:
 
 def values(section: ProviderSettings, override: Document, weight: int | None = None) -> Document:
     return {
-        key: held["value"] for key, held in in_force(section, {"sms": weight}, override).items()
+        key: held["value"]
+        for key, held in in_force(section, {"sms": weight}, Override(override)).items()
     }
 
 
 def sources(section: ProviderSettings, override: Document, weight: int | None = None) -> Document:
     return {
-        key: held["source"] for key, held in in_force(section, {"sms": weight}, override).items()
+        key: held["source"]
+        for key, held in in_force(section, {"sms": weight}, Override(override)).items()
     }
 
 
 def test_every_key_of_a_patch_arrives_at_the_guard() -> None:
     patch = parse_patch(EVERYTHING)
 
-    override = patch.applied_to({})
+    override = patch.applied_to(Override())
     assert limits(section(), override) == Limits(
         concurrency=5,
         rates=(Rate(10, 1.0), Rate(100, 60.0)),
@@ -74,7 +76,7 @@ def test_every_key_of_a_patch_arrives_at_the_guard() -> None:
         paused=True,
         draining=True,
     )
-    assert weight(override) == 3
+    assert override.weight == 3
     assert not patch.closes_breaker
 
 
@@ -98,7 +100,7 @@ def test_without_anything_the_defaults_hold() -> None:
         "draining": False,
     }
     assert set(sources(section(), {}).values()) == {"default"}
-    assert limits(section(), {}) == Limits()
+    assert limits(section(), Override()) == Limits()
 
 
 def test_a_value_tells_where_it_comes_from() -> None:
@@ -110,26 +112,29 @@ def test_a_value_tells_where_it_comes_from() -> None:
     assert found["timeout"] == "override"
     assert found["weight"] == "file"
     assert found["rate"] == "default"
-    assert limits(of_file, {"concurrency": 3}).timeout == 10.0
+    assert limits(of_file, Override({"concurrency": 3})).timeout == 10.0
 
 
 def test_an_object_replaces_that_of_the_file_as_a_whole() -> None:
     of_file = section(retry={"attempts": 9, "maxDelay": "5s"})
 
-    assert limits(of_file, {"retry": {"attempts": 2}}).retry == Retry(2, 0.5, 60.0)
+    assert limits(of_file, Override({"retry": {"attempts": 2}})).retry == Retry(2, 0.5, 60.0)
 
 
 def test_weights_that_differ_by_channel_are_told_by_channel() -> None:
-    found = in_force(section(), {"sms": 3, "voice": None}, {})["weight"]
+    found = in_force(section(), {"sms": 3, "voice": None}, Override())["weight"]
     assert found == {"value": {"sms": 3, "voice": None}, "source": "file"}
-    assert in_force(section(), {"sms": 3, "voice": None}, {"weight": 7})["weight"]["value"] == 7
-    assert in_force(section(), {}, {})["weight"] == {"value": None, "source": "default"}
+    assert (
+        in_force(section(), {"sms": 3, "voice": None}, Override({"weight": 7}))["weight"]["value"]
+        == 7
+    )
+    assert in_force(section(), {}, Override())["weight"] == {"value": None, "source": "default"}
 
 
 def test_null_takes_a_key_away_and_the_others_stay() -> None:
-    before: Document = {"concurrency": 3, "paused": True}
+    before = Override({"concurrency": 3, "paused": True})
 
-    assert parse_patch({"paused": None, "timeout": "1s"}).applied_to(before) == {
+    assert parse_patch({"paused": None, "timeout": "1s"}).applied_to(before).written == {
         "concurrency": 3,
         "timeout": "1s",
     }
@@ -137,9 +142,9 @@ def test_null_takes_a_key_away_and_the_others_stay() -> None:
 
 
 def test_null_inside_an_object_counts_as_not_written() -> None:
-    override = parse_patch({"retry": {"attempts": 2, "firstDelay": None}}).applied_to({})
+    override = parse_patch({"retry": {"attempts": 2, "firstDelay": None}}).applied_to(Override())
 
-    assert override == {"retry": {"attempts": 2}}
+    assert override.written == {"retry": {"attempts": 2}}
     assert limits(section(), override).retry == Retry(2, 0.5, 60.0)
 
 
@@ -148,7 +153,9 @@ def test_closing_the_breaker_is_done_and_not_kept() -> None:
 
     assert patch.closes_breaker
     settings_of_breaker: Document = {"breaker": {"failures": 3}}
-    assert patch.applied_to(settings_of_breaker) == {**settings_of_breaker, "paused": False}
+    assert patch.applied_to(Override(settings_of_breaker)) == Override(
+        {**settings_of_breaker, "paused": False}
+    )
 
 
 @pytest.mark.parametrize("body", [[], "x", 1, None, True])
@@ -213,7 +220,8 @@ def test_a_message_shows_values_short_and_printable() -> None:
 def test_an_override_that_is_not_valid_any_more_is_left_out_key_by_key() -> None:
     kept, reasons = usable({"concurrency": 0, "paused": True, "gone": 1})
 
-    assert kept == {"paused": True}
+    assert kept == Override({"paused": True})
+    assert kept.keys.paused
     assert [reason.split(":")[0] for reason in reasons] == ["concurrency", "gone"]
 
 
@@ -222,7 +230,7 @@ def test_an_override_that_is_not_valid_any_more_is_left_out_key_by_key() -> None
 @given(body=ANYTHING | st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=3))
 def test_no_body_raises_anything_else(body: JsonValue) -> None:
     with suppress(BadCommand):
-        assert usable(parse_patch(body).applied_to({}))[1] == []
+        assert usable(parse_patch(body).applied_to(Override()).written)[1] == []
 
 
 WHOLE = st.integers(1, 1000)
@@ -252,9 +260,9 @@ def test_what_is_shown_may_be_sent_back_and_changes_nothing(override: Document) 
     shown = values(section(), override)
     back: Document = {key: shown[key] for key in override}
 
-    assert limits(section(), back) == limits(section(), override)
+    assert limits(section(), Override(back)) == limits(section(), Override(override))
     assert values(section(), back) == shown
-    assert usable(back) == (back, [])
+    assert usable(back) == (Override(back), [])
 
 
 @pytest.mark.parametrize("rate", ["10/1s,100/1m", ["10/1s", {"limit": 100, "per": "1m"}]])
@@ -266,3 +274,17 @@ def test_windows_in_words_are_kept_as_every_replica_reads_them(rate: JsonValue) 
 
 def test_windows_in_wrong_words_are_refused() -> None:
     assert refused({"rate": "10 a second"}).startswith('rate: "10 a second" is not allowed; it mu')
+
+
+def test_an_override_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    override = Override(EVERYTHING)
+    before = limits(section(), override)
+    monkeypatch.setattr(LiveKeys, "model_validate", None)
+
+    assert limits(section(), override) == before
+    assert values_of(override)["timeout"] == "2500ms"
+    assert override.weight == 3
+
+
+def values_of(override: Override) -> Document:
+    return {key: one["value"] for key, one in in_force(section(), {}, override).items()}

@@ -9,6 +9,7 @@ import pytest
 from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.model import Document, JsonValue
 from carillon.settings import ProviderChoice, Settings, from_document
+from carillon.tuning.patch import Override
 from carillon.tuning.plan import Plan, changes_of, changes_of_channels
 from carillon.tuning.reload import at_next_start
 from tests.settings.examples import settings, sms
@@ -34,16 +35,16 @@ def two(
 
 
 def plan(found: Settings, **overrides: Document) -> Plan:
-    return Plan(found.providers, found.channels, overrides)
+    return Plan(found.providers, found.channels, {k: Override(v) for k, v in overrides.items()})
 
 
 def test_an_override_wins_over_the_file_until_it_is_taken_away() -> None:
     of_file = plan(two())
-    overridden = of_file.overriding("second", {"concurrency": 3})
+    overridden = of_file.overriding("second", Override({"concurrency": 3}))
 
     assert overridden.limits("second").concurrency == 3
     assert overridden.limits("first") == of_file.limits("first")
-    assert overridden.overriding("second", {}).limits("second").concurrency == 7
+    assert overridden.overriding("second", Override({})).limits("second").concurrency == 7
 
 
 def test_a_weight_from_an_override_goes_into_the_order() -> None:
@@ -56,7 +57,7 @@ def test_a_weight_from_an_override_goes_into_the_order() -> None:
 def test_an_override_of_a_provider_that_is_not_there_is_kept_and_unused() -> None:
     kept = plan(two(), gone={"concurrency": 3}).following(two({"first": {"type": "sandbox"}}))
 
-    assert kept.override("gone") == {"concurrency": 3}
+    assert kept.override("gone") == Override({"concurrency": 3})
     assert [*kept.providers] == ["first", "second"]
 
 
@@ -138,7 +139,7 @@ def test_what_a_running_service_cannot_change_is_named(keys: Document, expected:
 
 def test_changes_are_told_before_and_after_and_no_others() -> None:
     old = plan(two())
-    new = old.overriding("second", {"concurrency": 3, "weight": 2})
+    new = old.overriding("second", Override({"concurrency": 3, "weight": 2}))
 
     assert changes_of("second", old, new) == (
         {"concurrency": 7, "weight": None},
@@ -151,7 +152,7 @@ def test_changes_are_told_before_and_after_and_no_others() -> None:
 def test_a_value_that_is_only_pinned_is_a_change() -> None:
     old = plan(two())
 
-    assert changes_of("second", old, old.overriding("second", {"concurrency": 7})) == (
+    assert changes_of("second", old, old.overriding("second", Override({"concurrency": 7}))) == (
         {"concurrency": 7},
         {"concurrency": 7},
     )

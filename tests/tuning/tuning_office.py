@@ -20,7 +20,7 @@ from carillon.settings import Settings, from_document
 from carillon.stores.ports import AuditEntry, AuditPage
 from carillon.supervisor import Supervisor
 from carillon.tuning.live import LiveTuning, Tuned
-from carillon.tuning.patch import limits
+from carillon.tuning.patch import Override, limits
 from tests.actors.fakes import Log, Script, ignore
 from tests.settings.examples import sms
 
@@ -77,7 +77,7 @@ class Office:
         self.settings = settings
         self.store = store
         self.guards = {
-            name: Guard(name, Script(), limits(section, {}), ignore)
+            name: Guard(name, Script(), limits(section, Override()), ignore)
             for name, section in settings.providers.items()
         }
         chosen = settings.channels["sms"].providers
