@@ -24,7 +24,7 @@ from carillon.messages.events import DispatchCrashed, DispatchEnded, Observer
 from carillon.messages.model import Channel, Delivery, Outcome, Receipt
 from carillon.messages.offload import SMALL, Offload
 from carillon.messages.ports.channel_queues import ChannelQueues
-from carillon.messages.ports.journal import DispatchEnd, Enrolment, Journal, NewDispatch
+from carillon.messages.ports.journal import DispatchEnd, Enrolment, Journal, NewDispatch, OneLog
 from carillon.messages.ports.work_sharing import SharedQueue
 from carillon.messages.retry import retry_until
 
@@ -55,6 +55,8 @@ class DispatchContext:
     pool: SharedQueue | None = None
     assists: bool = False
     offload: Offload = field(default_factory=Offload)
+    log: OneLog | None = None
+    """The journal, if the first attempts of a dispatch may be written with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +130,41 @@ class Dispatch:
         first = {way.feed.channel: await way.feed.next(FIRST) for way in self._ways}
         rows = [_row(item) for items in first.values() for item in items]
         new = replace(new, is_read=all(way.feed.is_over for way in self._ways))
+        log, are_apart = (
+            self._context.log,
+            len({(row.channel, row.key) for row in rows}) == len(rows),
+        )
         # A caller who hangs up here must not leave a dispatch that is on record and never starts.
         with trio.CancelScope(shield=True):
+            if log is not None and are_apart:
+                self._expect(first)
+                withdraw = partial(self._context.post.disown, self.id)
+                await log.open_with_starts(new, rows, self._begin_early, withdraw)
+                return
             is_new = iter(await self._context.journal.open(new, rows))
-        for channel, items in first.items():
-            self._first[channel] = [item for item in items if next(is_new)]
-            self._collector.expect(len(self._first[channel]))
+        self._expect(
+            {name: [item for item in items if next(is_new)] for name, items in first.items()}
+        )
+
+    def _expect(self, first: Mapping[Channel, Sequence[Item]]) -> None:
+        self._first = dict(first)
+        self._collector.expect(sum(map(len, first.values())))
+
+    def _begin_early(self) -> None:
+        """Hand deliveries over whose first attempts are written together with the dispatch.
+
+        How others have ended is told once that is on record.
+        """
+        first = self._first
+        self._first = {
+            name: [one for one in items if isinstance(one, Delivery)]
+            for name, items in first.items()
+        }
+        self.begin()
+        self._first = {
+            name: [one for one in items if not isinstance(one, Delivery)]
+            for name, items in first.items()
+        }
 
     def begin(self) -> None:
         """Hand over what is durable with the dispatch itself, before `run` has its turn."""

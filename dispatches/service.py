@@ -31,7 +31,7 @@ from carillon.messages.errors import (
 from carillon.messages.events import DispatchAccepted, DispatchCrashed, DispatchResumed
 from carillon.messages.model import Channel, Document
 from carillon.messages.offload import SMALL, Claim, Offload, Room
-from carillon.messages.ports.journal import IdempotencyKey, NewDispatch
+from carillon.messages.ports.journal import IdempotencyKey, NewDispatch, OneLog
 from carillon.messages.ports.records import RecordFilter, Unfinished
 from carillon.messages.ports.work_sharing import Weigh
 from carillon.messages.retry import retry_until
@@ -68,6 +68,7 @@ class DispatchService:
         self.rules = rules
         self._rooms = rooms
         self._preparation = Planner(rooms, rules)
+        self._log = rooms.journal if isinstance(rooms.journal, OneLog) else None
         context = self._context(assists=True)
         self._running = RunningDispatches()
         self._borrowed = BorrowedWork(rooms, self._preparation, context, nursery, self._running)
@@ -376,6 +377,7 @@ class DispatchService:
             None if assists else rooms.pool,
             assists,
             rooms.offload,
+            self._log,
         )
 
     def _lives(self, command: SendCommand) -> Mapping[Channel, float]:

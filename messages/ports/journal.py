@@ -6,9 +6,9 @@ its first call; an attempt is durable before its bytes leave; outcomes follow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from carillon.messages.model import Channel, Cursor, Outcome, Receipt
 from carillon.messages.ports.records import RecordFilter, Result
@@ -108,6 +108,30 @@ class AttemptLog(Protocol):
 
     def end(self, attempt: AttemptEnd) -> None:
         """Hand over the end of an attempt after which its delivery goes on."""
+        ...
+
+
+@runtime_checkable
+class OneLog(Protocol):
+    """A journal that keeps openings and starts of attempts in one log, in their order."""
+
+    async def open_with_starts(
+        self,
+        dispatch: NewDispatch,
+        rows: Sequence[Enrolment],
+        begin: Callable[[], None],
+        withdraw: Callable[[], None],
+    ) -> Sequence[bool]:
+        """As `Journal.open`, in one write with the starts that come of it at once.
+
+        `begin` is called once the opening stands in the log's next write, or before it: a start
+        that is handed over from then on is durable with the opening or after it, never without.
+        `withdraw` is called when the opening could not be written, before any start that came
+        after `begin` is told to be durable. Neither may raise.
+
+        Raises:
+            JournalUnavailable: nothing of it was written.
+        """
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -27,6 +27,8 @@ class Opening:
 
     dispatch: NewDispatch
     rows: Sequence[Enrolment] = ()
+    withdraw: Callable[[], None] | None = None
+    """Called when it could not be written, before anybody who waits for that goes on."""
 
 
 @dataclass(frozen=True, slots=True)

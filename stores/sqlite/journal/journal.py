@@ -7,7 +7,7 @@ that follow go into the tables by the hundred.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Literal
@@ -117,15 +117,31 @@ class SqliteJournal:
 
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """See the port."""
-        if self._tables.broken is not None:  # the log would take it, but not grow for ever
-            raise self._unavailable()
+        self._check_tables()
         opening = Opening(dispatch, rows)
         if len(dispatch.request) > LONG:
             await self._durably(BeginningLong(opening))
         else:
             await self._logged(self._log.open(opening))
-        first = {(row.channel, row.key): at for at, row in reversed(list(enumerate(rows)))}
-        return [first[row.channel, row.key] == at for at, row in enumerate(rows)]
+        return _first_of_each(rows)
+
+    async def open_with_starts(
+        self,
+        dispatch: NewDispatch,
+        rows: Sequence[Enrolment],
+        begin: Callable[[], None],
+        withdraw: Callable[[], None],
+    ) -> Sequence[bool]:
+        """See `messages.ports.journal.OneLog`."""
+        if len(dispatch.request) > LONG:  # it is in no log
+            new = await self.open(dispatch, rows)
+            begin()
+            return new
+        self._check_tables()
+        opening = self._log.open(Opening(dispatch, rows, withdraw))
+        begin()
+        await self._logged(opening)
+        return _first_of_each(rows)
 
     async def enrol(
         self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
@@ -198,5 +214,15 @@ class SqliteJournal:
         if gathering.failed:
             raise self._unavailable()
 
+    def _check_tables(self) -> None:
+        if self._tables.broken is not None:  # the log would take it, but not grow for ever
+            raise self._unavailable()
+
     def _unavailable(self) -> JournalUnavailable:
         return unwritable(self.trouble)
+
+
+def _first_of_each(rows: Sequence[Enrolment]) -> Sequence[bool]:
+    """For each row whether none before it has its channel and key."""
+    first = {(row.channel, row.key): at for at, row in reversed(list(enumerate(rows)))}
+    return [first[row.channel, row.key] == at for at, row in enumerate(rows)]

@@ -64,6 +64,8 @@ class LogWriter:
         self._token = token
         self._next = OpenBatch()
         self._is_asked = False
+        self._comes_more = False
+        self._has_waited = False
         self._thread_writes = False
         self._thread_until = 0.0
         self._takes = 0.0
@@ -73,6 +75,8 @@ class LogWriter:
     def open(self, opening: Opening) -> OpenBatch:
         """Take a new dispatch; it is durable when what this gives is `done` and has not failed."""
         self._next.openings.append(opening)
+        if opening.withdraw is not None:
+            self._comes_more = True  # its first attempts start in the next pass
         return self._soon()
 
     def start(self, attempt: AttemptStart) -> OpenBatch:
@@ -108,7 +112,11 @@ class LogWriter:
             self._write()
 
     def _asked(self) -> None:
-        self._is_asked = False
+        if self._comes_more and not self._has_waited:  # once: openings may come in every pass
+            self._has_waited = True
+            self._token.run_sync_soon(self._asked)
+            return
+        self._is_asked = self._comes_more = self._has_waited = False
         self._write()
 
     def _write(self) -> None:
@@ -161,6 +169,10 @@ class LogWriter:
     def _written(self, gathering: OpenBatch, group: Batch, number: int, why: str | None) -> None:
         self.broken = why
         gathering.failed = why is not None
+        if gathering.failed:
+            for opening in gathering.openings:
+                if opening.withdraw is not None:
+                    opening.withdraw()
         gathering.done.set()
         if gathering.failed:
             self._lingering.set()  # nobody may come by until the service is ready again
