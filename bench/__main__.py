@@ -15,8 +15,7 @@ from typing import Final
 from bench.children import ChildError
 from bench.machine import this_machine
 from bench.parts import COMPARE, PARTS, Options, Part, add_common
-from bench.report.page import NoMarksError, write_between_marks
-from bench.report.section import say
+from bench.report.section import NoMarksError, say, write_between_marks
 from bench.report.speed import where
 from bench.workload import WrongResultError
 

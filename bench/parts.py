@@ -19,8 +19,7 @@ from bench.million import MillionPlan, measure_million
 from bench.peers.node import Node, NoNodeError, find_node
 from bench.replicas import ReplicasPlan, measure_replicas
 from bench.report import promises, speed
-from bench.report.page import FIGURES
-from bench.report.section import Say, Section
+from bench.report.section import FIGURES, Say, Section
 from bench.results import Profile
 from bench.sagas import SagasPlan, measure_sagas
 from bench.small_requests import SmallPlan, measure_small

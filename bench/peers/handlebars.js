@@ -1,4 +1,4 @@
-// Handlebars.js with its helpers registered: compiles and renders what bench/templates.py gives it.
+// Handlebars.js with its helpers registered: compiles and renders what bench.templates gives it.
 "use strict";
 const path = require("path");
 const modules = process.argv[2];

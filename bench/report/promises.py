@@ -8,7 +8,7 @@ from typing import Final
 
 from bench.arrivals import WINDOW
 from bench.fan_out import OFF, SETTINGS
-from bench.report.section import NONE, Bar, Section, table
+from bench.report.section import Bar, Row, Section, of, ratio, table
 from bench.results import FanOut, Isolation, Killed, Live, Million, Replicated
 
 _ISOLATION_BAR: Final = 1.2
@@ -19,80 +19,63 @@ _CHANGE_BAR: Final = 1.0
 
 def isolation(runs: Sequence[Isolation]) -> Section:
     """Latencies of the mails, phase by phase, and their ratio turn by turn."""
-    rows = [
-        (
-            f"{run.turn + 1}",
-            "sms stalled" if run.stalled else "calm",
-            f"{run.load.requests:,}",
-            f"{run.load.p50_ms:.1f}",
-            f"{run.load.p99_ms:.1f}",
-            f"{run.load.most_ms:.1f}",
-            f"{run.mailbox_depth:,}" if run.stalled else NONE,
-            f"{run.others_cores:.1f}",
-        )
+    rows: list[Row] = [
+        {
+            "turn": run.turn + 1,
+            "phase": "sms stalled" if run.stalled else "calm",
+            "mails": run.load.requests,
+            "p50 ms": run.load.p50_ms,
+            "p99 ms": run.load.p99_ms,
+            "most ms": run.load.most_ms,
+            "sms waiting": run.mailbox_depth if run.stalled else None,
+            "others' cores": run.others_cores,
+        }
         for run in runs
     ]
-    titles = (
-        "turn",
-        "phase",
-        "mails",
-        "p50 ms",
-        "p99 ms",
-        "most ms",
-        "sms waiting",
-        "others' cores",
-    )
     calm, stalled = ([run for run in runs if run.stalled is which] for which in (False, True))
     ratios = [two.load.p99_ms / one.load.p99_ms for one, two in zip(calm, stalled, strict=True)]
     bar = Bar("p99 with the stall, times that without", median(ratios), "at most", _ISOLATION_BAR)
     title = "Isolation: mails at a fixed pace while the sms provider stalls"
-    return Section(title, [table(titles, rows)], runs, [bar])
+    return Section(title, [table(rows)], runs, [bar])
 
 
 def million(run: Million) -> Section:
     """Memory of the large dispatch, latencies of the small ones."""
-    titles = (
-        "users", "messages/s", "idle MB", "peak MB", "CPU µs/message",
-        "small dispatches", "p50 ms", "p99 ms", "most ms", "provider's core", "others' cores",
-    )  # fmt: skip
-    row = (
-        f"{run.users:,}",
-        f"{run.users / run.cost.seconds:,.0f}",
-        f"{run.cost.idle_mb:.0f}",
-        f"{run.cost.peak_mb:.0f}",
-        f"{run.cost.cpu_seconds / run.users * 1e6:,.0f}",
-        f"{run.small.requests:,}",
-        f"{run.small.p50_ms:.0f}",
-        f"{run.small.p99_ms:.0f}",
-        f"{run.small.most_ms:.0f}",
-        f"{run.provider_share:.0%}",
-        f"{run.others_cores:.1f}",
-    )
+    row: Row = {
+        "users": run.users,
+        "messages/s": run.users / run.cost.seconds,
+        "idle MB": run.cost.idle_mb,
+        "peak MB": run.cost.peak_mb,
+        "CPU µs/message": run.cost.cpu_seconds / run.users * 1e6,
+        "small dispatches": run.small.requests,
+        "p50 ms": run.small.p50_ms,
+        "p99 ms": run.small.p99_ms,
+        "most ms": run.small.most_ms,
+        "provider's core": run.provider_share,
+        "others' cores": run.others_cores,
+    }
     bars = (
         Bar("memory above idle", run.grown_mb, "at most", _MEMORY_BAR, " MB"),
         Bar("p99 of small dispatches", run.small.p99_ms, "at most", _LATENCY_BAR, " ms"),
     )
     title = "A very large dispatch, and small ones of high priority meanwhile"
-    return Section(title, [table(titles, [row])], [run], bars)
+    return Section(title, [table([row])], [run], bars)
 
 
 def live(run: Live) -> Section:
     """How long each change took to show, and whether a window was exceeded."""
-    rows = [
-        (
-            f"{change.before} → {change.after}",
-            f"{change.at:.1f}",
-            f"{change.answered_after * 1000:.0f}",
-            NONE if change.shown_after is None else f"{change.shown_after * 1000:.0f}",
-            f"{most}",
-            _around(run, change.at),
-        )
+    around = "arrivals in each 100 ms: the second before, the two after"
+    rows: list[Row] = [
+        {
+            "messages/s": f"{change.before} → {change.after}",
+            "at s": change.at,
+            "answered after ms": change.answered_after * 1000,
+            "shows after ms": None if change.shown_after is None else change.shown_after * 1000,
+            "most in a second from then": most,
+            around: _around(run, change.at),
+        }
         for change, most in zip(run.changes, run.most_in_a_window[1:], strict=True)
     ]
-    titles = (
-        "messages/s", "at s", "answered after ms", "shows after ms", "most in a second from then",
-        "arrivals in each 100 ms: the second before, the two after",
-    )  # fmt: skip
     slowest = max(
         float("inf") if change.shown_after is None else change.shown_after for change in run.changes
     )
@@ -101,58 +84,44 @@ def live(run: Live) -> Section:
         Bar(f"arrivals beyond the limit of a window of {WINDOW:g} s", run.exceeded, "at most", 0),
     )
     title = f"A rate changed during a dispatch to {run.users:,} users"
-    return Section(title, [table(titles, rows)], [run], bars)
+    return Section(title, [table(rows)], [run], bars)
 
 
 def durability(runs: Sequence[FanOut]) -> Section:
     """Speed and CPU with each setting, the best of the turns, and the share that is left."""
-    best = {
-        setting: max(
-            (run for run in runs if run.contender == setting), key=lambda run: run.per_second
-        )
-        for setting in SETTINGS
-    }
-    rows = [
-        (
-            setting if setting == OFF else f"`fsync: {setting}`",
-            f"{run.per_second:,.0f}",
-            f"{run.per_second / best[OFF].per_second:.2f}",
-            f"{run.cost.cpu_seconds / run.users * 1e6:,.0f}",
-            f"{run.others_cores:.1f}",
-        )
+    best = {setting: max(of(setting, runs), key=lambda run: run.per_second) for setting in SETTINGS}
+    rows: list[Row] = [
+        {
+            "journal": setting if setting == OFF else f"`fsync: {setting}`",
+            "messages/s": run.per_second,
+            "times without": run.per_second / best[OFF].per_second,
+            "CPU µs/message": run.cpu_us,
+            "others' cores": run.others_cores,
+        }
         for setting, run in best.items()
     ]
-    titles = (
-        "journal", "messages/s", "times without", "CPU µs/message", "others' cores",
-    )  # fmt: skip
-    by_turn = [
-        [run.per_second for run in runs if run.contender == setting] for setting in ("commit", OFF)
-    ]
-    share = median(one / other for one, other in zip(*by_turn, strict=True))
+    share = ratio(of("commit", runs), of(OFF, runs)) or 0.0
     bar = Bar("messages a second with the journal, times without", share, "at least", 0.7)
     title = f"Durability: one dispatch to {runs[0].users:,} users"
-    return Section(title, [table(titles, rows)], runs, [bar])
+    return Section(title, [table(rows)], runs, [bar])
 
 
 def kill(runs: Sequence[Killed]) -> Section:
     """What was lost, doubled and left in doubt, and how soon the service was back."""
-    rows = [
-        (
-            run.title,
-            f"{run.users:,}",
-            f"{run.points or len(run.kills)}",
-            f"{run.lost}",
-            f"{run.doubled}",
-            f"{run.in_doubt}",
-            f"{run.most_open}",
-            f"{max(one.slower for one in run.kills):.2f}" if run.kills else NONE,
-        )
+    slowest = "slowest start, s more than an empty one"
+    rows: list[Row] = [
+        {
+            "kills": run.title,
+            "users": run.users,
+            "number": run.points or len(run.kills),
+            "lost": run.lost,
+            "doubled": run.doubled,
+            "in doubt": run.in_doubt,
+            "most open calls": run.most_open,
+            slowest: max((one.slower for one in run.kills), default=None),
+        }
         for run in runs
     ]
-    titles = (
-        "kills", "users", "number", "lost", "doubled", "in doubt", "most open calls",
-        "slowest start, s more than an empty one",
-    )  # fmt: skip
     kills = [one for run in runs for one in run.kills]
     bars = [
         Bar("lost", sum(run.lost for run in runs), "at most", 0),
@@ -161,7 +130,7 @@ def kill(runs: Sequence[Killed]) -> Section:
         Bar("another dispatch for the same key", sum(not one.same for one in kills), "at most", 0),
         Bar("start beside an empty one", max(one.slower for one in kills), "at most", 1, " s"),
     ]
-    return Section("kill -9 in the middle of a dispatch", [table(titles, rows)], runs, bars)
+    return Section("kill -9 in the middle of a dispatch", [table(rows)], runs, bars)
 
 
 def _held(runs: Sequence[Killed]) -> int:
@@ -186,26 +155,22 @@ def _around(run: Live, at: float) -> str:
 
 def replicas(runs: Sequence[Replicated]) -> Section:
     """Whether the limits held over all replicas, and what became of the deliveries."""
-    rows = [
-        (
-            run.title,
-            f"{run.users:,}",
-            f"{run.most_in_a_window} of {run.rate}",
-            f"{run.most_open} of {run.concurrency}",
-            f"{run.used:.3f}",
-            f"{run.lost}",
-            f"{run.doubled}",
-            f"{run.in_doubt}",
-            NONE if run.taken_over is None else f"{run.taken_over:.1f}",
-        )
+    rows: list[Row] = [
+        {
+            "replicas": run.title,
+            "users": run.users,
+            "most in a second": f"{run.most_in_a_window} of {run.rate}",
+            "most open calls": f"{run.most_open} of {run.concurrency}",
+            "share of the rate used": run.used,
+            "lost": run.lost,
+            "doubled": run.doubled,
+            "in doubt": run.in_doubt,
+            "taken over after s": run.taken_over,
+        }
         for run in runs
     ]
-    titles = (
-        "replicas", "users", "most in a second", "most open calls", "share of the rate used",
-        "lost", "doubled", "in doubt", "taken over after s",
-    )  # fmt: skip
     bars = _bars_of_replicas(runs)
-    return Section("Several replicas on one store", [table(titles, rows)], runs, bars)
+    return Section("Several replicas on one store", [table(rows)], runs, bars)
 
 
 def _bars_of_replicas(runs: Sequence[Replicated]) -> list[Bar]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
 from statistics import median
-from typing import Final, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
+
+FIGURES: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 Side = Literal["at least", "at most"]
+Row = Mapping[str, str | int | float | None]
+"""What stands under each title of a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +67,6 @@ class Section:
         }
 
 
-NONE: Final = "-"
-
-
 class Turn(Protocol):
     """One contender's turn."""
 
@@ -80,39 +83,18 @@ class Turn(Protocol):
         """How much it did in a second."""
 
 
-Run = TypeVar("Run", bound=Turn)
+Run = TypeVar("Run")
+OneTurn = TypeVar("OneTurn", bound=Turn)
 
 
-class Column(NamedTuple, Generic[Run]):
-    """A title, and what stands under it for the runs of one contender among those of all."""
-
-    title: str
-    cell: Callable[[Sequence[Run], Sequence[Run]], str]
+def grouped(runs: Sequence[Run], key: Callable[[Run], object]) -> list[list[Run]]:
+    """The runs that have a key in common, in the order in which the keys come first."""
+    return [[run for run in runs if key(run) == one] for one in dict.fromkeys(map(key, runs))]
 
 
-def most(title: str, form: str, figure: Callable[[Run], float]) -> Column[Run]:
-    """The largest of all turns: what else the machine does can only make a turn slower."""
-    return Column(title, lambda own, _: format(max(map(figure, own)), form))
-
-
-def least(title: str, form: str, figure: Callable[[Run], float]) -> Column[Run]:
-    """The smallest of all turns."""
-    return Column(title, lambda own, _: format(min(map(figure, own)), form))
-
-
-def middle(title: str, form: str, figure: Callable[[Run], float]) -> Column[Run]:
-    """The median of all turns."""
-    return Column(title, lambda own, _: format(median(map(figure, own)), form))
-
-
-def times(base: str, name: str) -> Column[Run]:
-    """How many times as fast as another contender."""
-
-    def cell(own: Sequence[Run], all_runs: Sequence[Run]) -> str:
-        found = ratio(own, [run for run in all_runs if run.contender == base])
-        return NONE if found is None else f"{found:.2g}"
-
-    return Column(f"times {name}", cell)
+def of(contender: str, runs: Sequence[OneTurn]) -> list[OneTurn]:
+    """A contender's turns."""
+    return [run for run in runs if run.contender == contender]
 
 
 def ratio(runs: Sequence[Turn], others: Sequence[Turn]) -> float | None:
@@ -122,20 +104,38 @@ def ratio(runs: Sequence[Turn], others: Sequence[Turn]) -> float | None:
     return median(found) if found else None
 
 
-def by_contender(columns: Sequence[Column[Run]], groups: Sequence[Sequence[Run]]) -> str:
-    """A table with a row for each contender of each group; ratios are taken within a group."""
-    rows = []
-    for runs in groups:
-        for name in dict.fromkeys(run.contender for run in runs):
-            own = [run for run in runs if run.contender == name]
-            rows.append([column.cell(own, runs) for column in columns])
-    return table([column.title for column in columns], rows)
-
-
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
-    lines = [titles, ["---"] * len(titles), *rows]
+def table(rows: Sequence[Row]) -> str:
+    """Markdown; numbers with three digits, or all those before the point."""
+    titles = list(dict.fromkeys(title for row in rows for title in row))
+    cells = [[_cell(row.get(title)) for title in titles] for row in rows]
+    lines = [titles, ["---"] * len(titles), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float) and abs(value) < 999.5:
+        return f"{value:.3g}"
+    return value if isinstance(value, str) else f"{value:,.0f}"
+
+
+class NoMarksError(Exception):
+    """The page has no place for what was measured."""
+
+
+def write_between_marks(page: Path, name: str, text: str) -> None:
+    """Put a text between `<!-- bench: NAME -->` and `<!-- bench: end of NAME -->`.
+
+    Raises:
+        NoMarksError: the page lacks one of the two lines; it is left as it is.
+    """
+    begin, end = f"<!-- bench: {name} -->", f"<!-- bench: end of {name} -->"
+    marked = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
+    whole = page.read_text()
+    if not marked.search(whole):
+        raise NoMarksError(f"{page} has no lines {begin} and {end} between which figures could go")
+    page.write_text(marked.sub(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", whole, count=1))
 
 
 Say = Callable[[str], None]

@@ -1,4 +1,4 @@
-"""The results of each part as a section: tables for docs/benchmarks.md, and their bars."""
+"""The results of the parts that measure speed, as sections: tables and their bars."""
 
 from __future__ import annotations
 
@@ -10,51 +10,17 @@ from bench import fan_out as out
 from bench import small_requests
 from bench.compare import ratios
 from bench.machine import Machine
-from bench.report.section import (
-    Bar,
-    Column,
-    Section,
-    by_contender,
-    least,
-    middle,
-    most,
-    ratio,
-    table,
-    times,
-)
+from bench.report.section import Bar, Row, Section, grouped, of, ratio, table
 from bench.results import Compared, FanOut, Profile, Small, Traced
 
 PROFILE: Final = "Where the CPU of one message goes"
 _BARE_BAR: Final = 0.45
 _NODE_BAR: Final = 1.5
 _ROUTE_BAR: Final = 0.5
+_SAGAS_BAR: Final = 224.0  # commands a second
 _MOST_FILES: Final = {"send": 55, "saga": 62}
 _MOST_CHANGES: Final = {"send": 240, "recovery": 650}
-_SAGAS_BAR: Final = 224.0  # commands a second
 _BUSY: Final = 0.9  # of a core: the provider's stand-in was the bottleneck
-_FAN_OUT: Final[Sequence[Column[FanOut]]] = (
-    Column("users", lambda own, _: f"{own[0].users:,}"),
-    Column("contender", lambda own, _: own[0].contender),
-    most("messages/s", ",.0f", lambda run: run.per_second),
-    times(out.BARE_TRIO, "bare trio"),
-    times(out.AIOHTTP, "aiohttp"),
-    times(out.NODE, "Node.js"),
-    least("CPU µs/message", ",.0f", lambda run: run.cpu_us),
-    middle("idle MB", ".0f", lambda run: run.cost.idle_mb),
-    most("peak MB", ".0f", lambda run: run.cost.peak_mb),
-    most("provider's core", ".0%", lambda run: run.provider_share),
-    middle("others' cores", ".1f", lambda run: run.others_cores),
-)
-_SMALL: Final[Sequence[Column[Small]]] = (
-    Column("callers", lambda own, _: f"{own[0].callers}"),
-    Column("contender", lambda own, _: own[0].contender),
-    most("requests/s", ",.0f", lambda run: run.per_second),
-    times(small_requests.BARE_QUART, "bare route"),
-    least("CPU µs/request", ",.0f", lambda run: run.cpu_us),
-    middle("p50 ms", ".1f", lambda run: run.load.p50_ms),
-    middle("p99 ms", ".1f", lambda run: run.load.p99_ms),
-    middle("others' cores", ".1f", lambda run: run.others_cores),
-)
 
 
 def where(machine: Machine) -> str:
@@ -69,52 +35,68 @@ def where(machine: Machine) -> str:
 
 def fan_out(runs: Sequence[FanOut], no_node: str | None) -> Section:
     """Messages a second, and costs; `no_node` says why there is no Node.js among them."""
-    groups = [
-        [run for run in runs if run.users == users]
-        for users in dict.fromkeys(run.users for run in runs)
+    sizes = grouped(runs, lambda run: run.users)
+    rows = [
+        _fan_out_row(own, group)
+        for group in sizes
+        for own in grouped(group, lambda run: run.contender)
     ]
-    texts = [by_contender(_FAN_OUT, groups)]
+    texts = [table(rows)]
     if no_node is not None:
         texts.append(f"Without Node.js: {no_node}.")
     busy = dict.fromkeys(run.contender for run in runs if run.provider_share > _BUSY)
     texts.extend(f"The provider's stand-in was the bottleneck of: {name}." for name in busy)
-    bars = [bar for group in groups for bar in _fan_out_bars(group)]
+    bars = [bar for group in sizes for bar in _fan_out_bars(group)]
     return Section("Fan-out: one dispatch to N users over sms", texts, runs, bars)
 
 
+def _fan_out_row(own: Sequence[FanOut], group: Sequence[FanOut]) -> Row:
+    return {
+        "users": own[0].users,
+        "contender": own[0].contender,
+        "messages/s": max(run.per_second for run in own),
+        "times bare trio": ratio(own, of(out.BARE_TRIO, group)),
+        "times aiohttp": ratio(own, of(out.AIOHTTP, group)),
+        "times Node.js": ratio(own, of(out.NODE, group)),
+        "CPU µs/message": min(run.cpu_us for run in own),
+        "idle MB": median(run.cost.idle_mb for run in own),
+        "peak MB": max(run.cost.peak_mb for run in own),
+        "provider's core": max(run.provider_share for run in own),
+        "others' cores": median(run.others_cores for run in own),
+    }
+
+
 def _fan_out_bars(runs: Sequence[FanOut]) -> Iterator[Bar]:
-    own = [run for run in runs if run.contender == out.CARILLON]
     for base, least_ratio in ((out.BARE_TRIO, _BARE_BAR), (out.NODE, _NODE_BAR)):
-        found = ratio(own, [run for run in runs if run.contender == base])
+        found = ratio(of(out.CARILLON, runs), of(base, runs))
         if found is not None:
             yield Bar(f"{runs[0].users:,} users, times {base}", found, "at least", least_ratio)
 
 
 def small(runs: Sequence[Small]) -> Section:
     """Requests a second and latencies, by the number of callers."""
-    groups = [
-        [run for run in runs if run.callers == callers]
-        for callers in dict.fromkeys(run.callers for run in runs)
+    title, base = "Small requests: one recipient, one channel", small_requests.BARE_QUART
+    groups = grouped(runs, lambda run: run.callers)
+    rows: list[Row] = [
+        {**_small_row(own), "times bare route": ratio(own, of(base, group))}
+        for group in groups
+        for own in grouped(group, lambda run: run.contender)
     ]
-    bars = [bar for group in groups for bar in _small_bars(group)]
-    title = "Small requests: one recipient, one channel"
-    return Section(title, [by_contender(_SMALL, groups)], runs, bars)
-
-
-def _small_bars(runs: Sequence[Small]) -> Iterator[Bar]:
-    own = [run for run in runs if run.contender == small_requests.CARILLON]
-    found = ratio(own, [run for run in runs if run.contender == small_requests.BARE_QUART])
-    if found is not None:
-        yield Bar(f"{runs[0].callers} callers, times bare route", found, "at least", _ROUTE_BAR)
+    found = [
+        (group[0].callers, ratio(of(small_requests.CARILLON, group), of(base, group)))
+        for group in groups
+    ]
+    bars = [
+        Bar(f"{callers} callers, times bare route", times, "at least", _ROUTE_BAR)
+        for callers, times in found
+        if times is not None
+    ]
+    return Section(title, [table(rows)], runs, bars)
 
 
 def sagas(runs: Sequence[Small]) -> Section:
     """Commands a second and what each costs, by the number of callers."""
-    groups = [
-        [run for run in runs if run.callers == callers]
-        for callers in dict.fromkeys(run.callers for run in runs)
-    ]
-    columns = [column for column in _SMALL if "bare" not in column.title]
+    groups = grouped(runs, lambda run: run.callers)
     bars = [
         Bar(
             f"{group[0].callers} callers, commands a second",
@@ -125,13 +107,30 @@ def sagas(runs: Sequence[Small]) -> Section:
         for group in groups
     ]
     title = "Commands of sagas: functions in Python, one message and one event each"
-    return Section(title, [by_contender(columns, groups)], runs, bars)
+    return Section(title, [table(list(map(_small_row, groups)))], runs, bars)
+
+
+def _small_row(own: Sequence[Small]) -> Row:
+    return {
+        "callers": own[0].callers,
+        "contender": own[0].contender,
+        "a second": max(run.per_second for run in own),
+        "CPU µs each": min(run.cpu_us for run in own),
+        "p50 ms": median(run.load.p50_ms for run in own),
+        "p99 ms": median(run.load.p99_ms for run in own),
+        "others' cores": median(run.others_cores for run in own),
+    }
 
 
 def compared(name: str, runs: Sequence[Compared]) -> Section:
     """Both checkouts, pair by pair, and the median of the pairs' ratios."""
-    rows = [
-        (f"{run.pair + 1}", run.checkout, f"{run.per_second:,.0f}", f"{run.cpu_us:,.0f}")
+    rows: list[Row] = [
+        {
+            "pair": run.pair + 1,
+            "checkout": run.checkout,
+            "a second": run.per_second,
+            "CPU µs each": run.cpu_us,
+        }
         for run in runs
     ]
     rate, cpu = ratios(runs)
@@ -139,8 +138,7 @@ def compared(name: str, runs: Sequence[Compared]) -> Section:
         f"This checkout, times the other one, median of {len(rate)} pairs: "
         f"rate {_spread(rate)}, CPU each {_spread(cpu)}."
     )
-    titles = ("pair", "checkout", "a second", "CPU µs each")
-    return Section(f"Two checkouts side by side: {name}", [table(titles, rows), text], runs)
+    return Section(f"Two checkouts side by side: {name}", [table(rows), text], runs)
 
 
 def _spread(found: Sequence[float]) -> str:
@@ -154,37 +152,34 @@ def profiles(found: Sequence[Profile]) -> Section:
 
 
 def _stations(profile: Profile) -> str:
-    rows = [
-        (
-            station.name,
-            f"{station.cpu_us:.1f}",
-            f"{station.cpu_us / profile.cpu_us:.0%}",
-            ", ".join(f"{name} {taken:.0f}" for name, taken in station.files),
-        )
+    rows: list[Row] = [
+        {
+            "station": station.name,
+            "CPU µs/message": station.cpu_us,
+            "share": f"{station.cpu_us / profile.cpu_us:.0%}",
+            "dearest files": ", ".join(f"{name} {taken:.0f}" for name, taken in station.files),
+        }
         for station in profile.stations
     ]
-    rows.append(("all", f"{profile.cpu_us:.1f}", "100%", f"{profile.per_second:,.0f} messages/s"))
-    return table(("station", "CPU µs/message", "share", "dearest files"), rows)
+    rate = f"{profile.per_second:,.0f} messages/s"
+    rows.append({"station": "all", "CPU µs/message": profile.cpu_us, "dearest files": rate})
+    return table(rows)
 
 
 def files(runs: Sequence[Traced]) -> Section:
     """Files and changes of file on each way, and the pairs whose merging would save most."""
-    rows = [
-        (
-            run.way,
-            f"{run.files}",
-            f"{run.changes}",
-            f"{run.all_files}",
-            f"{run.all_changes}",
-            f"{run.first_changes}",
-            ", ".join(f"{pair} {times}" for pair, times in run.pairs[:3]),
-        )
+    rows: list[Row] = [
+        {
+            "way": run.way,
+            "files": run.files,
+            "changes of file": run.changes,
+            "files, all threads": run.all_files,
+            "changes, all threads": run.all_changes,
+            "changes, first calls only": run.first_changes,
+            "most often between": ", ".join(f"{pair} {times}" for pair, times in run.pairs[:3]),
+        }
         for run in runs
     ]
-    titles = (
-        "way", "files", "changes of file", "files, all threads", "changes, all threads",
-        "changes, first calls only", "most often between",
-    )  # fmt: skip
     bars = [
         Bar(f"{run.way}: {what}", figure, "at most", most[run.way])
         for run in runs
@@ -195,4 +190,4 @@ def files(runs: Sequence[Traced]) -> Section:
         if run.way in most
     ]
     title = "What a reader of the code passes with one recipient"
-    return Section(title, [table(titles, rows)], runs, bars)
+    return Section(title, [table(rows)], runs, bars)

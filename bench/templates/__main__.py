@@ -21,9 +21,12 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.machine import this_machine
-from bench.templates.email import CONTEXT, EMAIL, GREETING
+from bench.report.section import Bar, Row, Section, table
 from carillon.handlebars import Engine
 
+GREETING: Final = "Hello, {{user.name}}! Your appointment is dated {{data.appointmentDate}}"
+EMAIL: Final = Path(__file__).with_name("email.html").read_text()
+CONTEXT: Final[dict[str, object]] = json.loads(Path(__file__).with_name("context.json").read_text())
 _PEER: Final = Path(__file__).parents[1] / "peers" / "handlebars.js"
 _PACKAGES: Final = ("handlebars@4.7.10", "handlebars-helpers@0.10.0")
 _BARS: Final = {"greeting": 10.0, "email": 0.4}
@@ -53,7 +56,7 @@ def main() -> None:
         ours, theirs = _measure(options.turns, modules)
         machine = this_machine(Path(folder))
     print(f"{machine.date}, {machine.processor}, {machine.cores} cores, Python {machine.python}\n")
-    print(_table(ours, theirs))
+    print(_section(ours, theirs).markdown())
 
 
 def _installed(folder: Path) -> Path | None:
@@ -127,22 +130,30 @@ def _best(turns: Sequence[Speeds]) -> Speeds:
     }
 
 
-def _table(ours: Speeds, theirs: Speeds | None) -> str:
-    rows = [
-        "| template | ours, per s | Node, per s | ours / Node | bar | compile | Node | same text |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+def _section(ours: Speeds, theirs: Speeds | None) -> Section:
+    rows: list[Row] = []
+    bars = []
     for name, our in ours.items():
         node = theirs[name] if theirs else None
-        ratio = our.renders_per_second / node.renders_per_second if node else None
+        times = our.renders_per_second / node.renders_per_second if node else None
         rows.append(
-            f"| {name} | {our.renders_per_second:,.0f}"
-            f" | {f'{node.renders_per_second:,.0f}' if node else 'not here'}"
-            f" | {f'{ratio:.2f}' if ratio else '-'} | {_BARS[name]}"
-            f" | {our.compile_ms:.2f} ms | {f'{node.compile_ms:.2f} ms' if node else '-'}"
-            f" | {'yes' if node and node.text == our.text else '-' if not node else 'NO'} |"
+            {
+                "template": name,
+                "ours, per s": our.renders_per_second,
+                "Node, per s": node.renders_per_second if node else None,
+                "ours / Node": times,
+                "compile ms": our.compile_ms,
+                "Node's": node.compile_ms if node else None,
+                "same text": _same(our, node) if node else None,
+            }
         )
-    return "\n".join(rows)
+        if times is not None:
+            bars.append(Bar(f"{name}, times Node", times, "at least", _BARS[name]))
+    return Section("Templates beside Handlebars.js", [table(rows)], rows, bars)
+
+
+def _same(our: Speed, node: Speed) -> str:
+    return "yes" if our.text == node.text else "NO"
 
 
 if __name__ == "__main__":

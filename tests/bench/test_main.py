@@ -10,8 +10,15 @@ import pytest
 from bench.__main__ import main
 from bench.children import ChildError
 from bench.parts import PARTS, Part
-from bench.report.page import FIGURES, NoMarksError, write_between_marks
-from bench.report.section import Bar, Section
+from bench.report.section import (
+    FIGURES,
+    Bar,
+    NoMarksError,
+    Row,
+    Section,
+    table,
+    write_between_marks,
+)
 
 BAR = Bar("ratio", 0.5, "at least", 0.5)
 
@@ -103,3 +110,14 @@ def test_what_was_measured_before_a_failure_is_kept(
     kept = json.loads(output.read_text())
     assert kept["one"]["bars"][0]["met"] is True
     assert "two" not in kept
+
+
+def test_a_table_has_a_column_for_each_title_and_says_three_digits() -> None:
+    rows: list[Row] = [
+        {"users": 20_000, "who": "one", "a second": 1234.5},
+        {"users": 5, "who": "two", "a second": 0.98765, "times": None},
+    ]
+    assert table(rows) == (
+        "| users | who | a second | times |\n| --- | --- | --- | --- |\n"
+        "| 20,000 | one | 1,234 | - |\n| 5 | two | 0.988 | - |"
+    )
