@@ -1,1 +1,1 @@
-"""What is said, to whom, and the way of one dispatch. No HTTP, no provider."""
+"""The vocabulary: commands, deliveries, receipts, events and ports. No HTTP, no provider."""

@@ -17,7 +17,7 @@ _EMAIL: Final = re.compile(
     rf"(?P<local>{_ATOM}(?:\.{_ATOM})*|{_QUOTED})@(?P<domain>{_LABEL}(?:\.{_LABEL})*)"
 )
 _MAILBOX: Final = re.compile(r'(?:"[^"]*" *|[^<>"@,;]*)<(?P<address>[^<>]+)>')
-# C1 controls, line and paragraph separators, and lone surrogates never belong into a header.
+# C1 controls, line and paragraph separators, and lone surrogates never belong in a header.
 _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PHONE: Final = re.compile(r"\+[1-9][0-9]{1,14}")
 _PHONE_FILLERS: Final = str.maketrans("", "", " -.()[]")
@@ -47,7 +47,7 @@ def is_mailbox(text: str) -> bool:
 
 
 def phone_number(text: str) -> str | None:
-    """The number as `+` and digits, or None when it is not an international number."""
+    """The number as `+` and digits, or None if it is not an international number."""
     if len(text) > _PHONE_CHARACTERS:
         return None
     digits = text.translate(_PHONE_FILLERS)

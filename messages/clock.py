@@ -1,9 +1,9 @@
-"""The wall clock, and whether it is believed: what is erased for its age cannot be had back.
+"""The wall clock, and whether to believe it: records erased because of their age are lost.
 
-A machine may start with the date of its battery, a virtual one wake up with yesterday's, a server
-of time be wrong for an hour. So a store keeps when it was last looked after. A clock that says
-something `FAR` from that is doubted until the service has run for `DOUBT` by it: meanwhile nothing
-is erased, no idempotency key expires and no event is given up for its age.
+A machine may boot with the date of its battery, a virtual machine may resume with yesterday's, and
+a time server may be an hour off. So the store keeps the time of the last look at the clock. A clock
+that is `FAR` from that time is doubted until the service has run for `DOUBT` by it. Meanwhile
+nothing is erased, no idempotency key expires and no event is given up because of its age.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ def milliseconds(moment: datetime | None = None) -> int:
 
 
 FAR: Final = 86_400_000
-"""Milliseconds: a day. A service may be away for as long without its clock being doubted."""
+"""Milliseconds: a day. A service may be down for that long before its clock is doubted."""
 DOUBT: Final = 86_400_000
-"""Milliseconds that a doubted clock must go on, while the service runs, to be believed."""
+"""Milliseconds that a doubted clock must advance, while the service runs, to be believed."""
 LOOK: Final = 60.0
-"""Seconds between two looks."""
-_MOST_LIVED: Final = 3 * 60_000  # milliseconds between two looks that count as run
+"""Seconds between two looks at the clock."""
+_MOST_LIVED: Final = 3 * 60_000  # milliseconds between two looks that count as uptime
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What the clock said at the last look, and how much doubt was left; milliseconds."""
+    """What the clock said at the last look, and how much doubt was left, in milliseconds."""
 
     at: int
     doubt: int = 0
 
 
 class Sightings(Protocol):
-    """Where the last look is kept. Every method raises JournalUnavailable when it cannot be."""
+    """Where the last look is kept. Every method raises JournalUnavailable if it cannot be used."""
 
     async def last(self) -> Sighting | None:
-        """The last look, or the time of the newest record before there was any; None if empty."""
+        """The last look; without one, the time of the newest record; None if there is no record."""
         ...
 
     async def keep(self, sighting: Sighting) -> None:
@@ -51,17 +51,17 @@ class Sightings(Protocol):
         ...
 
     async def date_anew(self, now: int) -> None:
-        """Let what lies more than `FAR` in the future count as of now."""
+        """Set the time of every record that lies more than `FAR` in the future to `now`."""
         ...
 
 
 def ago(seconds: float) -> int:
-    """The time so long ago by a clock that nobody doubts, in milliseconds since 1970."""
+    """The time that many seconds ago in milliseconds since 1970, by a clock that is believed."""
     return milliseconds() - round(seconds * 1000)
 
 
 def next_sighting(last: Sighting | None, now: int) -> Sighting:
-    """What is to be kept of a look at the clock."""
+    """What to keep of a look at the clock."""
     if last is None:
         return Sighting(now)
     gap = now - last.at
@@ -71,7 +71,7 @@ def next_sighting(last: Sighting | None, now: int) -> Sighting:
 
 
 class Clock:
-    """The wall clock of a service, looked at again and again."""
+    """The wall clock of a service, checked at intervals."""
 
     def __init__(
         self,
@@ -86,18 +86,18 @@ class Clock:
         self._looked: tuple[int, float] | None = None  # by the wall clock and by trio's
 
     def is_doubted(self) -> bool:
-        """Whether it says something else than it should; also right after it was set."""
+        """Whether the clock is wrong, as far as is known; also true right after it was set."""
         if self._doubt or self._looked is None:
             return self._doubt > 0
         wall, at = self._looked
         return abs(self._now() - wall - (trio.current_time() - at) * 1000) > FAR
 
     def since(self, seconds: float) -> int:
-        """The time so long ago, in milliseconds since 1970; 0 while the clock is doubted."""
+        """The time that many seconds ago, in milliseconds since 1970; 0 while in doubt."""
         return 0 if self.is_doubted() else self._now() - round(seconds * 1000)
 
     async def look(self) -> None:
-        """Compare it with the store. Raises JournalUnavailable."""
+        """Compare the clock with the store. Raises JournalUnavailable."""
         last = await self._sightings.last()
         now = self._now()
         seen = next_sighting(last, now)

@@ -1,4 +1,4 @@
-"""What a caller may ask: the body of `POST /send`, validated once, at the edge."""
+"""What a caller may ask for: the body of `POST /send`, validated once, at the edge."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 MOST_COPIES: Final = 1_000
-"""Addresses in each of the two lists of copies, which every mail of a dispatch carries."""
+"""Most addresses in each of the two lists of copies, which every mail of a dispatch carries."""
 
 
 class AtEnd(Enum):
@@ -63,7 +63,7 @@ def _or_normal(value: object) -> object:
 
 
 def _a_moment(value: object) -> datetime | None:
-    """A moment with a zone, in ISO 8601; a date alone is none."""
+    """A moment in ISO 8601 with a time zone; a date alone is not enough."""
     moment = None
     if isinstance(value, str) and len(value) > len("2026-01-01"):
         with suppress(ValueError):
@@ -96,26 +96,26 @@ def _long_list_as_it_is(value: object, plain: ValidatorFunctionWrapHandler) -> o
     return plain(list(value) if isinstance(value, StringList) else value)
 
 
-# One wrong item is told; a description of each of a million would take seconds and gigabytes.
+# Only the first wrong item is reported: describing a million takes seconds and gigabytes.
 _Texts: TypeAlias = Annotated[list[str], Field(fail_fast=True)]
 _Id: TypeAlias = Annotated[str, Field(max_length=LONGEST_ID)]
 _Ids: TypeAlias = Annotated[list[_Id], Field(fail_fast=True)]
 if TYPE_CHECKING:
     _Recipients: TypeAlias = StringList | list[str]
     _Data: TypeAlias = JsonText | dict[str, object]
-else:  # what is validated: the others were read as what they are
+else:  # what pydantic validates: the long forms were checked while they were read
     _Recipients = _Ids
-    _Data = dict[str, object]  # parsed JSON already: not walked again
+    _Data = dict[str, object]  # already parsed JSON, which need not be walked again
 
 
 _MOST_COUNTED: Final = 10_000
 
 
 class SendCommand(BaseModel):
-    """One message for many users over some channels.
+    """One message for many users over one or more channels.
 
     Unknown fields are ignored, null counts as absent, types are never coerced. `recipients` may
-    hold repeats: they count once, which the journal sees to.
+    hold duplicates; the journal makes each of them count once.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
@@ -149,9 +149,9 @@ class SendCommand(BaseModel):
 
     @property
     def audience_size(self) -> int | None:
-        """How many recipients it names; None where clusters say that.
+        """How many recipients the command names; None if clusters decide that.
 
-        Repeats count once, but in a list so long that it would take a while to find them.
+        Duplicates count once, except in a list so long that finding them would take a while.
         """
         if self.clusters:
             return None
@@ -160,7 +160,7 @@ class SendCommand(BaseModel):
 
     @property
     def size(self) -> int:
-        """The bytes of what may be long in it, about."""
+        """The approximate size in bytes of the parts that may be long."""
         data, recipients = self.data, self.recipients
         texts = (self.message_title, self.message_content)
         lists = (self.clusters, self.email_attachments)
@@ -173,9 +173,9 @@ class SendCommand(BaseModel):
         )
 
     def seconds_left(self, now: datetime) -> float | None:
-        """How long it stays worth sending: the earlier of both ends; None when it has neither.
+        """Seconds for which it stays worth sending, by the earlier deadline; None without one.
 
-        Not above zero when that is over.
+        Zero or less once the deadline has passed.
         """
         ends = [inf if self.time_to_live is None else self.time_to_live]
         if self.expires_at is not None:
@@ -223,7 +223,7 @@ def parse_send(body: object) -> SendCommand:
     """The command in a parsed JSON body.
 
     Raises:
-        BadCommand: names the first field that is wrong and its rule.
+        BadCommand: A field is wrong; the text names the first one and its rule.
     """
     command = recorded_send(body)
     for name, copies in (
@@ -236,7 +236,7 @@ def parse_send(body: object) -> SendCommand:
 
 
 def recorded_send(body: object) -> SendCommand:
-    """The same of a command that was accepted before, when limits may have been others."""
+    """The same for a command that was accepted earlier, perhaps under other limits."""
     try:
         return SendCommand.model_validate(body)
     except ValidationError as error:

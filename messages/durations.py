@@ -11,7 +11,7 @@ _DURATION: Final = re.compile(PATTERN)
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _WORDS: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _LONGEST_DAYS: Final = 3650
-_MANY: Final = 1e6  # seconds whose milliseconds have more digits than a duration may have
+_MANY: Final = 1e6  # seconds; their milliseconds have more digits than a duration may have
 _ALLOWED: Final = 'a duration such as "500ms", "30s", "1m", "24h" or "30d"'
 
 
@@ -19,7 +19,7 @@ def seconds(value: object) -> float:
     """The seconds of a duration, zero included; `0` needs no unit.
 
     Raises:
-        ValueError: With what is allowed, if it is none or longer than ten years.
+        ValueError: It is not a duration, or longer than ten years; the text says what is allowed.
     """
     if value == "0" or (value == 0 and not isinstance(value, bool)):
         return 0.0
@@ -37,7 +37,7 @@ def some_seconds(value: object) -> float:
     """The seconds of a duration above zero.
 
     Raises:
-        ValueError: With what is allowed.
+        ValueError: It is not one; the text says what is allowed.
     """
     amount = seconds(value)
     if amount == 0.0:
@@ -46,14 +46,15 @@ def some_seconds(value: object) -> float:
 
 
 def unbounded(amount: float) -> float:
-    """The same, with zero as endless: for waits where `0` means for ever."""
+    """The same number, with zero as infinity: for timeouts where `0` means no timeout."""
     return amount or math.inf
 
 
 def written(amount: float) -> str:
-    """Seconds as a person would write them: the largest unit that gives a whole number.
+    """Seconds as a person would write them: in the largest unit that gives a whole number.
 
-    `seconds` reads it again, to the microsecond or, from a million seconds on, to the millisecond.
+    `seconds` reads it back exact to the microsecond, or to the millisecond from a million seconds
+    on.
     """
     for unit in ("d", "h", "m", "s"):
         if amount >= _UNITS[unit] and amount % _UNITS[unit] == 0.0:

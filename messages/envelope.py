@@ -19,15 +19,15 @@ CANCELLED: Final = "Cancelled before it was sent"
 class Envelope:
     """A delivery on its way through a channel, with the address its receipt goes to.
 
-    `expires_at` is on trio's clock: afterwards no call starts. `posted_at` is when it came.
-    `open_attempt` names the provider while bytes may have left and no answer was read; a worker
-    that crashes then leaves a delivery in doubt unless the provider's repeats are `repeatable`.
-    `starts` numbers the attempts on record, of which `attempts` were made; `at` is the provider
-    that tried it last, `tries` counts the attempts of each, `given_up` names
-    those whose attempts are used up. Once an attempt stayed unanswered (`in_doubt`) the delivery
-    stays `at` its provider, and only an acceptance ends it otherwise. What is `cancelled` makes no
-    further attempt. The `caller` is who asked for its dispatch. The `cause` is that of the last
-    attempt, once it has failed.
+    `expires_at` is on trio's clock: no call starts after it. `posted_at` is when the envelope
+    entered its channel. `open_attempt` names the provider while bytes may have left and no answer
+    was read; a worker that crashes then leaves the delivery in doubt, unless the provider
+    recognises repeats (`repeatable`). `starts` numbers the attempts on record, of which `attempts`
+    were made; `at` is the provider that tried last, `tries` counts the attempts of each provider,
+    `given_up` names the providers whose attempts are used up. Once an attempt stays unanswered
+    (`in_doubt`) the delivery stays `at` its provider, and only an acceptance ends it as anything
+    but in doubt. A `cancelled` delivery makes no further attempt. `caller` is the API caller of its
+    dispatch. `cause` is that of the last attempt, if it failed.
     """
 
     delivery: Delivery
@@ -58,7 +58,7 @@ class Envelope:
         provider: str | None = None,
         message_id: str | None = None,
     ) -> None:
-        """Answer with this outcome. The first answer counts: a redelivery may give a second."""
+        """Answer with this outcome. Only the first answer counts: a redelivery may give another."""
         if self.answered:
             return
         self.answered = True
@@ -83,10 +83,10 @@ class Envelope:
         self.reply(self.receipt)
 
     def doubt(self, provider: str, error: str) -> None:
-        """What came of an attempt at a provider may have come of another delivery's.
+        """Note that the answer to an attempt at a provider may belong to another delivery.
 
-        An outcome becomes in doubt. Without one the delivery goes on only where repeats are
-        recognised, as after an attempt that was never answered.
+        An outcome becomes in doubt. A delivery without one goes on only if the provider recognises
+        repeats, as after an attempt that was never answered.
         """
         told = self.receipt
         if told is not None and told.outcome in {"sent", "failed"} and told.provider == provider:
@@ -107,7 +107,7 @@ class Envelope:
                 self.end("in-doubt", "unknown-outcome", error, provider)
 
     def remember(self, attempts: Sequence[PastAttempt], starts: int) -> None:
-        """Take up what an earlier process tried; an attempt without a result may have arrived.
+        """Take over what an earlier process tried; an attempt without a result may have arrived.
 
         `starts` is the number of the last attempt on record, whether it counts or not.
         """
@@ -122,9 +122,9 @@ class Envelope:
         self.open_attempt = last.provider if last.result is None else None
 
     def cancel(self) -> None:
-        """Answer that its dispatch was cancelled before it could be sent."""
+        """Answer that the dispatch was cancelled before the delivery could be sent."""
         self.end("cancelled", "cancelled", CANCELLED, self.at)
 
     def expire(self) -> None:
-        """Answer that the time in which it was worth sending is over."""
+        """Answer that the delivery has expired."""
         self.end("expired", "expired", EXPIRED, self.at)

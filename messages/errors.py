@@ -1,18 +1,18 @@
-"""What can go wrong before or beside a delivery. A delivery that fails is a receipt instead.
+"""What can go wrong before or beside a delivery. A failed delivery is a receipt, not an error.
 
 CarillonError
 ├── BadCommand                 the caller's fault; 400, nothing was sent
 │   ├── TemplateNotFound
-│   └── AttachmentRefused      missing, too large, or nowhere to fetch it from
-├── NotKnown                   nothing has the id that it names; 404
-├── Conflict                   what it names is in no state for it; 409
+│   └── AttachmentRefused      missing, too large, or no file service to fetch it from
+├── NotKnown                   nothing has the id that the request names; 404
+├── Conflict                   the state of what the request names does not allow it; 409
 ├── KeyReused                  an idempotency key that stands for another request; 422
-├── FunctionFailed             the installation's own; 500, nothing was sent
-└── TryLater                   ours or a neighbour's; 503 with Retry-After, nothing was sent
+├── FunctionFailed             a function of the installation failed; 500, nothing was sent
+└── TryLater                   our fault or a neighbour's; 503 with Retry-After, nothing was sent
     ├── DirectoryUnavailable
     ├── FilesUnavailable
     ├── JournalUnavailable
-    │   └── Superseded         another process goes on with it
+    │   └── Superseded         another process has taken over
     ├── TooManyDispatches
     └── Stopping
 """
@@ -23,7 +23,7 @@ from __future__ import annotations
 class CarillonError(Exception):
     """Base of all expected errors; the text is for the caller and leaks nothing.
 
-    `plain` says the same for the log: without a value of the request, which may be anything.
+    `plain` says the same for the log, without values of the request, which may hold anything.
     """
 
     def __init__(self, message: str = "", plain: str | None = None) -> None:
@@ -40,7 +40,7 @@ class TemplateNotFound(BadCommand):
 
 
 def no_template(named: str, besides: str = "") -> TemplateNotFound:
-    """The error for an id, of which `named` is as much as its caller should read."""
+    """The error for an id; `named` is as much of the id as the caller should read."""
     why = f"not found: it does not exist or is not PUBLIC{besides}"
     return TemplateNotFound(f"Template {named} {why}", f"The template was {why}")
 
@@ -50,25 +50,25 @@ class AttachmentRefused(BadCommand):
 
 
 class NotKnown(CarillonError):
-    """Nothing has the id that the request names, or it was erased."""
+    """Nothing has the id that the request names, or what had it was erased."""
 
 
 class Conflict(CarillonError):
-    """What the request names is in no state that allows it."""
+    """The state of what the request names does not allow it."""
 
 
 class KeyReused(CarillonError):
-    """An idempotency key came with another request before."""
+    """An idempotency key was used for another request before."""
 
 
 class FunctionFailed(CarillonError):
-    """A function of the installation's own took too long, or returned what it must not."""
+    """A function of the installation took too long, or returned a value that is not allowed."""
 
 
 class TryLater(CarillonError):
-    """The request is fine and may succeed when it is repeated.
+    """The request is fine and may succeed on a retry.
 
-    `retry_after` is whole seconds, for the header of that name.
+    `retry_after` is in whole seconds, for the header of that name.
     """
 
     retry_after = 5
@@ -87,14 +87,14 @@ class JournalUnavailable(TryLater):
 
 
 def unwritable(why: str | None) -> JournalUnavailable:
-    """The journal cannot be written for this reason, where it is still known."""
+    """The error for a journal that cannot be written; `why` is the reason if it is known."""
     return JournalUnavailable("The journal cannot be written" + (f": {why}" if why else ""))
 
 
 class Superseded(JournalUnavailable):
-    """Another process was to go on with this one's deliveries: this call may not be made.
+    """Another process has taken over deliveries of this one: this call must not be made.
 
-    `in_doubt` when the delivery is ours again and the other one may have made the call.
+    It is `in_doubt` if the delivery is ours again and the other process may have made the call.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """What happened, as small records for observers: the log, metrics, a demo's screen.
 
-Observers are synchronous and quick, and only observe: what makes an outcome durable or counts it is
-a step of its own on a delivery's way. None of these records holds an address or a text.
+Observers are synchronous and quick, and only observe: making an outcome durable and counting it are
+explicit steps on a delivery's way. None of these records holds an address or a text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class DispatchAccepted:
 
 @dataclass(frozen=True, slots=True)
 class DispatchResumed:
-    """A dispatch goes on that an earlier process left, or that is driven again."""
+    """A dispatch that an earlier process left, or that is redriven, goes on."""
 
     dispatch_id: str
     channels: Sequence[Channel]
@@ -36,7 +36,7 @@ class DispatchResumed:
 
 @dataclass(frozen=True, slots=True)
 class DispatchEnded:
-    """The last delivery of a dispatch ended; `seconds` is its whole life."""
+    """The last delivery of a dispatch ended; `seconds` is the dispatch's whole life."""
 
     dispatch_id: str
     counts: Mapping[Outcome, int]
@@ -53,7 +53,7 @@ class DispatchCrashed:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCrashed:
-    """A bug of ours failed one delivery while it was composed; those beside it go on."""
+    """A bug of ours failed one delivery while it was composed; the others go on."""
 
     delivery_id: str
     dispatch_id: str
@@ -78,7 +78,7 @@ class DeliveryEnded:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryDoubted:
-    """An outcome that was told may have been another delivery's: now it is in doubt."""
+    """An outcome that was reported may belong to another delivery: now it is in doubt."""
 
     receipt: Receipt
 
@@ -87,7 +87,7 @@ class DeliveryDoubted:
 class AttemptEnded:
     """One call to a provider is over; `seconds` counts from the first byte.
 
-    `status` is that of its answer, `kind` what went wrong, where that is known.
+    `status` is that of its answer, `kind` says what went wrong, where they are known.
     """
 
     delivery_id: str
@@ -103,9 +103,9 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class BreakerMoved:
-    """A provider's breaker changed its state, and why; `failures` came in a row before that.
+    """A provider's breaker changed its state, and why; `failures` in a row preceded that.
 
-    The `cause` is that of the failure that opened it, where there is one.
+    `cause` is that of the failure that opened it, if there is one.
     """
 
     provider: str
@@ -117,7 +117,7 @@ class BreakerMoved:
 
 @dataclass(frozen=True, slots=True)
 class ProviderThrottled:
-    """A provider asks not to be called for so many seconds, longer than was known, and says why."""
+    """A provider asks for a longer pause than was known, in seconds, and says why."""
 
     provider: str
     seconds: float
@@ -126,7 +126,7 @@ class ProviderThrottled:
 
 @dataclass(frozen=True, slots=True)
 class StoreMoved:
-    """What is durable cannot be written any more, and why; or it can be again."""
+    """The store cannot be written any more, and why; or it can be written again."""
 
     state: Literal["troubled", "mended"]
     store: str
@@ -135,9 +135,9 @@ class StoreMoved:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionsLacking:
-    """Calls to a provider wait for want of something of our own: descriptors, buffers, ports.
+    """Calls to a provider wait because we lack something: descriptors, buffers, ports.
 
-    It is told when it begins, not for each call.
+    It is reported when the shortage begins, not for each call.
     """
 
     provider: str
@@ -146,7 +146,7 @@ class ConnectionsLacking:
 
 @dataclass(frozen=True, slots=True)
 class WorkerCrashed:
-    """A worker raised, which is a bug; it will be started again."""
+    """A worker raised, which is a bug; it will be restarted."""
 
     channel: Channel
     error: BaseException
@@ -176,7 +176,7 @@ class ChannelQuarantined:
 class SagaEventTried:
     """A saga's event was posted, for the `attempts`-th time, and what came of it.
 
-    `why` is what the other side says of an event that it did not take.
+    `why` is what the other side said about an event that it did not take.
     """
 
     event_id: str
@@ -197,7 +197,7 @@ class SagaEventCrashed:
 class SagaCommandRefused:
     """A command was not carried out.
 
-    `key` is its saga's id, where it says one. `why` holds no value of the command.
+    `key` is its saga's id, if the command has one. `why` holds no value of the command.
     """
 
     key: str | None
@@ -206,7 +206,7 @@ class SagaCommandRefused:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryConfirmed:
-    """A provider's hook told what became of a message after it was taken."""
+    """A provider's hook reported what became of a message that the provider had accepted."""
 
     delivery_id: str
     dispatch_id: str
@@ -218,7 +218,7 @@ CommandResult = Literal["accepted", "repeated", "refused", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class SagaCommandRead:
-    """A record of a stream of commands was decided; `reason` says why it was skipped."""
+    """A record of a stream of commands was handled; `reason` says why it was skipped."""
 
     place: str
     result: CommandResult
@@ -227,7 +227,7 @@ class SagaCommandRead:
 
 @dataclass(frozen=True, slots=True)
 class StreamMoved:
-    """A stream of commands has partitions, was robbed of them, or something keeps it waiting."""
+    """A stream of commands was assigned partitions, lost them, or waits for something."""
 
     state: Literal["joined", "lost", "troubled"]
     detail: str
@@ -261,13 +261,13 @@ Observer = Callable[[Event], None]
 
 
 OnFailure = Callable[[object, Exception], None]
-"""Is told what an observer was told, and what it raised. It must not raise itself."""
+"""Called with the event that an observer got and the error that it raised. It must not raise."""
 
 
 def tell_all(observers: Sequence[Observer], on_failure: OnFailure) -> Observer:
     """One observer that passes each event on to all of them, in order.
 
-    It never raises: what one of them raises is for `on_failure`, and the next one is told.
+    It never raises: if one of them raises, `on_failure` gets the error and the next one the event.
     """
 
     def observe(event: Event) -> None:
@@ -281,7 +281,7 @@ def tell_all(observers: Sequence[Observer], on_failure: OnFailure) -> Observer:
 
 
 def fenced(listener: Callable[[T], None], on_failure: OnFailure) -> Callable[[T], None]:
-    """A listener that never raises: what this one raises is for `on_failure`."""
+    """A listener that never raises: `on_failure` gets the errors of this one."""
 
     def listen(told: T) -> None:
         try:

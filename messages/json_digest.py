@@ -1,4 +1,4 @@
-"""The JSON of a value in sorted order, written in steps that are short whatever the value is."""
+"""The JSON of a value with sorted keys, written in steps that are short for any value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Write = Callable[[bytes], object]
 def write_sorted(value: object, write: Write, item: str = ",", name: str = ":") -> None:
     """Write what `json.dumps` makes of a value with sorted keys and these separators.
 
-    What is kept as text counts as what it says.
+    A part that is kept as text is written as the value that the text holds.
     """
     _Writer(write, item, name).value(value)
 

@@ -1,9 +1,9 @@
-"""JSON from outside: what is let in, and how a large text is read without holding anybody up.
+"""JSON from outside: what is accepted, and how a large text is read without blocking others.
 
-A short text is parsed in one call. A long one is read piece by piece, so that a thread that reads
-it gives the interpreter away every few milliseconds: one call of a parser over 16 MB keeps it for
-half a second. What the reader builds is bounded by the number of values; where a list may be longer
-(the recipients of a request) it is kept as text.
+A short text is parsed in one call. A long one is read piece by piece, so that the thread that reads
+it releases the interpreter every few milliseconds: a single parser call on 16 MB holds it for half
+a second. The number of values bounds what the reader builds; a list that may be longer (the
+recipients of a request) is kept as text.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from carillon.messages.model import Document, JsonValue
 from carillon.messages.string_list import StringList
 
 MOST_VALUES: Final = 100_000
-"""JSON values that one text holds at most, if nobody says otherwise."""
+"""JSON values that one text holds at most, by default."""
 MOST_LEVELS: Final = 200
-"""The parser's own bound, but that it lets one empty container more pass."""
+"""The parser's own bound, except that the parser lets an empty container one level deeper pass."""
 LONGEST_ID: Final = 4096
-"""Characters of a recipient's id, which is a key of the journal and a part of queries."""
+"""Characters of a recipient's id, which is a key in the journal and part of queries."""
 SHORT: Final = 262_144
 """Bytes of a text that is parsed in one call: that takes up to 10 ms."""
 _QUICK: Final = 2_097_152
@@ -39,7 +39,7 @@ _LONGEST_NUMBER: Final = 5000
 _KEPT_PARSED: Final = 4096
 
 # Only a text with one of these can hold a forbidden key (which may be written with escapes), a
-# number that overflows, or an empty container too deep. All are searched for at C's pace.
+# number that overflows, or an empty container too deep. All are searched for at the speed of C.
 _KEYS: Final = re.compile(rb"__proto__|constructor|\\u00[3-7]")
 _NUMBERS: Final = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
 _SPACED_EMPTY: Final = re.compile(rb"\[\s+\]|\{\s+\}")
@@ -62,7 +62,7 @@ _WORDS: Final[dict[bytes, JsonValue]] = {b"true": True, b"false": False, b"null"
 
 
 class TooManyValues(BadCommand):
-    """The text holds more values than may be."""
+    """The text holds more values than are allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,10 @@ class Bounds:
 
     `values` counts each text, number, literal, list and object, but not the items of a list of
     texts under one of the names `lists`: these are kept as `StringList`. An object under the name
-    `kept` is kept as `JsonText`. Both names are those of the outermost object, or of the one that
-    it has under the name `inside`. A short text is parsed whole all the same. Keys that nobody
-    should send are refused unless `any_key` is fine; in a short text of `unique_keys` those, too,
-    that stand twice in an object.
+    `kept` is kept as `JsonText`. Both are names in the outermost object, or in the object that it
+    has under the name `inside`. A short text is parsed whole all the same. Dangerous keys
+    (`__proto__`) are refused unless `any_key` is set; with `unique_keys` a short text must not
+    repeat a key in an object either.
     """
 
     values: int = MOST_VALUES
@@ -101,7 +101,7 @@ class JsonText:
         return len(self.text)
 
     def value(self) -> Document:
-        """The object, made anew at each call."""
+        """The object, parsed again on each call."""
         if len(self.text) <= _QUICK and _holds_few(self.text):
             with collecting_nothing():
                 value: Document = from_json(self.text)
@@ -111,10 +111,10 @@ class JsonText:
 
 
 def read_json(data: bytes, bounds: Bounds = Bounds()) -> object:
-    """The value of a JSON text in UTF-8: plain JSON, but for what `bounds` keep as text.
+    """The value of a JSON text in UTF-8: plain JSON values, except what `bounds` keeps as text.
 
     Raises:
-        BadCommand: it is none, or it is JSON that nobody should send.
+        BadCommand: The text is not JSON, or is beyond the bounds.
     """
     with collecting_nothing():
         if len(data) > SHORT:
@@ -130,13 +130,13 @@ def read_json(data: bytes, bounds: Bounds = Bounds()) -> object:
 
 
 def as_text(value: Document) -> Document | JsonText:
-    """An object as text, unless it is short: parsed it may take thirty times as much."""
+    """The object as text, unless it is short: parsed it may take thirty times the memory."""
     text = to_json(value)
     return JsonText(text) if len(text) > _KEPT_PARSED else value
 
 
 def as_string_list(value: object) -> object:
-    """A list of texts as text; what is none stays as it is."""
+    """A list of texts as one text; any other value is returned as it is."""
     if isinstance(value, list) and value and all(type(one) is str for one in value):
         return StringList.of(value)
     return value
@@ -178,20 +178,20 @@ def _refuse_repeated(data: bytes) -> None:
 
 
 def _holds_few(text: bytes) -> bool:
-    """Whether a text is known to hold few values: no more than it has commas and brackets."""
+    """Whether a text surely holds few values: there are no more than commas and brackets."""
     return sum(map(text.count, (b",", b"[", b"{"))) <= _FEW
 
 
 def _refuse_many(data: bytes, bounds: Bounds) -> None:
-    """Refuse more values than may be, counted in a text that may turn out to be no JSON."""
+    """Refuse more values than are allowed, counted in a text that may not even be JSON."""
     bare = _EMPTY.sub(b"0", _STRING.sub(b"0", data))
     values = 1 + bare.count(b",") + bare.count(b"[") + bare.count(b"{")
     if values > bounds.values:
-        _Reader(data, bounds).whole()  # which knows what need not be counted
+        _Reader(data, bounds).whole()  # it knows which values do not count
 
 
 def _refuse_depth(data: bytes) -> None:
-    """Refuse an empty container on the level below the last, which the parser lets pass."""
+    """Refuse an empty container one level too deep, which the parser lets pass."""
     filled = data.replace(b"[]", b"[0]").replace(b"{}", b"[0]")
     filled, spaced = _SPACED_EMPTY.subn(b"[0]", filled)
     if spaced or len(filled) != len(data):
@@ -222,7 +222,7 @@ def _too_deep() -> BadCommand:
 
 
 class _Reader:
-    """Reads one long text, a token at a time; `at` is where it is."""
+    """Reads one long text, a token at a time; `_at` is its position."""
 
     def __init__(self, data: bytes, bounds: Bounds) -> None:
         self._data = data
@@ -232,10 +232,10 @@ class _Reader:
         self._level = 0
         self._names: dict[bytes, str] = {}
         self._longest = 0
-        self._checks_only = False  # what is read is dropped again: nothing is put together
+        self._checks_only = False  # values are checked and dropped, nothing is built
 
     def whole(self) -> object:
-        """The value of all of the text. Raises BadCommand."""
+        """The value of the whole text. Raises BadCommand."""
         value = self._value(self._token(), is_root=True)
         self._skip_space()
         if self._at != len(self._data):
@@ -261,7 +261,7 @@ class _Reader:
         return found
 
     def _mark(self) -> bytes:
-        """The next token, which is to be a mark; empty when it is none."""
+        """The next token, which should be a punctuation mark; empty if it is not."""
         return self._token()[3] or b""
 
     def _value(self, token: re.Match[bytes], *, is_root: bool = False) -> object:
@@ -312,7 +312,7 @@ class _Reader:
         return "".join(pieces)
 
     def _name(self, token: re.Match[bytes]) -> str:
-        """A key: the same ones come again and again."""
+        """A key, cached: the same keys come again and again."""
         short = token[1]
         if short is None:
             return self._string(token)
@@ -368,7 +368,7 @@ class _Reader:
             token = self._token()
 
     def _member(self, name: str) -> object:
-        """The value of the outermost object under a name, as text where the bounds say so."""
+        """The value under a name of the outermost object, as text where the bounds say so."""
         token, inside = self._token(), self._bounds.inside
         if inside is not None and self._level == 1:
             return self._value(token, is_root=name == inside)
@@ -383,7 +383,7 @@ class _Reader:
         return JsonText(self._data[start : self._at])
 
     def _strings(self, name: str) -> StringList:
-        """A list that is to hold texts alone."""
+        """A list that must hold only texts."""
         token = self._token()
         if token[3] == b"]":
             return StringList(())

@@ -1,6 +1,6 @@
-"""Keys that stand twice in one object of a JSON text: parsers take one of them, and do not say so.
+"""Keys repeated in one object of a JSON text: parsers silently take one of the values.
 
-Where people write a text by hand that is a mistake, and which value counts is a matter of luck.
+In a text that people write by hand a repeated key is a mistake, and which value counts is luck.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ Place: TypeAlias = tuple[str | int, ...]
 """Keys and list positions from the outermost in."""
 
 MOST: Final = 100
-"""Places that are given of one text; more help nobody."""
+"""Places that are reported for one text; more would not help the reader."""
 
 
 _LONGEST: Final = 500
 
 
 class RepeatedKey(ValueError):
-    """A key stands twice in one object; the text names it."""
+    """A key is repeated in one object; the text names it."""
 
 
 class _Repeating(dict[str, JsonValue]):
-    """An object in whose text some keys stand more than once; the last value counts."""
+    """An object whose text repeats some keys; the last value counts."""
 
     repeated: Sequence[str] = ()
 
 
 def marking_repeated(pairs: list[tuple[str, JsonValue]]) -> Document:
-    """An `object_pairs_hook` for `json.loads`, so that `repeated_keys` finds what stands twice."""
+    """An `object_pairs_hook` for `json.loads` that lets `repeated_keys` find the repeats."""
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
@@ -45,7 +45,7 @@ def marking_repeated(pairs: list[tuple[str, JsonValue]]) -> Document:
 
 
 def repeated_keys(value: JsonValue) -> list[Place]:
-    """Where keys stand twice in a value that was read with `marking_repeated`."""
+    """The places of repeated keys in a value that was read with `marking_repeated`."""
     found: list[Place] = []
     waiting: list[tuple[Place, JsonValue]] = [((), value)]
     while waiting and len(found) < MOST:
@@ -57,10 +57,10 @@ def repeated_keys(value: JsonValue) -> list[Place]:
 
 
 def refuse_repeated(text: str | bytes) -> None:
-    """See that in a text that is valid JSON no key stands twice in one object.
+    """Check that no object in a text of valid JSON repeats a key.
 
     Raises:
-        RepeatedKey: one does; where it stands is written as `providers.sms.rate[0].limit`.
+        RepeatedKey: One does; its place is written as `providers.sms.rate[0].limit`.
     """
     value: JsonValue = json.loads(
         text, object_pairs_hook=marking_repeated, parse_int=_nothing, parse_float=_nothing
@@ -84,4 +84,4 @@ def _members(value: JsonValue) -> Iterator[tuple[str | int, JsonValue]]:
 
 
 def _nothing(_: str) -> None:
-    """A number is not looked at; one may be too long to be one."""
+    """Ignore a number: a long one could not be parsed."""

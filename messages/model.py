@@ -1,4 +1,4 @@
-"""The words of a dispatch as data: who, what, where to, and how it ended."""
+"""The words of a dispatch as data: recipients, contents, addresses and outcomes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 UNSENT: Final[tuple[Outcome, ...]] = tuple(
     outcome for outcome in OUTCOMES if outcome not in {"sent", "pending"}
 )
-"""How a delivery ended that may be sent again."""
+"""Outcomes after which a delivery may be sent again."""
 FAILURES: Final[frozenset[Outcome]] = frozenset({"failed", "in-doubt", "expired", "cancelled"})
 
 Reason = Literal[
@@ -64,7 +64,7 @@ class UserFields:
         return self.device_token if channel == "push" else self.phone_number
 
     def user_id(self, document: Document) -> str:
-        """The text a user goes by in `recipients` and in failures: the id field, else `_id`."""
+        """The id of a user in `recipients` and in failures: the id field, else `_id`."""
         value = document.get(self.id)
         return str(document.get("_id") if value is None else value)
 
@@ -73,7 +73,7 @@ class UserFields:
 class Recipient:
     """A user document chosen by id or by cluster.
 
-    `key` is the text of its `_id`, unique in the directory; `user_id` is what the caller knows.
+    `key` is the text of its `_id`, unique in the directory; `user_id` is the id that callers know.
     """
 
     user_id: str
@@ -83,9 +83,9 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who a dispatch is for: listed ids first, then every member of at least one cluster.
+    """The users a dispatch is for: listed ids first, then every member of at least one cluster.
 
-    `fields` names the user fields that are needed, None for all; a directory may read more.
+    `fields` names the user fields that are needed, None means all; a directory may read more.
     """
 
     recipients: Sequence[str] = ()
@@ -95,11 +95,11 @@ class Audience:
 
 @record(frozen=True, slots=True)
 class Cursor:
-    """Where reading an audience goes on.
+    """Where reading an audience continues.
 
     `position` counts the listed ids already read and then, beyond the last one, the clusters read
-    to their end; `after` is the `_id` of the last user read of what stands there, None before the
-    first. A directory that reads all clusters in one walk leaves `position` at the first.
+    to their end; `after` is the `_id` of the last user read at that position, None before the
+    first. A directory that reads all clusters in one scan leaves `position` at the first.
     """
 
     position: int = 0
@@ -108,10 +108,10 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of an audience: the users found, the listed ids nobody has, and where to go on.
+    """A part of an audience: the users found, the listed ids without a user, the next cursor.
 
-    `ambiguous` are ids that several users have; none of those is among the recipients. `size` is
-    what the users' documents were read from, in bytes, or about that.
+    `ambiguous` holds ids that several users share; none of those users is among the recipients.
+    `size` is the approximate size in bytes of the users' documents as they were read.
     """
 
     recipients: Sequence[Recipient]
@@ -122,7 +122,7 @@ class Page:
 
     @property
     def length(self) -> int:
-        """How many users and ids it holds."""
+        """How many users and ids the page holds."""
         return len(self.recipients) + len(self.missing) + len(self.ambiguous)
 
 
@@ -185,9 +185,9 @@ class MailExtras:
 
 @record(frozen=True, slots=True)
 class Delivery:
-    """One rendered message to one recipient on one channel: what is sent, retried, journalled.
+    """One rendered message to one recipient on one channel: the unit that is sent and retried.
 
-    Addresses and texts stay out of its representation, so that no log line shows them.
+    Its `repr` leaves out addresses and texts, so that no log line shows them.
     """
 
     id: str
@@ -204,13 +204,13 @@ class Delivery:
 def delivery_id(dispatch_id: str, channel: Channel, key: str) -> str:
     """32 hex digits that are the same for the same dispatch, channel and key.
 
-    A delivery's key tells it from the others of its dispatch and channel: "user/" and the `_id` of
-    its user, or "listed/" and an id that nobody has.
+    The key identifies a delivery within its dispatch and channel: "user/" and the `_id` of its
+    user, or "listed/" and an id without a user.
 
-    Derived and not drawn, so that a repeated enrolment meets the first one, and a provider that
-    recognises repeats sees the same id after a restart.
+    The id is derived and not random, so that a repeated enrolment finds the first one, and a
+    provider that recognises repeats sees the same id after a restart.
     """
-    # Half a character in a key, where a directory has such a one, is no reason to raise.
+    # A directory may hold a key with a lone surrogate; that is no reason to raise.
     name = f"{dispatch_id}\0{channel}\0{key}".encode(errors="surrogatepass")
     digest = blake2b(name, digest_size=16)
     return digest.hexdigest()
@@ -228,15 +228,15 @@ FailureKind = Literal[
     "garbage",
     "own-limit",
 ]
-"""What went wrong with a call: the name was not found, no connection was had, it broke off, TLS
-failed, it took too long, the status of the answer, an answer that is none, a lack of our own."""
+"""What went wrong with a call: the name was not found, no connection was made, it broke off, TLS
+failed, it timed out, the status of the answer, an invalid answer, a shortage of our own."""
 
 
 @record(frozen=True, slots=True)
 class Cause:
-    """Why a call failed: the `status` of its answer where there was one.
+    """Why a call failed: the `status` of its answer if there was one.
 
-    When it is `of_message`, another message may be taken: the provider is as it should be.
+    If it is `of_message` only this message is at fault: the provider is healthy.
     """
 
     kind: FailureKind
@@ -246,10 +246,10 @@ class Cause:
 
 @record(frozen=True, slots=True)
 class Receipt:
-    """How a delivery ended. `error` is text for people and holds no address and no text sent.
+    """How a delivery ended. `error` is text for people and holds no address and no sent text.
 
-    The `cause` is that of its last attempt, if that failed. What is told `late` takes the place of
-    how it ended before; `replaces` names that, if the dispatch may still count on it.
+    `cause` is that of its last attempt, if that failed. A `late` receipt replaces an earlier
+    outcome; `replaces` names that outcome if the dispatch may still count it.
     """
 
     delivery_id: str
@@ -269,11 +269,11 @@ class Receipt:
 
     @property
     def is_failure(self) -> bool:
-        """Whether it stands in `failures`: everything that did not end sent or skipped."""
+        """Whether it is listed in `failures`: everything that did not end sent or skipped."""
         return self.outcome in FAILURES
 
 
-# How one attempt ended, as a provider's adapter reads it. What differs in its cause is the same.
+# How one attempt ended, as a provider's adapter reads it. The cause does not count in comparisons.
 
 
 @record(frozen=True, slots=True)
@@ -286,7 +286,7 @@ class Accepted:
 
 @record(frozen=True, slots=True)
 class Refused:
-    """The provider will never take this message: a repeat is pointless."""
+    """The provider will never take this message: a retry is pointless."""
 
     error: str
     reason: Reason = "rejected"
@@ -316,9 +316,9 @@ class Unanswered:
 
 @record(frozen=True, slots=True)
 class Postponed:
-    """No byte reached the provider, and it is not to blame: this was no attempt.
+    """No byte reached the provider, and it is not to blame: this does not count as an attempt.
 
-    The next one is due in so many seconds.
+    The next try is due in `seconds`.
     """
 
     error: str

@@ -1,8 +1,8 @@
-"""What is too long for the event loop: done in a thread, and bounded in sum.
+"""Work that is too long for the event loop: done in a thread, and bounded in sum.
 
-Heartbeats, leases and probes share the loop with what callers send, so nothing of theirs may hold
-it. A thread that computes gives the interpreter away when others want it; several of them would
-take turns with each other, and the loop would wait for all of them. So there is one.
+Heartbeats, leases and probes share the loop with what callers send, so no request may block it. A
+thread that computes yields the interpreter when others want it; several such threads would take
+turns with each other, and the loop would wait for all of them. So there is only one.
 """
 
 from __future__ import annotations
@@ -23,29 +23,28 @@ T = TypeVar("T")
 _M_MMAP_THRESHOLD: Final = -3  # of glibc's mallopt
 _LARGE: Final = 262_144
 _NEW_OBJECTS: Final = 20_000
-"""After so many more objects garbage is looked for; some 4 MB of cycles at most."""
+"""New objects after which garbage is collected; at most some 4 MB of cycles."""
 
 SMALL: Final = 65_536
-"""Bytes of JSON above which it is worth a thread: in the loop they take a few milliseconds."""
+"""Bytes of JSON above which a thread is worth it: in the loop these take a few milliseconds."""
 MOST_AT_WORK: Final = 67_108_864
 """Bytes of large bodies that are being read, parsed and made durable at once: 64 MiB."""
 TURN: Final = 0.0005
-"""Seconds after which a job lets others have the interpreter. The loop gives it away with each call
-of the system, ten times for a probe, and would have to wait for as many turns of Python's usual
-5 ms."""
+"""Seconds after which a job yields the interpreter. The loop releases it at each system call, ten
+times for a probe, and would otherwise wait for Python's default of 5 ms each time."""
 _USUAL_TURN: Final = 0.005
 QUIET: Final = 2.0
-"""Seconds without a job after which the memory is given back that jobs have taken."""
+"""Seconds without a job after which the memory of past jobs is given back."""
 
 
 def tune_memory() -> None:
-    """Give the memory of large bodies back at once, and look for garbage less often.
+    """Give the memory of large bodies back at once, and collect garbage less often.
 
-    glibc keeps large blocks otherwise once it has seen a few: of five bodies of 16 MB it kept
-    200 MB. Nearly all that a message makes is freed by its last reference, and what waits for its
-    connection to be sure would be looked at again and again; what the start has made never goes.
+    Otherwise glibc keeps large blocks once it has seen a few: 200 MB after five bodies of 16 MB.
+    Nearly everything that a message allocates is freed with its last reference, and the collector
+    would scan waiting connections again and again; objects from startup live to the end.
     """
-    with suppress(OSError, AttributeError, ValueError):  # another C library has no such thing
+    with suppress(OSError, AttributeError, ValueError):  # other C libraries lack it
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
     gc.collect()
     gc.freeze()
@@ -53,7 +52,7 @@ def tune_memory() -> None:
 
 
 class Offload:
-    """One thread for what computes long, and the room that large bodies share."""
+    """One thread for long computations, and the memory budget that large bodies share."""
 
     def __init__(self, most_bytes: int = MOST_AT_WORK) -> None:
         self.room = Room(most_bytes)
@@ -62,9 +61,9 @@ class Offload:
         self._worked = trio.Event()
 
     async def run(self, job: Callable[[], T]) -> T:
-        """What `job` returns or raises, done in the thread once it is its turn.
+        """What `job` returns or raises, run in the thread when its turn comes.
 
-        It goes on to its end when this is cancelled, which is noticed then.
+        A cancellation takes effect only when the job has ended.
         """
         self._at_work += 1
         try:
@@ -74,11 +73,11 @@ class Offload:
             self._worked.set()
 
     async def run_if(self, is_long: bool, job: Callable[[], T]) -> T:  # noqa: FBT001 - the point of it
-        """What `job` returns or raises, done in the thread if it takes long."""
+        """What `job` returns or raises, run in the thread if it takes long."""
         return await self.run(job) if is_long else job()
 
     async def give_memory_back(self) -> NoReturn:
-        """Give back what jobs have left, each time that none has come for a while, for ever."""
+        """Give back what jobs have left each time none has come for a while, until cancelled."""
         while True:
             await self._worked.wait()
             while self._worked.is_set() or self._at_work:
@@ -88,7 +87,7 @@ class Offload:
 
 
 def _in_turns(job: Callable[[], T]) -> T:
-    """Do a job, and let others have the interpreter in short turns meanwhile."""
+    """Run a job that yields the interpreter to others after short turns."""
     sys.setswitchinterval(TURN)
     try:
         return job()
@@ -97,21 +96,21 @@ def _in_turns(job: Callable[[], T]) -> T:
 
 
 def _give_memory_back() -> None:
-    """Drop garbage, which may hold large texts however few objects it has, and free pages."""
+    """Collect garbage, which may hold large texts in a few objects, and free pages."""
     gc.collect()
     with suppress(OSError, AttributeError):  # another C library has no such thing
         ctypes.CDLL(None).malloc_trim(0)
 
 
 class Claim:
-    """A part of a room; it is given back once, however often that is asked."""
+    """A part of a room; releasing it again does nothing."""
 
     def __init__(self, room: Room, size: int) -> None:
         self._room = room
         self._size = size
 
     def shrink(self, size: int) -> None:
-        """Keep only so much of it."""
+        """Keep only `size` bytes of it."""
         if size < self._size:
             self._room.give_back(self._size - size)
             self._size = size
@@ -122,7 +121,7 @@ class Claim:
 
 
 class Room:
-    """So many bytes, for whoever comes first; others wait in order."""
+    """A budget of bytes, first come, first served; others wait in order."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -131,7 +130,7 @@ class Room:
 
     @property
     def waiting(self) -> int:
-        """How many wait for their part."""
+        """How many callers wait for their part."""
         return len(self._waiting)
 
     def try_claim(self, size: int) -> Claim | None:
@@ -143,7 +142,7 @@ class Room:
         return Claim(self, size)
 
     async def claim(self, size: int) -> Claim:
-        """Take a part; what is larger than all of the room takes all of it."""
+        """Take a part; a claim larger than the whole room takes all of it."""
         if (claim := self.try_claim(size)) is not None:
             return claim
         size = min(size, self.size)
@@ -160,7 +159,7 @@ class Room:
             claim.release()
 
     def give_back(self, size: int) -> None:
-        """Take back a part, for those who wait."""
+        """Return a part, for those that wait."""
         self._free += size
         self._serve()
 

@@ -1,7 +1,7 @@
-"""Takes passwords and keys out of texts that people read: URLs and `name=value` pairs hold them.
+"""Removes passwords and keys from texts that people read: URLs and `name=value` pairs hold them.
 
-A text may be anything that somebody has put in the wrong place, so what only might be a secret goes
-as well; that a value is not shown costs less than one that is.
+A text may be anything that was put in the wrong place, so what only might be a secret is removed as
+well: hiding a harmless value costs less than showing a secret one.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _NAMED: Final = re.compile(
 
 
 def without_secrets(text: str) -> str:
-    """The text with user names and passwords, queries, and values of secrets as an ellipsis.
+    """The text with an ellipsis for user names, passwords, queries and values of secrets.
 
-    It takes time in proportion to the text.
+    Takes time in proportion to the length of the text.
     """
     return _WORD.sub(_hidden, text) if any(mark in text for mark in "@=?") else text
 
 
 def printable(text: str) -> str:
-    """The text with everything escaped that a terminal or an encoder may not take."""
+    """The text with everything escaped that a terminal or an encoder may reject."""
     escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return "".join(escaped)
 
 
 def _hidden(word: re.Match[str]) -> str:
     text = word[0]
-    # To the last @, since a password that is not encoded may hold a slash or another @.
+    # Up to the last @, because a password that is not encoded may hold a slash or another @.
     before, at, host = text.rpartition("@")
     if at:
         scheme, slashes, _ = before.partition("//")

@@ -1,4 +1,4 @@
-"""Asking again: a few times while a caller waits, or until it works while nobody does."""
+"""Retries: a few while a caller waits, or until it works when no caller does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_DELAY: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ReadRetry:
-    """`attempts` counts all reads, the first included; delays are in seconds."""
+    """How reads are retried. `attempts` includes the first one; delays are in seconds."""
 
     attempts: int = 3
     first_delay: float = 0.2
@@ -60,7 +60,7 @@ async def retry_until(
 ) -> T | None:
     """What `once` returns as soon as it does not raise TryLater; None once `stop` is set.
 
-    It is asked once at least. Delays are in seconds.
+    It is called at least once. Delays are in seconds.
     """
     attempt = 0
     while True:

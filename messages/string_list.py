@@ -1,4 +1,4 @@
-"""A long list of texts, kept as JSON."""
+"""A long list of texts, kept as JSON to save memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _MANY: Final = 1000
 
 
 class StringList(Sequence[str]):
-    """A long list of texts, kept as JSON: what a list of short ones takes is ten times as much."""
+    """A long list of texts, kept as JSON: a list of short strings takes ten times the memory."""
 
     __slots__ = ("_blocks", "_ends", "_last", "longest")
 
     def __init__(self, blocks: Iterable[tuple[bytes, int]], longest: int = 0) -> None:
-        """Of blocks: the JSON of some items without brackets, and how many they are.
+        """Each block is the JSON of some items without brackets, and their number.
 
-        `longest` is the number of characters that the longest item has.
+        `longest` is the number of characters of the longest item.
         """
         self.longest = longest
         self._blocks: list[bytes] = []
@@ -62,11 +62,11 @@ class StringList(Sequence[str]):
 
     @property
     def size(self) -> int:
-        """The bytes of its JSON, about."""
+        """The approximate size of its JSON in bytes."""
         return sum(map(len, self._blocks))
 
     def json(self) -> list[bytes]:
-        """All of it as a JSON array, in parts."""
+        """The whole list as a JSON array, in parts."""
         marked = [part for block in self._blocks for part in (b",", block)]
         return [b"[", *marked[1:], b"]"]
 

@@ -1,4 +1,4 @@
-"""The version, in its one place: what is packaged, logged and shown reads it here."""
+"""The version, in its one place: packaging, logs and output read it here."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Every Protocol between the rooms, for those who implement one and those who call it."""
+"""Every Protocol between the rooms, for its implementations and its callers."""

@@ -15,9 +15,9 @@ class ChannelQueues(Protocol):
     async def wait_for_capacity(
         self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
     ) -> int:
-        """Wait until a channel has room for more of a caller's dispatch: for how many deliveries.
+        """Wait until a channel has room for a caller's dispatch; returns for how many deliveries.
 
-        Returns by `until` (trio's clock) whatever the room; a closed channel has room at once.
+        Returns by `until` (trio's clock), room or no room; a closed channel has room at once.
         """
         ...
 
@@ -30,9 +30,9 @@ class ChannelQueues(Protocol):
         ...
 
     def cancel(self, dispatch_id: str) -> None:
-        """Cancel every delivery of a dispatch that no call is open for."""
+        """Cancel every delivery of a dispatch that has no open call."""
         ...
 
     def disown(self, dispatch_id: str) -> None:
-        """Do nothing more for a dispatch and say nothing of it: another process goes on with it."""
+        """Do and report nothing more for a dispatch: another process has taken it over."""
         ...

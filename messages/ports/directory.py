@@ -1,4 +1,4 @@
-"""What the pipeline needs from the rooms to its right, as Protocols."""
+"""Where dispatches read users, templates and files from, as Protocols."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Directory(Protocol):
         """The PUBLIC template with this id.
 
         Raises:
-            TemplateNotFound: nobody has it, it is not PUBLIC, or no templates are configured.
+            TemplateNotFound: it does not exist, is not PUBLIC, or no templates are configured.
             DirectoryUnavailable: it could not be read now.
         """
         ...
@@ -31,9 +31,9 @@ class Directory(Protocol):
     async def page(self, audience: Audience, cursor: Cursor) -> Page:
         """The part of an audience that starts at a cursor; `Cursor()` is the beginning.
 
-        One page is at most some hundreds of users. Pages may overlap in users (a member of a
-        cluster who is listed too): whoever enrols deliveries removes the repeats. Users who share
-        an id with another PUBLIC one are never given, listed or in a cluster: their id is
+        A page holds at most some hundred users. Pages may overlap in users (a cluster member may
+        also be listed): enrolling their deliveries removes the duplicates. Users that share an id
+        with another PUBLIC user are never returned, listed or in a cluster: their id is
         `ambiguous`.
 
         Raises:
@@ -42,7 +42,7 @@ class Directory(Protocol):
         ...
 
     async def users(self, keys: Sequence[str]) -> Sequence[Recipient]:
-        """Those of some hundred users, named by the texts of their `_id`s, that are there.
+        """Those of some hundred users, named by the texts of their `_id`s, that exist.
 
         Raises:
             DirectoryUnavailable: they could not be read.
@@ -50,7 +50,7 @@ class Directory(Protocol):
         ...
 
     async def check(self) -> None:
-        """Return when the directory answers; raise DirectoryUnavailable when not."""
+        """Return if the directory answers, else raise DirectoryUnavailable."""
         ...
 
 
@@ -67,5 +67,5 @@ class Files(Protocol):
         ...
 
     async def check(self) -> None:
-        """Return when the service answers; raise FilesUnavailable when not."""
+        """Return if the service answers, else raise FilesUnavailable."""
         ...

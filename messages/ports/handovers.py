@@ -1,4 +1,4 @@
-"""What was handed to a provider that tells later what became of it, as a Protocol."""
+"""Messages handed to a provider that reports later what became of them, as a Protocol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from carillon.messages.model import Channel
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A message that is about to be handed over, and where its delivery stands."""
+    """A message that is about to be handed over, and where its delivery is recorded."""
 
     delivery_id: str
     dispatch_id: str
@@ -24,7 +24,7 @@ class Handovers(Protocol):
     """What was handed over, durable. Every method raises JournalUnavailable."""
 
     async def add(self, handover: Handover) -> None:
-        """Keep it, before its message leaves. One that is there stays as it is."""
+        """Keep a handover before its message leaves. One that exists stays as it is."""
         ...
 
     async def find(self, delivery_id: str) -> Handover | None:
@@ -32,7 +32,7 @@ class Handovers(Protocol):
         ...
 
     async def retire(self, before: int) -> bool:
-        """Erase a part of what was handed over before a time; whether there is more of it.
+        """Erase some handovers from before a time; returns whether there are more.
 
         Times are milliseconds since 1970.
         """

@@ -1,7 +1,7 @@
 """The durable record of dispatches, deliveries and attempts: what it must do, as Protocols.
 
-The order of writes is the promise. A dispatch is durable before its caller is told so and before
-its first call; an attempt is durable before its bytes leave; outcomes follow.
+The order of writes is the promise. A dispatch is durable before its caller gets an answer and
+before its first call; an attempt is durable before its bytes leave; outcomes follow.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """What a caller names a request by, and the fingerprint that tells it from another one.
+    """A caller's name for a request, and the fingerprint that tells requests apart.
 
-    Others may use the name after `expiry` seconds.
+    The name may be used again after `expiry` seconds.
     """
 
     caller: str
@@ -40,10 +40,10 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class NewDispatch:
-    """A dispatch that is about to exist; `request` is what it needs in order to go on later.
+    """A dispatch that is about to exist; `request` is what it needs to go on after a restart.
 
-    `caller` asks for it. Its audience has `total` recipients, if that is known, and `is_read` to
-    its end when its first deliveries are all. The request is a JSON text, in UTF-8 when it is long.
+    `caller` asks for it. Its audience has `total` recipients, if that is known, and `is_read` if
+    the first deliveries are all. The request is a JSON text, in UTF-8 if it is long.
     """
 
     id: str
@@ -57,7 +57,7 @@ class NewDispatch:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where reading the audience for a channel goes on after a restart, unless it `is_read`."""
+    """Where reading the audience for a channel resumes after a restart, unless it `is_read`."""
 
     channel: Channel
     cursor: Cursor
@@ -77,7 +77,7 @@ class AttemptStart:
 
 @record(frozen=True, slots=True)
 class AttemptEnd:
-    """How a call ended that did not end its delivery; `error` is text for people."""
+    """How a call that did not end its delivery ended; `error` is text for people."""
 
     dispatch_id: str
     channel: Channel
@@ -89,7 +89,7 @@ class AttemptEnd:
 
 @dataclass(frozen=True, slots=True)
 class DispatchEnd:
-    """How a dispatch ended: its audience `is_read` or not; `crash` says what cut it short."""
+    """How a dispatch ended: whether its audience `is_read`; `crash` says what cut it short."""
 
     is_read: bool = True
     crash: str | None = None
@@ -99,10 +99,10 @@ class AttemptLog(Protocol):
     """What the workers write before and after each call."""
 
     async def start(self, attempt: AttemptStart) -> None:
-        """Make the start of an attempt durable, and all that was handed over before it.
+        """Make the start of an attempt durable, and everything that was handed over before it.
 
         Raises:
-            JournalUnavailable: it may not be made.
+            JournalUnavailable: the attempt must not be made.
         """
         ...
 
@@ -136,7 +136,7 @@ class OneLog(Protocol):
 
 
 class Journal(AttemptLog, Protocol):
-    """What is written.
+    """The writing side of the journal.
 
     Writes keep their order: when an awaited one returns, all that were handed over before it are
     durable too.
@@ -144,19 +144,19 @@ class Journal(AttemptLog, Protocol):
 
     @property
     def is_working(self) -> bool:
-        """Whether the last writes went through."""
+        """Whether the last writes succeeded."""
         ...
 
     @property
     def trouble(self) -> str | None:
-        """Why the last writes did not go through, without values; None when they did."""
+        """Why the last writes failed, without values; None if they succeeded."""
         ...
 
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """Make a dispatch durable, and its first deliveries as pending, in one write.
 
-        Nobody may have used its id before. Returns for each row, of whatever channel, whether it
-        is new, as `enrol` does. Its idempotency key takes the place of an expired one.
+        Its id must never have been used. Returns for each row, of any channel, whether it is new,
+        as `enrol` does. Its idempotency key replaces an expired one.
 
         Raises:
             JournalUnavailable: nothing of it was written.
@@ -166,10 +166,10 @@ class Journal(AttemptLog, Protocol):
     async def enrol(
         self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
     ) -> Sequence[bool]:
-        """Make deliveries durable as pending; tells for each row whether it is new.
+        """Make deliveries durable as pending; returns for each row whether it is new.
 
-        A row that is not new was enrolled before and must not be sent from here. Of rows that
-        repeat each other in one call the first is new.
+        A row that is not new was enrolled before and must not be sent from here. Of duplicate rows
+        in one call the first is new.
 
         Raises:
             JournalUnavailable: nothing of it was written.
@@ -181,7 +181,7 @@ class Journal(AttemptLog, Protocol):
         ...
 
     async def flush(self) -> None:
-        """Make all that was handed over durable. Raises JournalUnavailable."""
+        """Make everything that was handed over durable. Raises JournalUnavailable."""
         ...
 
     async def close(
@@ -193,9 +193,9 @@ class Journal(AttemptLog, Protocol):
     ) -> None:
         """Make the end of a dispatch durable, and every outcome recorded before it.
 
-        `kept` takes the place of its request; without it the request is erased. One that was
-        cancelled or crashed before it was driven again stays so. The `end` is a usual one unless it
-        is given.
+        `kept` replaces its request; without it the request is erased. A dispatch that was cancelled
+        or crashed before it was redriven stays so. Without `end` the audience was read and nothing
+        crashed.
 
         Raises:
             JournalUnavailable: it, or one of those outcomes, could not be written.
@@ -211,9 +211,9 @@ class Journal(AttemptLog, Protocol):
         ...
 
     async def redrive(self, dispatch_id: str, wanted: RecordFilter) -> int:
-        """Make ended deliveries of an ended dispatch pending again, all or none; how many.
+        """Make ended deliveries of an ended dispatch pending again, all or none; returns how many.
 
-        With at least one the dispatch is running again. Attempts made before do not count.
+        With at least one the dispatch is running again. Earlier attempts do not count.
 
         Raises:
             JournalUnavailable: nothing was written.

@@ -1,4 +1,4 @@
-"""What sagas need from the rooms to the right, as Protocols. Times are milliseconds since 1970."""
+"""The outbox of saga events and where they go, as Protocols. Times are milliseconds since 1970."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from carillon.messages.model import Accepted, Document, Refused, Unavailable
 
 @dataclass(frozen=True, slots=True)
 class SagaEvent:
-    """An event for one saga. That of a dispatch has the dispatch's id, so there is only one.
+    """An event for one saga. The event of a dispatch has the dispatch's id, so there is only one.
 
-    `refusal` says why its command was not carried out, if it was not.
+    `refusal` says why its command was not carried out, if that is the case.
     """
 
     id: str
@@ -25,21 +25,21 @@ class SagaEvent:
 
 
 LONGEST_REST: Final = 3_660_000
-"""Milliseconds that an event rests at most: the hour that a neighbour may ask for, and what clocks
-differ by. What is put off for longer was put off by a clock that was wrong: it is due."""
+"""The longest rest of an event in milliseconds: the hour that a neighbour may ask for, and the skew
+of clocks. An event that was postponed for longer was postponed by a wrong clock: it is due."""
 
 EventState = Literal["pending", "accepted", "parked"]
 EVENT_STATES: Final[tuple[EventState, ...]] = ("pending", "accepted", "parked")
 
 PostResult = Accepted | Refused | Unavailable
-"""What the Flow Manager made of an event; without an answer it is Unavailable."""
+"""The Flow Manager's answer to an event; without an answer it is Unavailable."""
 
 
 class FlowManager(Protocol):
     """Where events go."""
 
     async def post(self, event: SagaEvent) -> PostResult:
-        """Post an event once. A repeat carries the same id. Never raises for what is expected."""
+        """Post an event once. A retry carries the same id. Expected failures never raise."""
         ...
 
     async def aclose(self) -> None:
@@ -49,7 +49,7 @@ class FlowManager(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DueEvent:
-    """An event that is to be posted now: tried so often before, on its way since so long."""
+    """An event to be posted now, how often it was tried before, and since when it is pending."""
 
     event: SagaEvent
     attempts: int
@@ -58,7 +58,7 @@ class DueEvent:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The events that are to be posted now, and when the next one is to be, if there is one."""
+    """The events to be posted now, and when the next one is due, if there is one."""
 
     events: Sequence[DueEvent]
     next: int | None
@@ -68,7 +68,7 @@ class Due:
 class EventRecord:
     """An event as the outbox knows it; `error` is what became of the last attempt.
 
-    `refusal` says why the command was not carried out that it answers.
+    `refusal` says why the command that it answers was not carried out.
     """
 
     id: str
@@ -93,20 +93,20 @@ class EventPage:
 
 
 class Outbox(Protocol):
-    """Events on their way, durable. Every method raises JournalUnavailable when it cannot be used.
+    """Events on their way, durable. Every method raises JournalUnavailable if it cannot be used.
 
-    Events of one saga are due one after the other, in the order in which they were added: the
-    next one when the one before was accepted or parked.
+    Events of one saga are due one after the other, in the order in which they were added: each
+    one once the one before was accepted or parked.
     """
 
     async def add(self, event: SagaEvent, now: int) -> bool:
-        """Make an event durable as pending; False when one with its id is there, which stays."""
+        """Make an event durable as pending; False if one with its id exists, which stays."""
         ...
 
     async def due(self, now: int, limit: int) -> Due:
-        """At most `limit` events whose time has come, or is farther off than any rest lasts.
+        """At most `limit` events whose time has come, or is further off than the longest rest.
 
-        Those that waited longest come first.
+        Those that have waited longest come first.
         """
         ...
 
@@ -115,11 +115,11 @@ class Outbox(Protocol):
         ...
 
     async def postponed(self, event_id: str, until: int, error: str) -> None:
-        """An attempt failed; the next is due at a time. What began later than that begins then."""
+        """An attempt failed; the next is due at `until`, which also caps when the event began."""
         ...
 
     async def parked(self, event_id: str, now: int, error: str) -> None:
-        """An attempt failed, and no further one is made unless somebody asks for it."""
+        """An attempt failed, and no further one is made unless an operator asks for it."""
         ...
 
     async def find(self, event_id: str) -> EventRecord | None:
@@ -134,14 +134,14 @@ class Outbox(Protocol):
         Their ids begin with `prefix`.
 
         Raises:
-            BadCommand: the cursor is none that this gave out.
+            BadCommand: the cursor was not issued by this method.
         """
         ...
 
     async def again(self, event_id: str, now: int) -> bool:
-        """Make an event pending and due, whatever became of it; False when there is none."""
+        """Make an event pending and due, whatever its state; False if it does not exist."""
         ...
 
     async def retire(self, before: int) -> bool:
-        """Erase a part of what was accepted before a time; whether there is more of it."""
+        """Erase some events accepted before a time; returns whether there are more."""
         ...

@@ -1,4 +1,4 @@
-"""What the journal tells of dispatches, deliveries and attempts, as Protocols."""
+"""The journal's records of dispatches, deliveries and attempts, as Protocols."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol, get_args
 from carillon.messages.model import Channel, Cursor, Outcome, Reason, Receipt
 
 DispatchState = Literal["running", "cancelling", "done", "cancelled", "crashed"]
-"""Of a dispatch that has not ended it is `running` or `cancelling`."""
+"""A dispatch that has not ended is `running` or `cancelling`."""
 DISPATCH_STATES: Final[tuple[DispatchState, ...]] = get_args(DispatchState)
 
 Result = Literal["accepted", "refused", "unavailable", "throttled", "unanswered", "unstarted"]
@@ -18,10 +18,10 @@ Result = Literal["accepted", "refused", "unavailable", "throttled", "unanswered"
 
 @dataclass(frozen=True, slots=True)
 class AudienceRecord:
-    """How many recipients have been read, of how many where that is known.
+    """How many recipients have been read, and of how many if that is known.
 
-    It is `complete` once every channel has a delivery for each of them. What a cancelled or crashed
-    dispatch had not read is sent to nobody.
+    It is `complete` once every channel has a delivery for each of them. Recipients that a cancelled
+    or crashed dispatch had not read are sent nothing.
     """
 
     read: int
@@ -32,7 +32,7 @@ class AudienceRecord:
 def audience_record(
     channels: Collection[str], read: Mapping[str, int], total: int | None, *, complete: bool
 ) -> AudienceRecord:
-    """What there is to say when so many have been `read` for each channel."""
+    """The record of an audience of which `read` recipients were read, by channel."""
     least = min((read.get(name, 0) for name in channels), default=0)
     if complete:
         return AudienceRecord(least, least, complete=True)
@@ -43,7 +43,7 @@ def audience_record(
 class DispatchRecord:
     """A dispatch as the journal knows it; times are milliseconds since 1970.
 
-    `reason` says why one crashed; `caller` asked for it.
+    `reason` says why it crashed, if it did; `caller` asked for it.
     """
 
     id: str
@@ -87,9 +87,9 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
-    """Which deliveries are asked for; an empty or absent part asks for all.
+    """Which deliveries are wanted; an empty or absent field matches all.
 
-    Those of a `provider` ended there, or are pending after an attempt there.
+    `provider` matches deliveries that ended there, or are pending after an attempt there.
     """
 
     outcomes: Sequence[Outcome] = ()
@@ -116,7 +116,7 @@ class Remembered:
 
 
 class Records(Protocol):
-    """What the journal tells of dispatches, running and done."""
+    """The reading side of the journal: dispatches, running and ended."""
 
     async def dispatch(self, dispatch_id: str) -> DispatchRecord | None:
         """The dispatch with this id, if there is one. Raises JournalUnavailable."""
@@ -130,7 +130,7 @@ class Records(Protocol):
         Their ids begin with `prefix`.
 
         Raises:
-            BadCommand: the cursor is none that this gave out.
+            BadCommand: the cursor was not issued by this method.
             JournalUnavailable: the journal cannot be read.
         """
         ...
@@ -141,7 +141,7 @@ class Records(Protocol):
         """At most `limit` deliveries from a cursor on; "" is the beginning.
 
         Raises:
-            BadCommand: the cursor is none that this gave out.
+            BadCommand: the cursor was not issued by this method.
             JournalUnavailable: the journal cannot be read.
         """
         ...
@@ -156,9 +156,9 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A dispatch that has not ended; `counts` holds what has an outcome already.
+    """A dispatch that has not ended; `counts` are the deliveries that already have an outcome.
 
-    `caller` asked for it. Its request, which may be long, is read by itself.
+    `caller` asked for it. Its request, which may be long, is read separately.
     """
 
     id: str
@@ -180,10 +180,10 @@ class PastAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A delivery without an outcome, and what was tried for it, in order.
+    """A delivery without an outcome, and its attempts in order.
 
-    `starts` is the number of its last attempt, whether that counts or not; 0 when there was none.
-    `ended` is how it ended after all, where another process was still to tell.
+    `starts` is the number of its last attempt, whether that counts or not; 0 if there was none.
+    `ended` is how it ended after all, if another process had yet to report it.
     """
 
     key: str
@@ -194,28 +194,28 @@ class Pending:
 
 
 class Recovery(Protocol):
-    """What the journal tells a process that takes up what an earlier one left."""
+    """What a process needs from the journal to take up what an earlier one left."""
 
     async def unfinished(self, running: Collection[str] = ()) -> Sequence[Unfinished]:
-        """Every dispatch that has not ended and that nobody sees through, the oldest first.
+        """Every dispatch that has not ended and that no process works on, the oldest first.
 
-        Those that are `running` here are left out. The others are ours from now on.
+        Those that are `running` here are left out. The others belong to this process from now on.
 
         Raises JournalUnavailable.
         """
         ...
 
     async def request(self, dispatch_id: str) -> str | bytes | None:
-        """What is on record of a dispatch's request, ended or not; None once it was erased.
+        """The recorded request of a dispatch, ended or not; None once it was erased.
 
-        It is a JSON text, in UTF-8 when it is long.
+        It is a JSON text, in UTF-8 if it is long.
 
         Raises JournalUnavailable.
         """
         ...
 
     async def find_unfinished(self, dispatch_id: str) -> Unfinished | None:
-        """One of them by its id. Raises JournalUnavailable."""
+        """An unfinished dispatch by its id. Raises JournalUnavailable."""
         ...
 
     async def pending(
@@ -229,29 +229,29 @@ class Recovery(Protocol):
 
 
 class Pauses(Protocol):
-    """For how long providers have asked not to be called, durable."""
+    """The pauses that providers have asked for, durable."""
 
     async def left(self) -> Mapping[str, float]:
         """The seconds that are left, by provider. Raises JournalUnavailable."""
         ...
 
     async def keep(self, provider: str, seconds: float) -> None:
-        """Make it durable that a provider is not called for so long. Raises JournalUnavailable."""
+        """Make a provider's pause of that many seconds durable. Raises JournalUnavailable."""
         ...
 
 
 class PastCalls(Protocol):
-    """What the journal tells of calls that an earlier process made."""
+    """The journal's record of calls that an earlier process made."""
 
     async def calls(self, provider: str, since: int) -> Sequence[tuple[int, int]]:
         """When calls to a provider were last known to be open since a time, and how many then.
 
-        Oldest first; all times are milliseconds since 1970. Those that were never answered count
-        as open when this process began. What is older than some minutes may be told some seconds
-        too late. Raises JournalUnavailable.
+        Oldest first; all times are milliseconds since 1970. Calls that were never answered count as
+        open when this process began. Times older than some minutes may be some seconds too late.
+        Raises JournalUnavailable.
         """
         ...
 
     async def forget(self, before: int) -> None:
-        """Erase those that ended before a time. Raises JournalUnavailable."""
+        """Erase calls that ended before a time. Raises JournalUnavailable."""
         ...

@@ -1,8 +1,8 @@
-"""What replicas hand to each other of a dispatch, as a Protocol.
+"""How replicas share the deliveries of a dispatch, as a Protocol.
 
-Who accepted a dispatch sees it through: it reads the audience and tells the end. Deliveries that it
-has no room for itself it offers to the others. Whoever takes some is their holder, until they have
-ended or the holder has died; then they are the first one's again.
+The replica that accepted a dispatch owns it: it reads the audience and reports the end. It offers
+deliveries that it has no room for to the others. A replica that takes some holds them until they
+have ended; if it dies first, they go back to the owner.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from carillon.messages.ports.records import Pending, Unfinished
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of deliveries that were offered; what stands nowhere here is still elsewhere.
+    """What became of offered deliveries; those not listed here are still elsewhere.
 
-    `ended` elsewhere, `taken` back to be sent here; `free` is how many nobody has taken.
+    They `ended` elsewhere or were `taken` back to be sent here; `free` counts those not yet taken.
     """
 
     ended: Sequence[Receipt]
@@ -37,7 +37,7 @@ class Taken:
 
 
 Served = Mapping[tuple[Channel, Priority, str], int]
-"""How many deliveries of a channel, a lane and a caller were begun with."""
+"""How many deliveries were started, by channel, lane and caller."""
 
 
 Weigh = Callable[[str], int]
@@ -52,16 +52,16 @@ class CallerRotation(Protocol):
         ...
 
     def served(self) -> Served:
-        """What was begun with here, in all."""
+        """What was started here, in total."""
         ...
 
     def charge(self, elsewhere: Served) -> None:
-        """Count what other replicas have begun with since this was called last."""
+        """Count what other replicas have started since the last call."""
         ...
 
 
 class SharedQueue(Protocol):
-    """Deliveries that whoever has room may take. Every method raises JournalUnavailable."""
+    """Deliveries that any replica with room may take. Every method raises JournalUnavailable."""
 
     @property
     def has_company(self) -> bool:
@@ -76,7 +76,7 @@ class SharedQueue(Protocol):
     async def offer(
         self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
     ) -> Sequence[bool]:
-        """Enrol deliveries as `Journal.enrol` does, for whoever takes them."""
+        """Enrol deliveries as `Journal.enrol` does, for any replica to take."""
         ...
 
     async def elsewhere(self, dispatch_id: str, channel: Channel) -> Sequence[str]:
@@ -86,16 +86,16 @@ class SharedQueue(Protocol):
     async def settle(
         self, dispatch_id: str, channel: Channel, keys: Sequence[str], room: int
     ) -> Settled:
-        """What became of these; takes back those whose holder died, and as many free as have room.
+        """What became of these; takes back those whose holder died, and up to `room` free ones.
 
-        Only for a dispatch of this replica.
+        Only for a dispatch that this replica owns.
         """
         ...
 
     async def take(self, room: Mapping[Channel, int], weigh: Weigh) -> Sequence[Taken]:
-        """Take what others offer, at most so many of each channel; from now on it is held here.
+        """Take what others offer, up to the room of each channel; it is held here from now on.
 
-        Callers take turns by weight, and then the dispatches of each. Of what is the last of a
-        dispatch some is left to the other replicas.
+        Callers take turns by weight, and then the dispatches of each. Some of the last deliveries
+        of a dispatch are left to the other replicas.
         """
         ...
