@@ -1,1 +1,1 @@
-"""One request's way: accepted, planned, composed, fed to its channels, collected, recovered."""
+"""A request's path: accepted, planned, composed, fed to its channels, collected, recovered."""

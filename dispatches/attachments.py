@@ -1,4 +1,4 @@
-"""Which files the mails of a dispatch carry, and fetching them once."""
+"""The files that the mails of a dispatch carry, each fetched once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from carillon.messages.ports.directory import Files
 from carillon.messages.retry import ReadRetry
 
 MOST_FILES: Final = 1000
-"""Files that a request names."""
+"""Most files that a request may name."""
 
 
 def references(

@@ -1,4 +1,4 @@
-"""Works on what other replicas offer of their dispatches, and leaves the end of those to them."""
+"""Sends deliveries that other replicas offer, and leaves the end of their dispatches to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from carillon.messages.ports.work_sharing import Taken, Weigh
 
 
 class BorrowedWork:
-    """What is sent here for others; `context` is that of parts of dispatches."""
+    """Sends deliveries for other replicas; `context` is the one for parts of dispatches."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class BorrowedWork:
         self._closed = False
 
     async def take(self, room: Mapping[Channel, int], weigh: Weigh) -> None:
-        """Take what there is room for, so many of each channel. Raises JournalUnavailable."""
+        """Take as many deliveries as each channel has room for. Raises JournalUnavailable."""
         if self._rooms.pool is None or self._closed or not room:
             return
         for taken in await self._rooms.pool.take(room, weigh):
@@ -56,7 +56,7 @@ class BorrowedWork:
                 dispatch = await self._dispatch(taken, part.stop)
                 part.begin(dispatch)
                 await dispatch.run()
-                if dispatch.crashed:  # who offered them waits for how they end
+                if dispatch.crashed:  # the replica that offered them awaits the outcomes
                     await dispatch.fail_the_rest()
         finally:
             self._running.give_back(taken.dispatch.id, part)
@@ -67,7 +67,7 @@ class BorrowedWork:
         request = empty_request(unfinished.channels)
         try:
             request, ways = await self._ways(unfinished, given, stop)
-        except Exception as error:  # of one dispatch; the others go on
+        except Exception as error:  # a bug with one dispatch must not end the others
             self._rooms.observe(DispatchCrashed(unfinished.id, error))
             begun = replace(begun, crash=CUT_SHORT)
             ways = self._preparation.wreck(unfinished, stop, given)

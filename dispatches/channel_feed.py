@@ -10,9 +10,9 @@ from carillon.dispatches.recovery import PendingReader
 
 @dataclass(frozen=True, slots=True)
 class ChannelFeed:
-    """How one channel of a dispatch is fed: what was left first, then the rest of the audience.
+    """How one channel of a dispatch is fed: leftovers first, then the rest of the audience.
 
-    Something was left where it `is_resumed`.
+    There are leftovers only if it `is_resumed`.
     """
 
     feed: Feed

@@ -23,7 +23,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is known of a dispatch at one moment; `failures` is bounded, the numbers are not."""
+    """What is known of a dispatch at one moment; `failures` is bounded, the counts are not."""
 
     dispatch_id: str
     failures: Sequence[Failure]
@@ -33,15 +33,14 @@ class Report:
 
 
 class Collector:
-    """Synchronous, and safe when nobody waits any more. `counts` is what ended before it began.
+    """Counts outcomes. Synchronous, and safe to call when no caller waits any more.
 
-    `on_complete` is called once no further answer will come.
+    `counts` are the outcomes from before it began. Each outcome is handed to `record`, which makes
+    it durable, then counted, then observed. `on_complete` is called once no further answer will
+    come. With `notes` the collector also keeps the channel and the key of every delivery
+    `answered`.
 
-    Each outcome is handed to `record`, which makes it durable, then counted, then observed.
-
-    With `notes` it keeps the channel and the key of all that were `answered`, too.
-
-    Each enrolled delivery is answered once (its envelope sees to that), so counting suffices and
+    Each enrolled delivery is answered once (its envelope ensures that), so counting suffices and
     memory does not grow with the number of recipients.
     """
 
@@ -70,7 +69,7 @@ class Collector:
         self.answered: set[tuple[Channel, str]] | None = set() if notes else None
 
     def expect(self, deliveries: int) -> None:
-        """So many more deliveries will be answered."""
+        """Expect answers to this many more deliveries."""
         self._enrolled += deliveries
 
     def reply(self, receipt: Receipt) -> None:
@@ -85,7 +84,7 @@ class Collector:
         self._observe(DeliveryEnded(receipt))
 
     def _count_again(self, receipt: Receipt, before: Outcome) -> None:
-        """Count what takes the place of an outcome; a failure that was listed stays as it is."""
+        """Count an outcome that replaces another; a failure that is already listed stays."""
         self._counts[before] -= 1
         if before in FAILURES:
             self._counts[receipt.outcome] += 1
@@ -102,17 +101,17 @@ class Collector:
                 self._failures.append(Failure(receipt.user_id, receipt.channel, receipt.error))
 
     def notify(self, receipt: Receipt) -> None:
-        """Take how an expected delivery ended that was handed to nobody."""
+        """Take the outcome of an expected delivery that was never handed to a channel."""
         self._elsewhere += 1
         self.reply(receipt)
 
     def expect_only(self, handed: int) -> None:
-        """Of all that was expected only so many were handed over and will be answered."""
+        """Expect no more answers than for the deliveries that were handed to a channel."""
         self._enrolled = self._counts.total() + handed - self._replies
         self.feeding_ended()
 
     def hear(self, receipt: Receipt) -> None:
-        """Take an answer that was given and told elsewhere."""
+        """Take an answer that another replica has already recorded and reported."""
         self._elsewhere += 1
         self._count(receipt)
         self._complete_if_done()
@@ -138,7 +137,7 @@ class Collector:
 
     @property
     def _replies(self) -> int:
-        """How many of those that were handed over have been answered."""
+        """How many deliveries that were handed to a channel have been answered."""
         return self._counts.total() - self._elsewhere
 
     def _complete_if_done(self) -> None:

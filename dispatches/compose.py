@@ -1,4 +1,4 @@
-"""One recipient and one channel make one delivery, or the receipt that says why not."""
+"""Makes one delivery of one recipient and one channel, or the receipt that says why not."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from carillon.messages.model import (
 from carillon.messages.offload import Offload
 
 TURN: Final = 0.005
-"""Seconds for which deliveries are composed in the loop before others have their turn."""
+"""Seconds of composing in the event loop before other tasks get a turn."""
 WHILE: Final = 0.1
-"""Seconds for which they are composed in a thread before other work has its turn there."""
+"""Seconds of composing in the thread before other work gets a turn there."""
 USER: Final = "user/"
 LISTED: Final = "listed/"
-"""What the keys of deliveries begin with: see `delivery_id`."""
+"""The prefixes of delivery keys: see `delivery_id`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Composer:
     """What all deliveries of one dispatch have in common.
 
-    `refusals` say why nothing can be rendered for a channel any more: then all of it fails. What
-    raises while one delivery is composed is a bug, which `observe` is told: that one fails alone.
+    `refusals` say why nothing can be rendered for a channel any more: all its deliveries fail. An
+    exception while composing one delivery is a bug, which `observe` gets: only that one fails.
     """
 
     dispatch_id: str
@@ -57,9 +57,9 @@ class Composer:
     async def compose_all(
         self, channel: Channel, recipients: Sequence[Recipient]
     ) -> Sequence[Delivery | Receipt]:
-        """The rendered deliveries of a slice, or how they ended before they could be some.
+        """The rendered deliveries of a slice, or the receipts of those that cannot be sent.
 
-        Others have their turn every few milliseconds; what takes longer is done in a thread.
+        Yields to other tasks every few milliseconds; what takes longer runs in a thread.
         """
         made: list[Delivery | Receipt] = []
         if not recipients:
@@ -75,7 +75,7 @@ class Composer:
     async def _compose_here(
         self, channel: Channel, recipients: Sequence[Recipient], made: list[Delivery | Receipt]
     ) -> None:
-        """Compose in the loop what takes no time, up to the first one that does."""
+        """Compose in the loop up to the first delivery that takes long."""
         began = perf_counter()
         for recipient in recipients:
             try:
@@ -109,7 +109,7 @@ class Composer:
     def _cut_off(
         self, channel: Channel, recipient: Recipient, error: Exception, observe: Observer | None
     ) -> Receipt:
-        """The failure of a delivery that a bug kept from being composed."""
+        """The failure of a delivery that could not be composed because of a bug."""
         key = f"{USER}{recipient.key}"
         if observe is not None:
             identity = delivery_id(self.dispatch_id, channel, key)
@@ -120,12 +120,11 @@ class Composer:
     def _compose(
         self, channel: Channel, recipient: Recipient, *, short: bool
     ) -> Delivery | Receipt:
-        """The rendered delivery, or how it ended before it could be one.
-
-        Whatever else it raises is a bug.
+        """The rendered delivery, or the receipt that says why it cannot be sent.
 
         Raises:
-            TakesLong: it was to be `short`, and takes longer than some milliseconds.
+            TakesLong: it should be `short`, and takes longer than some milliseconds. Any other
+                exception is a bug.
         """
         key = f"{USER}{recipient.key}"
         if (refusal := self._refusal(channel, recipient)) is not None:
@@ -157,7 +156,7 @@ class Composer:
         )
 
     def expired(self, delivery: Delivery) -> Receipt:
-        """The failure of a delivery whose time was over before it was its turn."""
+        """The failure of a delivery that expired before its turn came."""
         return self._receipt(
             delivery.channel,
             delivery.key,
@@ -168,28 +167,28 @@ class Composer:
         )
 
     def _refusal(self, channel: Channel, recipient: Recipient) -> tuple[Reason, str] | None:
-        """Why nothing is made for a user at all."""
-        if not recipient.user_id or not recipient.key:  # two of them would be one
+        """Why no delivery is made for a user at all."""
+        if not recipient.user_id or not recipient.key:  # two such users would share one key
             return "user-not-found", "The user has an empty id"
         why = self.refusals.get(channel)
         return None if why is None else ("not-renderable", why)
 
     def unknown_user(self, channel: Channel, user_id: str) -> Receipt:
-        """The failure of a listed id that nobody has."""
+        """The failure of a listed id that no user has."""
         key = f"{LISTED}{user_id}"
         return self._failure(channel, key, user_id, "user-not-found", "User not found")
 
     def ambiguous_user(self, channel: Channel, user_id: str) -> Receipt:
-        """The failure of an id that several users have, once however often it is met."""
+        """The failure of an id that several users share; it counts once, however often it comes."""
         error = "More than one user has this id"
         return self._failure(channel, f"{LISTED}{user_id}", user_id, "user-not-found", error)
 
     def gone(self, channel: Channel, key: str, user_id: str) -> Receipt:
-        """The failure of an enrolled delivery whose user nobody has any more."""
+        """The failure of an enrolled delivery whose user does not exist any more."""
         return self._failure(channel, key, user_id, "user-not-found", "User not found")
 
     def crashed(self, channel: Channel, key: str, user_id: str) -> Receipt:
-        """The failure of an enrolled delivery whose dispatch a bug cut short."""
+        """The failure of an enrolled delivery whose dispatch was cut short by a bug."""
         why = "The dispatch was cut short by an internal error"
         return self._failure(channel, key, user_id, "crashed", why)
 

@@ -1,7 +1,7 @@
-"""What becomes of a message after its provider took it, told by somebody later: ok or ko.
+"""Late verdicts on messages that a provider has accepted, reported through a hook: ok or ko.
 
-Kafka2Firebase is handed a message by Kafka, which only says that it has it. Its hooks name the
-delivery, and nothing else: so what was handed over is kept under the delivery's id.
+Kafka2Firebase gets its messages through Kafka, which only confirms that it stored them. The hooks
+of Kafka2Firebase name the delivery and nothing else, so each handover is kept under that id.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from carillon.messages.ports.records import DeliveryRecord, RecordFilter, Record
 HookResult = Literal["ok", "ko"]
 
 PATIENCE: Final = 5.0
-"""Seconds for a delivery to end that is confirmed while its own call still waits for an answer."""
+"""Seconds to wait for a delivery that is confirmed while its own call still waits for an answer."""
 _LOOK: Final = 0.05
 _REFUSED: Final = "Firebase was not reached, or did not take it, says the hook"
 
 
 class Confirmations:
-    """Turns what is told later into outcomes."""
+    """Turns late verdicts into outcomes."""
 
     def __init__(
         self, handovers: Handovers, records: Records, journal: Journal, observe: Observer
@@ -37,10 +37,10 @@ class Confirmations:
         self._observe = observe
 
     async def confirm(self, delivery_id: str, verdict: HookResult) -> bool:
-        """Put a verdict on record; False when nobody knows the delivery.
+        """Put a verdict on record; False if the delivery is unknown.
 
-        The first one counts, but "ok" also after "ko": of a message that was handed over twice one
-        may have arrived. What another provider has delivered meanwhile stays as it is.
+        The first verdict counts, except that "ok" replaces "ko": a message may have been handed
+        over twice and have arrived once. If another provider has delivered meanwhile, that stays.
 
         Raises:
             TryLater: the delivery has not ended, or the journal cannot be used.
@@ -52,6 +52,7 @@ class Confirmations:
         receipt = _receipt(handover, record, verdict)
         if receipt is not None:
             self._journal.record(receipt)
+            # `record` returns before the write: the hook must be called again if it was lost.
             written = await self._find(handover)
             if written is not None and written.reason != receipt.reason:
                 raise TryLater("What became of the delivery cannot be written now")
@@ -59,7 +60,7 @@ class Confirmations:
         return True
 
     async def _ended(self, handover: Handover) -> DeliveryRecord | None:
-        """The delivery, once it has an outcome: the hook may be quicker than Kafka's report."""
+        """The delivery, once it has an outcome: the hook may be faster than Kafka's report."""
         with trio.move_on_after(PATIENCE):
             while (record := await self._find(handover)) is not None:
                 if record.outcome != "pending":
@@ -75,7 +76,7 @@ class Confirmations:
 
 
 def _receipt(handover: Handover, record: DeliveryRecord, verdict: HookResult) -> Receipt | None:
-    """The outcome that a delivery gets by a verdict; None where it keeps its own."""
+    """The outcome that a verdict gives a delivery; None if it keeps its own."""
     is_known = record.reason == "confirmed" or (verdict == "ko" and record.error == _REFUSED)
     if is_known or (record.outcome == "sent" and record.provider != handover.provider):
         return None

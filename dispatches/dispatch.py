@@ -1,7 +1,7 @@
-"""The way of one accepted dispatch: one feeder a channel, until the last delivery has ended.
+"""The course of one accepted dispatch: one feeder a channel, until the last delivery has ended.
 
-A feeder composes, enrols and hands over slice by slice as its own channel has room, so a full
-channel never holds up the others. What an earlier process left goes first.
+A feeder composes, enrols and hands over deliveries slice by slice as its channel has room, so a
+full channel never holds up the others. What an earlier process left goes first.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from carillon.messages.ports.work_sharing import SharedQueue
 from carillon.messages.retry import retry_until
 
 FIRST: Final = 20
-"""So many deliveries of each channel are enrolled as the dispatch itself becomes durable: a small
-request costs one write in place of two."""
+"""How many deliveries of each channel are enrolled in the write that makes the dispatch durable: a
+small request costs one write instead of two."""
 
 _LOOK: Final = 0.5
-"""Seconds between two looks at what other replicas have of a dispatch that a bug has cut short."""
+"""Seconds between two looks at what other replicas hold of a dispatch that a bug has cut short."""
 _MOST_FAILED: Final = 500
 
 T = TypeVar("T")
@@ -43,8 +43,8 @@ T = TypeVar("T")
 class DispatchContext:
     """What every dispatch works with. With `keeps_content` requests outlive their dispatches.
 
-    With a `pool` other replicas may work on it. One that only `assists` another replica says
-    nothing of an end.
+    With a `pool` other replicas may work on a dispatch. One that only `assists` another replica
+    does not report its end.
     """
 
     journal: Journal
@@ -61,9 +61,9 @@ class DispatchContext:
 
 @dataclass(frozen=True, slots=True)
 class ResumeState:
-    """What is known of a dispatch as it begins here: its caller, and what an earlier process did.
+    """What is known of a dispatch when it begins here: its caller, and what an earlier process did.
 
-    Its request may be none that can be read any more (`is_lost`); a `crash` has cut it short.
+    `is_lost` means that its request cannot be read any more; `crash` says what cut it short.
     """
 
     cancelled: bool = False
@@ -76,9 +76,9 @@ class ResumeState:
 class Dispatch:
     """One request on its way; `open` makes it an accepted one.
 
-    `ended` is set when nothing more of it happens here; it is `suspended` then when some of it is
-    left to the next start. Setting `stop` starts nothing more. A bug that cuts it short is its
-    `crash`, in words: what was handed over ends first, and `close` fails the rest.
+    `ended` is set when nothing more of it happens here; it is `suspended` if some of it is left to
+    the next start. Once `stop` is set nothing more is started. `crash` describes the bug that cut
+    it short: the deliveries that were handed over end first, then `close` fails the rest.
     """
 
     def __init__(
@@ -180,6 +180,7 @@ class Dispatch:
         """Feed every channel and wait for the last answer. A bug is reported, never raised."""
         started = trio.current_time()
         try:
+            # `_cut_short` replaces the scope, so `suspended` is read from whichever is the last.
             with self._scope:
                 if self.crash is None:
                     await self._deliver()
@@ -193,7 +194,7 @@ class Dispatch:
             self._context.observe(DispatchEnded(self.id, counts, trio.current_time() - started))
 
     async def close(self) -> None:
-        """Make the end durable: after it was told, which costs a small request one write less."""
+        """Make the end durable, after it was reported: that spares a waiting caller one write."""
         if self.suspended:
             return
         if self.crashed and not await self.fail_the_rest():
@@ -208,7 +209,7 @@ class Dispatch:
             self._context.observe(DispatchCrashed(self.id, error))
 
     async def fail_the_rest(self) -> bool:
-        """Fail what a bug left without an outcome; False when that is for the next start."""
+        """Fail what a bug left without an outcome; False if that is left to the next start."""
         try:
             return bool(await self._durably(self._fail_the_rest))
         except Exception as error:  # a second bug: the dispatch must end all the same
@@ -216,7 +217,8 @@ class Dispatch:
             return True
 
     async def cancel(self) -> None:
-        """Start nothing more of it; what is under way ends by itself. Raises JournalUnavailable."""
+        """Start nothing more of it; open calls end by themselves. Raises JournalUnavailable."""
+        # Durable first: if the process dies here, the next start must not send the rest.
         await self._context.journal.cancel(self.id)
         self.cancel_at_once()
 
@@ -232,9 +234,10 @@ class Dispatch:
         self._scope.cancel()
 
     async def _cut_short(self, error: Exception) -> None:
-        """Feed nothing more, and let end what was handed over."""
+        """Feed nothing more, and let the deliveries that were handed over end."""
         self.crash = CUT_SHORT
         self._context.observe(DispatchCrashed(self.id, error))
+        # The old scope has been left; a suspension that came before the bug must still hold.
         is_over = self._scope.cancel_called
         with trio.CancelScope() as self._scope:
             if is_over:
@@ -243,9 +246,9 @@ class Dispatch:
             await self._collector.complete.wait()
 
     async def _fail_the_rest(self) -> bool:
-        """Fail what is pending, here or once others hold none of it; False if it has to stop."""
+        """Fail what is pending, until other replicas hold none of it; False if it has to stop."""
         while True:
-            # What was answered a moment ago must not be found pending.
+            # Deliveries that were answered a moment ago must not be found pending.
             await self._context.journal.flush()
             for way in self._ways:
                 await self._fail_what_is_left(way.left)
@@ -273,7 +276,7 @@ class Dispatch:
         return any([await pool.elsewhere(self.id, channel) for channel in channels])
 
     def _kept(self, counts: Mapping[Outcome, int]) -> str | bytes | None:
-        """What a redrive needs, where there is something to drive again."""
+        """What a redrive needs, if there is something to redrive."""
         if self._is_lost:
             return None
         keeps = self._context.keeps_content
@@ -284,7 +287,7 @@ class Dispatch:
         if self._bug is not None:
             raise self._bug
         shared = [way for way in self._ways if self._is_shared(way)]
-        if len(self._ways) == 1 and not shared:  # a nursery is a tenth of what a small one costs
+        if len(self._ways) == 1 and not shared:  # a nursery costs a tenth of a small dispatch
             await self._feed(self._ways[0])
         else:
             async with trio.open_nursery() as nursery:
@@ -293,12 +296,12 @@ class Dispatch:
                 for way in shared:
                     nursery.start_soon(self._share, way)
         if not (self.cancelled or all(way.feed.is_over for way in self._ways)):
-            await trio.sleep_forever()  # it has to stop: the rest is for the next start
+            await trio.sleep_forever()  # stopping: wait to be suspended
         self._collector.feeding_ended()
         await self._collector.complete.wait()
 
     def _is_shared(self, way: ChannelFeed) -> bool:
-        """Whether other replicas may have something of it, or be offered some."""
+        """Whether other replicas may hold some of its deliveries, or be offered some."""
         pool = self._context.pool
         if pool is None or not (way.is_resumed or not way.feed.is_over):
             return False
@@ -335,6 +338,7 @@ class Dispatch:
             if shared is None:
                 fresh = await self._further(feed, room)
             else:
+                # Reading and enrolling are one step: `WorkSharing` reads the same feed.
                 async with shared.turn:
                     fresh = await self._further(feed, room)
             if fresh is None:
@@ -342,7 +346,7 @@ class Dispatch:
             self._hand_over(feed, fresh)
 
     async def _further(self, feed: Feed, room: int) -> Sequence[Item] | None:
-        """At most so many further ones, enrolled; None at the end, or once it has to stop."""
+        """At most `room` further items, enrolled; None at the end, or once it has to stop."""
         items = await feed.next(room)
         if not items:
             return None
@@ -352,6 +356,7 @@ class Dispatch:
         )
         if new is None:
             return None
+        # What is not new is a duplicate, or belongs to another process: sending it would be twice.
         fresh = [item for item, is_new in zip(items, new, strict=True) if is_new]
         self._collector.expect(len(fresh))
         return fresh
@@ -401,7 +406,7 @@ class Dispatch:
         self._handed += handed
 
     def _goes_on(self, envelope: Envelope, tried: Mapping[str, PendingDelivery]) -> bool:
-        """Give back its past to a delivery, and answer it if it was cancelled meanwhile."""
+        """Restore a delivery's past, and answer it if the dispatch was cancelled meanwhile."""
         if past := tried.get(envelope.delivery.key):
             envelope.remember(past.attempts, past.starts)
         if self.cancelled:
@@ -410,12 +415,12 @@ class Dispatch:
         return not envelope.answered
 
     async def _durably(self, write: Callable[[], Awaitable[T]]) -> T | None:
-        """What `write` returns, tried until the journal takes it; None once it has to stop."""
+        """What `write` returns, retried until the journal takes it; None once it has to stop."""
         return await retry_until(write, self._stop, first_delay=0.1, max_delay=5.0)
 
 
 CUT_SHORT: Final = "An internal error cut it short; the log has the details"
-"""Why a dispatch crashed, for people. What an error itself says may quote anything."""
+"""Why a dispatch crashed, for people. The text of the error itself may quote anything."""
 
 
 def _row(item: Delivery | Receipt) -> Enrolment:

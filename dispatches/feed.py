@@ -19,15 +19,15 @@ from carillon.messages.ports.journal import Progress
 from carillon.messages.retry import ReadRetry, retry_until
 
 HEAD: Final = 1000
-"""So many recipients are resolved before the first delivery leaves."""
+"""How many recipients are resolved before the first delivery leaves."""
 KEPT: Final = 2 * HEAD
-"""Pages are kept for so many recipients, so that the whole head is at hand when it is asked for."""
+"""How many recipients the kept pages hold, so that the whole head is still at hand when needed."""
 KEPT_BYTES: Final = 16 * 1024 * 1024
-"""Where users are large fewer are resolved before the first delivery leaves, and fewer are kept."""
+"""Bytes after which fewer users are resolved before the first delivery leaves, and fewer kept."""
 
 
 class Pages:
-    """An audience as pages."""
+    """An audience as pages, which the channels of a dispatch share."""
 
     def __init__(self, directory: Directory, audience: Audience, patience: ReadRetry) -> None:
         self._directory = directory
@@ -53,12 +53,13 @@ class Pages:
         if (kept := self._kept.get(cursor)) is not None:
             return kept
         async with self._reading:
+            # Another channel may have read the page while this one waited for the lock.
             if (kept := self._kept.get(cursor)) is not None:
                 return kept
             return await self._read(cursor)
 
     def forget(self, cursor: Cursor) -> None:
-        """Read the page that starts there anew when it is asked for again."""
+        """Drop the page that starts at a cursor, so that it is read again when needed."""
         if (dropped := self._kept.pop(cursor, None)) is not None:
             self._count(dropped, -1)
 
@@ -80,13 +81,13 @@ class Pages:
 
 
 Item = Delivery | Receipt
-"""A delivery to be sent, or how it ended before it could be one."""
+"""A delivery to be sent, or the receipt of one that cannot be sent."""
 
 
 class _LoopDetection:
-    """Finds out that a walk comes to where it was, in constant memory: Brent's algorithm.
+    """Detects that a walk returns to where it was, in constant memory: Brent's algorithm.
 
-    It is found out within three rounds.
+    A loop is detected within three rounds.
     """
 
     def __init__(self, begin: Cursor) -> None:
@@ -94,7 +95,7 @@ class _LoopDetection:
         self._steps, self._until = 0, 1
 
     def is_known(self, cursor: Cursor) -> bool:
-        """Whether the next step leads to the landmark again; if not, it was taken."""
+        """Whether the next step leads back to the landmark; if not, the step is taken."""
         if cursor == self._landmark:
             return True
         self._steps += 1
@@ -107,7 +108,7 @@ class _LoopDetection:
 class Feed:
     """Walks the audience at its channel's pace; `expires_at` is on trio's clock.
 
-    A directory that is away is asked again until it answers, or until `stop` is set.
+    Reads from a directory that is down are retried until it answers or `stop` is set.
     """
 
     def __init__(
@@ -135,11 +136,11 @@ class Feed:
 
     @property
     def progress(self) -> Progress:
-        """Where reading must go on if only what was given so far is on record."""
+        """Where reading must resume if only the items returned so far are on record."""
         return Progress(self.channel, self._page, self.is_over)
 
     async def next(self, most: int) -> Sequence[Item]:
-        """At most so many further ones; none at the end, or once it has to stop."""
+        """At most `most` further items; none at the end, or once it has to stop."""
         while not (self.is_over or self._stop.is_set()):
             some = list(islice(self._next, most))
             self._left -= len(some)
@@ -159,7 +160,7 @@ class Feed:
             self._left = page.length
 
     def _of(self, page: Page) -> Iterator[Recipient | Receipt]:
-        """Whom to compose for, and then how it ends for ids that nobody has, or several."""
+        """The recipients of a page, then the receipts of unknown and of ambiguous ids."""
         composer, channel = self.composer, self.channel
         yield from page.recipients
         for user_id in page.missing:
@@ -178,7 +179,7 @@ class Feed:
         self._observe(DirectoryFailed(self.composer.dispatch_id, str(error)))
 
     async def _composed(self, some: Sequence[Recipient | Receipt]) -> Sequence[Item]:
-        """The items of recipients, and the receipts that follow them in a page."""
+        """The deliveries to some recipients, and the receipts that follow them in a page."""
         composer, channel = self.composer, self.channel
         recipients = [one for one in some if isinstance(one, Recipient)]
         items: list[Item] = [*await composer.compose_all(channel, recipients)]

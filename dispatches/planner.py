@@ -1,4 +1,4 @@
-"""What is made of a request before its first delivery: template, files, audience, feeds."""
+"""Prepares a request before its first delivery: template, files, audience, feeds."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ from carillon.messages.ports.work_sharing import SharedQueue
 from carillon.messages.retry import ReadRetry, retry_until
 
 STORED: Final = 33_554_432
-"""Room for a request that is taken up, in bytes: how long it is nobody knows yet."""
+"""Bytes claimed for a stored request, whose size is not known before it is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchPolicy:
-    """What the configuration says of every dispatch.
+    """What the configuration says about every dispatch.
 
-    `times_to_live` are the seconds that a message of a channel stays worth sending when its
-    request does not say.
+    `times_to_live` are the seconds that a channel's messages stay worth sending if the request does
+    not say.
     """
 
     active_channels: Sequence[Channel]
@@ -66,7 +66,7 @@ class DispatchPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the pipeline works with; what computes long is done by `offload`."""
+    """The ports that dispatches work with; `offload` runs long computations."""
 
     directory: Directory
     files: Files
@@ -80,7 +80,7 @@ class Ports:
 
 
 class Planner:
-    """Makes ways of requests."""
+    """Makes the channel feeds of a request."""
 
     def __init__(self, rooms: Ports, rules: DispatchPolicy) -> None:
         self._rooms = rooms
@@ -91,8 +91,8 @@ class Planner:
         """The command together with the template that it names.
 
         Raises:
-            BadCommand: a channel is not active, or nobody has the template.
-            DirectoryUnavailable: it could not be read.
+            BadCommand: a channel is not active, or the template does not exist.
+            DirectoryUnavailable: the template could not be read.
         """
         self._check_channels(command)
         template = None
@@ -117,15 +117,15 @@ class Planner:
             if text is not None:
                 parse = partial(parse_request, text, self._rules.most_values)
                 return await rooms.offload.run_if(len(text) > SMALL, parse)
-        return await trio.sleep_forever()  # it has to stop: this is not for now
+        return await trio.sleep_forever()  # stopping: wait to be suspended
 
     async def begin(
         self, identity: str, request: Request, expiries: Mapping[Channel, float], stop: trio.Event
     ) -> Sequence[ChannelFeed]:
-        """The ways of a new dispatch, its first recipients read. `expiries` are on trio's clock.
+        """The feeds of a new dispatch, its first recipients read. `expiries` are on trio's clock.
 
         Raises:
-            BadCommand: it cannot be carried out.
+            BadCommand: the command cannot be carried out.
             TryLater: a neighbour could not be read.
         """
         texts, source = await self._texts(request)
@@ -150,10 +150,10 @@ class Planner:
         refusal: str | None = None,
         given: Given | None = None,
     ) -> Sequence[ChannelFeed]:
-        """The ways of a dispatch that another process began; waits for what it needs.
+        """The feeds of a dispatch that another process began; waits for what it needs.
 
-        What cannot be rendered any more fails, delivery by delivery; with a `refusal` all does.
-        Where deliveries are `given` there is nothing else to do.
+        What cannot be rendered any more fails, delivery by delivery; with a `refusal` all of it
+        fails. If deliveries are `given` only those are sent.
 
         Raises:
             BadCommand: a text cannot be compiled.
@@ -163,7 +163,7 @@ class Planner:
         mail, refusals = MailExtras(), self._refusals(unfinished.channels, refusal)
         try:
             found = await retry_until(lambda: self._mail(command, source), stop)
-            mail = found or await trio.sleep_forever()  # it has to stop: this is not for now
+            mail = found or await trio.sleep_forever()  # stopping: wait to be suspended
         except BadCommand as error:
             refusals = {"email": str(error), **refusals}
         composer = replace(self._composer(unfinished.id, command, texts, mail), refusals=refusals)
@@ -180,7 +180,7 @@ class Planner:
     def wreck(
         self, unfinished: Unfinished, stop: trio.Event, given: Given | None = None
     ) -> Sequence[ChannelFeed]:
-        """The ways of a dispatch that a bug keeps from going on: nothing is read nor rendered."""
+        """The feeds of a dispatch that a bug keeps from going on: nothing is read or rendered."""
         rooms = self._rooms
         texts = Texts(rooms.engine, {}, (), None)
         composer = Composer(unfinished.id, texts, {}, self._rules.user_fields, MailExtras())
@@ -276,13 +276,13 @@ class Planner:
 
 
 def _expiry(request: Request, channel: Channel) -> float:
-    """When a delivery expires, on trio's clock, by what the clock on the wall said it would."""
+    """When a delivery expires, on trio's clock; the request holds it by the wall clock."""
     end = (request.ends or {}).get(channel)
     return inf if end is None else trio.current_time() + (end - milliseconds()) / 1000
 
 
 def _valid(addresses: Sequence[str] | None) -> Mapping[tuple[str, str], str]:
-    """The addresses that are some, each mailbox once: a domain is the same in capitals."""
+    """The valid addresses, each mailbox once: the case of a domain does not matter."""
     found: dict[tuple[str, str], str] = {}
     for address in addresses or ():
         if is_mailbox(address):

@@ -1,4 +1,4 @@
-"""The deliveries of one channel that an earlier process enrolled and did not end."""
+"""The pending deliveries of one channel, which an earlier process enrolled and did not end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from carillon.messages.retry import retry_until
 
 @dataclass(frozen=True, slots=True)
 class PendingDelivery:
-    """A delivery, or how it ended, and what was tried for it before; see `Envelope.remember`."""
+    """A delivery, or how it ended, and its earlier attempts; see `Envelope.remember`."""
 
     item: Item
     attempts: Sequence[PastAttempt]
@@ -28,17 +28,17 @@ class PendingDelivery:
 
 
 class PendingSource(Protocol):
-    """Where pending deliveries are read."""
+    """Where pending deliveries are read from."""
 
     async def pending(
         self, dispatch_id: str, channel: Channel, after: str, limit: int
     ) -> Sequence[Pending]:
-        """See `messages.records.Recovery`."""
+        """See `Recovery.pending` of `messages.ports.records`."""
         ...
 
 
 class Given:
-    """Pending deliveries that were given, in the order of their keys."""
+    """Pending deliveries that are at hand, in the order of their keys."""
 
     def __init__(self, deliveries: Mapping[Channel, Sequence[Pending]]) -> None:
         self._deliveries = deliveries
@@ -52,10 +52,10 @@ class Given:
 
 
 class PendingReader:
-    """Reads what is pending, in the order of its keys, and composes it anew.
+    """Reads pending deliveries in the order of their keys, and composes them again.
 
-    Users are read again by their `_id`; one that nobody has any more is a failure. Neighbours that
-    are away are asked again until they answer or `stop` is set.
+    Users are read again by their `_id`; the delivery to a user that no longer exists fails. Reads
+    from neighbours that are down are retried until they answer or `stop` is set.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class PendingReader:
         self._after = ""
 
     async def next(self, most: int) -> Sequence[PendingDelivery]:
-        """At most so many further ones; none at the end, or once it has to stop."""
+        """At most `most` further deliveries; none at the end, or once it has to stop."""
         if self._stop.is_set():
             return []
         return await retry_until(lambda: self._read(most), self._stop, self._tell) or []
@@ -88,12 +88,13 @@ class PendingReader:
         identity = self._composer.dispatch_id
         found = await self._source.pending(identity, self.channel, self._after, most)
         composed = await self.compose(found)
+        # Only now: if composing raises, the retry must read the same deliveries.
         if found:
             self._after = found[-1].key
         return composed
 
     async def compose(self, found: Sequence[Pending]) -> Sequence[PendingDelivery]:
-        """Compose deliveries anew. Raises TryLater when their users cannot be read."""
+        """Compose deliveries again. Raises TryLater if their users cannot be read."""
         users = await self._users([one for one in found if one.ended is None])
         recipients = [
             replace(users[one.key], user_id=one.user_id)
@@ -109,9 +110,9 @@ class PendingReader:
         ]
 
     async def cut_short(self, after: str, limit: int) -> Sequence[tuple[str, Receipt]]:
-        """The keys of at most so many pending deliveries beyond `after`, and how they fail.
+        """The keys of at most `limit` pending deliveries beyond `after`, and how they fail.
 
-        What a bug cut short is not composed again. Raises TryLater.
+        Deliveries of a dispatch that a bug cut short are not composed again. Raises TryLater.
         """
         composer, channel = self._composer, self.channel
         found = await self._source.pending(composer.dispatch_id, channel, after, limit)
@@ -133,7 +134,7 @@ class PendingReader:
         return {f"{USER}{recipient.key}": recipient for recipient in recipients}
 
     def _item(self, one: Pending, users: Mapping[str, Recipient], composed: Iterator[Item]) -> Item:
-        """How a delivery ended, or the next of those that were composed for the `users`."""
+        """How a delivery ended, or the next of the deliveries composed for the `users`."""
         if one.ended is not None:
             return one.ended
         if one.key not in users:
@@ -142,7 +143,7 @@ class PendingReader:
 
 
 def told_of(receipt: Receipt, one: Pending) -> Receipt:
-    """How a delivery fails that is not sent any more; it is in doubt where it may have been."""
+    """How a delivery that is not sent any more fails; in doubt if it may have been sent."""
     made = [each for each in one.attempts if each.result != "unstarted"]
     if not made:
         return receipt

@@ -1,8 +1,8 @@
 """The texts of one dispatch: compiled once, rendered for each recipient.
 
-Where the product's page leaves room: HTML is escaped only where the result is HTML, unless
-`everywhere` turns the reference's way back on, and JSON where it is JSON; a text that never
-mentions `user` is rendered once a dispatch.
+HTML is escaped only where the result is HTML, unless `everywhere` turns the reference's behaviour
+back on, and JSON where the result is JSON. A text that never mentions `user` is rendered once a
+dispatch.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _FIELDS: Final[Mapping[Channel, Sequence[str]]] = {
     "voice": ("voiceMessage",),
 }
 _LIGHT: Final = 32_768
-"""Bytes of a compiled field that a dispatch holds as long as it is open."""
+"""Weight in bytes up to which a dispatch holds a compiled field as long as it is open."""
 _LONG_SOURCE: Final = 1024
-"""Characters of a template that is compiled in a thread, if it is not known yet."""
+"""Characters from which a template that is not cached yet is compiled in a thread."""
 LONGEST_PUSH_DATA: Final = 65_536
-"""Characters of `pushData`, of which FCM takes 4,096 bytes."""
+"""Most characters of `pushData`; FCM takes 4,096 bytes."""
 _PIECE: Final = 262_144
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-"""No part of a header: line breaks, and what mail servers refuse or drop."""
+"""Characters not allowed in a header: line breaks, and what mail servers refuse or drop."""
 _WRITTEN_BREAKS: Final = re.compile(r"\\r\\n|\\n\\r|\\n|\\r")
 _NO_CONTENT: Final[Mapping[Channel, str]] = {
     "email": "The template has no emailTitle, or neither emailMessage nor emailHtmlMessage",
@@ -59,9 +59,9 @@ _EMPTY: Final = "The message is empty once it is rendered"
 
 
 def written_breaks(html: str) -> str:
-    """HTML in which line breaks that are written as escape sequences break the line.
+    """HTML in which line breaks written as escape sequences become `<br/>`.
 
-    As the reference does from 1.7.1 on.
+    The reference does the same from 1.7.1 on.
     """
     if "\\" not in html:
         return html
@@ -70,7 +70,7 @@ def written_breaks(html: str) -> str:
 
 
 def _pieces(html: str) -> Iterator[tuple[int, int]]:
-    """Where to cut a long text, so that no call takes long: never in the middle of breaks."""
+    """Where to cut a long text so that no call takes long, never inside a line break."""
     start = 0
     while start < len(html):
         end = start + _PIECE
@@ -83,7 +83,7 @@ def _pieces(html: str) -> Iterator[tuple[int, int]]:
 def escaping_of(name: str, *, everywhere: bool = False) -> Escaping:
     """What `{{…}}` escapes in a field of a template.
 
-    `pushData` is JSON once it is rendered: a value may end none of its strings, whatever the rest
+    `pushData` is JSON once it is rendered: no value may end one of its strings, whatever the rest
     of the configuration says.
     """
     if name == "pushData":
@@ -92,7 +92,7 @@ def escaping_of(name: str, *, everywhere: bool = False) -> Escaping:
 
 
 class NoContent(Exception):
-    """The template lacks what a channel needs, or nothing of it is left for this recipient."""
+    """The template lacks what a channel needs, or renders to nothing for this recipient."""
 
 
 class NotRenderable(Exception):
@@ -100,7 +100,7 @@ class NotRenderable(Exception):
 
 
 def plain_source(title: str | None, content: str | None) -> Source:
-    """What a request without a template says, under the names of a template's fields."""
+    """The texts of a request without a template, under the names of a template's fields."""
     texts = {
         "emailTitle": title,
         "emailMessage": content,
@@ -113,13 +113,13 @@ def plain_source(title: str | None, content: str | None) -> Source:
 
 
 def stored_source(template: Document) -> Source:
-    """What a stored template says; an empty field counts as absent."""
+    """The texts of a stored template; an empty field counts as absent."""
     return {name: value for name, value in template.items() if value not in (None, "")}
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One field of a template; one that is not `personal` says the same to everybody."""
+    """One field of a template; if it is not `personal` all recipients get the same text."""
 
     source: str
     escaping: Escaping
@@ -127,7 +127,7 @@ class _Field:
 
 
 class _Ready:
-    """What rendering needs at hand: compiled fields, parsed data, and texts that all get."""
+    """What rendering needs: compiled fields, parsed data, and texts that are the same for all."""
 
     def __init__(self, templates: Mapping[str, Template], context: Mapping[str, object]) -> None:
         self.templates = templates
@@ -136,13 +136,13 @@ class _Ready:
 
 
 class LastHeavy:
-    """The one dispatch whose heavy texts stay at hand between its slices: the last one."""
+    """The dispatch whose heavy texts stay in memory between slices: only the last one."""
 
     def __init__(self) -> None:
         self._last: ReferenceType[Texts] | None = None
 
     def take_place(self, texts: Texts) -> None:
-        """Let these be the last ones: those that were before are dropped."""
+        """Make these the last ones, and drop those that were."""
         before = None if self._last is None else self._last()
         if before is not texts:
             self._last = ref(texts)
@@ -153,12 +153,12 @@ class LastHeavy:
 class Texts:
     """The fields that the channels of one dispatch need.
 
-    They are compiled, and `data` is parsed, when they are used: both take many times the room of
-    their text. What is heavy is dropped again when it is `in_use` no more and others are. Rendering
-    may be done in any thread.
+    They are compiled, and `data` is parsed, when they are used: both take many times the memory of
+    their text. Heavy ones are dropped when they are no longer `in_use` and another dispatch's are.
+    Rendering may run in any thread.
 
     Raises:
-        BadCommand: a text has a syntax error or is no text; names the field and the place.
+        BadCommand: a text has a syntax error or is not a string; names the field and the place.
     """
 
     def __init__(
@@ -183,24 +183,24 @@ class Texts:
                 self._fields[name] = _Field(template.source, escaping, template.mentions("user"))
                 self._note_reads(template.paths)
         self._is_light = _is_light(data) and all(one.weight <= _LIGHT for one in templates.values())
-        # What is heavy is compiled already, and will be used for the first deliveries at once.
+        # Heavy texts are compiled by now, and the first deliveries use them at once.
         self._reads_data = any(one.mentions("data") for one in templates.values())
         self._ready: _Ready | None = _Ready(templates, self._context())
         self._last = last or LastHeavy()
         self._users = 0
-        #: Whether a text took so long lately that none is tried in the event loop.
+        #: Whether a text took so long that none is rendered in the event loop.
         self.takes_long = not self._is_light and not self._is_ready_soon
 
     @property
     def _is_ready_soon(self) -> bool:
-        """Whether it takes no time to have everything at hand."""
+        """Whether everything can be made ready without taking long."""
         if isinstance(self._data, JsonText) and len(self._data) > SMALL:
             return False
         find = self._engine.find
         return all(find(one.source, escaping=one.escaping) for one in self._fields.values())
 
     def user_fields(self) -> frozenset[str] | None:
-        """Which fields of a user the texts may read; None when it may be any."""
+        """The fields of a user that the texts may read; None if they may read any."""
         return None if self._read is None else frozenset(self._read)
 
     def _note_reads(self, paths: frozenset[tuple[str, ...]]) -> None:
@@ -212,7 +212,7 @@ class Texts:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """While the body runs texts are rendered: what it takes stays at hand."""
+        """Keep what rendering needs in memory while the body runs."""
         self._users += 1
         try:
             yield
@@ -222,7 +222,7 @@ class Texts:
                 self._last.take_place(self)
 
     def drop(self) -> None:
-        """Let go of what is heavy, unless it is in use."""
+        """Drop what is heavy, unless it is in use."""
         if not (self._users or self._is_light):
             self._ready = None
 
@@ -233,7 +233,7 @@ class Texts:
             NoContent: the template lacks a field that the channel needs.
             NotRenderable: a helper failed or is unknown, it takes too long, or `pushData` is not
                 JSON.
-            TakesLong: it was to be `short`, and is not.
+            TakesLong: it should be `short`, and is not.
         """
         ready = self._ready
         if ready is None:
@@ -279,7 +279,7 @@ class Texts:
 
 
 def are_long(engine: Engine, source: Source, data: object, *, everywhere: bool) -> bool:
-    """Whether it takes long to make `Texts` of these."""
+    """Whether making `Texts` of these takes long."""
     if isinstance(data, JsonText) and len(data) > SMALL:
         return True
     return any(
@@ -313,7 +313,7 @@ class _Rendering:
         self._short = short
 
     def text(self, name: str) -> str | None:
-        """A field's text; None when there is no such field."""
+        """A field's text; None if there is no such field."""
         template = self._ready.templates.get(name)
         if template is None:
             return None
@@ -338,7 +338,7 @@ class _Rendering:
         )
 
     def push(self) -> PushContent:
-        """The notification. Raises NoContent, or NotRenderable for what `pushData` is."""
+        """The notification. Raises NoContent, or NotRenderable if `pushData` is malformed."""
         title = self.text("pushTitle")
         message = self.text("pushMessage")
         data = self.text("pushData")
@@ -363,7 +363,7 @@ def read_push_data(text: str) -> tuple[Document | None, Document | None]:
     """The parts `android` and `apns` of rendered `pushData`.
 
     Raises:
-        NotRenderable: it is too long, no JSON object, or one of the parts is none.
+        NotRenderable: it is too long, or it or one of the parts is not a JSON object.
     """
     if len(text) > LONGEST_PUSH_DATA:
         limit = f"{LONGEST_PUSH_DATA:,}"

@@ -1,4 +1,4 @@
-"""What goes on in this process: its own dispatches, and what it has borrowed of others'."""
+"""What runs in this process: its own dispatches, and the parts it has borrowed from others."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from carillon.messages.offload import Claim
 
 @dataclass(eq=False, slots=True)
 class Running:
-    """A dispatch on its way here, or a part of one: setting `stop` starts nothing more of it.
+    """A dispatch on its way here, or a part of one; once `stop` is set nothing more of it starts.
 
-    What its texts take of the memory for all of them is `held`.
+    `held` is the part of the shared memory budget that its texts take.
     """
 
     stop: trio.Event = field(default_factory=trio.Event)
@@ -25,7 +25,7 @@ class Running:
     held: Claim | None = None
 
     def begin(self, dispatch: Dispatch) -> None:
-        """It is this one; one that was suspended before does nothing."""
+        """Attach the dispatch; if this was suspended before, the dispatch does nothing."""
         self.dispatch = dispatch
         if self.scope.cancel_called:
             dispatch.suspend()
@@ -37,16 +37,16 @@ class Running:
             self.dispatch.suspend()
 
     def release(self) -> None:
-        """Give back what is held."""
+        """Give back the memory it holds."""
         if self.held is not None:
             self.held.release()
 
 
 class RunningDispatches:
-    """Every dispatch of which something is on its way here.
+    """Every dispatch that has deliveries on their way here.
 
-    One may be there more than once: a replica takes over what it has borrowed parts of. What comes
-    late, once everything was halted or suspended, is so from the beginning.
+    A dispatch may be in it more than once: a replica may take over one of which it has borrowed
+    parts. An entry that comes after everything was halted or suspended is so from the beginning.
     """
 
     def __init__(self) -> None:
@@ -56,12 +56,12 @@ class RunningDispatches:
         self._is_suspended = False
 
     def __contains__(self, dispatch_id: str) -> bool:
-        """Whether a dispatch is seen through here."""
+        """Whether this process owns a dispatch."""
         return dispatch_id in self._own
 
     @property
     def own(self) -> frozenset[str]:
-        """The dispatches that are seen through here."""
+        """The dispatches that this process owns: it sees them through to their end."""
         return frozenset(self._own)
 
     @property
@@ -75,23 +75,23 @@ class RunningDispatches:
         return None if running is None else running.dispatch
 
     def enter(self, dispatch_id: str, running: Running) -> None:
-        """See a dispatch through from now on, until it has to `leave`."""
+        """Own a dispatch from now on, until `leave`."""
         self._own[dispatch_id] = running
         self._catch_up(running)
 
     def leave(self, dispatch_id: str) -> Running:
-        """See it through no longer; raises KeyError for one that is not."""
+        """Own a dispatch no longer; raises KeyError if it is not owned."""
         return self._own.pop(dispatch_id)
 
     def borrow(self, dispatch_id: str) -> Running:
-        """Send a part of another replica's dispatch from now on, until it is given back."""
+        """Send a part of another replica's dispatch from now on, until `give_back`."""
         part = Running()
         self._borrowed.setdefault(dispatch_id, set()).add(part)
         self._catch_up(part)
         return part
 
     def give_back(self, dispatch_id: str, part: Running) -> None:
-        """Nothing of a part is on its way here any more."""
+        """End a part: nothing of it is on its way here any more."""
         parts = self._borrowed[dispatch_id]
         parts.remove(part)
         if not parts:
@@ -105,13 +105,13 @@ class RunningDispatches:
                 running.dispatch.cancel_at_once()
 
     def halt(self) -> None:
-        """Start nothing further, of what comes later either."""
+        """Start nothing further, nor anything of what comes later."""
         self._is_halted = True
         for running in self._all():
             running.stop.set()
 
     def suspend(self) -> None:
-        """Leave everything that has not ended to the next start, and what comes later."""
+        """Leave everything that has not ended, and what comes later, to the next start."""
         self._is_suspended = True
         self.disown()
 

@@ -1,4 +1,4 @@
-"""The story of a request: validate, prepare, resolve, then render and dispatch, and report."""
+"""Accepts commands: validates and prepares each one, then sees its dispatch through to its end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from carillon.messages.ports.work_sharing import Weigh
 from carillon.messages.retry import retry_until
 
 MOST_HELD: Final = 134_217_728
-"""Bytes that the long requests of open dispatches take at most: 128 MiB."""
+"""Most bytes that the long requests of open dispatches take together: 128 MiB."""
 _ERASED: Final = (
     "The dispatch cannot be sent again: its texts and data were erased when it ended. "
     "journal.keepContent keeps those of dispatches to come"
@@ -52,11 +52,11 @@ async def nothing() -> None:
 
 
 Conclude = Callable[[Dispatch], Awaitable[bool]]
-"""Called when a dispatch has ended here, before its end is durable; False leaves that undone."""
+"""Called when a dispatch has ended here, before its end is durable; False keeps it unfinished."""
 
 
 class DispatchService:
-    """Takes commands and sees each accepted dispatch through, whoever still waits for it."""
+    """Takes commands and sees each accepted dispatch through, even if its caller has left."""
 
     def __init__(
         self,
@@ -90,9 +90,10 @@ class DispatchService:
         """Start a dispatch for a caller; when this returns it is durable and goes on by itself.
 
         Raises:
-            BadCommand: it cannot be carried out; nothing was sent.
-            TryLater: the service, or a neighbour it needs, is not up to it now; likewise.
+            BadCommand: the command cannot be carried out; nothing was sent.
+            TryLater: the service or a neighbour cannot do it now; nothing was sent.
         """
+        # No await between the check and the count, or two callers would take the last place.
         self._check_room(caller)
         self._open[caller] += 1
         self._unsettled += 1
@@ -113,18 +114,18 @@ class DispatchService:
 
     @property
     def offload(self) -> Offload:
-        """What does the work that is too long for the loop."""
+        """Runs the work that is too long for the event loop."""
         return self._rooms.offload
 
     async def resume(self) -> None:
         """Take up every dispatch that another process left. Raises JournalUnavailable."""
         for unfinished in await self._rooms.recovery.unfinished(self._running.own):
-            if unfinished.id not in self._running:
+            if unfinished.id not in self._running:  # a redrive may have entered it meanwhile
                 going = self._enter(unfinished.id, unfinished.caller)
                 self._nursery.start_soon(self._go_on, unfinished, going)
 
     def running(self, dispatch_id: str) -> Dispatch | None:
-        """The dispatch with this id while it goes on here."""
+        """The dispatch with this id while it runs here."""
         return self._running.dispatch(dispatch_id)
 
     @property
@@ -140,17 +141,17 @@ class DispatchService:
         await self._borrowed.take(room, weigh)
 
     async def cancel(self, dispatch_id: str, first: Step = nothing) -> None:
-        """Start nothing more of a running dispatch; what is under way ends by itself.
+        """Start nothing more of a running dispatch; open calls end by themselves.
 
-        One that runs in another process is cancelled on record, which that one will see. `first`
-        is done once nothing speaks against it; what that raises goes on, and nothing is cancelled.
+        One that runs in another process is cancelled on record, and that process will see it.
+        `first` runs once nothing stands in the way; if it raises, nothing is cancelled.
 
         Raises:
             TryLater: the journal cannot be written, or the dispatch is just being taken up.
         """
         if self.running(dispatch_id) is None and dispatch_id in self._running:
             raise TryLater("The dispatch is just being taken up")
-        # A caller who hangs up here must not leave a half of it.
+        # A caller that hangs up here must not leave it half done.
         with trio.CancelScope(shield=True):
             await first()
             dispatch = self.running(dispatch_id)
@@ -167,22 +168,22 @@ class DispatchService:
     async def redrive(
         self, dispatch_id: str, wanted: RecordFilter, first: Step = nothing, caller: str = ""
     ) -> int:
-        """Send ended deliveries of an ended dispatch again; how many there are.
+        """Send ended deliveries of an ended dispatch again; returns how many there are.
 
-        It counts among the open ones of `caller`, who asked for the dispatch. `first` is done once
-        nothing speaks against it; what that raises goes on, and nothing is sent again.
+        It counts among the open dispatches of `caller`, which asked for the dispatch. `first` runs
+        once nothing stands in the way; if it raises, nothing is sent again.
 
         Raises:
             Conflict: it still runs, or its request was erased when it ended.
-            TryLater: the journal cannot be written, or the service is not up to it now.
+            TryLater: the journal cannot be written, or the service cannot do it now.
         """
         self._check_room()
         if dispatch_id in self._running:
             raise Conflict("The dispatch is still running")
-        going = self._enter(dispatch_id, caller)  # at once: nobody else may take it up meanwhile
+        going = self._enter(dispatch_id, caller)  # before any await: only one takes it up
         number, unfinished = 0, None
         try:
-            # A caller who hangs up here must not leave deliveries that nobody takes up.
+            # A caller that hangs up here must not leave pending deliveries without a dispatch.
             with trio.CancelScope(shield=True):
                 number = await self._make_pending(dispatch_id, wanted, first)
                 find = partial(self._rooms.recovery.find_unfinished, dispatch_id)
@@ -195,7 +196,7 @@ class DispatchService:
         return number
 
     def close(self) -> None:
-        """Accept nothing more; what was accepted goes on."""
+        """Accept nothing more; accepted dispatches go on."""
         self._closed = True
         self._borrowed.close()
         if not self._unsettled:
@@ -206,7 +207,7 @@ class DispatchService:
         await self._idle.wait()
 
     def halt(self) -> None:
-        """Start no further delivery: what has not been read or posted is left to the next start."""
+        """Start no further delivery: what has not been read or queued is left to the next start."""
         self._running.halt()
 
     def suspend(self) -> None:
@@ -214,7 +215,7 @@ class DispatchService:
         self._running.suspend()
 
     def disown(self) -> None:
-        """Do nothing more of what is running here: other replicas go on with it."""
+        """Do nothing more for the dispatches running here: other replicas take them over."""
         for dispatch_id in self._running.own | self._running.borrowed:
             self._rooms.post.disown(dispatch_id)
         self._running.disown()
@@ -224,7 +225,7 @@ class DispatchService:
             raise Stopping("The service is stopping")
         if not self._has_place(caller):
             raise TooManyDispatches("Too many dispatches are open")
-        if not self._rooms.journal.is_working:  # before users are read, which may take as long
+        if not self._rooms.journal.is_working:  # before users are read, which may take long
             raise unwritable(self._rooms.journal.trouble)
 
     async def _make_pending(self, dispatch_id: str, wanted: RecordFilter, first: Step) -> int:
@@ -234,10 +235,10 @@ class DispatchService:
         return await self._rooms.journal.redrive(dispatch_id, wanted)
 
     def _has_place(self, caller: str | None) -> bool:
-        """Whether one more dispatch of a caller, or one that is driven again, may be open.
+        """Whether one more dispatch of a caller, or one that is redriven, may be open.
 
-        When all places are taken, a caller who has less than an equal part of them is let in all
-        the same, up to a quarter beyond: so nobody is kept out by another one's dispatches.
+        When all places are taken, a caller that has less than an equal share of them is still let
+        in, up to a quarter beyond the limit: so no caller is kept out by the dispatches of another.
         """
         most, taken = self.rules.open_dispatches, self._open.total()
         if taken < most or caller is None:
@@ -279,7 +280,7 @@ class DispatchService:
         try:
             await dispatch.run()
             if not dispatch.crashed:
-                # Whoever was answered may come with the next one, before this end is durable.
+                # The caller has its answer and may send the next one before this end is durable.
                 self._give_place_back(going)
                 is_open = False
             if await self._is_concluded(dispatch):
@@ -296,7 +297,7 @@ class DispatchService:
             return True
         try:
             return await self._conclude(dispatch)
-        except Exception as error:  # of one dispatch; it must end all the same
+        except Exception as error:  # a bug in the conclusion; the dispatch must end all the same
             self._rooms.observe(DispatchCrashed(dispatch.id, error))
             return True
 
@@ -330,7 +331,7 @@ class DispatchService:
         with going.scope:
             try:
                 dispatch = await self._resumed(unfinished, going)
-            except Exception as error:  # of one dispatch; the others go on
+            except Exception as error:  # a bug with one dispatch must not end the others
                 self._rooms.observe(DispatchCrashed(unfinished.id, error))
                 dispatch = await self._wreck(unfinished, going.stop, error)
         if dispatch is not None:
@@ -355,9 +356,9 @@ class DispatchService:
         return Dispatch(unfinished.id, request, ways, self._context(), stop, begun)
 
     async def _wreck(self, unfinished: Unfinished, stop: trio.Event, error: Exception) -> Dispatch:
-        """A dispatch that a bug keeps from going on, so that it ends and does not come again."""
+        """A dispatch that a bug keeps from going on: it ends, and is not resumed at every start."""
         is_lost, request = True, empty_request(unfinished.channels)
-        with suppress(Exception):  # its saga is to be told, where it can be read
+        with suppress(Exception):  # its saga gets an event only if the request can be read
             request = await self._preparation.stored_request(unfinished.id, stop)
             is_lost = False
         begun = ResumeState(
@@ -390,6 +391,6 @@ class DispatchService:
 
 
 def _held(command: SendCommand) -> int:
-    """What a command takes of the memory for long ones; short ones are bounded by their number."""
+    """What a command takes of the budget for long ones; the number of short ones bounds them."""
     size = command.size
     return size if size > SMALL else 0

@@ -1,8 +1,8 @@
 """What a dispatch needs in order to go on after a restart, as one JSON text.
 
-Rendered texts and addresses are not kept: users are read and messages rendered again. The request
-itself holds texts, data and the addresses of copies, so it is erased when its dispatch ends; what
-can still be sent again without them (a template that was given no data) goes on being known.
+Rendered texts and addresses are not kept: users are read again and messages rendered again. The
+request itself holds texts, data and the addresses of copies, so it is erased when its dispatch
+ends; only a request that can be sent again without them (a template without data) is kept.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
 _PARTS: Final = ("command", "template", "ends", "origin")
 _IN_ENDS: Final = frozenset({"expires_at", "time_to_live"})
 _BESIDE: Final = 1000
-"""JSON values of a request on record beside those that its caller sent."""
+"""Most JSON values of a recorded request beside those that its caller sent."""
 LISTS: Final = frozenset({"recipients"})
 KEPT: Final = "data"
-"""What of a command may be long, and is kept as text."""
+"""The part of a command that may be long, and is kept as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Request:
     """A command as it was accepted.
 
     `template` is the stored template as it was then. `ends` are the times after which deliveries
-    expire, in milliseconds since 1970. `origin` is what its caller needs at the end of it.
+    expire, in milliseconds since 1970. `origin` is what the caller needs when the dispatch ends.
     """
 
     command: SendCommand
@@ -44,7 +44,7 @@ class Request:
     origin: Document | None = None
 
     def text(self) -> str | bytes:
-        """All of it, in UTF-8 when it is long: a text may take four times as much."""
+        """The whole request, in UTF-8 if it is long: a str may take four times the memory."""
         rest = to_json({"template": self.template, "ends": self.ends, "origin": self.origin})
         command = _command_json(self.command)
         whole = [b'{"command":', *command, b",", rest[1:]]
@@ -52,10 +52,10 @@ class Request:
         return text if len(command) > 1 else text.decode()
 
     def kept(self, *, with_content: bool) -> str | bytes | None:
-        """What is left of it once it has ended; None when that could not be rendered again.
+        """What is kept once the dispatch has ended; None if it could not be rendered again.
 
-        Who it was for stands in its deliveries. Its deadlines are over: whoever drives it again
-        wants it sent. Its origin was told how it ended, and is not told twice.
+        The recipients are in the deliveries. The deadlines are dropped: a redrive means that the
+        message is still wanted. The origin was notified of the end, and is not notified twice.
         """
         command = self.command
         if not with_content and _has_any(command, _PERSONAL):
@@ -69,7 +69,7 @@ def _has_any(command: SendCommand, names: Sequence[str]) -> bool:
 
 
 def _command_json(command: SendCommand) -> list[bytes]:
-    """The parts of its JSON; more than one where some of it is kept as text."""
+    """The parts of a command's JSON; more than one if some of it is kept as text."""
     long: dict[str, list[bytes]] = {}
     if isinstance(command.data, JsonText):
         long["data"] = [command.data.text]
@@ -88,9 +88,9 @@ def parse_request(text: str | bytes, values: int = MOST_VALUES) -> Request:
     """The request in such a text; `values` is what the configuration allows.
 
     Raises:
-        BadCommand: an earlier version wrote another one, or one with too many values.
+        BadCommand: the text has another format, or too many values.
     """
-    # What was accepted under a higher limit than today's goes on.
+    # A request that was accepted under a higher limit must stay readable.
     bounds = Bounds(max(values, MOST_VALUES) + _BESIDE, LISTS, KEPT, inside="command")
     try:
         data = text.encode() if isinstance(text, str) else text

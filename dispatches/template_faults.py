@@ -1,4 +1,4 @@
-"""What is wrong with a stored template before anybody is sent it, and which values it wants."""
+"""Faults of a stored template, found before it is sent, and the values that it needs."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ TEXTS: Final = (
 )
 """The fields of a template that are rendered."""
 _FIELDS: Final = ("name", *TEXTS, "emailAttachments")
-#: What a directory adds by itself.
+#: Fields that a directory adds by itself.
 _KEPT: Final = frozenset(
     {"_id", "__STATE__", "__v", "creatorId", "createdAt", "updaterId", "updatedAt"}
 )
 
 
 class TemplateFaults:
-    """Finds faults in templates, with the helpers that they are rendered with."""
+    """Finds faults in templates, with the same helpers as rendering."""
 
     def __init__(self) -> None:
         self._engine = Engine(cache_size=1)
 
     def problems(self, template: Document) -> Iterator[str]:
-        """Everything for which a template, or a text of it, can never be sent as it is written.
+        """Everything that keeps a template, or one of its texts, from being sent as written.
 
-        What is wrong inside a text is told with its line and column: `smsMessage, 1:4: …`.
+        A fault inside a text is given with its line and column: `smsMessage, 1:4: …`.
         """
         for name in template:
             if name not in _FIELDS and name not in _KEPT:
@@ -54,9 +54,9 @@ class TemplateFaults:
         yield from _attachment_problems(template.get("emailAttachments"))
 
     def wanted(self, template: Document) -> Sequence[str]:
-        """The values that the texts may ask for, as dotted paths; a text that is wrong has none.
+        """The values that the texts may read, as dotted paths; a text with a fault has none.
 
-        A path stands for all beneath it; `…` stands for what helpers look up by themselves.
+        A path includes everything beneath it; `…` stands for what helpers look up by themselves.
         """
         found: set[str] = set()
         for name in TEXTS:
@@ -89,7 +89,7 @@ class TemplateFaults:
 
 
 def _gaps(template: Document) -> Iterator[str]:
-    """Fields without which the others are never sent."""
+    """Missing fields without which the others are never sent."""
 
     def has(*names: str) -> bool:
         return all(template.get(name) not in (None, "") for name in names)

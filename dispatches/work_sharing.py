@@ -1,4 +1,4 @@
-"""Lets other replicas work on one channel of a dispatch, and hears what became of it."""
+"""Shares one channel of a dispatch with other replicas, and collects what became of it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ T = TypeVar("T")
 LOOK: Final = 0.25
 """Seconds between two looks at what was offered."""
 OFFER: Final = 500
-"""So many deliveries are offered at once, when fewer than half of them are free."""
+"""How many deliveries are offered at once, when fewer than half of them are still free."""
 LOW: Final = 50
-"""With fewer of its deliveries than these in its own channel, a part of the last is taken back."""
+"""With fewer deliveries than this queued in its own channel, some of the last are taken back."""
 FEWEST: Final = 20
-"""So many of the last of a dispatch are worth taking back at once."""
+"""How many of the last deliveries of a dispatch are worth taking back at once."""
 
 
 class WorkSharing:
-    """Offers what its own channel has no room for, as long as there is somebody to take it.
+    """Offers what its own channel has no room for, as long as another replica could take it.
 
-    `turn` is held while the audience is read on: it is read in order, whoever is to send.
+    `turn` is held while the audience is read: it is read in order, whichever replica is to send.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class WorkSharing:
         self._stop = stop
         self._caught_up = trio.Event()
         self._fed = trio.Event()
-        self._found: set[str] = set()  # others have it since before this process began with it
+        self._found: set[str] = set()  # held by others since before this process began
         self._offered: set[str] = set()
         self._free = 0
 
@@ -66,14 +66,14 @@ class WorkSharing:
         take_up: Callable[[Sequence[PendingDelivery]], None],
         is_cancelled: Callable[[], bool],
     ) -> None:
-        """Until nothing is elsewhere any more, or it has to stop.
+        """Share until nothing is elsewhere any more, or it has to stop.
 
-        `room` waits until the channel here has some, `queued` tells how much waits there, and
-        `take_up` is given what comes back.
+        `room` waits until the channel here has some, `queued` returns how many deliveries wait
+        there, and `take_up` gets what comes back.
         """
         if self._is_resumed:
             await self._find()
-            # What is taken back would be read a second time among what is left.
+            # Before that, what is taken back would be read a second time among the leftovers.
             await self._caught_up.wait()
         else:
             await self._rest()
@@ -92,27 +92,27 @@ class WorkSharing:
         return self._found | self._offered
 
     def _takes_back(self, queued: Callable[[], int], is_cancelled: Callable[[], bool]) -> bool:
-        """Whether what nobody has taken is sent here: all has been read, and little waits here.
+        """Whether offers that are still free are sent here: all is read, and little waits here.
 
-        The others would have nothing to do any more while this one still sent what it had.
+        Any earlier, the others would have nothing left to do while this one still sends its own.
         """
         return is_cancelled() or (self._feed.is_over and queued() < LOW)
 
     @property
     def _part(self) -> int:
-        """How much of what nobody has taken this replica takes at once, as the others do."""
+        """How many free offers this replica takes back at once: as many as the others take."""
         return max(FEWEST, -(-self._free // self._pool.replicas))
 
     def here(self, keys: Iterable[str]) -> None:
-        """These were left, and whoever had them before they are sent here."""
+        """Note that these leftovers are sent here, whichever replica held them before."""
         self._found.difference_update(keys)
 
     def caught_up(self) -> None:
-        """Everything that was left has been read."""
+        """Note that all leftovers have been read."""
         self._caught_up.set()
 
     def fed(self) -> None:
-        """Nothing more is read here: who has nothing elsewhere need not wait for a look at it."""
+        """Note that nothing more is read here: `run` ends at once if nothing is elsewhere."""
         self._fed.set()
 
     async def _rest(self) -> None:
@@ -144,7 +144,7 @@ class WorkSharing:
             take_up(composed or ())
 
     def _back(self, keys: set[str]) -> None:
-        """These are elsewhere no more; those that were found there are to be answered from now."""
+        """Note that these are no longer elsewhere; those found at the start count from now on."""
         self._collector.expect(len(self._found & keys))
         self._found -= keys
         self._offered -= keys
@@ -152,6 +152,7 @@ class WorkSharing:
     async def _offer(self) -> None:
         if not self._pool.has_company:
             return
+        # Reading and enrolling are one step: the channel's own feeder reads the same feed.
         async with self.turn:
             items = await self._feed.next(OFFER)
             if items:

@@ -1,4 +1,4 @@
-"""How brokers of Kafka are reached, as settings of librdkafka; nothing is imported that needs it.
+"""How to reach Kafka brokers, as settings of librdkafka; this module does not import librdkafka.
 
 Names and meaning of the variables are those of `@mia-platform/flow-manager-client` (contracts 1.6):
 with user name and password there is TLS and SASL, without them neither.
@@ -11,14 +11,14 @@ from typing import Literal
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 Settings = dict[str, str | int | bool]
-"""What librdkafka is told, by the names of its own documentation."""
+"""Settings of librdkafka, by the names in its documentation."""
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaConnection:
-    """Brokers and who asks them. `brokers` are `host:port`; `setup_timeout` is in seconds.
+    """Brokers and credentials. `brokers` are `host:port`; `setup_timeout` is in seconds.
 
-    librdkafka bounds connecting and authenticating together.
+    The timeout covers connecting and authenticating together.
     """
 
     brokers: tuple[str, ...]
@@ -29,14 +29,14 @@ class KafkaConnection:
     setup_timeout: float = 2.0
 
     def settings(self) -> Settings:
-        """What every client is told."""
+        """The settings of every client."""
         base: Settings = {
             "bootstrap.servers": ",".join(self.brokers),
             "client.id": self.client_id,
             "socket.connection.setup.timeout.ms": max(1000, round(self.setup_timeout * 1000)),
-            # It tries again by itself; what is waited for should come soon after a broker is back.
+            # librdkafka reconnects by itself; work that waits should go on soon after an outage.
             "reconnect.backoff.max.ms": 1000,
-            # Its own lines on stderr would be no JSON; what matters comes as errors.
+            # Its own log lines on stderr are not JSON; what matters comes as errors.
             "log_level": 0,
         }
         if self.username is None or self.password is None:

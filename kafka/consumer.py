@@ -1,7 +1,7 @@
-"""A consumer of librdkafka for one task of trio: each call runs in a thread, and is short.
+"""A librdkafka consumer for one trio task: each call runs in a thread, and is short.
 
-Rebalances are told from within a call: the thread waits until its holder has given up what is
-revoked, and only then lets go of it. Needs the extra `kafka`.
+Rebalances are reported from within a call: the thread waits until the holder has given up the
+revoked partitions, and only then releases them. Needs the extra `kafka`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ StartAt = Literal["latest", "earliest"]
 Raw: TypeAlias = "Message[bytes, bytes]"
 
 _ASKING: Final = 10.0
-"""Seconds for where reading begins, which brokers are asked when partitions are granted."""
+"""Timeout in seconds for asking brokers where to start reading granted partitions."""
 _LEAVING: Final = 5.0
-"""Seconds for the last commit and for leaving the group, when the service stops."""
+"""Seconds for the last commit and for leaving the group when the service stops."""
 _MOST_BYTES: Final = 64 * 1024 * 1024
-"""Of one answer of a broker, and at most what is fetched ahead of being read."""
+"""Most bytes that are fetched ahead of being read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A topic, the group that reads it, and where a group that never did begins.
+    """A topic, the group that reads it, and where a new group starts.
 
-    A member that is silent for `session_timeout` seconds has its partitions taken away.
+    A member that is silent for `session_timeout` seconds loses its partitions.
     """
 
     topic: str
@@ -43,7 +43,7 @@ class Subscription:
 
 
 class KafkaSource:
-    """Implements `messages.saga.stream_ports.Source`."""
+    """Implements `kafka.ports.Source`."""
 
     def __init__(
         self, connection: KafkaConnection, subscription: Subscription, holder: Holder
@@ -65,7 +65,7 @@ class KafkaSource:
 
     async def poll(self, most: int, seconds: float) -> Sequence[Record]:
         """See the port."""
-        await trio.lowlevel.checkpoint()  # here it may be cancelled
+        await trio.lowlevel.checkpoint()  # the only place where it can be cancelled
         return await self._in_thread(lambda: self._poll(most, seconds))
 
     async def hold(self, held: bool) -> None:  # noqa: FBT001 - as in the port
@@ -86,7 +86,7 @@ class KafkaSource:
             await self._in_thread(self._consumer.close, abandon=True)
 
     async def _in_thread(self, run: Callable[[], T], *, abandon: bool = False) -> T:
-        """Shielded, for a rebalance that is told from within must not be cut short."""
+        """Run in a thread, shielded: a rebalance reported from within must not be cut short."""
         found: list[T] = []
         with trio.CancelScope(shield=not abandon):
             found.append(
@@ -105,11 +105,11 @@ class KafkaSource:
             self._is_subscribed = True
         self._take_over()
         self._batch = []
-        # The first as soon as it is there; asked for several, librdkafka waits for all of them.
+        # The first one as soon as it comes: asked for several, librdkafka waits for all of them.
         first = self._consumer.poll(seconds)
         if first is not None:
             self._batch.append(first)
-            if most > 1:  # a rebalance may be told from within: look at the batch only then
+            if most > 1:  # a rebalance from within may shrink the batch: extend it only afterwards
                 more = self._consumer.consume(most - 1, 0)
                 self._batch.extend(more)
         records = map(self._record, self._batch)
@@ -140,9 +140,10 @@ class KafkaSource:
             self._reported(_error(error))
 
     def _commit(self) -> None:
-        """Never waits: without a broker that would be for ever. What is sent keeps its order.
+        """Commit without waiting: without a broker that could take forever.
 
-        So a commit arrives before this member leaves, or takes part in sharing the group anew.
+        Requests keep their order, so a commit arrives before this member leaves the group or joins
+        a rebalance.
         """
         ours = {part: offset for part, offset in self._due.items() if part in self._assigned}
         self._due = {}
@@ -155,7 +156,7 @@ class KafkaSource:
             self._reported(_error(error))
 
     def _committed(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
-        """What was not committed is tried again, unless more was decided meanwhile."""
+        """Retry what was not committed, unless a later offset is due meanwhile."""
         for place in places:
             wrong = error or place.error
             if wrong is not None and wrong.code() != KafkaError._NO_OFFSET:
@@ -164,12 +165,13 @@ class KafkaSource:
                 self._reported(wrong)
 
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        # Nothing is read before `_take_over` knows where: it may take several polls.
         consumer.assign([])
         self._given = given
         self._take_over()
 
     def _take_over(self) -> None:
-        """Begin with what was granted; when brokers do not say where, the next poll asks again."""
+        """Start reading granted partitions; if no broker says where, the next poll asks again."""
         given = self._given
         if given is None:
             return
@@ -185,7 +187,7 @@ class KafkaSource:
         trio.from_thread.run_sync(self._holder.granted, set(self._assigned))
 
     def _beginnings(self, given: list[TopicPartition]) -> list[TopicPartition]:
-        """Where reading goes on. Where it never began that is settled now, for good.
+        """Where reading resumes. The start of a new group is decided and committed here, for good.
 
         Otherwise commands that come between a first start and its first commit could be skipped.
         """
@@ -205,6 +207,7 @@ class KafkaSource:
     def _on_revoke(self, consumer: Consumer, taken: list[TopicPartition]) -> None:
         parts = self._without(taken)
         self._due.update(trio.from_thread.run(self._holder.revoked, parts))
+        # Before the partitions are released: their next reader starts at these offsets.
         self._commit()
         consumer.unassign()
         self._assigned -= parts
@@ -218,7 +221,7 @@ class KafkaSource:
         self._paused -= parts
 
     def _without(self, taken: list[TopicPartition]) -> set[Part]:
-        """What is taken away; nothing of it stays in the batch that is just being read."""
+        """The partitions taken away; their records are removed from the batch being read."""
         self._given = None
         parts = {(place.topic, place.partition) for place in taken}
         self._batch = [one for one in self._batch if (one.topic(), one.partition()) not in parts]
@@ -227,7 +230,7 @@ class KafkaSource:
         return parts
 
     def _reported(self, error: KafkaError) -> None:
-        """Called in a thread of this consumer, by librdkafka too."""
+        """Report an error. Called in a thread of this consumer, also by librdkafka."""
         trio.from_thread.run_sync(self._holder.troubled, f"{error.name()}: {error.str()}")
 
 
@@ -240,8 +243,8 @@ def _settings(connection: KafkaConnection, subscription: Subscription) -> Settin
         "heartbeat.interval.ms": max(1, min(3000, session // 3)),
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        # Where a group begins is settled when partitions are granted. This is for offsets that the
-        # topic does not have any more: of what is left there nothing is skipped.
+        # Where a new group starts is decided when partitions are granted. This is for offsets that
+        # the topic no longer has: nothing of what is left is skipped.
         "auto.offset.reset": "earliest",
         "allow.auto.create.topics": False,
         "fetch.message.max.bytes": 4 * 1024 * 1024,

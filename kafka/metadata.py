@@ -1,4 +1,4 @@
-"""Whether a cluster of Kafka answers, and takes our credentials. Needs the extra `kafka`."""
+"""Checks that a Kafka cluster answers and accepts the credentials. Needs the extra `kafka`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from confluent_kafka.admin import AdminClient
 from carillon.kafka.connection import KafkaConnection
 
 _AHEAD: Final = 0.5
-"""It gives up so many seconds before whoever waits for it."""
+"""Seconds by which it gives up before its caller would."""
 
 
 def look_at_cluster(connection: KafkaConnection, seconds: float) -> str | None:
-    """Ask for the cluster's topics and wait; what is wrong, or None once it has answered."""
+    """Ask for the cluster's topics and wait; returns what is wrong, or None if it answers."""
     client = AdminClient({**connection.settings()})
     try:
         client.list_topics(timeout=max(seconds - _AHEAD, _AHEAD))

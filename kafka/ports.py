@@ -1,4 +1,4 @@
-"""Commands that come as a stream of records: what is needed of the client, as Protocols."""
+"""A source of records and the holder of its partitions, as Protocols."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Part = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it stands in the topic; `at` is its time in milliseconds since 1970."""
+    """One record of a topic; `at` is its time in milliseconds since 1970."""
 
     topic: str
     partition: int
@@ -23,35 +23,35 @@ class Record:
 
     @property
     def part(self) -> Part:
-        """Where it stands, without the offset."""
+        """The topic and partition it is in."""
         return self.topic, self.partition
 
     @property
     def place(self) -> str:
-        """Where it stands, in one word for people."""
+        """Topic, partition and offset in one word, for people."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
 class Holder(Protocol):
-    """Told of the partitions that this process reads; called while a `poll` is under way."""
+    """Follows which partitions this process reads; called while a `poll` runs."""
 
     def granted(self, parts: Collection[Part]) -> None:
-        """These are ours from now on."""
+        """These partitions are ours from now on."""
         ...
 
     async def revoked(self, parts: Collection[Part]) -> Mapping[Part, int]:
-        """These are to be given up: when this returns nothing of them is begun any more.
+        """Give up these partitions: when this returns, nothing of them begins any more.
 
-        Gives for each the offset that reading goes on at, where there is a new one.
+        Returns for each the offset at which reading resumes, if there is a new one.
         """
         ...
 
     async def lost(self, parts: Collection[Part]) -> None:
-        """These are somebody else's already."""
+        """These partitions already belong to another member."""
         ...
 
     def troubled(self, error: str) -> None:
-        """Something went wrong that the client will try again by itself."""
+        """Something went wrong that the client will retry by itself."""
         ...
 
 
@@ -59,23 +59,23 @@ class Source(Protocol):
     """Reads records of the partitions that are ours. Used by one task at a time."""
 
     async def poll(self, most: int, seconds: float) -> Sequence[Record]:
-        """At most `most` records, as soon as there are any, else none after so many seconds.
+        """At most `most` records as soon as there are any, or none after that many seconds.
 
-        To be called every few seconds, with 0 too: the holder is told from within.
+        Must be called every few seconds, even with `most` 0: it calls the holder from within.
         """
         ...
 
     async def hold(self, held: bool) -> None:  # noqa: FBT001 - it says what the name says
-        """Fetch nothing more of what is ours and becomes ours, or go on fetching."""
+        """Pause fetching from partitions that are or become ours, or resume it."""
         ...
 
     async def commit(self, offsets: Mapping[Part, int]) -> None:
-        """Let reading go on at these offsets after a restart.
+        """Let reading resume at these offsets after a restart.
 
-        It happens soon, and before `close` returns; what fails is tried again by the next call.
+        It happens soon, and before `close` returns; the next call retries what failed.
         """
         ...
 
     async def close(self) -> None:
-        """Leave the group; the holder is told that everything is revoked."""
+        """Leave the group; the holder gets a call that everything is revoked."""
         ...

@@ -1,7 +1,7 @@
-"""A producer of librdkafka for tasks of trio: a thread of its own polls, reports wake the tasks.
+"""A librdkafka producer for trio tasks: a thread of its own polls, and reports wake the tasks.
 
-Messages are idempotent and need all replicas in sync, so a report of success is the cluster's word.
-Needs the extra `kafka`.
+Messages are idempotent and acknowledged by all in-sync replicas, so a report of success means that
+the cluster has the message. Needs the extra `kafka`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from carillon.messages.model import FailureKind
 
 _POLL: Final = 0.1
 _FULL: Final = 0.01
-"""Seconds until a full queue is tried again."""
+"""Seconds before a full queue is retried."""
 _LAST_WORDS: Final = 2.0
 """Seconds for what is still queued when the service stops."""
 
@@ -32,7 +32,7 @@ _REFUSED: Final = frozenset(
         KafkaError.RECORD_LIST_TOO_LARGE,
     }
 )
-"""This message will never be taken."""
+"""Errors after which the message will never be taken."""
 
 _NOT_TAKEN: Final = frozenset(
     {
@@ -48,7 +48,7 @@ _NOT_TAKEN: Final = frozenset(
         KafkaError._AUTHENTICATION,
     }
 )
-"""Nothing was stored, and a later attempt may go better."""
+"""Errors after which nothing was stored, and a later attempt may succeed."""
 _KINDS: Final[Mapping[int, FailureKind]] = {
     KafkaError._RESOLVE: "dns",
     KafkaError._SSL: "tls",
@@ -72,7 +72,7 @@ class _Waiting:
 
 
 class KafkaProducer:
-    """Produces messages. A message that is not reported within `timeout` seconds is given up."""
+    """Produces messages. A message without a report within `timeout` seconds is given up."""
 
     def __init__(self, connection: KafkaConnection, timeout: float) -> None:
         self._settings = {
@@ -80,7 +80,7 @@ class KafkaProducer:
             "enable.idempotence": True,
             "acks": "all",
             "linger.ms": 2,
-            # As Java's: what others write with the same key goes to the same partition.
+            # As in Java's client: the same key goes to the same partition, whoever produces it.
             "partitioner": "murmur2_random",
             "message.timeout.ms": max(1, round(timeout * 1000)),
         }
@@ -92,15 +92,15 @@ class KafkaProducer:
         self._known: set[str] = set()
 
     async def problem(self, topic: str) -> NotStored | None:
-        """Why nothing can be produced to a topic now; None when a broker answers for it.
+        """Why nothing can be produced to a topic now; None if a broker answers for it.
 
-        It asks until a broker has answered once, and again when all of them were lost since.
+        It asks until a broker has answered once, and again after all of them were lost.
         """
         if not self._is_away and topic in self._known:
             return None
         producer = self._running()
         try:
-            self._is_away = False  # if all are lost while it asks, that must not be forgotten
+            self._is_away = False  # before it asks: a loss meanwhile must not be overwritten
             found = await trio.to_thread.run_sync(
                 lambda: producer.list_topics(topic, timeout=self._probe_timeout),
                 abandon_on_cancel=True,
@@ -117,7 +117,7 @@ class KafkaProducer:
     async def produce(
         self, topic: str, key: str, value: bytes, headers: Mapping[str, str] | None = None
     ) -> Report:
-        """Produce one message and wait for its report. Cancelling does not take it back."""
+        """Produce one message and wait for its report. Cancelling does not withdraw the message."""
         waiting = _Waiting()
         token = trio.lowlevel.current_trio_token()
 
@@ -126,7 +126,7 @@ class KafkaProducer:
             waiting.place = f"{message.topic()}/{message.partition()}/{message.offset()}"
             try:
                 token.run_sync_soon(waiting.done.set)
-            except trio.RunFinishedError:  # nobody is left to be told
+            except trio.RunFinishedError:  # no task waits any more
                 return
 
         while True:
@@ -147,7 +147,7 @@ class KafkaProducer:
         return Stored(waiting.place) if waiting.error is None else self._judge(waiting.error)
 
     async def aclose(self) -> None:
-        """Give what is queued a moment, and end the thread."""
+        """Give queued messages a moment to leave, and end the thread."""
         producer, poller = self._producer, self._poller
         self._closing.set()
         if producer is None or poller is None:
@@ -158,7 +158,7 @@ class KafkaProducer:
         self._producer = None
 
     def _running(self) -> Producer:
-        """The producer, made and polled from its first use on."""
+        """The producer, created and polled from its first use on."""
         if self._producer is None:
             self._producer = Producer({**self._settings, "error_cb": self._troubled})
         if self._poller is None:
@@ -181,7 +181,7 @@ class KafkaProducer:
     def _judge(self, error: KafkaError) -> Report:
         said, kind = error.str(), _KINDS.get(error.code())
         if error.fatal() or error.code() == KafkaError._FATAL:
-            self._producer = None  # it will never produce again: the next message gets another
+            self._producer = None  # it will never produce again: the next message gets a new one
             self._is_away = True
             return Unreported(said, kind)
         if error.code() in _REFUSED:

@@ -1,1 +1,1 @@
-"""Sagas: commands of a Flow Manager in, dispatches and events out."""
+"""Sagas: takes a Flow Manager's commands, makes dispatches, and answers with events."""

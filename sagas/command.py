@@ -1,7 +1,7 @@
 """A Flow Manager's command: `{key, value: {messageLabel, messagePayload}}`, and what it asks for.
 
-The paths of `metadataSchema` resolve inside `value.messagePayload`. What they find is a body of
-`POST /send` and is validated as one, so that it means exactly the same.
+The paths of `metadataSchema` resolve inside `value.messagePayload`. The fields they find form a
+body of `POST /send` and are validated as one, so that they mean exactly the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LONGEST_KEY: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class MetadataSchema:
-    """Where in a saga's payload the fields of a dispatch stand; several paths are joined."""
+    """Where in a saga's payload the fields of a dispatch are; several paths are joined."""
 
     channels: tuple[str, ...]
     recipients: tuple[str, ...] = ()
@@ -37,9 +37,9 @@ class MetadataSchema:
 
 @dataclass(frozen=True, slots=True)
 class SagaCommand:
-    """A command as it was read; `whole` is all of it, with what nobody here knows.
+    """A command as it was read; `whole` is the full body, unknown fields included.
 
-    `text` is the same as JSON, where it is long.
+    `text` is the same as JSON, if it is long.
     """
 
     key: str
@@ -50,13 +50,13 @@ class SagaCommand:
 
 
 def saga_key(body: object) -> str | None:
-    """The id of the saga that waits for an event, if it can be told."""
+    """The id of the saga that waits for an event; None if the body has no valid one."""
     key = body.get("key") if isinstance(body, dict) else None
     return key if isinstance(key, str) and 0 < len(key) <= LONGEST_KEY else None
 
 
 def parse_command(body: object, text: JsonText | None = None) -> SagaCommand:
-    """The command in a parsed JSON body; `text` is that body, where it is long.
+    """The command in a parsed JSON body; `text` is that body, if it is long.
 
     Raises:
         BadCommand: names what is missing or of the wrong type.
@@ -106,10 +106,10 @@ class Metadata:
     def send_command(
         self, command: SagaCommand, template_id: str | None = None, data: Document | None = None
     ) -> SendCommand:
-        """What a command asks to be sent; a template id or data given wins over the command's.
+        """What a command asks to send; a template id or data given here overrides the command's.
 
         Raises:
-            BadCommand: as `parse_send`, with the paths of the field.
+            BadCommand: as in `parse_send`, with the paths of the field.
         """
         body: dict[str, object] = {
             name: one.find(command.payload) for name, one in self._texts.items()
@@ -119,7 +119,7 @@ class Metadata:
         if command.text is not None:
             body["recipients"] = as_string_list(body["recipients"])
         if body["channels"] is None:
-            del body["channels"]  # a field that is null would be of the wrong type, not missing
+            del body["channels"]  # null would be reported as a wrong type, not as missing
         if template_id is not None:
             body["templateId"] = template_id
         body["data"] = (command.text or command.whole) if data is None else as_text(data)
@@ -131,12 +131,12 @@ class Metadata:
 
     def _list(self, name: str, paths: list[Path], payload: JsonValue) -> JsonValue:
         found = find_list(paths, payload)
-        # These count once anyway where they repeat: a set of a million of them would be a waste.
+        # Duplicates of these count once anyway: a set of a million of them would be a waste.
         counts_once = name in ("channels", "recipients", "clusters")
         return found if found is None or counts_once else once(found)
 
     def _whence(self, sentence: str) -> str:
-        """Where the field that a sentence begins with was looked for."""
+        """The places from which the field that starts a sentence is read."""
         known = {**self._lists, **{name: [one] for name, one in self._texts.items()}}
         for name, paths in known.items():
             if sentence.startswith(name) and paths:

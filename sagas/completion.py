@@ -1,6 +1,7 @@
 """The end of a saga's dispatch: its event is durable before the dispatch counts as ended.
 
-In this order a crash in between repeats the end and not the event, which has the dispatch's id.
+With this order, a crash in between repeats the end but not the event: the event has the dispatch's
+id, so adding it again changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from carillon.sagas.outbox_relay import Sender
 
 
 class Completion:
-    """Tells sagas how their commands ended, this process's and those an earlier one left."""
+    """Notifies sagas of how their commands ended, here or after a restart."""
 
     def __init__(self, rules: EventRules, sender: Sender) -> None:
         self.rules = rules
@@ -25,7 +26,7 @@ class Completion:
         self._hurried = trio.Event()
 
     def stop_waiting(self) -> None:
-        """The service stops: wait no longer for an outbox that cannot be written."""
+        """Stop waiting for an outbox that cannot be written: the service is stopping."""
         self._hurried.set()
 
     def event(self, dispatch: Dispatch) -> SagaEvent | None:
@@ -38,20 +39,21 @@ class Completion:
         return event_of(self.rules, origin, dispatch.report())
 
     async def __call__(self, dispatch: Dispatch) -> bool:
-        """Make the event durable; False when it is not, and the end is for the next start."""
+        """Make the event durable; False if it is not, and the end is left to the next start."""
         event = self.event(dispatch)
         return event is None or await self._add(event)
 
     async def refuse(
         self, key: str, error: Exception, identity: str | None = None
     ) -> trio.Event | None:
-        """Tell a saga that its command was refused; what is set once that was accepted.
+        """Notify a saga that its command was refused; returns what is set once that is delivered.
 
-        With an `identity` of the event it is told once, however often the command comes.
+        With an `identity` for the event the saga is notified once, however often the command comes.
         """
         event = refusal_of(self.rules, key, error, identity=identity)
         if event is None:
             return None
+        # Watched before it is added: it may be delivered before `_add` returns.
         told = self.sender.watch(event.id)
         await self._add(event)
         return told
@@ -59,9 +61,9 @@ class Completion:
     async def refuse_named(
         self, key: str, error: Exception, name: str, since: int
     ) -> trio.Event | None:
-        """Tell a saga that its command was refused, unless one of its name was, since a time.
+        """Notify a saga of a refusal, unless one of the same `name` was notified `since` a time.
 
-        What is set once that was accepted; None where there is nothing to wait for.
+        Returns what is set once the event is delivered; None if there is nothing to wait for.
         """
         return await retry_until(lambda: self._refuse_once(key, error, name, since), self._hurried)
 
@@ -70,7 +72,8 @@ class Completion:
     ) -> trio.Event | None:
         identity = uuid5(NAMESPACE_OID, name)
         earlier = await self.sender.find(str(identity))
-        while earlier is not None and earlier.created_at < since:  # the name has expired since
+        # An id cannot be used twice, so each expiry of a name leads to the next id of a chain.
+        while earlier is not None and earlier.created_at < since:
             identity = uuid5(identity, name)
             earlier = await self.sender.find(str(identity))
         event = refusal_of(self.rules, key, error, identity=str(identity))

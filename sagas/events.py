@@ -1,6 +1,7 @@
-"""What a saga is told in the end: the success or the fail event of a command, if it is configured.
+"""The event that ends a command for its saga: success or fail, if it is configured.
 
-Pure: rules, where a dispatch came from, and what is known of it in; an event or nothing out.
+Pure functions: they take the rules, the origin of a dispatch and its report, and return an event or
+None.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ Policy = Literal["started", "all", "any"] | float
 """What counts as success; a number is the share of deliveries that must be sent."""
 
 MOST_FAILURES: Final = 100
-"""So many failures stand in a summary: the saga keeps it among its metadata."""
+"""Most failures in a summary, which the saga keeps in its metadata."""
 OWN_KEY: Final = "carillon"
-"""Payloads are merged into the saga's metadata: what is ours stands under one key."""
+"""Payloads are merged into the saga's metadata, so everything of ours is under this one key."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventRules:
-    """What the configuration says of events; without a label there is no such event."""
+    """What the configuration says about events; without its label an event is not sent."""
 
     success_label: str | None = None
     fail_label: str | None = None
@@ -36,18 +37,18 @@ class EventRules:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The command that a dispatch came from: what its event needs to know."""
+    """The command that a dispatch came from, as far as its event needs it."""
 
     key: str = field(repr=False)
     label: str
 
     def document(self) -> Document:
-        """As the journal keeps it with the dispatch."""
+        """The form in which the journal keeps it with the dispatch."""
         return {"saga": {"key": self.key, "label": self.label}}
 
 
 def origin_of(document: Document | None) -> Origin | None:
-    """Where a dispatch came from, if that was a saga."""
+    """The origin of a dispatch, if that was a saga."""
     saga = None if document is None else document.get("saga")
     if not isinstance(saga, dict):
         return None
@@ -75,7 +76,7 @@ def refusal_of(
 ) -> SagaEvent | None:
     """The fail event of a command that was not carried out, or of a dispatch that a bug ended.
 
-    Its id is that of the dispatch, else `identity`, else a new one.
+    Its id is that of the dispatch, or `identity`, or a new one.
     """
     if rules.fail_label is None:
         return None
@@ -90,8 +91,8 @@ def refusal_of(
 def has_succeeded(policy: Policy, counts: Mapping[Outcome, int]) -> bool:
     """Whether a dispatch with these outcomes is a success.
 
-    Users without the address that a channel needs are neither sent to nor failures. Where nothing
-    failed and nothing was sent, only `any` is not content.
+    Users without the address that a channel needs count neither as sent nor as failed. If nothing
+    failed and nothing was sent, every policy but `any` is satisfied.
     """
     sent = counts.get("sent", 0)
     failed = sum(counts.get(outcome, 0) for outcome in FAILURES)

@@ -1,7 +1,7 @@
-"""The Flow Manager of Mia-Platform: `POST /event`, which takes nothing but its own fields.
+"""The Flow Manager of Mia-Platform: `POST /event`, which accepts only its own fields.
 
 Contract: Flow Manager 2.6 (contracts 1.6). Every attempt to post one event carries the same
-`Idempotency-Key`, so that whoever counts can tell a repeat.
+`Idempotency-Key`, so that a receiver can recognise a retry.
 """
 
 from __future__ import annotations

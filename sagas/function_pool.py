@@ -1,7 +1,7 @@
-"""The processes in which an installation's functions run: started, spoken with, killed.
+"""The processes in which an installation's functions run: starts, calls and kills them.
 
-A process is an interpreter of its own that runs `function_process.py`. It serves one call at a
-time, and many one after another; one whose call takes too long is killed, with all that it began.
+Each process is an interpreter of its own that runs `function_process.py`. It serves many calls, one
+at a time; if a call takes too long the process is killed together with its children.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from carillon.messages.model import JsonValue
 from carillon.sagas import function_process as wire
 
 SECONDS: Final = 1.0
-"""How long one call may take, from the moment that its process has read it."""
+"""How long one call may take, from the moment its process has read it."""
 AT_ONCE: Final = 10
-"""So many calls run side by side, in as many processes; two of them stay when all is quiet."""
+"""How many calls run at once, each in its own process; two processes are kept when idle."""
 LONGEST_WAIT: Final = 10.0
-"""Seconds that a call waits for a process, and that a process takes to load its files, at most."""
+"""Most seconds that a call waits for a process, and that a process may take to load its files."""
 
 _KEPT: Final = 2
 _PATIENCE: Final = 0.02
-"""Seconds after which a call that waits has another process started."""
+"""Seconds that a call waits for a free process before another one is started."""
 _LARGE: Final = 256 * 1024
-"""Bytes of an answer from which on it is parsed beside the event loop."""
+"""Bytes above which an answer is parsed in a thread, outside the event loop."""
 _SHORT: Final = 0.1
 _NICENESS: Final = 10
-"""What a process gets whose call takes longer than `_SHORT` seconds, and keeps."""
+"""The niceness of a process after a call of more than `_SHORT` seconds, from then on."""
 _REAPING: Final = 2.0
 _PROGRAM: Final = str(Path(wire.__file__))
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What processes run: functions of one folder, and the environment that they see."""
+    """What the processes run: the functions of one folder, and their environment variables."""
 
     setup: wire.Setup
     environ: Mapping[str, str]
@@ -65,11 +65,11 @@ class FunctionPool:
 
     @property
     def processes(self) -> int:
-        """How many there are now."""
+        """How many processes there are now."""
         return len(self._all)
 
     async def load(self) -> Sequence[str | None]:
-        """Start a process; what is wrong with each function, after its file's name, or None.
+        """Start a process; returns for each function what is wrong with it, or None.
 
         Raises:
             TryLater: no process can be started.
@@ -84,15 +84,16 @@ class FunctionPool:
             await self._put_back(process)
 
     async def call(self, place: int, name: str, command: bytes) -> JsonValue:
-        """What the function at this place returns for a command in JSON; errors tell its `name`.
+        """What the function at `place` returns for a command in JSON; errors give its `name`.
 
         Raises:
             BadCommand: the function failed on this command, or ended its process.
             FunctionFailed: it took too long, or returned too much or what is not JSON.
-            TryLater: no process was free in time, or can be started.
+            TryLater: no process was free in time, or could be started.
         """
         process = await self._take()
         try:
+            # One retry: the process it got may have been damaged by the call before.
             try:
                 answer = await process.call(place, name, command, self._seconds)
             except _Again:
@@ -124,7 +125,7 @@ class FunctionPool:
         raise TryLater("Every process for functions is busy")
 
     async def _put_back(self, process: _Process) -> None:
-        """Keep it for the next call, if somebody waits for it or few are kept."""
+        """Keep a process for the next call if a call waits for it or few are kept."""
         state = self._free.statistics()
         is_wanted = state.tasks_waiting_receive > 0
         is_kept = process.is_running and state.current_buffer_used < _KEPT
@@ -136,11 +137,11 @@ class FunctionPool:
 
 
 class _Gone(Exception):
-    """The process ended, or says what none says."""
+    """The process ended, or broke the protocol."""
 
 
 class _Again(Exception):
-    """An earlier call may be to blame: worth another attempt in a fresh process, now made."""
+    """An earlier call may be to blame: worth a retry in a fresh process."""
 
     def __init__(self, told: CarillonError) -> None:
         super().__init__()
@@ -148,7 +149,7 @@ class _Again(Exception):
 
 
 class _Process:
-    """One process, which is started when it is needed and is not there."""
+    """One process, started when it is needed and not running."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -160,14 +161,16 @@ class _Process:
 
     @property
     def is_running(self) -> bool:
-        """Whether it is there. It is not waited for here: its group is still its own."""
+        """Whether it is running."""
         if self._process is None:
             return False
+        # WNOWAIT leaves a zombie: once reaped, its process group's id could belong to others, and
+        # `end` kills by that id.
         look = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self._process.pid, look) is None
 
     async def ready(self) -> Sequence[str | None]:
-        """Start it if need be, and return what is wrong with its functions.
+        """Start it if necessary; returns what is wrong with its functions.
 
         Raises:
             TryLater: it cannot be started.
@@ -189,11 +192,11 @@ class _Process:
         return self._problems or ()
 
     async def call(self, place: int, name: str, command: bytes, seconds: float) -> bytes:
-        """The answer in JSON. Whatever else happens, the process has ended or waits for a call.
+        """The answer in JSON. However it ends, the process has ended or waits for the next call.
 
         Raises:
             BadCommand, FunctionFailed, TryLater: as `FunctionPool.call` does.
-            _Again: the process ended before the call began, or had no memory left for it.
+            _Again: the process ended before the call began, or lacked memory for it.
         """
         try:
             if (await self.ready())[place] is not None:
@@ -218,7 +221,7 @@ class _Process:
         return _answer(kind, answer, name, was_used=was_used)
 
     async def end(self) -> None:
-        """Kill it and its children."""
+        """Kill the process and its children."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -254,7 +257,7 @@ class _Process:
                 os.close(writing)
 
     async def _begin(self, place: int, name: str, command: bytes) -> None:
-        """Hand the call over and see that it was read: from then on the function is to blame."""
+        """Send the call and wait until it was read: from then on the function is to blame."""
         try:
             with trio.fail_after(LONGEST_WAIT):
                 await self._send(wire.CALL, bytes((place,)) + command)
@@ -277,7 +280,7 @@ class _Process:
         return content
 
     async def _outcome(self) -> tuple[bytes, bytes]:
-        """What a call came to. One that computes for long does so behind the service."""
+        """The result of a call. A long one goes on at a lower priority than the service."""
         with trio.move_on_after(_SHORT):
             return await self._frame()
         if self._process is not None:
@@ -286,7 +289,7 @@ class _Process:
         return await self._frame()
 
     async def _frame(self) -> tuple[bytes, bytes]:
-        """The next frame, whole or not at all: it may be cancelled."""
+        """The next frame, whole or not at all, so that it is safe to cancel."""
         await self._read_up_to(wire.HEAD.size)
         kind, length = wire.HEAD.unpack_from(self._read)
         if length > wire.ANSWER_BYTES:
@@ -311,7 +314,7 @@ class _Process:
 
 
 def _answer(kind: bytes, content: bytes, name: str, *, was_used: bool) -> bytes:
-    """What a call came to; `was_used` when an earlier call may have taken its memory."""
+    """The result of a call; `was_used` means that an earlier call may have taken its memory."""
     match kind:
         case wire.RETURNED:
             return content

@@ -1,11 +1,11 @@
 """The process in which an installation's functions run: it loads their files and answers calls.
 
-It is started by its path in a fresh interpreter and knows nothing of the service: what it imports
-is the standard library, so that it starts in tens of milliseconds, and so that no module that
-stands beside a function's file is ever taken for one of its own.
+It is started by its path in a fresh interpreter and knows nothing of the service. It imports only
+the standard library, so that it starts in tens of milliseconds and never mistakes a module beside a
+function's file for one of its own.
 
-It speaks in frames over two pipes: a letter, four bytes of length, then so many bytes. What a
-function prints goes nowhere; the pipes are not its standard input and output.
+It talks in frames over two pipes: a letter, four bytes of length, then that many bytes. What a
+function prints is dropped; the pipes are not its standard input and output.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ LOADED, BEGUN, RETURNED, FAILED, NO_JSON, TOO_LARGE, NO_MEMORY = (
     b"o",
     b"m",
 )
-"""What it hears: problems of the files; then for each call that it has begun, and how it ended."""
+"""What the process sends: problems of the files; then for each call that it began, and its end."""
 
 ANSWER_BYTES: Final = 4 * 1024 * 1024
 DATA_BYTES: Final = 256 * 1024 * 1024
-"""What all that a process writes to may take in memory."""
+"""Most memory that a process may use for its data."""
 ADDRESS_BYTES: Final = 1024 * 1024 * 1024
-"""What it may map, shared memory and unused stacks included."""
+"""Most memory that it may map, shared memory and unused stacks included."""
 _LONGEST: Final = 500
 
 _ENGINE_BYTES: Final = 64 * 1024 * 1024
 _STACK_BYTES: Final = 256 * 1024
 _ENGINE_SECONDS: Final = 1.0
-"""Of computing. What computes without the engine's own code runs on; the service ends that."""
+"""Seconds of computing. Code outside the engine's own runs on until the service kills it."""
 _AROUND: Final = """
 var module = {exports: {}}, exports = module.exports;
 var console = {log() {}, info() {}, warn() {}, error() {}, debug() {}};
@@ -63,7 +63,7 @@ _LINE: Final = re.compile(r"\(?<input>:(\d+):\d+\)?")
 
 
 class FunctionFile(TypedDict):
-    """A function to load: `name` is what Python files call it; `source` is what `file` holds."""
+    """A function to load: `name` is its name in a Python file; `source` is the text of `file`."""
 
     name: str
     file: str
@@ -71,9 +71,9 @@ class FunctionFile(TypedDict):
 
 
 class Setup(TypedDict):
-    """What to load. A call names a function by the first byte of its frame, its place here.
+    """What to load. The first byte of a call's frame is the function's place in `functions`.
 
-    `folder` comes first among the places that modules are found in, `path` after all others.
+    `folder` comes first on the module search path, `path` after everything else.
     """
 
     folder: str
@@ -82,23 +82,23 @@ class Setup(TypedDict):
 
 
 Call = Callable[[str], bytes]
-"""Takes a command and gives what the function returns, both as JSON. Raises NotJson."""
+"""Takes a command and returns the function's result, both as JSON. Raises NotJson."""
 
 
 class Unusable(Exception):
-    """The file gives no function; the text says why, after its name."""
+    """The file has no usable function; the text says why and follows the file's name."""
 
 
 class Failed(Exception):
-    """A function of JavaScript failed; the text is the kind of its error and where."""
+    """A JavaScript function failed; the text is the kind of its error and where."""
 
 
 class NotJson(Exception):
-    """A function returned something that JSON cannot say."""
+    """A function returned something that JSON cannot represent."""
 
 
 class _Engine(Protocol):
-    """What is used of a context of QuickJS."""
+    """The methods of a QuickJS context that are used."""
 
     def set_memory_limit(self, limit: int, /) -> None: ...
     def set_time_limit(self, limit: float, /) -> None: ...
@@ -108,7 +108,7 @@ class _Engine(Protocol):
 
 
 class Pipes:
-    """The two pipes to the service; whoever is not the process that opened them may not speak."""
+    """The two pipes to the service; only the process that opened them may use them."""
 
     def __init__(self) -> None:
         self._requests, self._answers = os.dup(0), os.dup(1)
@@ -119,12 +119,12 @@ class Pipes:
         os.register_at_fork(after_in_child=self._close)
 
     def receive(self) -> tuple[bytes, bytes]:
-        """The next frame's letter and content; the service's end is the process's."""
+        """The next frame's letter and content; ends the process if the service is gone."""
         kind, length = HEAD.unpack(self._read(HEAD.size))
         return kind, self._read(length)
 
     def send(self, kind: bytes, content: bytes = b"") -> None:
-        """Answer with a frame. A child of the function that comes this far ends here."""
+        """Answer with a frame. A child that the function forked and that gets here ends."""
         if os.getpid() != self._owner:
             end()
         left = memoryview(HEAD.pack(kind, len(content)) + content)
@@ -146,7 +146,7 @@ class Pipes:
 
 
 def end() -> NoReturn:
-    """End without a word: threads and exit handlers of a function have no say."""
+    """End at once: threads and exit handlers of a function do not run."""
     os._exit(0)
 
 
@@ -178,8 +178,8 @@ def main() -> None:
 def _end_with_parent(life: int) -> None:
     """End, with every child that stayed in this group, when the other end of a pipe is closed.
 
-    The kernel closes it however the service ends, and its signal ends what no thread could: a
-    regular expression, say, that never gives the interpreter back.
+    The kernel closes it however the service ends, and its signal ends what no thread could, such as
+    a regular expression that never releases the interpreter.
     """
     os.set_inheritable(life, False)
     fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpgrp())
@@ -187,14 +187,14 @@ def _end_with_parent(life: int) -> None:
     try:
         os.read(life, 1)
     except BlockingIOError:
-        return  # open, and silent for as long as the service lives
+        return  # the pipe is open, and stays silent as long as the service lives
     end()
 
 
 def _bound() -> None:
-    """Take little, and be the first to go where memory is short."""
+    """Limit memory, and be the first to be killed when the machine is short of it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # sent to all of a service; the service decides
+        signal.signal(number, signal.SIG_IGN)  # sent to every process; the service decides
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for limit, most in ((resource.RLIMIT_DATA, DATA_BYTES), (resource.RLIMIT_AS, ADDRESS_BYTES)):
         _, hard = resource.getrlimit(limit)
@@ -221,7 +221,7 @@ def _outcome(call: Call, command: bytes) -> tuple[bytes, bytes]:
 
 
 def _place(error: BaseException) -> str:
-    """The kind of an exception and where it was raised; its own words may hold personal data."""
+    """The kind of an exception and where it was raised; its text may hold personal data."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -257,7 +257,7 @@ def _module(function: FunctionFile) -> ModuleType:
         return known
     module = ModuleType(name)
     module.__file__ = file
-    if known is None:  # dataclasses look here; what has the name already keeps it
+    if known is None:  # dataclasses look here; a module that has the name already keeps it
         sys.modules[name] = module
     try:
         exec(compile(function["source"], file, "exec"), module.__dict__)  # noqa: S102
@@ -268,7 +268,7 @@ def _module(function: FunctionFile) -> ModuleType:
 
 
 def _load_failure(error: BaseException, file: str) -> str:
-    """What is wrong with a file, after its name: it is written for who wrote the file."""
+    """What is wrong with a file, to follow its name; the author of the file reads it."""
     if isinstance(error, SyntaxError) and error.filename == file:
         return f", line {error.lineno}: {error.msg}"
     line, trace = 0, error.__traceback__
@@ -291,7 +291,7 @@ def _as_json(value: object) -> bytes:
 
 
 def _as_json_of_more(value: object) -> bytes:
-    """Dates, decimals, sets and the like as text, which takes more than the standard library."""
+    """Dates, decimals, sets and the like as text, which the standard library cannot do."""
     from pydantic_core import to_json  # noqa: PLC0415 - few functions need it
 
     try:
@@ -319,7 +319,7 @@ def _javascript(function: FunctionFile) -> Call:
 
     def call(command: str) -> bytes:
         try:
-            engine = fresh()  # of its own, so that nothing is left for the next; it takes 0.1 ms
+            engine = fresh()  # one a call, so that calls share no state; it takes 0.1 ms
             engine.set("command", command)
             returned = engine.eval(_CALL)
         except failure as error:
@@ -339,10 +339,10 @@ def _javascript(function: FunctionFile) -> Call:
 
 
 def _told(error: str, name: str) -> str:
-    """What the engine says of a failure, without words that may hold personal data."""
+    """The engine's description of a failure, without text that may hold personal data."""
     kind, line = _KIND.match(error), _LINE.search(error)
     at = f", line {line[1]}" if line else ""
-    # JavaScript throws anything, texts too.
+    # JavaScript can throw any value, strings too.
     known = kind[0] if kind and kind[0].endswith("Error") else "an exception"
     return f"{known} ({name}{at})"
 

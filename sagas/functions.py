@@ -1,7 +1,7 @@
-"""`getTemplateId` and `getData`: functions of the installation's own, run within bounds.
+"""`getTemplateId` and `getData`: the installation's own functions, run within bounds.
 
-They run in processes of their own (`function_pool.py`), on copies, and never for longer than
-their time: what hangs is killed, however it hangs, and disturbs nothing else.
+They run in separate processes (`function_pool.py`), on copies, and never longer than their timeout:
+a function that hangs is killed, however it hangs, and disturbs nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from carillon.sagas.function_pool import FunctionPool
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function: its place in a pool, and what errors call it."""
+    """One function: its place in a pool, and its name in errors."""
 
     pool: FunctionPool
     place: int
@@ -42,11 +42,11 @@ class SagaFunctions:
         self._data = get_data
 
     async def template_id(self, command: Document) -> str | None:
-        """The template that the function chooses, None when it leaves that to the command.
+        """The template that the function chooses; None if it leaves the choice to the command.
 
         Raises:
             BadCommand: the function failed on this command.
-            FunctionFailed: it took too long, or returned something else than a text or None.
+            FunctionFailed: it took too long, or returned neither a text nor None.
             TryLater: too many calls wait.
         """
         if self._template_id is None:
@@ -57,11 +57,11 @@ class SagaFunctions:
         raise FunctionFailed("getTemplateId must return a string")
 
     async def data(self, command: Document) -> Document | None:
-        """What the function makes of a command for its templates.
+        """The template data that the function makes of a command; None without a function.
 
         Raises:
             BadCommand: the function failed on this command.
-            FunctionFailed: it took too long, or returned something else than a JSON object.
+            FunctionFailed: it took too long, or did not return a JSON object.
             TryLater: too many calls wait.
         """
         if self._data is None:

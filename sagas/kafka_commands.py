@@ -1,8 +1,8 @@
 """A stream of commands: taken in order for each saga, committed once they are decided.
 
 A command is decided when its dispatch, or the event that refuses it, is durable: the rest follows
-from the journal. What cannot be decided now (too much is open, the directory is away) is tried
-again while nothing more is fetched; it is never dropped and never refused.
+from the journal. A command that cannot be decided now (too many dispatches are open, the directory
+is down) is retried, and nothing more is fetched meanwhile; it is never dropped and never refused.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from carillon.sagas.kafka_records import RecordReader, StreamCommand
 from carillon.sagas.service import Work
 
 IN_HAND: Final = 64
-"""So many commands are being decided at once."""
+"""How many commands are being decided at once."""
 MOST_BYTES: Final = 16_777_216
-"""Nothing more is fetched while those that are being decided have more bytes than these."""
+"""Bytes of the commands being decided above which nothing more is fetched."""
 TURN: Final = 0.1
 """Seconds between two looks at the source when there is nothing to read."""
 GRACE: Final = 10.0
-"""Seconds for what has begun to be decided when its partition is to be given up."""
+"""Seconds for commands whose decision has begun when their partition must be given up."""
 FIRST_DELAY: Final = 0.2
 MAX_DELAY: Final = 5.0
 
 Take = Callable[[StreamCommand, int | None], Awaitable[Work]]
-"""Decides a command that was written at a time. Raises TryLater; then nothing of it has begun."""
+"""Decides a command that was written at a time. If it raises TryLater, nothing has begun."""
 
 
 @dataclass(eq=False, slots=True)
 class _Hand:
-    """A record on its way; `is_begun` while it can only end by itself."""
+    """A record being decided; while it `is_begun` it should be left to end by itself."""
 
     record: Record
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -50,7 +50,7 @@ class _Hand:
 
 @dataclass(eq=False, slots=True)
 class _Reading:
-    """How far a partition was read, and what of it is on its way, in order."""
+    """How far a partition was read, and its records being decided, in order."""
 
     next: int
     hands: dict[int, _Hand] = field(default_factory=dict)
@@ -58,11 +58,11 @@ class _Reading:
 
     @property
     def committable(self) -> int:
-        """The first offset that is not decided."""
+        """The first offset that is not decided: everything before it is."""
         return next(iter(self.hands), self.next)
 
     def settle(self) -> None:
-        """Forget what is decided and has nothing undecided before it."""
+        """Forget the decided records that have nothing undecided before them."""
         for offset in list(self.hands):
             if not self.hands[offset].is_decided:
                 return
@@ -70,7 +70,7 @@ class _Reading:
 
 
 class CommandStream:
-    """Takes the commands of a source while it is `run`; implements `stream_ports.Holder`."""
+    """Takes the commands of a source while `run` runs; implements `kafka.ports.Holder`."""
 
     def __init__(
         self,
@@ -96,14 +96,14 @@ class CommandStream:
         self.trouble: str | None = None
 
     async def run(self, source: Source, take: Take, stop: trio.Event) -> None:
-        """Read until it is to stop, then end what has begun, commit it, and leave the group."""
+        """Read until `stop` is set, then end what has begun, commit it, and leave the group."""
         try:
             async with trio.open_nursery() as nursery:
                 while not stop.is_set():
                     await self._turn(source, take, nursery)
                 await source.commit(await self.revoked(list(self._readings)))
         finally:
-            with trio.CancelScope(shield=True):  # who leaves without a word is waited for
+            with trio.CancelScope(shield=True):  # a member that just vanishes delays the group
                 await source.close()
 
     def granted(self, parts: Collection[Part]) -> None:
@@ -116,6 +116,7 @@ class CommandStream:
     async def revoked(self, parts: Collection[Part]) -> Mapping[Part, int]:
         """See the port."""
         await self._give_up(parts, self._grace)
+        # Popped only now: what `_give_up` waits for still moves the offsets that are returned.
         kept = {part: self._readings.pop(part) for part in parts if part in self._readings}
         self._ours.difference_update(parts)
         return {part: reading.committable for part, reading in kept.items()}
@@ -130,7 +131,7 @@ class CommandStream:
 
     def troubled(self, error: str) -> None:
         """See the port."""
-        if error != self.trouble:  # what goes on failing is told once
+        if error != self.trouble:  # a lasting error is reported once
             self._observe(StreamMoved("troubled", error))
         self.trouble = error
 
@@ -162,12 +163,13 @@ class CommandStream:
     async def _receive(self, record: Record, take: Take, nursery: trio.Nursery) -> None:
         reading = self._readings.get(record.part)
         if reading is None:
-            # What stands before it was decided, or is none of ours.
+            # Everything before it was decided earlier, or was never for this group.
             reading = self._readings[record.part] = _Reading(record.offset, told=record.offset)
         if record.offset in reading.hands:
             return
         is_long = len(record.value or b"") > SMALL
         found = await self._offload.run_if(is_long, partial(self._reader.read, record))
+        # In one step with the entry in `hands`: in between, `committable` would skip the record.
         reading.next = record.offset + 1
         hand = reading.hands[record.offset] = _Hand(record)
         if isinstance(found, StreamCommand):
@@ -186,7 +188,7 @@ class CommandStream:
     ) -> None:
         try:
             with hand.scope:
-                if before is not None:  # of the same saga, whose commands have an order
+                if before is not None:  # commands of one saga are decided in order
                     await before.wait()
                 await self._decide(hand, command, take)
         finally:
@@ -202,6 +204,7 @@ class CommandStream:
         attempt = 0
         while not hand.is_decided:
             try:
+                # Cancelled by `_give_up` while it waited: it must not begin any more.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 hand.is_begun = True
                 work = await take(command, hand.record.at)
@@ -223,10 +226,10 @@ class CommandStream:
             self._waiting -= 1
 
     async def _give_up(self, parts: Collection[Part], grace: float) -> None:
-        """Begin nothing new of these, let what has begun end, and cancel it after a while.
+        """Begin nothing new in these partitions; what has begun may end within `grace` seconds.
 
-        An offset says that all before it is decided: so what stands before something that has
-        begun is decided too, or that would be done again by whoever reads the partition next.
+        A committed offset says that everything before it is decided. So what comes before a record
+        that has begun must be decided too, or the next reader of the partition would do it again.
         """
         hands: list[_Hand] = []
         for reading in (self._readings[part] for part in parts if part in self._readings):

@@ -1,7 +1,7 @@
-"""The Flow Manager's events topic: an event is told when the cluster has stored it.
+"""The Flow Manager's events topic: an event is accepted once the cluster has stored it.
 
 Contract: `@mia-platform/flow-manager-client` (contracts 1.6): the key is the saga's id, the value
-`{messageLabel, messagePayload}`. A header tells a repeat of an event from another one.
+`{messageLabel, messagePayload}`. A header tells a retry of an event from another event.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ SERVICE: Final = "Kafka"
 
 
 class KafkaEvents:
-    """Implements `messages.saga.ports.FlowManager`."""
+    """Implements `messages.ports.outbox.FlowManager`."""
 
     def __init__(self, producer: KafkaProducer, topic: str) -> None:
         self._producer = producer
         self._topic = topic
 
     async def post(self, event: SagaEvent) -> PostResult:
-        """Produce an event once. One whose report is missing counts as not produced: it repeats."""
+        """Produce an event once. Without a report it counts as not produced and is retried."""
         problem = await self._producer.problem(self._topic)
         if problem is not None:
             return Unavailable(f"{SERVICE}: {problem.error}")

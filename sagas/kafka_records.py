@@ -1,7 +1,8 @@
-"""From a record of a topic to a command, as `@mia-platform/flow-manager-client` writes them.
+"""Turns records of a topic into commands, as `@mia-platform/flow-manager-client` writes them.
 
 The record's key is the saga's id, its value `{messageLabel, messagePayload}`. Others may use the
-topic too: what is no command for us is skipped, with the reason and never with what it holds.
+topic too: a record that is not a command for us is skipped and reported with the reason, never with
+its contents.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ _MARK: Final = b"\0"
 
 @dataclass(frozen=True, slots=True)
 class StreamCommand:
-    """A record as the body of a command; `name` is its own among all that ever were.
+    """A record as the body of a command; `name` identifies it among all records of all times.
 
-    `text` is the body as JSON, where it is long. A record that comes again has the name that it
-    had, also after a restart.
+    `text` is the body as JSON, if it is long. A record that is delivered again has the same name,
+    also after a restart.
     """
 
     name: str
@@ -40,9 +41,9 @@ class StreamCommand:
 
 
 class RecordReader:
-    """Tells commands from other records. Without `labels` every label is a command's.
+    """Tells commands from other records. Without `labels` every label makes a command.
 
-    A record of more bytes or JSON values than the bounds is none.
+    A record with more bytes or JSON values than the bounds is not a command.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class RecordReader:
     ) -> None:
         self._labels = None if labels is None else frozenset(labels)
         self._most_bytes = most_bytes
-        # Whose key is known is refused, not skipped: its saga waits.
+        # `any_key`: a command with a forbidden key is refused later, not skipped: its saga waits.
         self._bounds = Bounds(most_values, any_key=True)
 
     def read(self, record: Record) -> StreamCommand | SkipReason:
@@ -83,7 +84,7 @@ class RecordReader:
 
 
 def _whole(key: str, raw: bytes) -> JsonText | None:
-    """The text of a long command."""
+    """The body of a long command as JSON; None for a short one."""
     if len(raw) <= SMALL:
         return None
     return JsonText(b'{"key":' + to_json(key) + b',"value":' + raw + b"}")
@@ -97,7 +98,7 @@ def _text(raw: bytes | None) -> str | None:
 
 
 def _name(record: Record) -> str:
-    """Of place, time and contents: a topic that is made anew counts from 0 again."""
+    """A digest of place, time and contents: a topic that is recreated counts from 0 again."""
     digest = sha256(f"{record.place}\0{record.at}\0{len(record.key or b'')}".encode())
     for part in (record.key, record.value):
         digest.update(_MARK + (part or b""))

@@ -1,7 +1,7 @@
-"""Posts events until they are accepted: over restarts, in order for each saga, for a day at most.
+"""Posts events until they are accepted: across restarts, in order for each saga, for at most a day.
 
-What the Flow Manager refuses is parked at once, with its reason: a repeat would be refused too.
-While it accepts nothing at all, it is asked about one event at a time.
+An event that the Flow Manager refuses is parked at once, with the reason: a retry would be refused
+too. While the Flow Manager accepts nothing at all, it gets one event at a time.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from carillon.messages.ports.outbox import (
 from carillon.messages.retry import ceiling, jittered, retry_until
 
 AT_ONCE: Final = 16
-"""So many sagas are told at the same time."""
+"""How many sagas get an event at the same time."""
 AWAY: Final = 10
-"""After so many failures in a row the Flow Manager counts as away."""
+"""Failures in a row after which the Flow Manager counts as down."""
 LONGEST_GAP: Final = 5.0
-"""Seconds between two events while it is away."""
+"""Seconds between two events while it is down."""
 BROKEN_REST: Final = 5.0
-"""Seconds between two looks into an outbox that cannot be read."""
+"""Seconds between two reads of an outbox that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """How long an event is tried, and how long it rests after a failure; seconds."""
+    """How long an event is retried, and how long it rests after a failure, in seconds."""
 
     first_delay: float = 0.5
     max_delay: float = 60.0
@@ -50,7 +50,7 @@ class Persistence:
 
 
 class Sender:
-    """Takes events and posts those of the outbox while it is `run`."""
+    """Takes events, and posts those of the outbox while `run` runs."""
 
     def __init__(
         self,
@@ -74,14 +74,14 @@ class Sender:
         self._watched: WeakValueDictionary[str, trio.Event] = WeakValueDictionary()
 
     def watch(self, event_id: str) -> trio.Event:
-        """Set when an event is accepted or parked, as long as somebody holds it."""
+        """What is set when an event is accepted or parked, as long as a caller keeps it."""
         watched = self._watched.get(event_id)
         if watched is None:
             watched = self._watched[event_id] = trio.Event()
         return watched
 
     async def add(self, event: SagaEvent) -> None:
-        """Make an event durable and see to it. Raises JournalUnavailable."""
+        """Make an event durable and have it posted. Raises JournalUnavailable."""
         await self._outbox.add(event, self._now())
         self._woken.set()
 
@@ -90,7 +90,7 @@ class Sender:
         return await self._outbox.find(event_id)
 
     async def repeat(self, event_id: str) -> bool:
-        """Post an event again, whatever became of it; False when there is none, or not yet.
+        """Post an event again, whatever its state; False if it does not exist, or not yet.
 
         Raises JournalUnavailable.
         """
@@ -101,10 +101,9 @@ class Sender:
     async def redrive(
         self, event_id: str, first: Callable[[], Awaitable[None]] | None = None
     ) -> EventRecord | None:
-        """Post an event that is parked or rests, now; None when there is none.
+        """Post an event that is parked or rests, now; None if it does not exist.
 
-        `first` is done once nothing speaks against it; what that raises goes on, and nothing is
-        posted.
+        `first` runs once nothing stands in the way; if it raises, nothing is posted.
 
         Raises:
             Conflict: it was accepted.
@@ -115,23 +114,24 @@ class Sender:
             return None
         if found.state == "accepted":
             raise Conflict("The event was accepted; there is nothing to post again")
-        with trio.CancelScope(shield=True):  # no half of it for a caller who hangs up
+        with trio.CancelScope(shield=True):  # a caller that hangs up must not leave it half done
             if first is not None:
                 await first()
             await self.repeat(event_id)
         return await self._outbox.find(event_id)
 
     async def run(self) -> None:
-        """Post what is due, for ever."""
+        """Post what is due, until cancelled."""
         async with trio.open_nursery() as nursery:
             while True:
+                # Before the outbox is read: an event that is added meanwhile must wake the wait.
                 self._woken = trio.Event()
                 rest = await self._start_due(nursery)
                 with trio.move_on_after(rest):
                     await self._woken.wait()
 
     async def _start_due(self, nursery: trio.Nursery) -> float:
-        """Begin with what is due; for how many seconds there is nothing more to begin."""
+        """Start posting what is due; returns the seconds until there may be more to start."""
         most = AT_ONCE if self._failures < AWAY else 1
         left = self._rests_until - trio.current_time()
         if left > 0 or len(self._busy) >= most:
@@ -152,7 +152,7 @@ class Sender:
     async def _see_to(self, due: DueEvent) -> None:
         try:
             verdict = await self._flow_manager.post(due.event)
-        except Exception as error:  # a bug of ours: it must not take the other events along
+        except Exception as error:  # a bug of ours must not stop the other events
             self._observe(SagaEventCrashed(due.event.id, error))
             verdict = Unavailable("Internal error; the log has the details")
         try:
@@ -191,7 +191,7 @@ class Sender:
             self._rests_until = trio.current_time() + rest
 
     async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Insist, for ever: what was posted must not be posted again."""
+        """Retry until it is written or cancelled: what was posted must not be posted again."""
         await retry_until(write, trio.Event(), first_delay=0.1, max_delay=BROKEN_REST)
 
     async def _park(self, due: DueEvent, error: str) -> None:

@@ -1,4 +1,4 @@
-"""Where in a saga's payload the fields of a dispatch stand, read as lodash's `get` reads them."""
+"""Paths to the fields of a dispatch in a saga's payload, read as lodash's `get` reads them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Path:
     steps: Sequence[str]
 
     def find(self, payload: JsonValue) -> JsonValue:
-        """What stands there; None when nothing does, or null.
+        """The value at the path; None if there is none, or null.
 
-        As with lodash a key of the payload that is spelt like the whole path wins. Only objects
-        and lists are entered: JavaScript's `length` and the letters of a text are not found.
+        As in lodash a key of the payload that is spelt like the whole path wins. Only objects and
+        lists are entered: JavaScript's `length` and the characters of a text are not found.
         """
         if isinstance(payload, dict) and self.text in payload:
             return payload[self.text]
@@ -45,7 +45,7 @@ class Path:
 
 
 def path(text: str) -> Path:
-    """The path that a text names: dotted keys, digits or brackets for the items of a list."""
+    """Parses a path: dotted keys, digits or brackets for the items of a list."""
     steps = [""] if text.startswith(".") else []
     for match in _NAME.finditer(text):
         number, quote, quoted = match.groups()
@@ -54,10 +54,10 @@ def path(text: str) -> Path:
 
 
 def find_list(paths: Sequence[Path], payload: JsonValue) -> list[JsonValue] | None:
-    """What stands at several paths as one list, without nulls; None when nothing does.
+    """The values at several paths as one list, without nulls; None if there are none.
 
-    A list is joined with the others, what is none is one item. It may be one of the payload's own
-    lists: it must not be changed.
+    Lists are joined; any other value is one item. The result may be one of the payload's own lists:
+    it must not be changed.
     """
     parts = [part for one in paths if (part := one.find(payload)) is not None]
     if not parts:
@@ -68,7 +68,7 @@ def find_list(paths: Sequence[Path], payload: JsonValue) -> list[JsonValue] | No
 
 
 def once(items: Sequence[JsonValue]) -> list[JsonValue]:
-    """The items without the texts that repeat an earlier one."""
+    """The items without texts that duplicate an earlier one."""
     known: set[str] = set()
     kept: list[JsonValue] = []
     for item in items:

@@ -1,6 +1,6 @@
-"""The story of a command: understood, sent, its saga told, and only then answered.
+"""The course of a command: parsed, sent, its saga notified, and only then answered.
 
-A command goes on by itself, whoever still waits for it: a saga that is never told stalls for ever.
+A command goes on by itself even if its caller has left: a saga that gets no event stalls forever.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from carillon.sagas.functions import SagaFunctions
 from carillon.sagas.kafka_records import StreamCommand
 
 STREAM = ":stream"
-"""The caller of all commands of a stream; no API key has such an id."""
+"""The caller of every command of a stream; no API key can have this id."""
 _CALLER = "saga"
 _ROUTE = "/saga/send#repeats"
 _LOOK = 0.1
 _PATIENCE = 50
-"""So often, with so many seconds between, is looked for what another replica is accepting."""
+"""How often a command that another replica is accepting is looked for, `_LOOK` seconds apart."""
 _LONG = 30 * 86_400.0
-"""Seconds for which a record of a topic is known that is delivered again."""
+"""Seconds for which a record of a topic is recognised when it is delivered again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SagaRules:
-    """What the configuration says of commands; durations are seconds.
+    """What the configuration says about commands; durations are seconds.
 
     Within `repeat_window` a command with the same key, label and payload is not sent again.
     """
@@ -62,9 +62,9 @@ class SagaRules:
 
 @dataclass(eq=False, slots=True)
 class Work:
-    """A command on its way: `decided` once it was accepted or refused.
+    """A command on its way: `decided` is set once it was accepted or refused.
 
-    `told` is set when the saga's event was accepted or parked, if there is to be one.
+    `told` is set when the saga's event was accepted or parked; None if there is no event.
     """
 
     caller: str = ""
@@ -77,7 +77,7 @@ class Work:
 
 
 class Sagas:
-    """Takes commands."""
+    """Takes commands over HTTP (`carry_out`) and from a stream (`take`)."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Sagas:
         nursery: trio.Nursery,
         ago: Callable[[float], int] = ago,
     ) -> None:
-        """`ago` tells since when names are known that are kept for so many seconds."""
+        """`ago` is the time from which on names that are kept for some seconds are known."""
         self._rules = rules
         self._ago = ago
         self._metadata = Metadata(rules.schema)
@@ -103,7 +103,7 @@ class Sagas:
         self._waiting: set[trio.CancelScope] = set()
 
     def stop_waiting(self) -> None:
-        """The service stops: let nobody wait any longer for events to be accepted."""
+        """Let no caller wait any longer for events to be accepted: the service is stopping."""
         self._hurried = True
         for scope in self._waiting:
             scope.cancel()
@@ -118,12 +118,12 @@ class Sagas:
         text: JsonText | None = None,
         on_decided: Callable[[], None] = lambda: None,
     ) -> Work:
-        """See to a caller's command, and wait until its saga was told or patience ends.
+        """Carry out a caller's command, and wait until its saga was notified or the time is up.
 
         Never raises.
 
-        One that is `named` is known by that name only, whatever the repeat window. `text` is the
-        body, where it is long. `on_decided` is called once the body is needed no more.
+        A `named` command is recognised by that name only, whatever the repeat window. `text` is the
+        body, if it is long. `on_decided` is called once the body is no longer needed.
         """
         work = Work(caller)
         self._nursery.start_soon(self._see_to, body, text, work, named, on_decided)
@@ -135,18 +135,18 @@ class Sagas:
             finally:
                 self._waiting.remove(scope)
         if self._conclusion.rules.fail_label is None or self._hurried:
-            # No event would tell that it was refused, or not in this process.
+            # No event would report a refusal, or not from this process: the answer must.
             await work.decided.wait()
         return work
 
     async def take(self, command: StreamCommand, at: int | None) -> Work:
         """Decide a command of a stream, written at a time in milliseconds since 1970.
 
-        One that comes again is found under its name: it sends and tells nothing more. When this is
-        cancelled nothing was decided.
+        A command that is delivered again is found under its name: it sends nothing and adds no
+        event. If this is cancelled nothing was decided.
 
         Raises:
-            TryLater: it cannot be decided now; nothing was begun, and nobody was told.
+            TryLater: it cannot be decided now; nothing was begun, and no event was added.
         """
         work, identity = Work(STREAM), str(uuid5(NAMESPACE_OID, command.name))
         if await self._conclusion.has_told(identity):
@@ -197,7 +197,7 @@ class Sagas:
     async def _refuse_caller(
         self, body: object, work: Work, error: Exception, named: IdempotencyKey | None
     ) -> None:
-        """Refuse a command over HTTP; of one that is `named` its saga is told once."""
+        """Refuse a command over HTTP; the saga of a `named` one is notified once."""
         if named is None:
             await self._refuse(body, work, error)
             return
@@ -223,7 +223,7 @@ class Sagas:
     async def _begin(
         self, command: SagaCommand, work: Work, name: str = "", at: int | None = None
     ) -> None:
-        """Begin with a command, or with what its repeat is due; `name` is that of a stream's."""
+        """Begin a command, or answer a repeated one; `name` is that of a stream's command."""
         window = self._rules.repeat_window
         if window is None and not name:
             await self._accept(command, None, work)
@@ -232,7 +232,7 @@ class Sagas:
         if window is not None:
             is_long = command.text is not None
             same = await self._pipeline.offload.run_if(is_long, partial(_fingerprint, command))
-        # A stream may have waited: its command repeats those before it was written.
+        # A stream's command may have waited: the window ends when it was written, not now.
         now = milliseconds()
         since = 0 if window is None else min(at or now, now) - round(window * 1000)
         key = IdempotencyKey(_CALLER, _ROUTE, same, name or same, window or _LONG)
@@ -240,13 +240,13 @@ class Sagas:
             earlier = await self._accepted_earlier(command, key, since, work)
         if earlier is None:
             return
-        if name and earlier.fingerprint == name:  # it is the first one, delivered again
+        if name and earlier.fingerprint == name:  # the same record, delivered again
             work.is_repeat, work.dispatch_id = True, earlier.dispatch_id
         else:
             await self._repeat(earlier.dispatch_id, work)
 
     async def _once(self, command: SagaCommand, named: IdempotencyKey, work: Work) -> None:
-        """Begin with a command unless one came with its name, which is repeated then."""
+        """Begin a command, unless one came with the same name: that one is repeated."""
         since = self._ago(named.expiry)
         async with self._alone(named):
             earlier = await self._accepted_earlier(command, named, since, work)
@@ -258,7 +258,7 @@ class Sagas:
     async def _accepted_earlier(
         self, command: SagaCommand, key: IdempotencyKey, since: int, work: Work
     ) -> Remembered | None:
-        """The first command with a key, since a time; None when this one is the first, now."""
+        """The first command with a key since a time; None if this one is, and is accepted now."""
         for _ in range(_PATIENCE):
             earlier = await self._records.remembered(key.caller, key.route, key.key, since)
             if earlier is not None:
@@ -278,13 +278,14 @@ class Sagas:
         send = self._metadata.send_command(command, template_id, data)
         origin = Origin(command.key, command.label).document()
         work.dispatch = await self._pipeline.accept(send, key, origin, work.caller)
-        # Nothing was waited for since: the event cannot have been accepted before it is watched.
+        # No await in between: the event cannot have been accepted before it is watched.
         work.dispatch_id = work.dispatch.id
         work.told = self._conclusion.sender.watch(work.dispatch.id)
 
     async def _repeat(self, dispatch_id: str, work: Work) -> None:
-        """Answer and tell as the first time: what still goes on will do that by itself."""
+        """Answer and notify as the first time; a dispatch that still runs will do so by itself."""
         work.is_repeat, work.dispatch_id = True, dispatch_id
+        # Watched before it is posted again: it may be accepted before `repeat` returns.
         told = self._conclusion.sender.watch(dispatch_id)
         work.dispatch = self._pipeline.running(dispatch_id)
         if work.dispatch is None or work.dispatch.ended.is_set():
@@ -295,7 +296,7 @@ class Sagas:
 
     @asynccontextmanager
     async def _alone(self, key: IdempotencyKey) -> AsyncGenerator[None]:
-        """Let commands that are alike be looked up and accepted one after the other."""
+        """Serialise lookup and acceptance of commands with the same key."""
         name = key.caller, key.route, key.key
         while (other := self._accepting.get(name)) is not None:
             await other.wait()
