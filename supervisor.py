@@ -77,7 +77,7 @@ class SupervisedChannel:
         )
 
     def put(self, envelopes: Sequence[Envelope]) -> None:
-        """Queue deliveries of one dispatch. Once it is closed they stay pending."""
+        """Queue deliveries of one dispatch. Once the channel is closed they stay pending."""
         if self.inbox.closed:
             return
         self.inbox.put([one for one in envelopes if not one.starts])
@@ -93,7 +93,7 @@ class SupervisedChannel:
         cancel(self._mailboxes.values(), self.inbox, dispatch_id)
 
     def disown(self, dispatch_id: str) -> None:
-        """Do nothing more for a dispatch, and say nothing of it."""
+        """Do and report nothing more for a dispatch."""
         disown(self._mailboxes.values(), self.inbox, dispatch_id)
 
     async def run(self) -> None:
@@ -107,7 +107,7 @@ class SupervisedChannel:
             nursery.cancel_scope.cancel()
 
     def close(self) -> None:
-        """Take no more; what is there is still delivered."""
+        """Take no more; queued deliveries are still sent."""
         self.inbox.close()
         self._scheduler.notify()
 
@@ -190,14 +190,14 @@ class SupervisedChannel:
             self._observe(ChannelQuarantined(self.spec.name, self._crashes.total, error))
 
     async def _watch(self) -> None:
-        """See to what no worker comes by: all may be busy, or one may be stuck."""
+        """Handle what no worker gets to: all may be busy, or one may be stuck."""
         while True:
             due = trio.current_time() + TICK
             await trio.sleep_until(due)
             self.inbox.turn_over(trio.current_time())
             self._scheduler.notify()
             if trio.current_time() > due + TICK:
-                continue  # this process was stopped, and no worker has had its turn since
+                continue  # the process was suspended, and no worker has run since
             for number, mailbox in list(self._mailboxes.items()):
                 if mailbox.is_stuck(self.spec.margin) and not mailbox.dismissed:
                     self._replace(mailbox, mailbox.status(number, self.spec.margin))
@@ -221,9 +221,9 @@ class SupervisedChannel:
 
 
 class Supervisor:
-    """Keeps every channel's workers alive, and one channel's trouble away from the others.
+    """Keeps every channel's workers alive, and isolates the channels from each other's failures.
 
-    `weigh` tells the weight of a caller, by which callers share a channel.
+    `weigh` returns the weight of a caller, by which callers share a channel.
     """
 
     def __init__(
@@ -240,9 +240,9 @@ class Supervisor:
 
     @asynccontextmanager
     async def running(self, grace: float) -> AsyncGenerator[None]:
-        """Run the workers around the body; afterwards deliver what is left for `grace` seconds.
+        """Run the workers while the body runs; then deliver what is left for `grace` seconds.
 
-        What has not been answered by then stays pending, or is in doubt when its call was open.
+        What has not been answered by then stays pending, or is in doubt if its call was open.
         """
         try:
             async with trio.open_nursery() as nursery:
@@ -273,7 +273,7 @@ class Supervisor:
     async def wait_for_capacity(
         self, channel: Channel, dispatch_id: str, until: float, caller: str = ""
     ) -> int:
-        """See the port. A channel that is active no more has room: its failures are soon told."""
+        """See the port. A channel that is no longer active has room: its deliveries soon fail."""
         if channel not in self._channels:
             await trio.lowlevel.checkpoint()
             return SHARE
@@ -316,7 +316,7 @@ class Supervisor:
             channel.cancel(dispatch_id)
 
     def disown(self, dispatch_id: str) -> None:
-        """Do nothing more for a dispatch: another process goes on with it."""
+        """Do nothing more for a dispatch: another process has taken it over."""
         for channel in self._channels.values():
             channel.disown(dispatch_id)
 

@@ -1,1 +1,1 @@
-"""Who may do what: API keys, and the operator token where there are none."""
+"""Access control: API keys, and the operator token for a service without keys."""

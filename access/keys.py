@@ -1,7 +1,7 @@
-"""API keys: what one is, how a new one is drawn, and who in a ring of them shows a valid one.
+"""API keys: their format, drawing a new one, and finding a caller's key in a key ring.
 
-A key is `<id>.<secret>`. The secret is 256 random bits in base64url, so no dictionary finds it and
-one SHA-256 over salt and secret keeps it; a slow hash would only slow down requests.
+A key is `<id>.<secret>`. The secret is 256 random bits in base64url, which no dictionary attack
+finds, so one SHA-256 over salt and secret is enough; a slow hash would only slow down requests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TOKEN: Final = re.compile(rf"({ID.pattern})\.([A-Za-z0-9_-]{{43}})")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of a key. `expires_at` is in seconds since 1970; None is never.
+    """The stored record of a key. `expires_at` is in seconds since 1970; None means never.
 
     Callers share each channel by their `weight`.
     """
@@ -47,7 +47,7 @@ class ApiKey:
 
     @property
     def sorted_scopes(self) -> list[Scope]:
-        """Its scopes in the order in which they are always told."""
+        """Its scopes in the order in which they are always listed."""
         return [scope for scope in SCOPES if scope in self.scopes]
 
     def may(self, scope: Scope) -> bool:
@@ -65,7 +65,7 @@ def draw_key(
     expires_at: float | None = None,
     weight: int = 1,
 ) -> tuple[str, ApiKey]:
-    """A new key as its owner sends it, and what is kept of it. Without an id it draws one."""
+    """A new key as its owner sends it, and the record to store. Without an id it draws one."""
     key_id = key_id or secrets.token_hex(4)
     secret, salt = secrets.token_urlsafe(_SECRET_BYTES), secrets.token_bytes(SALT_BYTES)
     hashed = salted_hash(salt, secret)
@@ -88,7 +88,7 @@ class KeyRing:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no keys are configured, so that none are asked for."""
+        """Whether no keys are configured, so that none is required."""
         return not self._keys
 
     @property
@@ -97,10 +97,10 @@ class KeyRing:
         return self._keys
 
     def replace(self, keys: Iterable[ApiKey]) -> None:
-        """Put others in the place of all keys, for the next request on.
+        """Replace all keys, from the next request on.
 
         Raises:
-            ValueError: Two have one id, or none is left: that would open what was locked.
+            ValueError: Two keys have the same id, or there is none: that would open the service.
         """
         replaced = _by_id(keys)
         if self._keys and not replaced:
@@ -108,14 +108,15 @@ class KeyRing:
         self._keys = replaced
 
     def weight(self, caller: str) -> int:
-        """The weight of a caller; 1 for one without a key, and for one whose key is gone."""
+        """The weight of a caller; 1 if it has no key, or its key was removed."""
         key = self._keys.get(caller)
         return 1 if key is None else key.weight
 
     def find(self, token: str) -> ApiKey | None:
-        """The key that a caller shows, expired or not; None if there is no such key.
+        """The key that a caller presents, expired or not; None if there is no such key.
 
-        An unknown id takes the same work as a wrong secret, and no comparison ends early.
+        An unknown id costs the same work as a wrong secret, and no comparison ends early, so that
+        timing reveals nothing.
         """
         match = _TOKEN.fullmatch(token)
         if match is None:
@@ -129,7 +130,7 @@ class KeyRing:
 def changes_of_keys(
     before: Mapping[str, ApiKey], after: Mapping[str, ApiKey]
 ) -> tuple[Document, Document]:
-    """What an audit tells of keys that came, went or were exchanged: never a secret."""
+    """The audit entry for keys that were added, removed or replaced: never a secret."""
     ids = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     told_before: Document = {f"apiKeys.{name}": _told(before.get(name)) for name in ids}
     told_after: Document = {f"apiKeys.{name}": _told(after.get(name)) for name in ids}

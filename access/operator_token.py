@@ -1,8 +1,8 @@
-"""The operator token: what opens operators' routes of a service that has no API keys.
+"""The operator token: it opens the operators' routes of a service that has no API keys.
 
-Neither a loopback address nor `Host` shows that a caller is on this machine: a proxy on it lends
-both to the whole world. So a service draws a token at its start and writes it into a file that
-only its own user reads; the command line of that user reads it there.
+Neither a loopback address nor `Host` proves that a caller is on this machine: a proxy on it makes
+every caller look local. So a service draws a token when it starts and writes it to a file that only
+its own user can read; that user's command line reads it there.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class OperatorToken:
         return self.is_published and hmac.compare_digest(shown, self.text.encode())
 
     def publish(self, file: Path) -> None:
-        """Write it into a file in place of what is there; its folder is made when need be.
+        """Write the token to a file, replacing what is there; creates its folder if necessary.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: The file cannot be written.
         """
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_private(file, f"{self.text}\n".encode())
@@ -57,10 +57,10 @@ class OperatorToken:
 
 
 def read_token(file: Path) -> str | None:
-    """The token in a file; None where there is none.
+    """The token in a file; None if there is no file.
 
     Raises:
-        OSError: there is one that cannot be read.
+        OSError: The file exists and cannot be read.
     """
     try:
         with open(file, "rb", opener=_without_waiting) as stream:

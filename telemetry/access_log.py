@@ -22,7 +22,7 @@ NO_ROUTE: Final = "none"
 
 @dataclass(slots=True)
 class Seen:
-    """What the log says of a request; `host` has a port or none, `client` is an IP address."""
+    """What the log says about a request; `host` may have a port, `client` is an IP address."""
 
     request_id: str
     method: str
@@ -47,7 +47,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Ended:
-    """How a request was answered: `size` is the body's, `route` a pattern; None leads nowhere."""
+    """How a request was answered: `size` is the body's, `route` a pattern, or None."""
 
     seen: Seen
     route: str | None
@@ -112,16 +112,16 @@ class AccessLog:
 
 
 class Reads:
-    """Lets one line a minute through for those who read the same again and again.
+    """Lets one line a minute through for a caller that polls the same route.
 
-    Whoever watches providers or dispatches asks every second, and changes nothing.
+    A client that watches providers or dispatches asks every second, and changes nothing.
     """
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, str], tuple[float, int]] = {}  # callers are configured
 
     def left_out(self, caller: str, route: str) -> int | None:
-        """How many lines were left out since the last one; None when this one is, too."""
+        """How many lines were left out since the last one; None if this one is left out too."""
         now = time.monotonic()
         at, number = self._lines.get((caller, route), (-inf, 0))
         is_due = now - at >= READ_SECONDS

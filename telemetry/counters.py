@@ -1,8 +1,8 @@
-"""Counters and histograms that cost little to feed: plain dictionaries, read when asked for.
+"""Counters and histograms that are cheap to feed: plain dictionaries, read at each scrape.
 
-prometheus_client's own take a lock and a look-up by labels each time, which for the three that a
-message feeds was a twentieth of all it costs. Here that work is done once a scrape. One thread
-feeds them.
+Those of prometheus_client take a lock and a lookup by labels each time, which for the three that a
+message feeds was a twentieth of its total cost. Here that work is done once a scrape. Only one
+thread may feed them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Histogram(Collector):
         self._sums: dict[Labels, float] = {}
 
     def add(self, seconds: float, labels: Labels = ()) -> None:
-        """One more took so long."""
+        """Count one more duration."""
         cells = self._cells.get(labels)
         if cells is None:
             cells = self._cells[labels] = [0] * (len(self._bounds) + 1)

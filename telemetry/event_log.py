@@ -208,7 +208,7 @@ def _delivery(receipt: Receipt) -> dict[str, object]:
 
 
 def _ended(receipt: Receipt) -> dict[str, object]:
-    """What a template's helper says may quote the values that it was given."""
+    """Leaves out the error of a rendering: a helper may quote the values it was given."""
     fields = _delivery(receipt) | {
         "outcome": receipt.outcome,
         "reason": receipt.reason,

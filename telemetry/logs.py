@@ -45,7 +45,7 @@ _PINO: Final[Mapping[int, int]] = {
 
 
 def _message(record: logging.LogRecord) -> str:
-    """Its text; what is wrong may be told in the words of others, who quote URLs."""
+    """The text of a record without secrets: errors of libraries may quote URLs."""
     text = record.getMessage()
     return without_secrets(text) if record.levelno >= logging.WARNING else text
 
@@ -114,7 +114,7 @@ def _value(value: object) -> str:
 
 
 def _crash_lines(described: object) -> list[str]:
-    """What `describe_crash` says, a line a place; the crashes of a group one after the other."""
+    """The output of `describe_crash`, one line a frame; the crashes of a group in sequence."""
     if not isinstance(described, Mapping):
         return []
     lines = [str(described.get("type")), *(f"  {place}" for place in described.get("stack", ()))]
@@ -135,9 +135,9 @@ class _Logger(logging.Logger):
 
 
 class _LineWriter(logging.StreamHandler[IO[str]]):
-    """Writes lines to a stream, and drops what the stream does not take: nobody waits for a log.
+    """Writes lines to a stream, and drops what the stream does not take: logging never blocks.
 
-    The standard one would complain to stderr about each line, and raise when that is closed, too.
+    The standard handler would report each lost line on stderr, and raise if stderr is closed too.
     """
 
     def __init__(self, stream: IO[str], lines: JsonLines | TextLines) -> None:
@@ -179,9 +179,9 @@ def log_what_nobody_catches(logger: logging.Logger) -> None:
 
 
 def leave(stream: IO[str]) -> None:
-    """Let the process end well whether or not anybody reads what it wrote.
+    """Let the process end well even if the reader of its output is gone.
 
-    Python writes what is left when it ends, and its exit code is 120 if that fails.
+    Python flushes the rest when it ends, and exits with code 120 if that fails.
     """
     try:
         stream.flush()

@@ -1,6 +1,6 @@
-"""Prometheus metrics: an observer that counts, and gauges read when they are asked for.
+"""Prometheus metrics: an observer that counts, and gauges that are read at each scrape.
 
-No label holds an id, an address or a template: channel, provider, outcome and the like only.
+No label holds an id, an address or a template: only channel, provider, outcome and the like.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BREAKER: Final[Mapping[str, int]] = {"closed": 0, "half-open": 1, "open": 2}
 
 
 class Metrics:
-    """Counts events. Call it with each one; `registry` is what is exposed."""
+    """Counts events. Call it with each one; `registry` is the one to expose."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -147,7 +147,7 @@ class Metrics:
                 pass
 
     def request_ended(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one HTTP request. `route` is the pattern, never the path that was asked for."""
+        """Count one HTTP request. `route` is the pattern, never the requested path."""
         self._requests.add(seconds, (method, route, str(status)))
 
     def connection_failed(self, kind: str) -> None:
@@ -156,7 +156,7 @@ class Metrics:
 
 
 class Gauges(Collector):
-    """Reads supervisor, guards and listener when the metrics are asked for."""
+    """Reads supervisor, guards and listener at each scrape."""
 
     def __init__(
         self, supervisor: Supervisor, guards: Sequence[Guard], connections: Callable[[], int]
@@ -170,7 +170,7 @@ class Gauges(Collector):
         yield from ()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """What is going on at this moment."""
+        """The gauges at this moment."""
         yield from self._of_providers()
         yield from self._of_channels()
         yield GaugeMetricFamily(

@@ -1,7 +1,7 @@
-"""Live tuning: what operators set while the service runs, over what the configuration file says.
+"""Live tuning: what operators set while the service runs overrides the configuration file.
 
-Durable first, together with its audit entry, then in force without a further wait: so the answer
-to a change is true over a crash as well.
+A change is first made durable together with its audit entry, then put in force without an await, so
+the answer to it stays true after a crash.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from carillon.tuning.plan import Plan, changes_of, changes_of_channels
 from carillon.tuning.reload import at_next_start
 
 LOOK: Final = 1.0
-"""Seconds between two looks for what was set through another replica."""
+"""Seconds between two looks for changes made through another replica."""
 ANOTHER_TRY: Final = 5.0
 """Seconds until a change of the file that could not be audited is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What is tuned: the guards by provider, the routes by channel, and who keeps them going.
+    """What is tuned: the guards by provider, the routes by channel, and their supervisor.
 
-    `keys` are exchanged when the configuration is read again.
+    `keys` are replaced when the configuration is read again.
     """
 
     guards: Mapping[str, Guard]
@@ -80,10 +80,10 @@ class LiveTuning:
         return MappingProxyType(self._times_to_live)
 
     async def restore(self) -> None:
-        """Put in force what was set before the restart; to be called before the first delivery.
+        """Put in force what was set before the restart; must be called before the first delivery.
 
         Raises:
-            JournalUnavailable: it cannot be read.
+            JournalUnavailable: the settings cannot be read.
         """
         self._put_in_force(await self._stored_plan())
 
@@ -173,10 +173,10 @@ class LiveTuning:
         return name
 
     async def follow(self, new: Settings, who: str) -> None:
-        """Take on another configuration as far as a running service can, and say how far.
+        """Apply another configuration as far as a running service can, and log how far.
 
         Raises:
-            JournalUnavailable: it could not be audited; nothing has changed.
+            JournalUnavailable: the change could not be audited; nothing has changed.
         """
         async with self._turn:
             plan = self._plan.following(new)
@@ -192,7 +192,7 @@ class LiveTuning:
                 if changed:
                     await self._store.record(changed)
                 self._put_in_force(plan)
-            if new.access.keys:  # to go on without any would open what somebody believes is locked
+            if new.access.keys:  # without any, what is believed to be locked would be open
                 self._tuned.keys.replace(new.access.keys)
             self._file = FileStatus(self._now(), None, at_next_start(self._started, new))
             self._tell(new, changed, who)
@@ -203,7 +203,7 @@ class LiveTuning:
         return changes_of_keys(self._tuned.keys.by_id, {key.id: key for key in new.access.keys})
 
     def refuse(self, reason: str) -> None:
-        """Keep what is in force: the configuration file cannot be used as it is now."""
+        """Keep what is in force: the configuration file cannot be used as it is."""
         self._file = replace(self._file, error=reason)
         self._logger.error("the configuration file is refused, the old one holds: %s", reason)
 
@@ -229,7 +229,7 @@ class LiveTuning:
         self._logger.info("%s changed %s of %s", entry.who, ", ".join(after), name)
 
     def _put_in_force(self, plan: Plan) -> None:
-        """Without an await, so that nobody sees half of it."""
+        """Put a plan in force without an await, so that no task sees half of it."""
         guards = self._tuned.guards
         for name, guard in guards.items():
             if (limits := plan.limits(name)) != guard.limits:
@@ -263,7 +263,7 @@ class LiveTuning:
 
 
 def _named(entry: AuditEntry, key: str) -> str:
-    """A key that changed, as a log line names it; of an API key it says whether it came or went."""
+    """A changed key for a log line; for an API key also whether it was added or removed."""
     if key.startswith("apiKeys."):
         if entry.before[key] is None:
             return f"{key} (let in)"
@@ -292,14 +292,14 @@ async def reload(read: Callable[[], Awaitable[Settings]], tuning: LiveTuning, wh
 
 
 async def follow_file(file: ConfigurationFile, tuning: LiveTuning) -> None:
-    """Read the configuration file again whenever it changes, for ever."""
+    """Read the configuration file again whenever it changes, until cancelled."""
     while True:
         await file.changed()
         await reload(file.read, tuning, "configuration file")
 
 
 async def follow_store(tuning: LiveTuning) -> None:
-    """Put in force what is set through other replicas, for ever."""
+    """Put in force what is set through other replicas, until cancelled."""
     while True:
         with suppress(TryLater):
             await tuning.refresh()
@@ -307,7 +307,7 @@ async def follow_store(tuning: LiveTuning) -> None:
 
 
 async def on_hangup(*actions: Callable[[], Awaitable[None]]) -> None:
-    """Do these, one after the other, at each SIGHUP, for ever."""
+    """Run these one after the other at each SIGHUP, until cancelled."""
     with trio.open_signal_receiver(signal.SIGHUP) as signals:
         async for _ in signals:
             for action in actions:

@@ -56,7 +56,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A change that is valid: keys with their values, None for those to be taken away."""
+    """A valid change: keys with their values, None for keys to be removed."""
 
     settings: Document
     closes_breaker: bool
@@ -157,7 +157,7 @@ def _without_inner_nulls(given: Document) -> Document:
 
 def _check(document: Document, problems: Problems) -> None:
     breaker = document.get("breaker")
-    if isinstance(breaker, str):  # the schema does not say that one text is allowed
+    if isinstance(breaker, str):  # the schema's own message does not name this text
         problems.refuse(("breaker",), breaker, 'an object, or "closed"')
         document = {key: value for key, value in document.items() if key != "breaker"}
     check_keys(LiveKeys, document, problems, [])

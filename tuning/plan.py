@@ -1,6 +1,6 @@
-"""What the configuration file and the operators' overrides say together of providers and channels.
+"""The settings of providers and channels: the configuration file with the operators' overrides.
 
-A plan is a value: it is made beside the one in force, compared with it, and then put in its place.
+A plan is a value: a new one is built beside the one in force, compared with it, and replaces it.
 """
 
 from __future__ import annotations
@@ -82,14 +82,14 @@ def changes_of(name: str, old: Plan, new: Plan) -> tuple[Document, Document]:
 
 
 def changes_of_channels(old: Plan, new: Plan) -> tuple[Document, Document]:
-    """The same of the channels, whose keys are written as `channels.sms.providers`."""
+    """The same for the channels, whose keys are written as `channels.sms.providers`."""
     before, after = _channels(old), _channels(new)
     changed = [key for key in after if before[key] != after[key]]
     return {key: before[key] for key in changed}, {key: after[key] for key in changed}
 
 
 def _channels(plan: Plan) -> Document:
-    """Names and times; the weights are told of the providers."""
+    """Names and times; the weights are listed with the providers."""
     told: Document = {}
     for name, section in plan.channels.items():
         told[f"channels.{name}.providers"] = [choice.name for choice in section.providers]

@@ -1,4 +1,4 @@
-"""Another configuration for a running service: what it can take on, and what has to wait."""
+"""A new configuration for a running service: what applies at once, and what needs a restart."""
 
 from __future__ import annotations
 
