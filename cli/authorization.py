@@ -34,7 +34,7 @@ def authorized(
 
 
 def explanation(service: ClientSettings) -> str:
-    """What was shown to a service that let nobody in, and where something better may be."""
+    """Which credential the service rejected, and where a better one may be found."""
     if service.api_key is not None:
         return "the key that is shown is in CARILLON_API_KEY"
     if not service.token_files:
@@ -59,7 +59,7 @@ def _state(file: Path) -> str:
 
 def _tokens(service: ClientSettings) -> Iterator[str]:
     for file in service.token_files:
-        with suppress(OSError):  # told by `explanation` if it was needed
+        with suppress(OSError):  # `explanation` reports it if it was needed
             if token := read_token(file):
                 yield token
 

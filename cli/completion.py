@@ -1,7 +1,7 @@
-"""What a shell completes besides commands and options: names and ids that a running service knows.
+"""Shell completion beyond commands and options: names and ids that a running service knows.
 
-It is asked with what stands in the line and in the environment. Whoever presses a key waits for a
-moment at most, and is told nothing of what went wrong.
+The service is found by the command line and the environment. The user who presses Tab waits for a
+moment at most, and sees no errors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST: Final = 50
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 _Ask = Callable[["Connection", str], Iterator[tuple[str, str]]]
-"""Gives words that may follow what was typed, and a remark on each."""
+"""Yields words that complete what was typed, each with a remark."""
 
 
 def provider_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -42,7 +42,7 @@ def event_ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[C
 
 
 def assignments(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What can be set of a provider, and once a key is typed what it is set to now."""
+    """The keys that can be set for a provider, and once a key is typed its current value."""
     from carillon.cli.providers.words import KEYS
 
     key, is_assigned, _text = incomplete.partition("=")
@@ -82,11 +82,11 @@ def _values(key: str) -> list[str]:
 
 
 def _asked(ask: _Ask, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    """What the service tells in time; nothing in place of any trouble."""
+    """What the service answers in time; nothing if anything goes wrong."""
     found: list[CompletionItem] = []
 
     def run() -> None:
-        # Nobody is told what went wrong: whoever presses a key wants no traceback in the line.
+        # Errors stay silent: a user who presses Tab wants no traceback in the line.
         with suppress(Exception), closing(_connection(ctx)) as connection:
             for word, remark in ask(connection, incomplete):
                 if word.isprintable() and " " not in word:  # one that a shell would not take apart

@@ -14,7 +14,7 @@ from carillon.messages.model import Document, JsonValue
 
 
 class SendOptions(TypedDict):
-    """What the options say."""
+    """The values of the options."""
 
     channels: tuple[str, ...]
     recipients: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""`carillon events`: what sagas are told by a running service, and what they could not be told."""
+"""`carillon events`: a running service's events for sagas, delivered or not."""
 
 from __future__ import annotations
 

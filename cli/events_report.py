@@ -1,4 +1,4 @@
-"""What `carillon events` asks, tells and prints."""
+"""What `carillon events` requests and prints."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class EventsAnswer(ServiceAnswer):
 
 
 class Events:
-    """The events of a running service. What is asked raises as `Connection.ask` does."""
+    """The events of a running service. Every request raises as `Connection.ask` does."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def all(self, state: str | None) -> Iterator[EventAnswer]:
-        """All of them, the newest first, page by page as they are asked for."""
+        """All events, the newest first, fetched page by page."""
         query = {"limit": str(_PAGE), **({} if state is None else {"state": state})}
         cursor: str | None = ""
         while cursor is not None:
@@ -62,12 +62,12 @@ class Events:
             cursor = page.next
 
     def beginning(self, prefix: str, most: int) -> Sequence[EventAnswer]:
-        """At most so many whose ids begin with a prefix, the newest first."""
+        """At most `most` events whose ids begin with a prefix, the newest first."""
         query = {"idPrefix": prefix, "limit": str(most)}
         return self._connection.ask("/events", EventsAnswer, query).events
 
     def named(self, given: str) -> str:
-        """The id that somebody means who gave how it begins. Raises BadInput, too."""
+        """The full id for the beginning of one. Also raises BadInput."""
         return whole_id(
             given, "an event", lambda *asked: [one.id for one in self.beginning(*asked)]
         )

@@ -12,7 +12,7 @@ import click
 
 
 class Failure(click.ClickException):
-    """The command cannot go on; the text is the sentence that is shown."""
+    """The command cannot continue; the text is the sentence that is shown."""
 
     exit_code = 1
 

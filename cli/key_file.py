@@ -59,7 +59,7 @@ def remove_from_file(file: Path, key_id: str) -> int:
             if len(left) == len(there):
                 hint = nearest(key_id, [key.id for key in there])
                 raise BadInput(f"{file} has no key with the id {key_id}; {hint}")
-            if not left:  # to serve on with the keys of before is safer than with none
+            if not left:  # keeping the old keys is safer than running without any
                 raise BadInput(
                     f"{key_id} is the last key in {file}: a service refuses a file without any, "
                     "and goes on with the keys it has; add another one first, or remove the file"

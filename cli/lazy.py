@@ -33,7 +33,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does; an unknown name is told with those that are nearest to it."""
+        """As click does, but the error for an unknown name suggests the nearest ones."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:

@@ -79,5 +79,5 @@ def main() -> None:
     """Carillon: one call reaches any number of users over email, SMS, push and voice."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # A terminal that cannot show a letter must not end a command, nor crash a worker.
+            # A terminal that cannot show a character must not end a command or crash a worker.
             stream.reconfigure(errors="backslashreplace")

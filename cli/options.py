@@ -15,7 +15,7 @@ from carillon.settings import store as settings_store
 from carillon.stores.mongodb.url import MongoUrl
 
 ROWS: Final = 50
-"""How many documents a table shows unless it is told otherwise."""
+"""How many documents a table shows by default."""
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -57,7 +57,7 @@ def named_store(store: str | None) -> Path | MongoUrl:
 
 
 class FromEnvironment(click.Option):
-    """A value that no command line can give: it would stand in the list of processes."""
+    """A value that only the environment can give: arguments show in the list of processes."""
 
     def add_to_parser(self, parser: object, ctx: click.Context) -> None:
         """Nothing to parse."""

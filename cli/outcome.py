@@ -15,7 +15,7 @@ _LONGEST_ERROR: Final = 300
 
 
 def print_outcome(answer: Answer) -> None:
-    """Tell people."""
+    """Print the answer for people."""
     shown = answer.failures[:_MOST_ROWS]
     if shown:
         rows = [(failed.user_id, failed.channel, failed.error) for failed in shown]
@@ -39,7 +39,7 @@ def _summary(answer: Answer) -> str:
 
 
 def print_json(answer: Answer) -> None:
-    """Tell scripts."""
+    """Print the answer for scripts."""
     told = {
         "dispatchId": answer.dispatch_id,
         "failures": [failed.model_dump(by_alias=True) for failed in answer.failures],

@@ -1,4 +1,4 @@
-"""Progress on the terminal; nothing at all where stderr is none."""
+"""Progress on the terminal; nothing at all if stderr is not one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar while the block runs; call what it gives with how far the work is."""
+    """Show a bar while the block runs; call what it yields with the progress so far."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

@@ -214,7 +214,7 @@ def _render_lines(file: str, renderer: Renderer) -> None:
     try:
         with click.open_file(file, "rb") as lines:
             for line in render_cases(lines, renderer):
-                click.echo(line)  # click flushes each: whoever reads beside it need not wait
+                click.echo(line)  # click flushes each line, so that a reader need not wait
     except OSError as error:
         raise BadInput(f"{file}: {os.strerror(error.errno or 0)}") from None
 

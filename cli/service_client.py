@@ -1,4 +1,4 @@
-"""Asks a running service over HTTP; what it answers comes back as plain values."""
+"""Requests to a running service over HTTP; its answers are returned as plain values."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class _Progress(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is known of a dispatch when the service answered; `counts` where it tells them.
+    """What is known of a dispatch when the service answers; `counts` if it reports them.
 
-    It was `replayed` if an earlier request with the same key began it.
+    It was `replayed` if an earlier request with the same key started it.
     """
 
     dispatch_id: str
@@ -89,7 +89,7 @@ def post_dispatch(service: ClientSettings, body: Document, wish: Wish) -> Answer
         Failure: it cannot be reached, or has trouble of its own.
     """
     headers = {"Content-Type": "application/json", **wish.headers}
-    # Whoever reads the answer waits as long as the service does, which has a limit of its own.
+    # Reading the answer takes as long as the service waits, which has a limit of its own.
     timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
     with _telling_of_trouble(service, "; whether messages left is not known"):
         with _client(service, timeout) as client:
@@ -103,7 +103,7 @@ def post_dispatch(service: ClientSettings, body: Document, wish: Wish) -> Answer
 
 
 class Connection:
-    """A running service, asked question after question; close it."""
+    """A connection to a running service for any number of requests; must be closed."""
 
     def __init__(self, service: ClientSettings) -> None:
         self._service = service
@@ -114,7 +114,7 @@ class Connection:
         self._client.close()
 
     def ask(self, path: str, as_a: type[M], query: Query | None = None) -> M:
-        """What the service tells under a path.
+        """The service's answer under a path.
 
         Raises:
             BadInput: the service refused.
@@ -169,7 +169,7 @@ def _telling_of_trouble(service: ClientSettings, besides: str = "") -> Iterator[
 
 
 def _client(service: ClientSettings, timeout: httpx.Timeout) -> httpx.Client:
-    # What is on this machine is no proxy's business, and the token even less.
+    # Requests to this machine, and above all the token, must not go through a proxy.
     url = httpx.URL(service.url)
     is_here = is_own_machine(url.host)
     return httpx.Client(
@@ -251,7 +251,7 @@ def _trouble(service: ClientSettings, response: httpx.Response) -> Failure:
 
 
 def _counts(service: ClientSettings, dispatch_id: str) -> Mapping[str, int]:
-    """Deliveries by outcome; nothing where the service does not tell."""
+    """Deliveries by outcome; empty if the service does not report them."""
     try:
         with _client(service, httpx.Timeout(_QUESTION_SECONDS)) as client:
             response = authorized(

@@ -45,7 +45,7 @@ class _WorkerAnswer(ServiceAnswer):
 
 
 class _ChannelAnswer(ServiceAnswer):
-    """`workers` are those that are not idle; `worker_counts` tells of all, by state."""
+    """`workers` are those that are not idle; `worker_counts` counts all of them by state."""
 
     name: str
     state: str
@@ -60,7 +60,7 @@ class _SupervisorAnswer(ServiceAnswer):
 
 
 def print_channels(service: ClientSettings, *, workers: bool, as_json: bool) -> None:
-    """A table of the channels, and of their workers if asked; or a document a line."""
+    """Print a table of the channels, and of their workers if asked; or a document a line."""
     with closing(Connection(service)) as connection:
         channels = connection.ask("/supervisor", _SupervisorAnswer).channels
     if as_json:
@@ -77,7 +77,7 @@ def print_channels(service: ClientSettings, *, workers: bool, as_json: bool) -> 
 
 
 def revive_channel(service: ClientSettings, name: str, *, as_json: bool) -> None:
-    """Put a channel back into service, and tell its state."""
+    """Put a channel back into service, and print its state."""
     with closing(Connection(service)) as connection:
         channel = connection.tell("POST", f"/supervisor/channels/{name}/revive", _ChannelAnswer)
     if as_json:

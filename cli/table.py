@@ -23,7 +23,7 @@ def print_table(
     *,
     whole: Collection[str] = (),
 ) -> None:
-    """Print rows under a header, with cells of at most so many characters.
+    """Print rows under a header, with cells of bounded length.
 
     Columns that are `whole` hold what people copy, ids above all: they are neither cut nor broken,
     however narrow the terminal is.
@@ -59,7 +59,7 @@ def _print_lines(
         least += 1 + (width if is_whole else min(width, _NARROW))
     for row in rows:
         table.add_row(*map(Text, row))
-    # Wider than the terminal rather than cut: it goes on in the next line, and can be copied.
+    # Wider than the terminal rather than cut: it wraps to the next line, and can be copied.
     console = Console()
     Console(width=max(console.width, least)).print(table)
 
@@ -73,7 +73,7 @@ def bare_table() -> Table:
 
 
 def one_line(text: str, longest: int | None = _LONGEST) -> str:
-    """The text on one line, at most so long, and without what a terminal would obey."""
+    """The text on one line, of bounded length, without control sequences."""
     shown = printable(" ".join(text.split()))
     return shown if longest is None or len(shown) <= longest else shown[: longest - 1] + "…"
 

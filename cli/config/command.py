@@ -1,4 +1,4 @@
-"""`carillon config`: what is wrong with a configuration, and what one may hold."""
+"""`carillon config`: checks a configuration, and shows what it may hold."""
 
 from __future__ import annotations
 

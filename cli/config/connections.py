@@ -1,4 +1,4 @@
-"""Whoever a configuration names, asked whether they are there; no message is sent to anybody."""
+"""Probes every service that a configuration names; sends no message."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from carillon.settings import KafkaSettings, Settings
 from carillon.settings.neighbours import addresses
 
 SECONDS: Final = 10.0
-"""For each of them; all are asked at once."""
+"""Timeout of each probe; all run at once."""
 
 Ask: TypeAlias = Callable[[], Awaitable[None]]
-"""Raises TryLater when somebody is not there."""
+"""Raises TryLater if the service does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """Who was asked: their key or name, where they are, and what is wrong."""
+    """The outcome of one probe: the service's key or name, its address, and what is wrong."""
 
     key: str
     address: str
@@ -55,7 +55,7 @@ async def ask_all(settings: Settings) -> list[ProbeResult]:
         connections = _connections(settings, tls)
         services = _services(settings, client, stack)
         both = connections.keys() & services.keys()
-        # A connection says better why there is none.
+        # The connection attempt gives a better reason.
         after = {who: partial(_in_turn, connections[who], services[who]) for who in both}
         return await _all({**connections, **services, **after})
 
@@ -88,7 +88,7 @@ async def _problem(question: Ask) -> str | None:
 
 
 def _connections(settings: Settings, tls: ssl.SSLContext) -> dict[tuple[str, str], Ask]:
-    """Those to whom a connection is all that can be had without a message."""
+    """Services of which only the connection can be tested without sending a message."""
     proxies = Proxies()
     called = addresses(settings).items()
     return {
@@ -112,7 +112,7 @@ async def _connect(url: str, proxies: Proxies, tls: ssl.SSLContext) -> None:
 def _services(
     settings: Settings, client: httpx.AsyncClient, stack: AsyncExitStack
 ) -> dict[tuple[str, str], Ask]:
-    """Those who can be asked something that changes nothing."""
+    """Services that answer a question which changes nothing."""
     found: dict[tuple[str, str], Ask] = {}
     crud, kept = settings.directory.crud_url, settings.files
     if crud is not None:

@@ -21,14 +21,14 @@ from carillon.stores.sqlite.look import look_at_store
 
 @dataclass(slots=True)
 class Obstacles:
-    """A sentence each: what is `wrong`, and what another service has `taken` for now."""
+    """Sentences: what is `wrong`, and what another service has `taken` for now."""
 
     wrong: list[str] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
 
 
 def obstacles(settings: Settings, *, with_store: bool) -> Obstacles:
-    """All that the start of a service would stumble over; of the store only if that is asked."""
+    """Everything that would make the start of a service fail; the store only if asked for."""
     found = Obstacles()
     _note(found, partial(check_providers, settings))
     if settings.flow_manager is not None:

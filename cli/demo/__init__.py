@@ -1,1 +1,1 @@
-"""`carillon demo`: the service with sample users, and nobody reached."""
+"""`carillon demo`: the service with sample users, sending no real messages."""

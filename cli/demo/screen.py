@@ -29,7 +29,7 @@ _NEVER_SHOWN: Final = frozenset({"head", "style", "script"})
 
 
 class Terminal(Console):
-    """Stdout; tells when nobody reads it any more, and is silent from then on."""
+    """Stdout; notices when its reader is gone, and is silent from then on."""
 
     def __init__(self, gone: Callable[[], None]) -> None:
         super().__init__(highlight=False)

@@ -20,7 +20,7 @@ STORE: Final = "carillon.db"
 
 
 def demo_settings(folder: Path, port: int) -> Settings:
-    """All four channels, each on a sandbox of its own; of the environment only HOME has a say."""
+    """All four channels, each with its own sandbox; of the environment only HOME counts."""
     document: Document = {
         "activeChannels": [*CHANNELS],
         "sender": {

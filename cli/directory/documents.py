@@ -43,7 +43,7 @@ def _raise(error: BadLine) -> None:
 def json_lines(
     file: BinaryIO, tell: Callable[[BadLine], None] = _raise
 ) -> Iterator[tuple[int, Document]]:
-    """One JSON object a line; empty lines are passed over, and bad ones once they are told."""
+    """One JSON object a line; empty lines are skipped, and bad ones once they are reported."""
     for number, line in enumerate(_lines(file), 1):
         text = line.removeprefix(_BOM) if number == 1 else line
         if not text.strip():
@@ -61,7 +61,7 @@ def json_documents(
 ) -> Iterator[tuple[int, Document]]:
     """One JSON object a line, or a list of objects, or objects that take several lines each.
 
-    A bad one is passed over once it is told; what no longer can be read in parts is raised.
+    A bad one is skipped once it is reported; an error after which no part can be read is raised.
     """
     start = file.tell()
     head = file.read(len(_BOM))
@@ -85,7 +85,7 @@ def json_documents(
 
 
 def _bad_line(begin: int, reason: str) -> BadLine:
-    """What is wrong with a document that begins in a line, which may be wrong further down."""
+    """The fault of a document that begins in a line; the fault may be further down."""
     place = _PLACE.search(reason)
     if place is None:
         return BadLine(begin, reason)
@@ -93,7 +93,7 @@ def _bad_line(begin: int, reason: str) -> BadLine:
 
 
 def _is_by_line(file: BinaryIO) -> bool:
-    """Whether the first line that is not empty holds a document, or none at all."""
+    """Whether the first line that is not empty holds a whole document, or there is no such line."""
     while (line := file.readline(_LONGEST_LINE)) and not line.strip():
         pass
     if line.lstrip().startswith(b"["):
@@ -109,7 +109,7 @@ def csv_rows(file: BinaryIO, clusters: str = "clusters") -> Iterator[tuple[int, 
     """One object a row; the header names the fields, and an empty cell is an absent field.
 
     `clusters` names the column whose cells hold several values. Cells are stripped, and a row of
-    empty ones is passed over.
+    empty cells is skipped.
     """
     rows = csv.reader(_decoded(file), strict=True)
     number = 1
@@ -133,7 +133,7 @@ def _decoded(file: BinaryIO) -> Iterator[str]:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Line by line, none of them longer than is held in memory. Raises BadLine."""
+    """The lines, one by one; raises BadLine for one that is too long for memory."""
     number = 0
     while line := file.readline(_LONGEST_LINE + 1):
         number += 1

@@ -31,7 +31,7 @@ _EVERY: Final = 1000
 class Import:
     """What is imported, and how; `inspect` raises ValueError for a document that is refused.
 
-    `fields` are those of users; a template has none.
+    `fields` are those of users; None for templates.
     """
 
     collection: Collection
@@ -41,12 +41,12 @@ class Import:
 
     @property
     def id_field(self) -> str:
-        """The field that documents are known by besides `_id`, or just that."""
+        """The field that identifies documents besides `_id`, or `_id` itself."""
         return "_id" if self.fields is None else self.fields.id
 
 
 def import_file(job: Import, source: str, store: Path | MongoUrl, *, as_json: bool) -> None:
-    """Import a file, or stdin for `-`, and say how many documents it were.
+    """Import a file, or stdin for `-`, and print how many documents there were.
 
     Raises:
         BadInput: the file cannot be read, or a line of it is bad; nothing was imported.

@@ -30,7 +30,7 @@ def list_collection(
     *,
     as_json: bool,
 ) -> None:
-    """Print the documents of a collection; `summary` says what a table shows of one.
+    """Print the documents of a collection; `summary` makes the row of a table for one.
 
     Raises:
         Failure: there is no store, or it cannot be read.

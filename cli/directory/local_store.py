@@ -46,10 +46,10 @@ def inspection(store: Path | MongoUrl) -> Callable[[Document], None]:
 
 
 def user_fields(store: Path | MongoUrl) -> UserFields:
-    """Which fields of users hold what: as the configuration file says, else as the store does.
+    """Which fields of users hold what, by the configuration file, or else by the store.
 
     Raises:
-        BadInput: the configuration file cannot be read, or says it wrongly.
+        BadInput: the configuration file cannot be read, or is wrong about it.
         Failure: the store cannot be opened.
     """
     from carillon.settings import ConfigurationError

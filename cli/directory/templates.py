@@ -24,9 +24,9 @@ _HEAD: Final = 65_536
 
 @dataclass(slots=True)
 class Checked:
-    """How many templates were looked at, what is wrong with them, and the values they want.
+    """How many templates were checked, what is wrong with them, and the values they need.
 
-    A template is told by its place: the file, the line or the item, the `_id`.
+    A template is named by its place: the file, the line or the item, the `_id`.
     """
 
     count: int = 0
@@ -183,7 +183,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _summary(template: Document) -> Document:
-    """A line of the table: what it is called, and the channels it has texts for."""
+    """A row of the table: the template's name, and the channels it has texts for."""
     from carillon.dispatches.template_faults import TEXTS
 
     channels = [

@@ -1,7 +1,7 @@
-"""Who an imported user is: by `_id`, else by the id that the configuration names.
+"""The identity of an imported user: `_id`, or else the id field that the configuration names.
 
-A user that comes without `_id` replaces whoever has its id, and all of them where an earlier
-import made several. One that comes with `_id` may not take the id of another user.
+A user without `_id` replaces the stored user with the same id, or all of them if an earlier import
+made several. A user with `_id` must not take the id of another user.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _SHOWN: Final = 60  # characters of a value
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Documents whose `_id` is settled, and the `_id`s of users that they take the place of."""
+    """Documents whose `_id` is settled, and the `_id`s of the users that they replace."""
 
     documents: Sequence[Document]
     replaced: Sequence[str]
 
 
 class SeenIds:
-    """Ids of one file, each of which may stand there once; kept beside the memory."""
+    """The ids of one file, each of which may occur once; kept on disk, not in memory."""
 
     def __init__(self, field: str) -> None:
         """`field` is what `userFields.id` names; `_id` for what has no other id."""
@@ -49,7 +49,7 @@ class SeenIds:
         """Note the ids of a document.
 
         Raises:
-            ValueError: one stood there before, or nothing tells who the user is.
+            ValueError: one occurred before, or the user has no id at all.
         """
         key, value = given_id(document), document.get(self._field)
         user_id = id_text(value)
@@ -89,7 +89,7 @@ def id_text(value: JsonValue) -> str | None:
 def settled(
     rows: Iterable[tuple[int, Document]], field: str, known: KnownUsers
 ) -> Iterator[Settled]:
-    """Users as they are to be written, in parts. Raises BadLine for one who takes another's id."""
+    """Users as they will be written, in parts. Raises BadLine if one takes another's id."""
     part: list[tuple[int, Document]] = []
     for row in rows:
         part.append(row)

@@ -1,4 +1,4 @@
-"""`carillon users`: who can be reached, in the store."""
+"""`carillon users`: imports and lists the users in the store."""
 
 from __future__ import annotations
 

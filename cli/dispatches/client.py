@@ -1,4 +1,4 @@
-"""What a service tells of its dispatches, and what it is told of them; as typed values."""
+"""Client of a service's routes for dispatches, with typed values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AudienceAnswer(ServiceAnswer):
 class DispatchAnswer(ServiceAnswer):
     """One dispatch; `counts` are deliveries by outcome, `reason` says why it crashed.
 
-    A service of an earlier version says nothing of the audience.
+    A service of an earlier version does not report the audience.
     """
 
     id: str
@@ -119,13 +119,13 @@ class Wanted:
 
 
 class Dispatches:
-    """The dispatches of a running service. What is asked raises as `Connection.ask` does."""
+    """The dispatches of a running service. Every request raises as `Connection.ask` does."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def all(self, state: str | None = None) -> Iterator[DispatchAnswer]:
-        """All of them, the newest first, page by page as they are asked for."""
+        """All dispatches, the newest first, fetched page by page."""
         query = {"limit": str(_PAGE_OF_DISPATCHES), **({} if state is None else {"state": state})}
         cursor: str | None = ""
         while cursor is not None:
@@ -136,12 +136,12 @@ class Dispatches:
             cursor = page.next
 
     def beginning(self, prefix: str, most: int) -> Sequence[DispatchAnswer]:
-        """At most so many whose ids begin with a prefix, the newest first."""
+        """At most `most` dispatches whose ids begin with a prefix, the newest first."""
         query = {"idPrefix": prefix, "limit": str(most)}
         return self._connection.ask("/dispatches", DispatchesAnswer, query).dispatches
 
     def named(self, given: str) -> str:
-        """The id that somebody means who gave how it begins. Raises BadInput, too."""
+        """The full id for the beginning of one. Also raises BadInput."""
         return whole_id(
             given, "a dispatch", lambda *asked: [one.id for one in self.beginning(*asked)]
         )
@@ -151,7 +151,7 @@ class Dispatches:
         return self._connection.ask(_path(dispatch_id), DispatchAnswer)
 
     def deliveries(self, dispatch_id: str, wanted: Wanted) -> Iterator[DeliveryAnswer]:
-        """Its deliveries, page by page as they are asked for."""
+        """Its deliveries, fetched page by page."""
         cursor: str | None = ""
         while cursor is not None:
             query = {"limit": str(_PAGE), "cursor": cursor, **wanted.query}

@@ -1,4 +1,4 @@
-"""What is printed of dispatches: tables and sentences, or JSON."""
+"""Prints dispatches: as tables and sentences, or as JSON."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def print_dispatches(found: Iterator[DispatchAnswer], limit: int | None, *, as_j
 def print_dispatch(
     known: Dispatches, dispatch_id: str, wanted: Wanted, limit: int | None, *, as_json: bool
 ) -> None:
-    """The dispatch and the deliveries that are asked for."""
+    """Print the dispatch and the deliveries that are asked for."""
     dispatch = known.one(known.named(dispatch_id))
     found = known.deliveries(dispatch.id, wanted or _UNSENT)
     if as_json:
@@ -82,7 +82,7 @@ def print_state(dispatch: DispatchAnswer, *, as_json: bool) -> None:
 
 
 def sentence(dispatch: DispatchAnswer) -> str:
-    """What there is to say of it."""
+    """A dispatch in one sentence."""
     ended = "" if dispatch.ended_at is None else f", ended {dispatch.ended_at}"
     about = f"{dispatch.state}, accepted {dispatch.created_at}{ended}"
     reason = "" if dispatch.reason is None else f" {printable(dispatch.reason)}."
@@ -101,14 +101,14 @@ def print_redriven(told: RedrivenAnswer, *, as_json: bool) -> None:
 
 
 def counted(dispatch: DispatchAnswer) -> str:
-    """Its deliveries by outcome, and what was not read of its audience, in words."""
+    """Its deliveries by outcome, and the unread part of its audience, in words."""
     words = [f"{number:,} {outcome}" for outcome, number in dispatch.counts.items() if number]
     told = ", ".join(words) or "no deliveries"
     return told if dispatch.audience.complete else f"{told}; {unread(dispatch)}"
 
 
 def unread(dispatch: DispatchAnswer) -> str:
-    """How far its audience was read that has more to come, or had."""
+    """How far its audience was read, if not to the end."""
     read, total = dispatch.audience.read, dispatch.audience.total
     of = "" if total is None else f" of {total:,}"
     if dispatch.is_over:

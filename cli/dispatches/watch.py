@@ -27,17 +27,17 @@ _BAR: Final = 40
 _LONGEST: Final = 300
 
 Look = DispatchAnswer | Failure
-"""What the service told, or why it did not."""
+"""The service's answer, or why there is none."""
 
 
 def follow(service: ClientSettings, dispatch_id: str, interval: float, *, as_json: bool) -> None:
-    """Follow a dispatch to its end, looking again every so many seconds.
+    """Follow a dispatch to its end, looking again every `interval` seconds.
 
     Raises:
         BadInput: the service refuses, or knows no such dispatch.
         Failure: it cannot be reached from the start.
     """
-    # Whoever ends this from elsewhere must not leave a terminal without a cursor.
+    # A SIGTERM must not leave the terminal without a cursor.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), dispatches_of(service) as known:
         seen = looks(known, known.named(dispatch_id), interval)
@@ -50,7 +50,7 @@ def follow(service: ClientSettings, dispatch_id: str, interval: float, *, as_jso
 def looks(known: Dispatches, dispatch_id: str, interval: float) -> Iterator[Look]:
     """Look again and again until the dispatch has ended.
 
-    A service that goes away is asked until it is back: what was accepted goes on then.
+    A service that goes down is asked until it is back: it then goes on with what it accepted.
     """
     last: Look = known.one(dispatch_id)
     yield last
@@ -80,7 +80,7 @@ def json_line(look: Look) -> str:
 
 
 def picture(dispatch: DispatchAnswer, look: Look) -> RenderableType:
-    """The dispatch as it was seen last, and what is to be said besides."""
+    """The dispatch as it was last seen, with remarks."""
     enrolled, expected = sum(dispatch.counts.values()), dispatch.expected
     ended = enrolled - dispatch.counts.get("pending", 0)
     known = enrolled if expected is None else max(expected, enrolled)

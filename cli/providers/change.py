@@ -1,4 +1,4 @@
-"""Changing a provider from the command line, and telling what is another than before."""
+"""Changes a provider from the command line, and prints what has changed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _object(text: str) -> Document:
 
 
 def change(service: ClientSettings, name: str, patch: Patch, *, as_json: bool) -> None:
-    """Set something and tell. Raises BadInput and Failure."""
+    """Apply a patch and print the differences. Raises BadInput and Failure."""
     with providers_of(service) as known:
         before = known.one(name)
         after = known.change(name, patch(before))
@@ -59,7 +59,7 @@ def change(service: ClientSettings, name: str, patch: Patch, *, as_json: bool) -
 
 
 def reset(service: ClientSettings, name: str, *, as_json: bool) -> None:
-    """Remove every override and tell. Raises BadInput and Failure."""
+    """Remove every override and print the differences. Raises BadInput and Failure."""
     with providers_of(service) as known:
         before = known.one(name)
         after = known.reset(name)

@@ -1,4 +1,4 @@
-"""What a service tells operators of its providers, and what they tell it; as typed values."""
+"""Client of a service's routes for providers, with typed values."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _PAGE: Final = 100
 
 
 class ServiceAnswer(BaseModel):
-    """What a service told; keeps what it does not know, so that `--json` shows it all."""
+    """A service's answer; keeps unknown fields, so that `--json` shows everything."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", alias_generator=to_camel)
 
     @property
     def document(self) -> Document:
-        """As the service told it."""
+        """The answer as the service sent it."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
@@ -36,7 +36,7 @@ class Setting(ServiceAnswer):
 
     @property
     def is_override(self) -> bool:
-        """Whether somebody set it while the service ran."""
+        """Whether an operator set it while the service ran."""
         return self.source == "override"
 
 
@@ -58,7 +58,7 @@ class WindowAnswer(ServiceAnswer):
 
 
 class QuotaAnswer(ServiceAnswer):
-    """What is left of a quota until a moment."""
+    """What is left of a quota, and until when."""
 
     limit: int
     left: int
@@ -97,13 +97,13 @@ class ProviderAnswer(ServiceAnswer):
     errors: Sequence[ErrorAnswer]
 
     def value(self, key: str) -> JsonValue:
-        """What is in force under a key; None where nothing is."""
+        """The value in force under a key; None if there is none."""
         setting = self.settings.get(key)
         return None if setting is None else setting.value
 
     @property
     def overrides(self) -> list[str]:
-        """The keys that somebody set while the service ran."""
+        """The keys that operators set while the service ran."""
         return [key for key, setting in self.settings.items() if setting.is_override]
 
 
@@ -153,7 +153,7 @@ class Providers:
         return self._connection.ask(_path(name), ProviderAnswer)
 
     def change(self, name: str, patch: Document) -> ProviderAnswer:
-        """Set what the patch says, all of it or nothing; the provider as it is then."""
+        """Apply a patch, all of it or nothing; returns the provider as it is then."""
         return self._connection.tell("PATCH", _path(name), ProviderAnswer, patch)
 
     def reset(self, name: str) -> ProviderAnswer:
@@ -161,7 +161,7 @@ class Providers:
         return self._connection.tell("DELETE", f"{_path(name)}/override", ProviderAnswer)
 
     def audit(self, name: str | None, limit: int) -> Iterator[EntryAnswer]:
-        """At most so many changes, the last one first; 0 is all."""
+        """At most `limit` changes, the latest first; 0 means all."""
         query = {} if name is None else {"provider": name}
         told = 0
         while True:

@@ -89,7 +89,7 @@ def elapsed(seconds: float) -> str:
 
 
 def about_the_file(told: ConfigurationAnswer) -> Iterator[str]:
-    """A sentence for what the configuration file says that is not in force."""
+    """Sentences about the parts of the configuration file that are not in force."""
     if told.error is not None:
         yield f"The file is refused, that of {told.loaded_at} stays in force: {told.error}"
     if told.at_next_start:
@@ -141,7 +141,7 @@ def print_json(told: ServiceAnswer) -> None:
 
 
 def print_all(told: ProvidersAnswer, *, as_json: bool) -> None:
-    """A table, or a document a line; a refused configuration file is told of on stderr."""
+    """Print a table, or a document a line; reports a refused configuration file on stderr."""
     if as_json:
         for provider in told.providers:
             print_json(provider)

@@ -27,7 +27,7 @@ from carillon.settings.errors import nearest
 _LONGEST: Final = 300
 
 Look = ProvidersAnswer | Failure
-"""What the service told, or why it did not."""
+"""The service's answer, or why there is none."""
 
 
 def watch(service: ClientSettings, names: Sequence[str], interval: float, *, as_json: bool) -> None:
@@ -37,7 +37,7 @@ def watch(service: ClientSettings, names: Sequence[str], interval: float, *, as_
         BadInput: the service refuses, or does not know such a provider.
         Failure: it cannot be reached from the start.
     """
-    # Whoever ends this from elsewhere must not leave a terminal without a cursor.
+    # A SIGTERM must not leave the terminal without a cursor.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     show = _print_lines if as_json or not sys.stdout.isatty() else _show_table
     with suppress(KeyboardInterrupt), providers_of(service) as known:
@@ -45,7 +45,7 @@ def watch(service: ClientSettings, names: Sequence[str], interval: float, *, as_
 
 
 def looks(known: Providers, names: Sequence[str], interval: float) -> Iterator[Look]:
-    """Look again and again, so many seconds after the look before."""
+    """Look again and again, `interval` seconds after the previous look."""
     yield _chosen(known.all(), names)
     while True:
         time.sleep(interval)
@@ -82,7 +82,7 @@ def _show_table(seen: Iterator[Look]) -> None:
 
 
 def picture(providers: Sequence[ProviderAnswer], look: Look, now: datetime) -> RenderableType:
-    """The providers as they were seen last, and what is to be said besides."""
+    """The providers as they were last seen, with remarks."""
     rows = table(providers)
     if isinstance(look, Failure):
         return Group(rows, Text(f"{now:%H:%M:%S}  {one_line(str(look), _LONGEST)}", "red"))

@@ -80,7 +80,7 @@ def _part(name: str, text: str) -> JsonValue:
 
 
 def _value(key: str, text: str, in_force: Mapping[str, JsonValue]) -> JsonValue:
-    """A word as JSON; what a value may be is for the service to say."""
+    """A word as JSON; the service decides which values are valid."""
     if text == "default":
         return None
     if key == "rate":
@@ -149,7 +149,7 @@ def _worded_parts(key: str, parts: Document) -> str:
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """A line for each key whose words are others: `concurrency: 20 -> 5`."""
+    """A line for each key whose words differ: `concurrency: 20 -> 5`."""
     return [
         f"{key}: {before.get(key, 'none')} -> {after.get(key, 'none')}"
         for key in dict.fromkeys([*before, *after])

@@ -1,4 +1,4 @@
-"""What a store that moves says on the board of each provider: its calls that count, its pause."""
+"""The board of each provider for a store that moves: the calls that count, and the pause."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PAUSE: Final = "moved"
 
 
 def boards_of(connection: sqlite3.Connection, now: int) -> Boards:
-    """What is to stand there; `now` is in milliseconds since 1970."""
+    """The contents of the boards; `now` is in milliseconds since 1970."""
     pauses = pauses_left(connection, now)
     providers = dict.fromkeys([*called_providers(connection), *pauses])
     return {

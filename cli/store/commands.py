@@ -54,7 +54,7 @@ def back_up_store(store: Path | MongoUrl, target: Path, *, as_json: bool) -> Non
 
 
 def check_store(store: Path | MongoUrl, *, as_json: bool) -> None:
-    """Print how the store is. Raises Failure when it is damaged or paused, after it was told."""
+    """Print the state of the store. Raises Failure afterwards if it is damaged or paused."""
     path = embedded(store)
     with opened(path) as (connection, is_served):
         with spinner("Reading the store"):
@@ -76,7 +76,7 @@ def check_store(store: Path | MongoUrl, *, as_json: bool) -> None:
 
 
 def resume_store(store: Path | MongoUrl, *, yes: bool, as_json: bool) -> None:
-    """Let a paused store go on, once whoever asks has been told."""
+    """Let a paused store go on, once the operator has seen what that means."""
     path = embedded(store)
     with opened(path) as (connection, is_served):
         if not is_served:
@@ -175,9 +175,9 @@ def embedded(store: Path | MongoUrl) -> Path:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, bool]]:
-    """A connection, and whether a service uses the store; else none can meanwhile.
+    """A connection, and whether a service uses the store; if not, none can start meanwhile.
 
-    What fails within the body is one sentence. Raises Failure.
+    An error within the body becomes one sentence. Raises Failure.
     """
     with _one_sentence(path), ExitStack() as stack:  # the lock must outlive the connection
         try:
@@ -219,7 +219,7 @@ def _without_log(path: Path, standing: Standing) -> Standing:
 
 
 def _ask(what: str, question: str, *, yes: bool) -> None:
-    """Go on only when whoever asked has read this. Raises BadInput where nobody can answer."""
+    """Continue only if the operator confirms. Raises BadInput if there is no terminal to ask."""
     if yes:
         return
     if not sys.stdin.isatty():

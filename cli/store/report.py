@@ -1,4 +1,4 @@
-"""What an operator is told of a store: is it whole, what was running, what may come twice."""
+"""Reports on a store: whether it is whole, what was running, and what may be sent twice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROWS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a store is. `damage` of its log is None, too, while a service runs on it."""
+    """The state of a store. `damage` of its log is also None while a service runs on it."""
 
     store: str
     life: int
@@ -80,7 +80,7 @@ def _document(report: Report) -> dict[str, object]:
 
 
 def told(left: Left) -> None:
-    """What was running, as a table."""
+    """Print what was running, as a table."""
     if not left.dispatches:
         click.echo("No dispatch is running.")
         return
