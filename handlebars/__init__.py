@@ -4,7 +4,7 @@
     >>> engine.compile("Hello, {{user.name}}!").render({"user": {"name": "Zoë"}})
     'Hello, Zoë!'
 
-The package needs nothing of the rest of Carillon. Everything public stands here.
+The package needs nothing from the rest of Carillon. Everything public is exported here.
 """
 
 from carillon.handlebars.engine import Engine, Template

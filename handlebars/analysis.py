@@ -1,10 +1,10 @@
 """Which values a template may read, found without rendering it.
 
-A context is known by the root paths it may be: `with user` makes it {("user",)}. What is part of a
-value that was read whole already (an item of an `each`) is known by no path and adds nothing. Where
-`../` leads depends on the values (a context that equals the one around it does not count), so it is
-taken to lead to any of the contexts that far out or farther. Whoever asks wants to leave out what
-is not needed, so every doubt counts as read; () stands for everything.
+A context is described by the root paths it may be: `with user` makes it {("user",)}. A part of a
+value that was already read whole (an item of an `each`) has no path and adds nothing. Where `../`
+leads depends on the values (a context that equals the one around it does not count), so it is taken
+to lead to any of the contexts that far out or further. The result is used to leave out fields that
+are not needed, so every doubt counts as read; () stands for everything.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ Places: TypeAlias = frozenset[Place]
 _NOWHERE: Places = frozenset()
 _ROOT: Places = frozenset({()})
 _BLOCK = "@partial-block"
-#: A longer path is cut, which makes it stand for more; so recursive partials come to an end.
+#: A longer path is cut, so that it stands for more; this makes recursive partials terminate.
 _LONGEST = 12
 _MOST_VISITS = 200_000
 _LOOKUP_PARAMS = 2
 
 
 class _Where(NamedTuple):
-    """Where an expression stands: the contexts around it, innermost first, and named values."""
+    """The surroundings of an expression: its contexts, innermost first, and named values."""
 
     contexts: tuple[Places, ...]
     params: frozenset[str]

@@ -5,7 +5,7 @@ TemplateError
 │   ├── TemplateTooLarge  over Limits.template_bytes
 │   └── NestingTooDeep    over Limits.nesting
 └── RenderError           it compiled, and failed with this context
-    ├── UnknownHelper     nobody registered a helper of that name
+    ├── UnknownHelper     no helper of that name is registered
     ├── HelperFailed      a helper raised, or was called with the wrong arguments
     ├── UnknownPartial    no inline partial of that name is in reach
     ├── TooManySteps      over Limits.steps
@@ -48,7 +48,7 @@ class TemplateTooLarge(TemplateSyntaxError):
 
 
 class NestingTooDeep(TemplateSyntaxError):
-    """Blocks or subexpressions stand in each other deeper than Limits.nesting."""
+    """Blocks or subexpressions are nested deeper than Limits.nesting."""
 
 
 class RenderError(TemplateError):
@@ -56,11 +56,11 @@ class RenderError(TemplateError):
 
 
 class UnknownHelper(RenderError):
-    """The template calls a helper that nobody registered."""
+    """The template calls a helper that is not registered."""
 
 
 class HelperFailed(RenderError):
-    """A helper raised an error, or does not take what it was given."""
+    """A helper raised an error, or does not accept its arguments."""
 
 
 class UnknownPartial(RenderError):
@@ -76,7 +76,7 @@ class TooMuchTime(RenderError):
 
 
 class TakesLong(RenderError):
-    """Rendering would take longer than whoever asked for a short one can wait."""
+    """Rendering would take longer than the caller of a short rendering can wait."""
 
 
 class OutputTooLarge(RenderError):

@@ -1,9 +1,9 @@
-"""What is wrong with a template whatever it is rendered with, found without rendering it.
+"""Faults of a template that do not depend on the values, found without rendering it.
 
-A helper or a partial that nobody has, and a call that can only fail: its arguments are too many or
-too few, or one that the template writes out (a time zone, a pattern, an operator) is none. A call
-is tried with values of every type in place of those that are not known; it is at fault if all of
-them give the same error.
+Found are helpers and partials that do not exist, and calls that can only fail: they have too many
+or too few arguments, or one that the template spells out (a time zone, a pattern, an operator) is
+invalid. A call is tried with values of every type for those that are not known; it is at fault if
+all of them give the same error.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ from carillon.handlebars.syntax.nodes import (
 _ISO: Final = "2024-02-29T13:05:09Z"
 _LIMITS: Final = Limits(steps=20_000, milliseconds=100)
 _MOST_TRIES: Final = 20_000
-#: What an argument may be. Lists and objects are made anew: some helpers change them.
+#: What an argument may be. Lists and objects are created for each call: some helpers change them.
 _TYPES: Final[Sequence[Callable[[], object]]] = (
     *(lambda value=value: value for value in (UNDEFINED, None, True, "", "a", _ISO, "12", 3, 0)),
     lambda: 1.5,
@@ -105,7 +105,7 @@ _UNKNOWN: Final = _Unknown()
 def find_faults(
     program: Program, helpers: Mapping[str, Helper], source: str
 ) -> list[TemplateError]:
-    """What is wrong, in the order of the places, each an error that was not raised."""
+    """The faults in the order of their places, each as an error that is not raised."""
     review = _Review(helpers, source, frozenset(_inlines(program)))
     review.program(program)
     return sorted(review.faults, key=lambda fault: (fault.line, fault.column))
@@ -324,7 +324,7 @@ def _choices(
 
 
 def _at(call: Call, error: Exception) -> int:
-    """Where it is wrong: at the zone that is none, else at the call."""
+    """The place of the fault: the invalid time zone, or else the call."""
     if isinstance(error, UnknownZone):
         return next((value.at for key, value in call.hash if key == "tz"), call.at)
     return call.at

@@ -1,7 +1,7 @@
-"""Tells which values a template wants and a context lacks.
+"""Finds the values that a template needs and a context lacks.
 
-The template is rendered once with a context that notes the names it is asked for in vain, so what
-stands in a branch that is not taken is not missed. A null counts as missing: it shows nothing.
+The template is rendered once with a context that records failed lookups, so a value in a branch
+that is not taken is not missed. A null counts as missing: it shows nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def missing(template: Template, context: Mapping[str, object]) -> list[str]:
     """
     asked: dict[Path, None] = {}
     root = _Watched(context, (), asked)
-    # What fails may well fail for want of a value; and `render` tells the place.
+    # A failure may well be due to a missing value; and `render` reports the place.
     with suppress(RenderError):
         template.render(root)
     found = (_wanted(path, template.paths) for path in asked)
@@ -65,7 +65,7 @@ class _Watched(dict[str, object]):
         return value
 
     def copy(self) -> _Watched:
-        """Make a copy that goes on watching."""
+        """Make a copy that records lookups too."""
         return _Watched(self, self._path, self._asked)
 
 

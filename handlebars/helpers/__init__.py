@@ -54,9 +54,9 @@ def standard_helpers(
 ) -> dict[str, Helper]:
     """Give every helper under its name.
 
-    `locale` is that of `toLocale` where a template names none, `now` what
-    `dateNow` and `year` show. With
-    `date_plugins` `dateFormat` knows the tokens of Day.js' plugins, such as `Do` and `LLL`.
+    `locale` is that of `toLocale` if a template names none, `now` the clock of `dateNow` and
+    `year`. With `date_plugins` `dateFormat` knows the tokens of Day.js' plugins, such as `Do` and
+    `LLL`.
     """
     made = (
         date_helpers(now, plugins=date_plugins),

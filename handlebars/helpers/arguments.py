@@ -1,7 +1,7 @@
-"""How helpers read their arguments: with what JavaScript makes of a missing or odd one.
+"""How helpers read their arguments: missing and odd ones count as they do in JavaScript.
 
-In JavaScript a missing argument is the object of options, which is neither null nor false, and a
-surplus one is ignored; many a template lives by it. So parameters have ABSENT as their default, and
+In JavaScript a missing argument is the options object, which is neither null nor false, and a
+surplus one is ignored; many templates rely on that. So parameters have ABSENT as their default, and
 helpers end with `*_: object`.
 """
 
@@ -19,7 +19,7 @@ Item = TypeVar("Item", bound=Sequence[object])
 
 
 class Absent(dict[str, object]):
-    """The type of ABSENT: an empty object that nobody can fill."""
+    """The type of ABSENT: an empty object that cannot be filled."""
 
     def update(self, *_: object, **__: object) -> None:
         """Refuse: there is one ABSENT for all."""

@@ -44,7 +44,7 @@ def before(_call: Invocation, array: object = ABSENT, n: object = ABSENT, *_: ob
 
 
 def arrayify(_call: Invocation, value: object = ABSENT, *_: object) -> object:
-    """Make a list of what is none."""
+    """Wrap a value that is not a list in one."""
     if not is_true(value):
         return []
     return value if isinstance(value, list) else [value]
@@ -121,7 +121,7 @@ def join(
 def equals_length(
     call: Invocation, value: object = ABSENT, length_: object = ABSENT, *more: object
 ) -> object:
-    """Tell whether a list or a text is so long."""
+    """Tell whether a list or a text has this length."""
     if value is ABSENT:
         return False
     wanted = 0 if length_ is ABSENT else length_

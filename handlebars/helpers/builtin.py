@@ -1,8 +1,8 @@
-"""What Handlebars.js itself registers: if, unless, each, with, lookup, log.
+"""The helpers that Handlebars.js itself registers: if, unless, each, with, lookup, log.
 
 `lookup` and `log` are helpers like any other. The others are compiled to control flow (see
-control.py) where they stand as a block with one argument; called otherwise they can only fail, and
-what stands here is that failure.
+control.py) when they are a block with one argument; any other call can only fail, and the functions
+here are that failure.
 """
 
 from collections.abc import Mapping

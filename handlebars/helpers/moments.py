@@ -1,7 +1,7 @@
 """year, moment and date: the dates of handlebars-helpers, by way of moment.js 2 (helper-date 1.0).
 
-Of the English that date.js reads the usual words are known. Where date.js takes what it does not
-understand for now, as it does "29/02/2024", these fail: a message must not tell a wrong day.
+Of the English that date.js reads, the usual words are known. If date.js does not understand a text,
+such as "29/02/2024", it takes it for now; these helpers fail: a message must not give a wrong day.
 """
 
 from __future__ import annotations

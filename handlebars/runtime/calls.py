@@ -193,7 +193,7 @@ def _failure(error: Exception, site: Site, scope: Scope) -> HelperFailed:
 def unknown_helper(
     path: Path, call: Call, value: Evaluate, helpers: Mapping[str, Helper]
 ) -> Evaluate:
-    """Make the call of a helper that nobody registered.
+    """Make the call of a helper that is not registered.
 
     With arguments that is an error; with none, or `key=value` alone, a field that is false,
     missing or empty passes for a helper that gave nothing.

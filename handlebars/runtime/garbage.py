@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def collecting_nothing() -> Iterator[None]:
-    """While a text becomes many objects all of them live: to look for dead ones is waste.
+    """Collect no garbage while the body turns a text into many objects, all of which live.
 
-    It takes half of the time of a large template, and most of that of a megabyte of JSON, and
-    nobody else can do anything meanwhile.
+    Collecting would take half of the time of a large template, and most of that of a megabyte of
+    JSON, and it blocks everything else.
     """
     was_enabled = gc.isenabled()
     gc.disable()

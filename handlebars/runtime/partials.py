@@ -29,7 +29,7 @@ _BLOCK_DATA = "partial-block"
 
 @dataclass(frozen=True, slots=True)
 class PartialCall:
-    """What a template says of a partial call. `name` is computed where it is a subexpression."""
+    """A partial call as written in a template. `name` is computed if it is a subexpression."""
 
     name: str | Evaluate
     context: Evaluate

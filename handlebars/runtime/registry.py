@@ -1,4 +1,4 @@
-"""How a helper is written, and what it is given when a template calls it.
+"""How a helper is written, and what it gets when a template calls it.
 
 A helper is a function `(call, *params) -> object`. `call` is an `Invocation`: the hash arguments,
 the context, the bodies of the block. What it returns goes on as a value, so numbers stay numbers

@@ -27,13 +27,13 @@ from carillon.handlebars.runtime.values import (
     utf16_unit,
 )
 
-#: So many steps are taken before the time is looked at: some milliseconds at most.
+#: Steps between two looks at the clock: some milliseconds at most.
 PORTION = 1000
 #: Seconds in which others may take the interpreter, after each portion.
 _LET_OTHERS = 0.0001
 #: Characters of a text that a short render may make at once.
 LONGEST_SHORT = 65_536
-#: A text that short is charged with the body it stands in; a longer one at once.
+#: A text up to this length is charged with the body around it; a longer one at once.
 LONG_TEXT = 256
 _MAX_LIST_DEPTH = 100
 _SCAN_PER_STEP = 1024
@@ -48,8 +48,8 @@ _NO_PARTIALS: Mapping[str, Inline] = MappingProxyType({})
 class Run:
     """One render: what is left of its budget, and the inline partials in reach.
 
-    The budget is given out in portions, between which the time is looked at. A `short` render has
-    one portion.
+    The budget is given out in portions, and the clock is checked between them. A `short` render has
+    only one portion.
     """
 
     __slots__ = (
