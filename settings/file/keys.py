@@ -126,7 +126,7 @@ class FileKeys(OpenSection):
     )
     channels: ChannelsKeys = Field(default_factory=ChannelsKeys)
     respond_within: Duration = lasting(
-        "50s", "Longest wait before a request is answered; 0 is for ever."
+        "50s", "Longest wait before a request is answered; 0 means no limit."
     )
     drain: Duration = lasting("25s", "How long open work may go on when the service stops.")
     escaping: Literal["html", "everywhere"] = Field(

@@ -93,7 +93,7 @@ class FlowKeys(OpenSection):
         default=None, description="File with the function that makes `data`."
     )
     respond_within: Duration = lasting(
-        "25s", "Longest wait before a command is answered; 0 is for ever."
+        "25s", "Longest wait before a command is answered; 0 means no limit."
     )
     success_policy: SuccessPolicy = Field(default="started", description="What counts as success.")
     event_payload: EventPayload = Field(default="empty", description="What events carry.")
