@@ -96,14 +96,14 @@ def event_topic(settings: Settings) -> FlowManager | None:
 
 
 def confirmations(settings: Settings, storage: Storage, observe: Observer) -> Confirmations | None:
-    """What hooks tell; None where nothing is handed to anybody who has some."""
+    """The receiver of hooks; None if no provider that reports through hooks is used."""
     if not any(one.config.facts.reports_later for one in settings.providers.values()):
         return None
     return Confirmations(storage.handovers, storage.records, storage.journal, observe)
 
 
 def _producer(brokers: KafkaSettings, timeout: float) -> KafkaProducer:
-    """A producer whose messages are given up after so many seconds."""
+    """A producer that gives up a message after `timeout` seconds."""
     from carillon.kafka.producer import KafkaProducer  # noqa: PLC0415
 
     return KafkaProducer(brokers.connection, timeout)

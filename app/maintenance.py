@@ -33,7 +33,7 @@ GLANCE: Final = 0.5
 """Seconds between two looks whether the journal can be written."""
 CALM: Final = 5.0
 MOST_REASONS: Final = 10
-"""So many reasons of one trouble are told."""
+"""Most reasons of one problem that are logged."""
 
 PAUSE: Final = 60.0
 """Seconds between two looks for rows that are old enough."""
@@ -76,7 +76,7 @@ async def restore_pauses(guards: Mapping[str, Guard], pauses: Pauses) -> None:
 
 
 async def keep_pauses(guards: Mapping[str, Guard], pauses: Pauses) -> None:
-    """Make each pause durable as soon as a provider asks for it, for ever."""
+    """Make each pause durable as soon as a provider asks for it, until cancelled."""
     until: dict[str, float] = {}
     news = trio.Event()
 
@@ -130,7 +130,7 @@ async def watch_store(journal: Journal, name: str, observe: Observer) -> None:
 
 
 async def watch_clock(clock: Clock) -> None:
-    """Look at the clock again and again, for ever."""
+    """Look at the clock again and again, until cancelled."""
     while True:
         await trio.sleep(LOOK)
         with suppress(JournalUnavailable):

@@ -74,7 +74,7 @@ class Stop:
                 (self.at_once if self.asked.is_set() else self.asked).set()
 
     async def unless_at_once(self, wait: Callable[[], Awaitable[object]], seconds: float) -> None:
-        """Wait for something, at most so many seconds, and not at all once `at_once` is set."""
+        """Wait for something for at most `seconds`, and not at all once `at_once` is set."""
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.deadline = trio.current_time() + seconds
             nursery.start_soon(self._cancel_at_once, nursery.cancel_scope)

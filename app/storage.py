@@ -54,7 +54,7 @@ class Cluster(Protocol):
         turns: CallerRotation,
         logger: logging.Logger,
     ) -> None:
-        """Show for ever that this replica lives, and take up what others have left, or offer.
+        """Until cancelled, show that this replica lives, and take up what others left or offer.
 
         Callers take `turns` over all replicas.
         """

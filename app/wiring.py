@@ -125,7 +125,7 @@ def checks(settings: Settings, rooms: Ports) -> dict[str, Check]:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What some providers need: who keeps what was handed over, and who hears the sandbox."""
+    """What some providers need: the store of handovers, and the listener of the sandbox."""
 
     handovers: Handovers
     on_sandbox_message: SandboxListener | None = None

@@ -282,7 +282,7 @@ def _not_in_folder(file: str) -> AttachmentRefused:
 
 
 def _of(file: str, rest: str, before: str = "") -> tuple[str, str]:
-    """A sentence about a file for its caller, who reads its name, and for the log."""
+    """A sentence about a file for its caller, with its name, and one for the log, without."""
     article = "an" if before else "An"
     plain = f"{before}{article} attachment {rest}".rstrip()
     return f"{before}{_said(file, first=not before)} {rest}".rstrip(), plain

@@ -1,4 +1,4 @@
-"""What people are told when a neighbour over HTTP gave no answer: words, and no class of Python."""
+"""Describes to people why a neighbour over HTTP gave no answer, without Python class names."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ from carillon.messages.model import Document
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Who changed what; `at` is in milliseconds since 1970.
+    """A change and its author; `at` is in milliseconds since 1970.
 
-    `before` and `after` hold the keys that changed and no others. What concerns no single provider
-    has no `provider`.
+    `before` and `after` hold the keys that changed and no others. A change that concerns no single
+    provider has no `provider`.
     """
 
     at: int
@@ -47,7 +47,7 @@ KnownUsers: TypeAlias = Callable[[Sequence[str]], Iterable[KnownUser]]
 
 
 class LiveSettings(Protocol):
-    """What operators have set while the service ran, and the record of who did."""
+    """What operators have set while the service ran, and the audit of it."""
 
     async def overrides(self) -> Mapping[str, Document]:
         """The keys that win over the configuration file, by the provider's name.

@@ -1,4 +1,4 @@
-"""Files that nobody but their owner reads or writes, whatever the umask says.
+"""Files that only their owner can read or write, whatever the umask says.
 
 The journal holds user ids and texts, so every file beside a store is made with mode 0600. What an
 earlier version made with the umask's mode is tightened when it is opened again.
@@ -60,10 +60,10 @@ def tighten(path: Path) -> None:
 
 
 def replace_private(path: Path, content: bytes) -> None:
-    """Put a new file in the place of one, whoever made that; a reader never sees half of it.
+    """Replace a file, whoever owns it, with a new one; a reader never sees half of it.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: The file cannot be written.
     """
     descriptor, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)
     new = Path(name)

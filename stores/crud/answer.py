@@ -27,7 +27,7 @@ Text: TypeAlias = bytes | bytearray
 _DEEPEST: Final = 255
 """Brackets within one another: the parser takes fewer."""
 
-# Nobody writes more white space, and to walk over megabytes of it keeps the interpreter too.
+# No real answer has more white space, and walking over megabytes of it holds the interpreter.
 _OPENING: Final = re.compile(rb"\s{0,999}\[\s{0,999}")
 _BETWEEN: Final = re.compile(rb"\s{0,999}(?:,\s{0,999}(?=\{)|(?P<end>\]\s{0,999}\Z))")
 _EMPTY: Final = re.compile(rb"\s{0,999}\[\s{0,999}\]\s{0,999}\Z")

@@ -94,7 +94,7 @@ class CrudClient:
         """One document.
 
         Raises:
-            NoSuchDocument: nobody has the id, or it is not PUBLIC.
+            NoSuchDocument: no document has the id, or it is not PUBLIC.
             DirectoryUnavailable: it could not be read whole, or was refused.
         """
         value, _ = await self._read(collection, url, parsed)

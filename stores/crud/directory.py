@@ -54,7 +54,7 @@ class CrudDirectory:
         """The PUBLIC template with this id, as it is stored.
 
         Raises:
-            TemplateNotFound: nobody has it, it is not PUBLIC, or no templates are configured.
+            TemplateNotFound: it does not exist, is not PUBLIC, or no templates are configured.
             DirectoryUnavailable: it could not be read now.
         """
         if self._templates is None:
@@ -174,9 +174,9 @@ class CrudDirectory:
         return shared
 
     async def _unknown(self, ids: Sequence[str]) -> Sequence[str]:
-        """Those of the ids that nobody has, where many users may share one.
+        """The ids that no user has, when many users may share one.
 
-        Each round finds the users of one more id at least, or ends.
+        Each round finds the users of at least one more id, or ends.
         """
         field = self._fields.id
         while ids:

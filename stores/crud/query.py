@@ -103,7 +103,7 @@ def matching(field: str, values: Sequence[str], after: str | None = None) -> Doc
 def projection(fields: frozenset[str] | None) -> Sequence[str]:
     """What `_p` asks for; nothing, which reads whole documents, where it cannot say it.
 
-    Names that nobody has are harmless: `_p`, unlike `_q`, takes any (crud-service,
+    Unknown names are harmless: `_p`, unlike `_q`, takes any (crud-service,
     `lib/httpInterface.js`, `resolveClientProjectionString`).
     """
     names = sorted(fields or ())

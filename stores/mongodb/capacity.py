@@ -21,9 +21,8 @@ _SECONDS: Final = 1.5
 class MongoShares:
     """Implements `stores.ports.ShareBoard`.
 
-    A version is a random token of whoever wrote it. So a write that was done while its answer got
-    lost is known by its token when it is tried again, and one that arrives late finds another
-    token in its place.
+    A version is a random token of its writer. So a write whose answer got lost is recognised by its
+    token on the retry, and a write that arrives late finds another token in its place.
     """
 
     def __init__(self, store: MongoStore) -> None:
@@ -45,7 +44,7 @@ class MongoShares:
 
 
 def put(database: Database, provider: str, text: str) -> None:
-    """Write a text in place of any version, while nobody else uses the board."""
+    """Write a text over any version, while nothing else uses the board."""
     board: Stored = {"version": uuid4().hex, "text": text}
     database[SHARES].replace_one({"_id": provider}, board, upsert=True)
 

@@ -49,15 +49,15 @@ FILLED: Final = "filled"
 """The document in it that says from which embedded store it was filled, and whether wholly."""
 
 THREADS: Final = 16
-"""At most so many calls at once; fewer where the URL's `maxPoolSize` says so."""
+"""Most calls at once; the URL's `maxPoolSize` may lower it."""
 START_SECONDS: Final = 10.0
 INDEX_SECONDS: Final = 600.0
-"""An index over users who are there already takes its time."""
+"""Timeout for building an index, which takes long over existing users."""
 _SOCKET_SECONDS: Final = 60.0
 """For what runs outside `pymongo.timeout`, which wins: a command that reads through a cursor."""
 _FAREWELL_SECONDS: Final = 1.0
 _GRACE: Final = 0.5
-"""A call that does not end by itself is given up so many seconds after its time."""
+"""Seconds after its timeout at which a call that does not end by itself is given up."""
 _FIRST_DELAY: Final = 0.05
 _MAX_DELAY: Final = 1.0
 _UNAUTHENTICATED: Final = 18
@@ -72,7 +72,7 @@ class MongoStore:
     """A database, and as many calls at once as its client has connections for."""
 
     def __init__(self, client: MongoClient[Stored], database: str) -> None:
-        """`client` is one that `connect` made, and is closed by who asked for it."""
+        """`client` was made by `connect`; the caller closes it."""
         self._database: Database = client[database]
         pool = client.options.pool_options.max_pool_size
         self._limiter = trio.CapacityLimiter(min(pool or THREADS, THREADS))
@@ -80,10 +80,10 @@ class MongoStore:
     async def run(
         self, job: Callable[[Database], T], within: float, failure: type[TryLater], task: str
     ) -> T:
-        """What `job` returns, in a thread and within so many seconds.
+        """What `job` returns, run in a thread within a timeout.
 
-        It is run again when the server is away, too slow or elects a primary: so it must be one
-        that may be done twice. When the caller is cancelled it may still be done.
+        It is retried if the server is down, too slow or elects a primary, so it must be safe to run
+        twice. If the caller is cancelled it may still be carried out.
 
         Raises:
             TryLater: of the kind of `failure`; the text says that MongoDB cannot do the task.
@@ -106,7 +106,7 @@ class MongoStore:
         ends = monotonic() + deadline - trio.current_time()
 
         def bounded() -> T:
-            with pymongo.timeout(max(ends - monotonic(), 0.001)):  # 0 would be for ever
+            with pymongo.timeout(max(ends - monotonic(), 0.001)):  # 0 would mean no timeout
                 return job(self._database)
 
         with trio.fail_at(deadline + _GRACE):

@@ -1,4 +1,4 @@
-"""When the store in MongoDB was last looked after, by whichever replica, and what is dated anew."""
+"""The last look at the clock for a store in MongoDB, and which records get a new date."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMES: Final = ((DISPATCHES, "endedAt"), (EVENTS, "endedAt"), (HANDOVERS, "at")
 class MongoSightings:
     """Implements `messages.clock.Sightings`: one document for all replicas.
 
-    While the clocks of two of them are far apart both are doubted, for nobody can tell which is
+    While the clocks of two of them are far apart both are doubted, because it is unknown which is
     right.
     """
 

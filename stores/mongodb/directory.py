@@ -30,7 +30,7 @@ Query: TypeAlias = Mapping[str, object]
 
 PAGE: Final = 500
 LISTED: Final = 200
-"""So many values one `$in` holds."""
+"""Most values of one `$in`."""
 _CUT_BYTES: Final = 8 * 1024 * 1024
 """Documents of a page after which no more of them are asked for."""
 USERS: Final = "users"
@@ -129,7 +129,7 @@ class MongoDirectory:
         return replace(page, size=read.size)
 
     def _unknown(self, users: Collection, query: Query, asked: RequestedIds) -> list[str]:
-        """The ids that nobody has, where too many users have the others to look at all of them."""
+        """The ids that no user has, when too many users have the others to read them all."""
         values = users.distinct(self._fields.id, {**query, _STATE: _PUBLIC})
         held = as_document({self._fields.id: values})
         return asked.without([held], self._fields.id)
@@ -209,7 +209,7 @@ class _Read:
 def _walk(
     users: Collection, query: Query, only: Mapping[str, int] | None, after: str | None, most: int
 ) -> _Read:
-    """At most so many users in the order of `_id`, and fewer where they are large."""
+    """A bounded number of users in the order of `_id`, fewer if they are large."""
     found: list[Stored] = []
     size = 0
     for following in ranges_after(after):

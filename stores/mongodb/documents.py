@@ -60,7 +60,7 @@ def _scalar(value: object) -> JsonValue:
 
 
 def _number(value: float) -> JsonValue:
-    # JSON knows no NaN; and a shell writes 7 as 7.0, which nobody means.
+    # JSON has no NaN; and the Mongo shell stores 7 as 7.0, which is not what was meant.
     if not math.isfinite(value):
         return None
     return int(value) if value.is_integer() and abs(value) < _EXACT else value

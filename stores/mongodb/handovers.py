@@ -41,7 +41,7 @@ class MongoHandovers:
         self._next = _Batch()
 
     async def add(self, handover: Handover) -> None:
-        """See the port. Whoever comes while others are written shares the next insert."""
+        """See the port. Calls that come while others are written share the next insert."""
         batch = self._next
         batch.documents.setdefault(handover.delivery_id, _document(handover, self._now()))
         async with self._turn:

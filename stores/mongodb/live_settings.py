@@ -32,9 +32,9 @@ class MongoSettings:
 
     A provider's document holds its override and, under `pending`, the entries of changes whose
     place in the audit is not sure yet. One write sets the one and adds the other: a crash leaves
-    both or neither. Then the entries are copied to the audit and taken out of `pending`; whoever
-    reads the audit does that first, so that what a crash left there is seen. To copy twice is
-    harmless, as an entry's `_id` is its number.
+    both or neither. Then the entries are copied to the audit and removed from `pending`; every
+    read of the audit does that first, so that what a crash left there is seen. Copying twice is
+    harmless, because an entry's `_id` is its number.
 
     Numbers are drawn from a counter before the write; a crash in between leaves a gap. A change
     whose number is not above that of the one in force was overtaken by another replica's, or is a
@@ -86,7 +86,7 @@ def _overrides(database: Database) -> dict[str, Document]:
 
 
 def _draw(database: Database, count: int) -> int:
-    """The last of so many new numbers."""
+    """The last of `count` new numbers."""
     drawn = database[ABOUT].find_one_and_update(
         {"_id": "audit"},
         {"$inc": {"last": count}},

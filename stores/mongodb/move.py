@@ -1,8 +1,8 @@
-"""From an embedded store into a MongoDB: all of it, and only one of the two is ever used.
+"""Moves an embedded store into a MongoDB: all of it, and only one of the two is ever used.
 
-The MongoDB says that it is being filled until all is there, and no service starts on it so. Then
-the embedded store says that it has moved, which ends its use, and only then the MongoDB that it is
-whole. Whatever is interrupted is begun anew, or ended, by saying it again.
+The MongoDB is marked as being filled until everything is there; no service starts on it meanwhile.
+Then the embedded store is marked as moved, which ends its use, and only then the MongoDB as whole.
+A move that was interrupted is restarted, or completed, by running it again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from carillon.stores.sqlite.database import transaction
 from carillon.stores.sqlite.directory import list_documents
 
 _BY: Final = "moved"
-"""Whoever writes a row is named in it; a replica that no living one is has the dispatches."""
+"""The writer's name in each row; no living replica has it, so the dispatches are taken up."""
 _INDEXES: Final[Indexes] = {
     **JOURNAL_INDEXES,
     **KEY_INDEXES,
@@ -74,7 +74,7 @@ _KEPT: Final = timedelta(days=366)
 
 Row = tuple[object, ...]
 Show = Callable[[int, int], None]
-"""Told how many rows are there, and of how many."""
+"""Called with the number of rows copied, and of how many."""
 
 
 Boards = Mapping[str, Callable[[str], str]]
@@ -88,7 +88,7 @@ def move(
     boards: Boards,
     show: Show,
 ) -> dict[str, int]:
-    """Move a store that nobody uses; gives how many documents of each collection there are.
+    """Move a store that is not in use; returns how many documents each collection has.
 
     Raises:
         StoreError: it has moved elsewhere; the MongoDB is in use, holds another store's journal,

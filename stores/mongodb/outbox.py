@@ -1,8 +1,8 @@
 """The events of sagas in MongoDB, posted by whichever replica takes them first.
 
-An event is taken by one replica before it is posted, and is that one's as long as it lives: no
-clock says for how long. Only the earliest pending event of a saga can be taken, so the order holds
-whoever posts. A number from one counter is that order.
+A replica takes an event before it posts it, and holds it as long as it lives, whatever clocks say.
+Only the earliest pending event of a saga can be taken, so the order holds whichever replica posts.
+A number from one counter is that order.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class MongoReader:
     async def read(self, job: Callable[[Database], T], *, newest: bool = True) -> T:
         """What `job` returns; it may be done twice. Raises JournalUnavailable."""
         if newest:
-            with suppress(JournalUnavailable):  # what was durable before can still be told
+            with suppress(JournalUnavailable):  # what was durable before can still be read
                 await self._flush()
         return await self._store.run(job, READ_SECONDS, JournalUnavailable, "read the journal")
 

@@ -29,7 +29,7 @@ from carillon.stores.mongodb.schema import (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One channel of a dispatch that was driven again so often."""
+    """One channel of a dispatch, and how often it was redriven."""
 
     dispatch_id: str
     channel: Channel
@@ -53,7 +53,7 @@ def take_back(database: Database, ids: Sequence[str], holders: Sequence[str]) ->
 def pending_of(database: Database, part: Part, rows: Sequence[Stored]) -> list[Pending]:
     """What was tried for these deliveries, in their order."""
     ids = [str(one["_id"]) for one in rows]
-    # Whoever wrote these died before the deliveries were told.
+    # The writer of these died before it updated the deliveries.
     endings = find_endings(database, [ending_id(row, part.round) for row in ids])
     apply_endings(database, list(endings.values()))
     attempts = attempts_of(database, ids)
@@ -87,7 +87,7 @@ def _one_pending(
 
 
 def receipt_of(part: Part, key: str, user_id: str, ending: Stored) -> Receipt:
-    """How a delivery ended, as it was told."""
+    """How a delivery ended, as it was reported."""
     return Receipt(
         delivery_id=delivery_id(part.dispatch_id, part.channel, key),
         dispatch_id=part.dispatch_id,
@@ -190,7 +190,7 @@ class _Look:
     running: frozenset[str]
 
     def finds(self, stored: Stored) -> bool:
-        """Whether nobody sees a dispatch through."""
+        """Whether no replica sees a dispatch through."""
         if stored["_id"] in self.running:
             return False
         if stored["owner"] != self.owner:
@@ -200,7 +200,7 @@ class _Look:
 
 
 def _take_over(database: Database, look: _Look) -> list[tuple[Unfinished, int]]:
-    """What nobody sees through, the oldest first; from now on it is the owner's."""
+    """Dispatches that no replica sees through, the oldest first; now they are the owner's."""
     dispatches = database[DISPATCHES]
     # Every replica's; an index gives them, and there are no more than may be open.
     fields = {"owner": 1, "createdAt": 1, "takenFrom": 1}

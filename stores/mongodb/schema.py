@@ -4,8 +4,8 @@ What is written for each message is inserted and not updated: many inserts are o
 updates are one each. So an attempt and an ending are documents of their own, and a delivery's
 outcome is set for many at once, by their ids.
 
-An id is used once, and whoever inserts it first has it: that is what fences a process that was
-taken for dead. The number of an attempt cannot be started by two, and a delivery ends once.
+An id is used once, and the first to insert it owns it: that fences off a process that was taken for
+dead. Two processes cannot start the attempt of one number, and a delivery ends once.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def attempt_id(row: str, number: int) -> str:
 
 
 def ending_id(row: str, ending: str | int) -> str:
-    """The `_id` of how a delivery ended; it may be driven again, and end once each round.
+    """The `_id` of how a delivery ended; it may be redriven, and ends once each round.
 
-    `ending` is the number of the round, or the name of what was told late.
+    `ending` is the number of the round, or the name of a late outcome.
     """
     return f"{row}#{ending}"
 

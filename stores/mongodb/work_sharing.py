@@ -194,7 +194,7 @@ def _take_of(
 
 
 def _hold(database: Database, ids: Sequence[str], owner: str) -> list[Stored]:
-    """Take those that nobody has taken; they, in order."""
+    """Take those that are still free; returns them in order."""
     held: list[Stored] = []
     for some in parts(ids):
         free: Stored = {"_id": {"$in": some}, "holder": NOBODY}

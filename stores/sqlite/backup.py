@@ -21,10 +21,10 @@ from carillon.stores.sqlite.journal.batch import Batch
 from carillon.stores.sqlite.journal.tables import JournalTables
 
 _PAGES: Final = 1024
-"""Of a step, between two of which the progress is told."""
+"""Pages copied between two reports of progress."""
 
 Show = Callable[[int, int], None]
-"""Told how many pages are copied, and of how many."""
+"""Called with the number of pages copied, and of how many."""
 
 
 def back_up(
@@ -56,7 +56,7 @@ def back_up(
 
 
 def _copy(source: sqlite3.Connection, copy: sqlite3.Connection, show: Show) -> None:
-    # Within a transaction of its own, what others write meanwhile does not begin it anew.
+    # Within a transaction of its own, writes of others meanwhile do not restart the copy.
     source.execute("BEGIN")
     try:
         source.execute("SELECT 1 FROM life").fetchone()

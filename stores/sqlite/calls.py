@@ -27,7 +27,7 @@ STEP: Final = 1_000
 FINE: Final = 600_000
 """Milliseconds for which a call's moment is kept; later calls of `GRAIN` count as of its end."""
 GRAIN: Final = 10_000
-"""Milliseconds. Quotas begin anew at full minutes, so no grain lies on both sides of that."""
+"""Milliseconds. Quotas reset at full minutes, so no grain lies on both sides of a reset."""
 _OPEN: Final = 0  # in place of a time
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _CLOCK_SETTING: Final = "clock"
@@ -59,7 +59,7 @@ class CallCounts:
         """Attempts are on record, each with the number of its dispatch."""
         for number, one in starts:
             place = (number, one.channel, one.key)
-            if place in self._open:  # that one was cut off by a bug: nobody told its end
+            if place in self._open:  # a bug cut that one off: its end was never reported
                 self._end(place, at)
             self._open[place] = one.number, one.provider
             self._touched.add(one.provider)
@@ -121,7 +121,7 @@ _SUMMED: Final = " ON CONFLICT DO UPDATE SET number = number + excluded.number"
 
 
 def _move(connection: sqlite3.Connection, condition: str, to: int) -> None:
-    """Date calls anew; the condition is one of ours."""
+    """Change the dates of calls; `condition` is SQL of ours, never from outside."""
     moved = f"SELECT provider, ?, sum(number) FROM call WHERE {condition} GROUP BY provider"  # noqa: S608
     rows = connection.execute(moved, (to,)).fetchall()
     connection.execute(f"DELETE FROM call WHERE {condition}")  # noqa: S608
@@ -171,7 +171,7 @@ class MachineClock:
             self.boot = _BOOT_ID.read_text("ascii").strip()
 
     def offset(self) -> int:
-        """The wall clock's lead in milliseconds; constant while nobody sets it."""
+        """The wall clock's lead in milliseconds; constant as long as the clock is not set."""
         running = time.CLOCK_BOOTTIME if hasattr(time, "CLOCK_BOOTTIME") else time.CLOCK_MONOTONIC
         return (time.time_ns() - time.clock_gettime_ns(running)) // 1_000_000
 

@@ -1,4 +1,4 @@
-"""When the embedded store was last looked after, and what it dates anew."""
+"""The last look at the clock for the embedded store, and which records get a new date."""
 
 from __future__ import annotations
 

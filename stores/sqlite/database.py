@@ -269,7 +269,7 @@ def only_server(path: Path) -> Iterator[None]:
     """Hold the store's lock; raises StoreError when another service holds it.
 
     It is on the file itself, so every name of it is locked: a link of either kind, a bind mount.
-    The file beside it, by which earlier versions told, is locked for their sake.
+    The file beside it, which earlier versions checked, is locked for their sake.
     """
     with _locked(path, path.with_name(path.name + "-lock"), is_store=False):
         with _locked(path, path.resolve(), is_store=True):

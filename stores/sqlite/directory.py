@@ -33,7 +33,7 @@ from carillon.stores.sqlite.database import connect, transaction
 T = TypeVar("T")
 PAGE: Final = 500
 SMALL_PAGE: Final = 20
-"""So many listed users are read without a thread."""
+"""Most listed users that are read without a thread."""
 
 PAGE_LETTERS: Final = 16 * 1024 * 1024
 """What the documents of a page hold, as JSON: about so much at most, and one document at least."""
@@ -245,7 +245,7 @@ def _execute(connection: sqlite3.Connection, query: str, values: Sequence[str]) 
 
 
 def _members(connection: sqlite3.Connection, clusters: Sequence[str], after: str) -> list[str]:
-    # One index walk a cluster, merged: a member of several comes once, and no walk is sorted anew.
+    # One index scan a cluster, merged: a member of several comes once, and nothing is sorted again.
     walks = [
         connection.execute(
             "SELECT json_group_array(user) FROM (SELECT user FROM user_key"

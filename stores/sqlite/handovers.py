@@ -49,7 +49,7 @@ class SqliteHandovers:
         self._next = _Batch()
 
     async def add(self, handover: Handover) -> None:
-        """See the port. Whoever comes while others are written shares the next commit."""
+        """See the port. Calls that come while others are written share the next commit."""
         one = handover
         batch = self._next
         batch.rows.append(

@@ -57,7 +57,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class TakenUp:
-    """A store whose new life has begun; `notes` are sentences for whoever reads the log."""
+    """A store whose new life has begun; `notes` are sentences for the log."""
 
     ledger: JournalTables
     log: RedoLog
@@ -96,7 +96,7 @@ def resume(connection: sqlite3.Connection) -> None:
 
 
 def examine(path: Path, connection: sqlite3.Connection) -> Standing:
-    """How a store stands that nobody serves; nothing is changed. `path` is no link.
+    """The state of a store that no service uses; changes nothing. `path` must not be a link.
 
     Raises:
         OSError: its log or its mark cannot be read.
@@ -264,7 +264,7 @@ def _is_of(store: Path, life: bytes, how: str) -> bool:
     try:
         with closing(sqlite3.connect(f"{store.as_uri()}?{how}", uri=True)) as connection:
             return read_life(connection).id == life
-    except sqlite3.Error as error:  # what is wrong is told when it is opened
+    except sqlite3.Error as error:  # the error is reported when it is opened
         return "no such table" not in str(error)  # one of an earlier version has no lives
 
 

@@ -89,7 +89,7 @@ class HostMark:
     """The mark of a store while a process serves it. Raises OSError when it cannot be opened.
 
     `committed` and `logged` may be called from several threads: each writes a place of its own.
-    A disk that refuses them keeps nobody from sending.
+    A disk that refuses them does not stop sending.
     """
 
     def __init__(self, store: Path) -> None:

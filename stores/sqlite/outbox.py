@@ -73,7 +73,7 @@ class SqliteOutbox:
     """Implements `messages.saga.ports.Outbox`."""
 
     def __init__(self, path: Path, mark: HostMark | None = None) -> None:
-        """`mark` is told of each write: a copy that lacks one is older than what was posted."""
+        """`mark` records each write: a copy that lacks one is older than what was posted."""
         self._mark = mark
         self._connection = connect(path)
         self._limiter = trio.CapacityLimiter(1)

@@ -57,7 +57,7 @@ class SqliteReader:
             JournalUnavailable: the journal cannot be read.
         """
         if newest:
-            with suppress(JournalUnavailable):  # what was durable before can still be told
+            with suppress(JournalUnavailable):  # what was durable before can still be read
                 await self._flush()
         try:
             return await trio.to_thread.run_sync(run, self._connection, limiter=self._limiter)

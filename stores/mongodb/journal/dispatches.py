@@ -1,10 +1,10 @@
 """The journal's dispatches in MongoDB: how one begins, ends, begins again and is forgotten.
 
-An unfinished dispatch has an `owner`: the replica that sees it through. Whatever changes it names
-its owner in the filter, so a replica that was taken for dead changes nothing any more.
+An unfinished dispatch has an `owner`: the replica that sees it through. Every change names the
+owner in its filter, so a replica that was taken for dead changes nothing any more.
 
-A dispatch that is to be driven again says so first (`redrive`): should the process die before all
-of its deliveries are pending again, whoever takes the dispatch up completes that.
+A redrive is first marked on the dispatch (`redrive`): if the process dies before all of its
+deliveries are pending again, the replica that takes the dispatch up completes that.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _BEING_OPENED: Final = 15_000
 
 
 def key_name(caller: str, route: str, key: str) -> str:
-    """A key and who uses it where, as one text."""
+    """A key with its caller and route, as one text."""
     return storable(json.dumps([caller, route, key]))
 
 
@@ -244,7 +244,7 @@ def cancel_dispatch(database: Database, dispatch_id: str) -> None:
 
 def redrive(database: Database, dispatch_id: str, wanted: RecordFilter, owner: str) -> int:
     """Make ended deliveries pending again and their dispatch the owner's; how many there are."""
-    # Whoever repeats this after a lost reply finds the dispatch running, and its own.
+    # A retry after a lost reply finds the dispatch running, and its own.
     if _of_interest(database, dispatch_id, wanted):
         ended: Stored = {
             "_id": dispatch_id,
@@ -346,7 +346,7 @@ def retire(database: Database, before: int) -> bool:
     if oldest is None:
         return False
     dispatch_id = str(oldest["_id"])
-    # Without a state nobody can drive it again.
+    # Without a state it cannot be redriven.
     dispatches.update_one({**ended, "_id": dispatch_id}, {"$unset": {"state": ""}})
     for collection in (ATTEMPTS, ENDINGS, DELIVERIES):
         of_it: Stored = {"_id": all_rows(dispatch_id)}

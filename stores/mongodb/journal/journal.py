@@ -1,7 +1,7 @@
 """The journal in MongoDB: what is handed over, and to which of its two writers.
 
-Dispatches, deliveries and the starts of attempts, for which somebody waits, go to the urgent; what
-follows goes to the background. So a start waits for one write, whatever else there is to do.
+Dispatches, deliveries and the starts of attempts, for which a task waits, go to the urgent writer;
+what follows goes to the background one. So a start waits for one write, whatever else is queued.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class MongoJournal:
 
     async def open(self, dispatch: NewDispatch, rows: Sequence[Enrolment] = ()) -> Sequence[bool]:
         """See the port. Raises Conflict when another dispatch has just got its idempotency key."""
-        if not self.is_working:  # somebody may wait some seconds for the same answer
+        if not self.is_working:  # another task may already wait some seconds for the same answer
             raise unwritable(self.trouble)
         first = Rows(dispatch.id, rows, _token())
         self.rounds[dispatch.id] = 0
@@ -140,7 +140,7 @@ class MongoJournal:
         offered: bool = False,
     ) -> Sequence[bool]:
         place = dispatch_id, progress.channel
-        # What an earlier call wrote before it failed is new to whoever asks again.
+        # What an earlier call wrote before it failed is new to the caller that retries.
         self._unsure[place] = token = self._unsure.get(place) or _token()
         several = Rows(dispatch_id, rows, token, offered)
         request = WriteRequest(rows=several, reached=progress)

@@ -1,6 +1,6 @@
-"""The journal's writes in MongoDB that somebody waits for before something starts.
+"""The journal's writes in MongoDB that a task waits for before something starts.
 
-What is asked for while a batch is written goes into the next one together.
+Requests that come while a batch is written go together into the next one.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ T = TypeVar("T")
 
 MOST_AT_ONCE: Final = 500
 WRITE_SECONDS: Final = 5.0
-"""After which a write is given up, and its caller told so."""
+"""Seconds after which a write is given up, and its caller gets an error."""
 PROBE_SECONDS: Final = 0.5
 """How often a store that failed is asked whether it is back."""
 NO_LEASE: Final = "This replica has no lease on its work"
@@ -88,7 +88,7 @@ _SUPERSEDED: Final = "Another replica goes on with this dispatch"
 
 @dataclass(eq=False, slots=True)
 class WriteRequest:
-    """Something to be written, and somebody who waits for it."""
+    """Something to be written, and the task that waits for it."""
 
     opening: NewDispatch | None = None
     rows: Rows | None = None
@@ -249,7 +249,7 @@ def _began(start: AttemptStart, written: Written) -> bool:
 
 BACKGROUND_SECONDS: Final = 10.0
 LINGER: Final = 0.02
-"""Seconds that outcomes wait for company when nobody waits for them."""
+"""Seconds that outcomes wait for more when no task waits for them."""
 RETRY: Final = 0.5
 """Seconds until what could not be written is tried again."""
 
@@ -259,7 +259,7 @@ Job = Callable[[Database, int], int]
 
 @dataclass(eq=False, slots=True)
 class Ordered:
-    """A job that somebody waits for; it follows all outcomes that were handed over before."""
+    """A job that a task waits for; it follows all outcomes that were handed over before."""
 
     job: Job
     result: int = 0

@@ -58,7 +58,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class UrgentWrites:
-    """What somebody waits for before something starts; `owner` is the replica that writes."""
+    """Writes that a task waits for before something starts; `owner` is the replica that writes."""
 
     owner: str
     now: int
@@ -162,7 +162,7 @@ def _end_attempts(database: Database, urgent: UrgentWrites) -> None:
 
 
 def insert_endings(database: Database, endings: Sequence[Stored]) -> set[object]:
-    """Write how deliveries ended; the `_id`s of those that nobody else had told before."""
+    """Write how deliveries ended; returns the `_id`s of those that were not recorded before."""
     return insert_own(database[ENDINGS], endings)
 
 

@@ -1,6 +1,6 @@
 """The journal in the embedded store: what is handed over, and to which of its two writers.
 
-Dispatches and attempts, for each of which somebody waits, go into a redo log first; the deliveries
+Dispatches and attempts, for each of which a task waits, go into a redo log first; the deliveries
 that follow go into the tables by the hundred.
 """
 

@@ -38,7 +38,7 @@ REST: Final = 5.0
 
 @dataclass(eq=False, slots=True)
 class OpenBatch:
-    """What will be written together, and what the tables are told after it.
+    """What will be written together, and what goes to the tables after it.
 
     `done` is set when its dispatches and attempts are durable, or have `failed` to be.
     """
@@ -91,7 +91,7 @@ class LogWriter:
         return self._next
 
     def end(self, end: End) -> None:
-        """Take an end, which nobody waits for."""
+        """Take an end, which no task waits for."""
         self._next.ends.append(end)
         self._lingering.set()
 
@@ -104,7 +104,7 @@ class LogWriter:
             self._write()
 
     async def write_what_lingers(self) -> None:
-        """See to it, for ever, that what nobody waits for is written, too."""
+        """Until cancelled, make sure that what no task waits for is written, too."""
         while True:
             await self._lingering.wait()
             await trio.sleep(LINGER if self.broken is None else RETRY)
@@ -143,7 +143,7 @@ class LogWriter:
             self._takes, self._thread_until = 0.0, began + REST
 
     def run(self) -> None:
-        """Write what comes, in a thread, until it is told to end."""
+        """Write what comes, in a thread, until it is asked to end."""
         while (item := self._queue.get()) is not None:
             text, group, gathering = item
             written = self._append(text)
@@ -153,7 +153,7 @@ class LogWriter:
         """The number of the group, 0 and a reason when it is not durable."""
         try:
             number = self._log.append(text, self._tables.ledger.applied)
-        except Exception as error:  # whoever waits must be told
+        except Exception as error:  # the tasks that wait must get it
             return 0, trouble(error)
         self._mark.logged(number)  # before any byte leaves
         return number, None

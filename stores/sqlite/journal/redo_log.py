@@ -5,7 +5,7 @@ since each statement gives the GIL away and takes it back. Attempts must be dura
 bytes leave, 20 at a time; so they are appended here, with one write and one fdatasync a group, and
 go into the tables by the hundred. The tables say up to which group they have it all.
 
-Two files take turns: one is begun anew once the tables have everything that is in it. They are
+Two files take turns: one is restarted once the tables have everything that is in it. They are
 reserved and written full of zeros when they are made, since a sync of a file that does not grow is
 cheaper. A group is its length, the CRC-32 of the rest, the id of its life, its number and a text.
 
@@ -77,7 +77,7 @@ def look(store: Path, life: bytes, before: bytes) -> Found:
 
 
 def set_aside(paths: Sequence[Path]) -> Sequence[Path]:
-    """Rename files so that nobody takes them for a store's log; their new names. Raises OSError."""
+    """Rename files so that they are no store's log; returns the new names. Raises OSError."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     renamed: list[Path] = []
     for path in paths:
@@ -143,13 +143,13 @@ class _File:
         self.torn = False
 
     def mend(self, *, sync: bool) -> None:
-        """See that nobody finds the group whose write failed. Raises OSError."""
+        """Make sure that a replay does not find the group whose write failed. Raises OSError."""
         if self.torn:
             _write_all(self._descriptor, bytes(_HEAD.size), self.end, sync=sync)
             self.torn = False
 
     def forget(self, *, sync: bool) -> None:
-        """See that nobody finds any group. Raises OSError."""
+        """Make sure that a replay finds no group. Raises OSError."""
         _write_all(self._descriptor, bytes(_HEAD.size), 0, sync=sync)
 
     def close(self) -> None:

@@ -128,7 +128,7 @@ def redrive(connection: sqlite3.Connection, number: int, wanted: RecordFilter) -
 
 
 def retire(connection: sqlite3.Connection, before: int, most: int) -> bool:
-    """Erase at most so many rows of what ended before a time; whether some of it is left."""
+    """Erase at most `most` rows of what ended before a time; returns whether some are left."""
     oldest = connection.execute(
         "SELECT number FROM dispatch WHERE ended_at < ? ORDER BY ended_at LIMIT 1", (before,)
     ).fetchone()
@@ -235,7 +235,7 @@ def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
 
 
 def _places(rows: Sequence[_Row]) -> int:
-    """The power of two that so many rows fit in."""
+    """The smallest power of two that is at least the number of rows."""
     return 1 << (len(rows) - 1).bit_length()
 
 

@@ -49,11 +49,11 @@ _MOMENT: Final = 20
 _COUNT: Final = "UPDATE life SET applied = ?, revision = revision + 1 RETURNING revision"
 
 MOST_RETIRED: Final = 500
-"""Rows erased in one commit: some 2 ms, which nobody who sends has to wait for longer."""
+"""Rows erased in one commit: some 2 ms, so that no send has to wait longer for it."""
 
 
 class Write:
-    """Something for the next commit, and somebody who waits for it."""
+    """Something for the next commit, and the task that waits for it."""
 
     __slots__ = ("dispatch_id", "done", "failed")
 
@@ -166,9 +166,9 @@ class JournalTables:
         self.applied, self.revision = connection.execute(query).fetchone()
 
     def commit(self, groups: Sequence[Batch], writes: Sequence[Write]) -> None:
-        """All of it or nothing, but rows of a dispatch that nobody opened fail by themselves.
+        """Commit all or nothing, except that rows of a dispatch that was never opened fail alone.
 
-        With nothing at all it is tried whether the tables can be written.
+        Without any rows it only tries whether the tables can be written.
         """
         if writes and not groups and all(isinstance(write, Flushing) for write in writes):
             return  # all that came before is committed
@@ -275,12 +275,12 @@ class JournalTables:
                 pass
 
     def _numbered(self, ends: Sequence[T]) -> list[tuple[int, T]]:
-        """Each with the number of its dispatch, but those that nobody opened."""
+        """Each with the number of its dispatch, without those that were never opened."""
         found = ((self._number(one.dispatch_id), one) for one in ends)
         return [(number, one) for number, one in found if number]
 
     def _number(self, dispatch_id: str) -> int:
-        """The number of a dispatch, looked up once; 0 when nobody opened it."""
+        """The number of a dispatch, looked up once; 0 if it was never opened."""
         number = self._numbers.get(dispatch_id)
         if number is None:
             number = find_dispatch(self._connection, dispatch_id)
@@ -309,7 +309,7 @@ def _of_one_moment(groups: Sequence[Batch]) -> Iterator[tuple[int, Sequence[Batc
 MOST_A_COMMIT: Final = 500
 
 LINGER: Final = 0.02
-"""Seconds that a write nobody waits for waits for one that somebody waits for."""
+"""Seconds that a write without a waiting task waits for one with a waiting task."""
 
 GATHER: Final = 0.5
 """Seconds for which what is in the log may wait for its commit, if nothing else has to be written:
@@ -324,11 +324,11 @@ def trouble(error: Exception) -> str:
 
 
 RETRY: Final = 1.0
-"""Seconds after which what could not be committed is tried again, whoever else comes."""
+"""Seconds after which a failed commit is retried, whatever else comes."""
 
 
 class Mark(Enum):
-    """What the writers are told besides writes."""
+    """Signals to the writers besides writes."""
 
     END = auto()
 
@@ -343,7 +343,7 @@ class TableWriter:
         self._token = token
 
     def run(self) -> None:
-        """Write until told that this is the end."""
+        """Write until the end is signalled."""
         groups: list[Batch] = []  # kept until a commit has them
         going_on = True
         while going_on:
@@ -383,7 +383,7 @@ class TableWriter:
 
 
 def _can_wait(item: Write | Batch | Mark) -> float:
-    """For how many seconds it can wait for company; 0 for what somebody waits for."""
+    """Seconds it can wait for more to write with it; 0 if a task waits for it."""
     if isinstance(item, Batch):
         return GATHER if item.number else LINGER
     return LINGER if isinstance(item, Closing) else 0.0
