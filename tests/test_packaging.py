@@ -69,7 +69,10 @@ def test_the_wheel_works_elsewhere(tmp_path: Path) -> None:
     assert "carillon" in ran.stdout.lower()
 
 
-LOCKS = ("requirements.lock", "requirements-dev.lock", "tests/neighbours/mongodb.lock")
+LOCKS = (
+    *("requirements.lock", "requirements-dev.lock", "deploy/requirements.lock"),
+    "tests/neighbours/mongodb.lock",
+)
 
 
 @pytest.mark.parametrize("name", LOCKS)
