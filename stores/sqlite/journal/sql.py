@@ -191,11 +191,15 @@ def enrol(
 
 
 def record(connection: sqlite3.Connection, rows: Sequence[tuple[int, Receipt]], now: int) -> None:
-    """Write outcomes, each with the number of its dispatch. A delivery not enrolled stays out."""
+    """Write outcomes, each with the number of its dispatch. A delivery not enrolled stays out.
+
+    Of two of one delivery the later one holds: what was sent may be put in doubt at once.
+    """
+    latest = {(number, one.channel, one.key): one for number, one in rows}
     alike: dict[_Row, list[_Row]] = {}
-    for number, one in rows:
+    for (number, channel, key), one in latest.items():
         ending: _Row = (now, one.outcome, one.reason, one.provider or "", one.attempts)
-        row: _Row = (number, one.channel, one.key, one.error, one.provider_message_id or "")
+        row: _Row = (number, channel, key, one.error, one.provider_message_id or "")
         alike.setdefault(ending, []).append(row)
     for ending, ended in alike.items():
         for part in _parts(ended):

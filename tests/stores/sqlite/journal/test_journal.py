@@ -107,6 +107,26 @@ async def test_a_dispatch_is_written_from_beginning_to_end(path: Path) -> None:
     assert one.provider_message_id == "m-1"
 
 
+async def test_of_two_outcomes_of_a_delivery_within_a_moment_the_later_one_holds(
+    path: Path,
+) -> None:
+    """Another one in doubt before it must not have it written before what it takes back."""
+    journal = SqliteJournal(path)
+    async with journal.running():
+        await journal.open(dispatch("d", ["sms"]))
+        await journal.enrol("d", [enrolment("a"), enrolment("b")], BEGINNING)
+        journal.record(replace(receipt("b"), outcome="in-doubt", reason="unknown-outcome"))
+        journal.record(receipt("a"))
+        journal.record(
+            replace(receipt("a"), outcome="in-doubt", reason="unknown-outcome", late=True)
+        )
+        await journal.flush()
+        assert outcomes(path) == {
+            ("sms", "user/a", "in-doubt"),
+            ("sms", "user/b", "in-doubt"),
+        }
+
+
 async def test_a_repeated_enrolment_is_known(path: Path) -> None:
     journal = SqliteJournal(path)
     async with journal.running():
