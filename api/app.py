@@ -62,7 +62,7 @@ class Edge:
 class Parts:
     """What the application works with."""
 
-    pipeline: DispatchService
+    dispatcher: DispatchService
     records: Records
     probes: Probes
     metrics: Metrics
@@ -98,12 +98,16 @@ def create_app(parts: Parts, edge: Edge) -> Application:
     app.logger = parts.logger  # a cached property: ours, and no global one
     errors.register(app)
     repeats = Repeats(parts.records, edge.key_expiry, edge.ago)
-    sending = Sending(parts.pipeline, parts.records, repeats, edge.waiting)
+    sending = Sending(parts.dispatcher, parts.records, repeats, edge.waiting)
     for routes in (
         send_routes(sending),
         dispatch_routes(parts.records, edge.kept),
         dispatch_change_routes(
-            parts.pipeline, parts.records, parts.live_settings, edge.waiting.prefix, edge.kept
+            parts.dispatcher,
+            parts.records,
+            parts.live_settings,
+            edge.waiting.prefix,
+            edge.kept,
         ),
         provider_routes(parts.tuning),
         supervision_routes(parts.supervisor, parts.tuning),

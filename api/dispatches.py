@@ -126,7 +126,7 @@ _FILTERS = ("outcome", "reason", "channel", "provider")
 
 
 def dispatch_change_routes(
-    pipeline: DispatchService,
+    dispatcher: DispatchService,
     records: Records,
     live_settings: LiveSettings,
     prefix: str,
@@ -147,7 +147,7 @@ def dispatch_change_routes(
         if record.state == "running":
             trail = _trail(live_settings, "cancel", record, {"state": "cancelled"})
             async with telling_of_failure(trail):
-                await pipeline.cancel(dispatch_id, trail.begin)
+                await dispatcher.cancel(dispatch_id, trail.begin)
                 record = await known_dispatch(records, dispatch_id, kept)
                 if record.state in _OVER:  # it ended while that was written
                     raise Conflict(_ENDED)
@@ -166,7 +166,7 @@ def dispatch_change_routes(
         if matching.deliveries:
             trail = _trail(live_settings, "redrive", record, _filters(wanted))
             async with telling_of_failure(trail):
-                number = await pipeline.redrive(dispatch_id, wanted, trail.begin, record.caller)
+                number = await dispatcher.redrive(dispatch_id, wanted, trail.begin, record.caller)
             if not number:
                 await trail.fail("nothing was left that could be sent again")
         told = {"id": dispatch_id, "redriven": number}

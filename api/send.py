@@ -39,12 +39,16 @@ class Sending:
     """What `POST /send` does, whichever way a request came."""
 
     def __init__(
-        self, pipeline: DispatchService, records: Records, repeats: Repeats, waiting: Waiting
+        self,
+        dispatcher: DispatchService,
+        records: Records,
+        repeats: Repeats,
+        waiting: Waiting,
     ) -> None:
-        self._pipeline = pipeline
+        self._dispatcher = dispatcher
         self._repeats = repeats
         self._waiting = waiting
-        self._archive = DispatchReader(pipeline, records)
+        self._archive = DispatchReader(dispatcher, records)
 
     async def accept(self, body: object, key: IdempotencyKey | None, who: str) -> Dispatch | str:
         """The dispatch that this request began, or the id of the one that an earlier one did.
@@ -52,15 +56,15 @@ class Sending:
         Raises:
             CarillonError: it began none.
         """
-        pipeline, repeats = self._pipeline, self._repeats
+        dispatcher, repeats = self._dispatcher, self._repeats
         if key is None:
-            return await pipeline.accept(parse_send(body), caller=who)
+            return await dispatcher.accept(parse_send(body), caller=who)
         if repeats.is_claimed(key) and (earlier := await repeats.earlier(key)) is not None:
             return earlier  # the claim may be that of another repeat
         with repeats.claimed(key):
             if (earlier := await repeats.earlier(key)) is not None:
                 return earlier
-            return await pipeline.accept(parse_send(body), repeats.dated(key), caller=who)
+            return await dispatcher.accept(parse_send(body), repeats.dated(key), caller=who)
 
     async def told(self, accepted: Dispatch | str, preferred: Preferences) -> Answer:
         """What the caller is answered, once it is time."""

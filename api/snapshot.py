@@ -60,8 +60,8 @@ def told_now(dispatch: Dispatch) -> DispatchSnapshot:
 class DispatchReader:
     """Tells of dispatches that others asked for, from what is on record."""
 
-    def __init__(self, pipeline: DispatchService, records: Records) -> None:
-        self._pipeline = pipeline
+    def __init__(self, dispatcher: DispatchService, records: Records) -> None:
+        self._dispatcher = dispatcher
         self._records = records
 
     async def told(self, dispatch_id: str, seconds: float) -> DispatchSnapshot:
@@ -78,7 +78,7 @@ class DispatchReader:
         is_over = is_over or record is None or record.ended_at is not None
         counts = {} if record is None else record.counts
         wanted = RecordFilter(outcomes=sorted(FAILURES))
-        most = self._pipeline.rules.most_failures
+        most = self._dispatcher.rules.most_failures
         page = await self._records.deliveries(dispatch_id, wanted, "", most)
         failures = [Failure(one.user_id, one.channel, one.error or "") for one in page.deliveries]
         total = sum(counts.get(outcome, 0) for outcome in FAILURES)
@@ -86,7 +86,7 @@ class DispatchReader:
 
     async def _end_of(self, dispatch_id: str) -> bool:
         while True:
-            dispatch = self._pipeline.running(dispatch_id)
+            dispatch = self._dispatcher.running(dispatch_id)
             if dispatch is not None:
                 await dispatch.ended.wait()
                 return not (dispatch.suspended or dispatch.crashed)

@@ -123,7 +123,7 @@ class ReplicaCluster:
 
     async def attend(
         self,
-        pipeline: DispatchService,
+        dispatcher: DispatchService,
         channels: Channels,
         turns: CallerRotation,
         logger: logging.Logger,
@@ -132,34 +132,34 @@ class ReplicaCluster:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keeper.run)
-                nursery.start_soon(self._beat, pipeline, turns, logger)
-                nursery.start_soon(self._look, pipeline)
-                nursery.start_soon(self._assist, pipeline, channels, turns)
+                nursery.start_soon(self._beat, dispatcher, turns, logger)
+                nursery.start_soon(self._look, dispatcher)
+                nursery.start_soon(self._assist, dispatcher, channels, turns)
         finally:
             with trio.CancelScope(shield=True):
                 await self._keeper.leave()
 
     async def _beat(
-        self, pipeline: DispatchService, turns: CallerRotation, logger: logging.Logger
+        self, dispatcher: DispatchService, turns: CallerRotation, logger: logging.Logger
     ) -> None:
         while True:
             await trio.sleep(BEAT)
             with suppress(JournalUnavailable):  # the journal says so, and louder
                 if not await self._replicas.beat(turns):
                     logger.warning("taken for dead by another replica; starting anew")
-                    pipeline.disown()
+                    dispatcher.disown()
                     await self._replicas.join()
 
-    async def _look(self, pipeline: DispatchService) -> None:
+    async def _look(self, dispatcher: DispatchService) -> None:
         while True:
             await trio.sleep(LOOK)
             with suppress(JournalUnavailable):
-                await pipeline.resume()
-                for dispatch_id in await self._recovery.cancelled(pipeline.borrowed):
-                    pipeline.cancelled_elsewhere(dispatch_id)
+                await dispatcher.resume()
+                for dispatch_id in await self._recovery.cancelled(dispatcher.borrowed):
+                    dispatcher.cancelled_elsewhere(dispatch_id)
 
     async def _assist(
-        self, pipeline: DispatchService, channels: Channels, turns: CallerRotation
+        self, dispatcher: DispatchService, channels: Channels, turns: CallerRotation
     ) -> None:
         while True:
             await trio.sleep(ASSIST)
@@ -169,4 +169,4 @@ class ReplicaCluster:
                 if one.state == "running" and one.depth < FEW
             }
             with suppress(JournalUnavailable):
-                await pipeline.borrow(room, turns.weight)
+                await dispatcher.borrow(room, turns.weight)

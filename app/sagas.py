@@ -35,7 +35,7 @@ class SagaServices:
 
     outbox: Outbox
     rules: SagaRules | None = None
-    conclusion: Completion | None = None
+    completion: Completion | None = None
     sender: Sender | None = None
     commands: CommandConsumer | None = None
 
@@ -61,16 +61,16 @@ class SagaServices:
 
     def sagas(
         self,
-        pipeline: DispatchService,
+        dispatcher: DispatchService,
         records: Records,
         observe: Observer,
         nursery: trio.Nursery,
         ago: Callable[[float], int],
     ) -> Sagas | None:
         """What takes commands, if they are configured."""
-        if self.rules is None or self.conclusion is None:
+        if self.rules is None or self.completion is None:
             return None
-        return Sagas(self.rules, pipeline, records, self.conclusion, observe, nursery, ago)
+        return Sagas(self.rules, dispatcher, records, self.completion, observe, nursery, ago)
 
 
 async def saga_services(

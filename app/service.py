@@ -139,7 +139,7 @@ async def run(
         tuned = Tuned(guards, {spec.name: spec.route for spec in specs}, supervisor, keys)
         tuning = LiveTuning(settings, tuned, storage.live_settings, logger)
         await take_up(storage, clock, tuning, guards)
-        rooms = Ports(
+        ports = Ports(
             directory=assembly.directory(settings, client, cluster, stack),
             files=assembly.files(settings, client),
             journal=journal,
@@ -174,10 +174,10 @@ async def run(
             nursery.start_soon(on_hangup, *on_signal)
             keep_house(nursery, settings, storage, guards, clock)
             nursery.start_soon(watch_store, journal, storage.name, observe)
-            nursery.start_soon(rooms.offload.give_memory_back)
+            nursery.start_soon(ports.offload.give_memory_back)
             if services.sender is not None:
                 nursery.start_soon(services.sender.run)
-            await service.run(rooms, task_status)
+            await service.run(ports, task_status)
             nursery.cancel_scope.cancel()
 
 
@@ -270,7 +270,7 @@ class _Service:
     clock: Clock
     token: OperatorToken = field(default_factory=OperatorToken)
 
-    async def run(self, rooms: Ports, task_status: trio.TaskStatus[str]) -> None:
+    async def run(self, ports: Ports, task_status: trio.TaskStatus[str]) -> None:
         guards = list(self.guards.values())
         gauges = Gauges(self.supervisor, guards, lambda: self.listener.open_connections)
         self.metrics.registry.register(gauges)
@@ -278,31 +278,31 @@ class _Service:
         async with self.supervisor.running(grace=0), trio.open_nursery() as cluster:
             async with trio.open_nursery() as dispatches:
                 rules = assembly.rules(self.settings, self.tuning.times_to_live)
-                pipeline = DispatchService(rooms, rules, dispatches, self.services.conclusion)
-                await pipeline.resume()
+                dispatcher = DispatchService(ports, rules, dispatches, self.services.completion)
+                await dispatcher.resume()
                 if self.storage.cluster is not None:
                     attend = self.storage.cluster.attend
                     supervisor, logger = self.supervisor, self.logger
-                    cluster.start_soon(attend, pipeline, supervisor.status, supervisor, logger)
-                await self._open(pipeline, rooms, dispatches, task_status)
+                    cluster.start_soon(attend, dispatcher, supervisor.status, supervisor, logger)
+                await self._open(dispatcher, ports, dispatches, task_status)
             cluster.cancel_scope.cancel()
         self.logger.info("drained and down")
 
     async def _open(
         self,
-        pipeline: DispatchService,
-        rooms: Ports,
+        dispatcher: DispatchService,
+        ports: Ports,
         dispatches: trio.Nursery,
         task_status: trio.TaskStatus[str],
     ) -> None:
         """Serve HTTP until the service is asked to stop and has drained."""
         sagas = self.services.sagas(
-            pipeline, self.storage.records, rooms.observe, dispatches, self.clock.since
+            dispatcher, self.storage.records, ports.observe, dispatches, self.clock.since
         )
         parts = Parts(
-            pipeline,
+            dispatcher,
             self.storage.records,
-            self._probes(rooms),
+            self._probes(ports),
             self.metrics,
             self.logger,
             self.tuning,
@@ -311,8 +311,8 @@ class _Service:
             self.services.outbox,
             sagas,
             self.services.sender,
-            confirmations(self.settings, self.storage, rooms.observe),
-            rooms.offload,
+            confirmations(self.settings, self.storage, ports.observe),
+            ports.offload,
         )
         app = create_app(parts, self._edge())
         async with trio.open_nursery() as nursery:
@@ -320,7 +320,7 @@ class _Service:
             address: str = await nursery.start(
                 self.listener.serve,
                 app.all_routes,
-                lambda: self._drain(pipeline, sagas),
+                lambda: self._drain(dispatcher, sagas),
                 LAST_WORDS,
                 self.stop.at_once,
                 app.fast,
@@ -348,22 +348,22 @@ class _Service:
             reason,
         )
 
-    async def _drain(self, pipeline: DispatchService, sagas: Sagas | None) -> None:
+    async def _drain(self, dispatcher: DispatchService, sagas: Sagas | None) -> None:
         """Wait for the wish to stop, end what was accepted, then let the server close."""
         await self.stop.asked.wait()
         self.logger.info("stopping")
         with trio.move_on_after(self.settings.server.wait_before_close):
             await self.stop.at_once.wait()
         await self.stop.unless_at_once(self.services.commands_read, math.inf)
-        pipeline.close()
-        await self.stop.unless_at_once(pipeline.idle, self.settings.drain)
-        pipeline.halt()
+        dispatcher.close()
+        await self.stop.unless_at_once(dispatcher.idle, self.settings.drain)
+        dispatcher.halt()
         await self.supervisor.halt()
-        pipeline.suspend()
+        dispatcher.suspend()
         if sagas is not None:
             sagas.stop_waiting()
         with trio.move_on_after(LAST_WORDS):
-            await pipeline.idle()
+            await dispatcher.idle()
 
     def _edge(self) -> Edge:
         settings = self.settings
@@ -377,8 +377,8 @@ class _Service:
             kept=settings.rows_kept,
         )
 
-    def _probes(self, rooms: Ports) -> Probes:
-        others = assembly.checks(self.settings, rooms) | dict(self.services.neighbours)
+    def _probes(self, ports: Ports) -> Probes:
+        others = assembly.checks(self.settings, ports) | dict(self.services.neighbours)
         return Probes(
             name="carillon",
             version=VERSION,

@@ -49,7 +49,7 @@ class Cluster(Protocol):
 
     async def attend(
         self,
-        pipeline: DispatchService,
+        dispatcher: DispatchService,
         channels: Channels,
         turns: CallerRotation,
         logger: logging.Logger,

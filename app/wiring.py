@@ -115,11 +115,11 @@ def files(settings: Settings, client: httpx.AsyncClient) -> Files:
     return NoFiles()
 
 
-def checks(settings: Settings, rooms: Ports) -> dict[str, Check]:
+def checks(settings: Settings, ports: Ports) -> dict[str, Check]:
     """What a check-up asks of where things are read from, as far as there is such a place."""
-    found = {"directory": asking(rooms.directory.check)}
+    found = {"directory": asking(ports.directory.check)}
     if settings.files.url is not None or settings.files.directory is not None:
-        found["files"] = asking(rooms.files.check)
+        found["files"] = asking(ports.files.check)
     return found
 
 

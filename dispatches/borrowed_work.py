@@ -25,14 +25,14 @@ class BorrowedWork:
 
     def __init__(
         self,
-        rooms: Ports,
-        preparation: Planner,
+        ports: Ports,
+        planner: Planner,
         context: DispatchContext,
         nursery: trio.Nursery,
         running: RunningDispatches,
     ) -> None:
-        self._rooms = rooms
-        self._preparation = preparation
+        self._ports = ports
+        self._planner = planner
         self._context = context
         self._nursery = nursery
         self._running = running
@@ -40,9 +40,9 @@ class BorrowedWork:
 
     async def take(self, room: Mapping[Channel, int], weigh: Weigh) -> None:
         """Take as many deliveries as each channel has room for. Raises JournalUnavailable."""
-        if self._rooms.pool is None or self._closed or not room:
+        if self._ports.pool is None or self._closed or not room:
             return
-        for taken in await self._rooms.pool.take(room, weigh):
+        for taken in await self._ports.pool.take(room, weigh):
             part = self._running.borrow(taken.dispatch.id)
             self._nursery.start_soon(self._see_through, taken, part)
 
@@ -68,17 +68,17 @@ class BorrowedWork:
         try:
             request, ways = await self._ways(unfinished, given, stop)
         except Exception as error:  # a bug with one dispatch must not end the others
-            self._rooms.observe(DispatchCrashed(unfinished.id, error))
+            self._ports.observe(DispatchCrashed(unfinished.id, error))
             begun = replace(begun, crash=CUT_SHORT)
-            ways = self._preparation.wreck(unfinished, stop, given)
+            ways = self._planner.wreck(unfinished, stop, given)
         return Dispatch(unfinished.id, request, ways, self._context, stop, begun)
 
     async def _ways(
         self, unfinished: Unfinished, given: Given, stop: trio.Event
     ) -> tuple[Request, Sequence[ChannelFeed]]:
-        go_on = self._preparation.go_on
+        go_on = self._planner.go_on
         try:
-            request = await self._preparation.stored_request(unfinished.id, stop)
+            request = await self._planner.stored_request(unfinished.id, stop)
             return request, await go_on(unfinished, request, stop, given=given)
         except BadCommand as error:
             request = empty_request(unfinished.channels)

@@ -82,8 +82,8 @@ class Ports:
 class Planner:
     """Makes the channel feeds of a request."""
 
-    def __init__(self, rooms: Ports, rules: DispatchPolicy) -> None:
-        self._rooms = rooms
+    def __init__(self, ports: Ports, rules: DispatchPolicy) -> None:
+        self._ports = ports
         self._rules = rules
         self._last_heavy = LastHeavy()
 
@@ -98,7 +98,7 @@ class Planner:
         template = None
         if (template_id := command.template_id) is not None:
             read = self._rules.patience.read
-            template = await read(lambda: self._rooms.directory.template(template_id))
+            template = await read(lambda: self._ports.directory.template(template_id))
         return Request(command, template, ends)
 
     async def stored_request(self, dispatch_id: str, stop: trio.Event) -> Request:
@@ -107,16 +107,16 @@ class Planner:
         Raises:
             BadCommand: it cannot be read any more.
         """
-        rooms = self._rooms
+        ports = self._ports
 
         async def read() -> str | bytes:
-            return await rooms.recovery.request(dispatch_id) or ""
+            return await ports.recovery.request(dispatch_id) or ""
 
-        async with rooms.offload.room.claimed(STORED):
+        async with ports.offload.room.claimed(STORED):
             text = await retry_until(read, stop)
             if text is not None:
                 parse = partial(parse_request, text, self._rules.most_values)
-                return await rooms.offload.run_if(len(text) > SMALL, parse)
+                return await ports.offload.run_if(len(text) > SMALL, parse)
         return await trio.sleep_forever()  # stopping: wait to be suspended
 
     async def begin(
@@ -133,7 +133,7 @@ class Planner:
         pages = self._pages(request.command, texts)
         await pages.read_head()
         composer = self._composer(identity, request.command, texts, mail)
-        recovery = self._rooms.recovery
+        recovery = self._ports.recovery
         return [
             ChannelFeed(
                 self._feed(name, composer, pages, expiries.get(name, inf), stop),
@@ -173,7 +173,7 @@ class Planner:
             begin = unfinished.progress.get(name)
             feed = self._feed(name, composer, pages, _expiry(request, name), stop, begin)
             feed.is_over = given is not None
-            left = self._left(name, composer, given or self._rooms.recovery, stop)
+            left = self._left(name, composer, given or self._ports.recovery, stop)
             ways.append(ChannelFeed(feed, left, is_resumed=True))
         return ways
 
@@ -181,14 +181,14 @@ class Planner:
         self, unfinished: Unfinished, stop: trio.Event, given: Given | None = None
     ) -> Sequence[ChannelFeed]:
         """The feeds of a dispatch that a bug keeps from going on: nothing is read or rendered."""
-        rooms = self._rooms
-        texts = Texts(rooms.engine, {}, (), None)
+        ports = self._ports
+        texts = Texts(ports.engine, {}, (), None)
         composer = Composer(unfinished.id, texts, {}, self._rules.user_fields, MailExtras())
-        pages = Pages(rooms.directory, Audience(), self._rules.patience)
+        pages = Pages(ports.directory, Audience(), self._rules.patience)
         return [
             ChannelFeed(
-                Feed(name, composer, pages, rooms.observe, stop),
-                self._left(name, composer, given or rooms.recovery, stop),
+                Feed(name, composer, pages, ports.observe, stop),
+                self._left(name, composer, given or ports.recovery, stop),
                 is_resumed=True,
             )
             for name in unfinished.channels
@@ -210,13 +210,13 @@ class Planner:
         stop: trio.Event,
         begin: Cursor | None = None,
     ) -> Feed:
-        return Feed(name, composer, pages, self._rooms.observe, stop, expires_at, begin)
+        return Feed(name, composer, pages, self._ports.observe, stop, expires_at, begin)
 
     def _left(
         self, name: Channel, composer: Composer, source: PendingSource, stop: trio.Event
     ) -> PendingReader:
-        rooms = self._rooms
-        return PendingReader(name, composer, source, rooms.directory, rooms.observe, stop)
+        ports = self._ports
+        return PendingReader(name, composer, source, ports.directory, ports.observe, stop)
 
     def _check_channels(self, command: SendCommand) -> None:
         active = self._rules.active_channels
@@ -232,10 +232,10 @@ class Planner:
             source = stored_source(request.template)
         else:
             source = plain_source(command.message_title, command.message_content)
-        engine, everywhere = self._rooms.engine, self._rules.escape_everywhere
+        engine, everywhere = self._ports.engine, self._rules.escape_everywhere
         make = partial(Texts, engine, source, command.channels, command.data, everywhere=everywhere)
         is_long = are_long(engine, source, command.data, everywhere=everywhere)
-        return await self._rooms.offload.run_if(is_long, make), source
+        return await self._ports.offload.run_if(is_long, make), source
 
     async def _mail(self, command: SendCommand, source: Source) -> MailExtras:
         if "email" not in command.channels:
@@ -246,7 +246,7 @@ class Planner:
         return MailExtras(
             carbon_copies=tuple(copies.values()),
             blind_carbon_copies=tuple(one for box, one in blind.items() if box not in copies),
-            attachments=await attachments.fetch(self._rooms.files, wanted, self._rules.patience),
+            attachments=await attachments.fetch(self._ports.files, wanted, self._rules.patience),
         )
 
     def _pages(self, command: SendCommand, texts: Texts) -> Pages:
@@ -255,7 +255,7 @@ class Planner:
             names = self._rules.user_fields
             wanted |= {names.id, *(names.address_of(channel) for channel in command.channels)}
         audience = Audience(command.recipients or (), command.clusters or (), wanted)
-        return Pages(self._rooms.directory, audience, self._rules.patience)
+        return Pages(self._ports.directory, audience, self._rules.patience)
 
     def _composer(
         self, identity: str, command: SendCommand, texts: Texts, mail: MailExtras
@@ -263,15 +263,15 @@ class Planner:
         senders = self._rules.senders
         if command.email_sender is not None:
             senders = {**senders, "email": command.email_sender}
-        rooms, fields = self._rooms, self._rules.user_fields
+        ports, fields = self._ports, self._rules.user_fields
         return Composer(
             identity,
             texts,
             senders,
             fields,
             mail,
-            observe=rooms.observe,
-            offload=rooms.offload,
+            observe=ports.observe,
+            offload=ports.offload,
         )
 
 

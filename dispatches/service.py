@@ -60,18 +60,18 @@ class DispatchService:
 
     def __init__(
         self,
-        rooms: Ports,
+        ports: Ports,
         rules: DispatchPolicy,
         nursery: trio.Nursery,
         conclude: Conclude | None = None,
     ) -> None:
         self.rules = rules
-        self._rooms = rooms
-        self._preparation = Planner(rooms, rules)
-        self._log = rooms.journal if isinstance(rooms.journal, OneLog) else None
+        self._ports = ports
+        self._planner = Planner(ports, rules)
+        self._log = ports.journal if isinstance(ports.journal, OneLog) else None
         context = self._context(assists=True)
         self._running = RunningDispatches()
-        self._borrowed = BorrowedWork(rooms, self._preparation, context, nursery, self._running)
+        self._borrowed = BorrowedWork(ports, self._planner, context, nursery, self._running)
         self._nursery = nursery
         self._conclude = conclude
         self._held = Room(MOST_HELD)
@@ -115,11 +115,11 @@ class DispatchService:
     @property
     def offload(self) -> Offload:
         """Runs the work that is too long for the event loop."""
-        return self._rooms.offload
+        return self._ports.offload
 
     async def resume(self) -> None:
         """Take up every dispatch that another process left. Raises JournalUnavailable."""
-        for unfinished in await self._rooms.recovery.unfinished(self._running.own):
+        for unfinished in await self._ports.recovery.unfinished(self._running.own):
             if unfinished.id not in self._running:  # a redrive may have entered it meanwhile
                 going = self._enter(unfinished.id, unfinished.caller)
                 self._nursery.start_soon(self._go_on, unfinished, going)
@@ -158,7 +158,7 @@ class DispatchService:
             if dispatch is not None:
                 await dispatch.cancel()
             else:
-                await self._rooms.journal.cancel(dispatch_id)
+                await self._ports.journal.cancel(dispatch_id)
                 self._running.cancel_at_once(dispatch_id)
 
     def cancelled_elsewhere(self, dispatch_id: str) -> None:
@@ -186,7 +186,7 @@ class DispatchService:
             # A caller that hangs up here must not leave pending deliveries without a dispatch.
             with trio.CancelScope(shield=True):
                 number = await self._make_pending(dispatch_id, wanted, first)
-                find = partial(self._rooms.recovery.find_unfinished, dispatch_id)
+                find = partial(self._ports.recovery.find_unfinished, dispatch_id)
                 unfinished = await retry_until(find, going.stop) if number else None
         finally:
             if unfinished is None:
@@ -217,7 +217,7 @@ class DispatchService:
     def disown(self) -> None:
         """Do nothing more for the dispatches running here: other replicas take them over."""
         for dispatch_id in self._running.own | self._running.borrowed:
-            self._rooms.post.disown(dispatch_id)
+            self._ports.post.disown(dispatch_id)
         self._running.disown()
 
     def _check_room(self, caller: str | None = None) -> None:
@@ -225,14 +225,14 @@ class DispatchService:
             raise Stopping("The service is stopping")
         if not self._has_place(caller):
             raise TooManyDispatches("Too many dispatches are open")
-        if not self._rooms.journal.is_working:  # before users are read, which may take long
-            raise unwritable(self._rooms.journal.trouble)
+        if not self._ports.journal.is_working:  # before users are read, which may take long
+            raise unwritable(self._ports.journal.trouble)
 
     async def _make_pending(self, dispatch_id: str, wanted: RecordFilter, first: Step) -> int:
-        if await self._rooms.recovery.request(dispatch_id) is None:
+        if await self._ports.recovery.request(dispatch_id) is None:
             raise Conflict(_ERASED)
         await first()
-        return await self._rooms.journal.redrive(dispatch_id, wanted)
+        return await self._ports.journal.redrive(dispatch_id, wanted)
 
     def _has_place(self, caller: str | None) -> bool:
         """Whether one more dispatch of a caller, or one that is redriven, may be open.
@@ -298,7 +298,7 @@ class DispatchService:
         try:
             return await self._conclude(dispatch)
         except Exception as error:  # a bug in the conclusion; the dispatch must end all the same
-            self._rooms.observe(DispatchCrashed(dispatch.id, error))
+            self._ports.observe(DispatchCrashed(dispatch.id, error))
             return True
 
     async def _prepare(
@@ -313,17 +313,17 @@ class DispatchService:
         lives = self._lives(command)
         now = milliseconds()
         ends = {channel: now + round(seconds * 1000) for channel, seconds in lives.items()}
-        request = replace(await self._preparation.request(command, ends), origin=origin)
+        request = replace(await self._planner.request(command, ends), origin=origin)
         expiries = {channel: accepted_at + seconds for channel, seconds in lives.items()}
         identity = str(uuid4())
-        ways = await self._preparation.begin(identity, request, expiries, stop)
+        ways = await self._planner.begin(identity, request, expiries, stop)
         dispatch = Dispatch(
             identity, request, ways, self._context(), stop, ResumeState(caller=caller)
         )
         text = await self.offload.run_if(bool(_held(command)), request.text)
         new = NewDispatch(identity, command.channels, text, key, caller, command.audience_size)
         await dispatch.open(new)
-        self._rooms.observe(DispatchAccepted(identity, command.channels))
+        self._ports.observe(DispatchAccepted(identity, command.channels))
         return dispatch
 
     async def _go_on(self, unfinished: Unfinished, going: Running) -> None:
@@ -332,24 +332,24 @@ class DispatchService:
             try:
                 dispatch = await self._resumed(unfinished, going)
             except Exception as error:  # a bug with one dispatch must not end the others
-                self._rooms.observe(DispatchCrashed(unfinished.id, error))
+                self._ports.observe(DispatchCrashed(unfinished.id, error))
                 dispatch = await self._wreck(unfinished, going.stop, error)
         if dispatch is not None:
-            self._rooms.observe(DispatchResumed(dispatch.id, unfinished.channels))
+            self._ports.observe(DispatchResumed(dispatch.id, unfinished.channels))
             await self._see_through(dispatch, going)
         else:
             going.release()
             self._leave(unfinished.id)
 
     async def _resumed(self, unfinished: Unfinished, going: Running) -> Dispatch:
-        preparation, stop, is_lost = self._preparation, going.stop, False
+        planner, stop, is_lost = self._planner, going.stop, False
         try:
-            request = await preparation.stored_request(unfinished.id, going.stop)
+            request = await planner.stored_request(unfinished.id, going.stop)
             going.held = await self._held.claim(_held(request.command))
-            ways = await preparation.go_on(unfinished, request, stop)
+            ways = await planner.go_on(unfinished, request, stop)
         except BadCommand as error:
             is_lost, request = True, empty_request(unfinished.channels)
-            ways = await preparation.go_on(unfinished, request, stop, refusal=str(error))
+            ways = await planner.go_on(unfinished, request, stop, refusal=str(error))
         begun = ResumeState(
             unfinished.cancelled, unfinished.counts, is_lost, caller=unfinished.caller
         )
@@ -359,25 +359,25 @@ class DispatchService:
         """A dispatch that a bug keeps from going on: it ends, and is not resumed at every start."""
         is_lost, request = True, empty_request(unfinished.channels)
         with suppress(Exception):  # its saga gets an event only if the request can be read
-            request = await self._preparation.stored_request(unfinished.id, stop)
+            request = await self._planner.stored_request(unfinished.id, stop)
             is_lost = False
         begun = ResumeState(
             unfinished.cancelled, unfinished.counts, is_lost, CUT_SHORT, unfinished.caller
         )
-        ways = self._preparation.wreck(unfinished, stop)
+        ways = self._planner.wreck(unfinished, stop)
         return Dispatch(unfinished.id, request, ways, self._context(), stop, begun)
 
     def _context(self, *, assists: bool = False) -> DispatchContext:
-        rooms, rules = self._rooms, self.rules
+        ports, rules = self._ports, self.rules
         return DispatchContext(
-            rooms.journal,
-            rooms.post,
-            rooms.observe,
+            ports.journal,
+            ports.post,
+            ports.observe,
             rules.most_failures,
             rules.keeps_content,
-            None if assists else rooms.pool,
+            None if assists else ports.pool,
             assists,
-            rooms.offload,
+            ports.offload,
             self._log,
         )
 

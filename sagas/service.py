@@ -82,9 +82,9 @@ class Sagas:
     def __init__(
         self,
         rules: SagaRules,
-        pipeline: DispatchService,
+        dispatcher: DispatchService,
         records: Records,
-        conclusion: Completion,
+        completion: Completion,
         observe: Observer,
         nursery: trio.Nursery,
         ago: Callable[[float], int] = ago,
@@ -93,9 +93,9 @@ class Sagas:
         self._rules = rules
         self._ago = ago
         self._metadata = Metadata(rules.schema)
-        self._pipeline = pipeline
+        self._dispatcher = dispatcher
         self._records = records
-        self._conclusion = conclusion
+        self._completion = completion
         self._observe = observe
         self._nursery = nursery
         self._accepting: dict[tuple[str, str, str], trio.Event] = {}
@@ -107,7 +107,7 @@ class Sagas:
         self._hurried = True
         for scope in self._waiting:
             scope.cancel()
-        self._conclusion.stop_waiting()
+        self._completion.stop_waiting()
 
     async def carry_out(
         self,
@@ -134,7 +134,7 @@ class Sagas:
                 await self._whole_way(work)
             finally:
                 self._waiting.remove(scope)
-        if self._conclusion.rules.fail_label is None or self._hurried:
+        if self._completion.rules.fail_label is None or self._hurried:
             # No event would report a refusal, or not from this process: the answer must.
             await work.decided.wait()
         return work
@@ -149,7 +149,7 @@ class Sagas:
             TryLater: it cannot be decided now; nothing was begun, and no event was added.
         """
         work, identity = Work(STREAM), str(uuid5(NAMESPACE_OID, command.name))
-        if await self._conclusion.has_told(identity):
+        if await self._completion.has_told(identity):
             work.is_repeat = True
             return work
         try:
@@ -167,7 +167,7 @@ class Sagas:
         await work.decided.wait()
         if work.dispatch is not None:
             await work.dispatch.ended.wait()
-            if self._conclusion.event(work.dispatch) is None:
+            if self._completion.event(work.dispatch) is None:
                 return
         if work.told is not None:
             await work.told.wait()
@@ -206,7 +206,7 @@ class Sagas:
         if (key := saga_key(body)) is not None:
             name = json.dumps([named.caller, named.route, named.key, named.fingerprint])
             since = self._ago(named.expiry)
-            work.told = await self._conclusion.refuse_named(key, error, name, since)
+            work.told = await self._completion.refuse_named(key, error, name, since)
 
     async def _refuse(
         self, body: object, work: Work, error: Exception, identity: str | None = None
@@ -214,7 +214,7 @@ class Sagas:
         work.error = error
         self._tell_of_refusal(body, error)
         if (key := saga_key(body)) is not None:
-            work.told = await self._conclusion.refuse(key, error, identity)
+            work.told = await self._completion.refuse(key, error, identity)
 
     def _tell_of_refusal(self, body: object, error: Exception) -> None:
         why = error.plain if isinstance(error, CarillonError) else "An internal error"
@@ -231,7 +231,7 @@ class Sagas:
         same = name
         if window is not None:
             is_long = command.text is not None
-            same = await self._pipeline.offload.run_if(is_long, partial(_fingerprint, command))
+            same = await self._dispatcher.offload.run_if(is_long, partial(_fingerprint, command))
         # A stream's command may have waited: the window ends when it was written, not now.
         now = milliseconds()
         since = 0 if window is None else min(at or now, now) - round(window * 1000)
@@ -277,19 +277,19 @@ class Sagas:
         data = await functions.data(command.whole)
         send = self._metadata.send_command(command, template_id, data)
         origin = Origin(command.key, command.label).document()
-        work.dispatch = await self._pipeline.accept(send, key, origin, work.caller)
+        work.dispatch = await self._dispatcher.accept(send, key, origin, work.caller)
         # No await in between: the event cannot have been accepted before it is watched.
         work.dispatch_id = work.dispatch.id
-        work.told = self._conclusion.sender.watch(work.dispatch.id)
+        work.told = self._completion.sender.watch(work.dispatch.id)
 
     async def _repeat(self, dispatch_id: str, work: Work) -> None:
         """Answer and notify as the first time; a dispatch that still runs will do so by itself."""
         work.is_repeat, work.dispatch_id = True, dispatch_id
         # Watched before it is posted again: it may be accepted before `repeat` returns.
-        told = self._conclusion.sender.watch(dispatch_id)
-        work.dispatch = self._pipeline.running(dispatch_id)
+        told = self._completion.sender.watch(dispatch_id)
+        work.dispatch = self._dispatcher.running(dispatch_id)
         if work.dispatch is None or work.dispatch.ended.is_set():
-            is_known = await self._conclusion.sender.repeat(dispatch_id)
+            is_known = await self._completion.sender.repeat(dispatch_id)
             if not is_known and work.dispatch is None:
                 return  # no event was ever to be sent, or the dispatch is just being taken up
         work.told = told

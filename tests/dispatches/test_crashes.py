@@ -71,7 +71,7 @@ class Journal(FakeJournal):
 
 
 class World:
-    """A pipeline with fakes all around."""
+    """A service with fakes all around."""
 
     def __init__(self, nursery: trio.Nursery, conclude: Conclude | None, post: FakePost) -> None:
         self.recovery = FakeRecovery()
@@ -89,10 +89,10 @@ class World:
             self.events.append,
         )
         rules = DispatchPolicy(["push"], {}, open_dispatches=1)
-        self.pipeline = DispatchService(rooms, rules, nursery, conclude)
+        self.dispatcher = DispatchService(rooms, rules, nursery, conclude)
 
     async def send(self, *names: str) -> Dispatch:
-        return await self.pipeline.accept(
+        return await self.dispatcher.accept(
             parse_send(
                 {
                     "channels": ["push"],
@@ -119,9 +119,9 @@ async def world(
     async with trio.open_nursery() as nursery:
         it = World(nursery, conclude, post or FakePost())
         yield it
-        it.pipeline.close()
+        it.dispatcher.close()
         with trio.fail_after(60):
-            await it.pipeline.idle()
+            await it.dispatcher.idle()
 
 
 def many(number: int) -> list[str]:
@@ -169,11 +169,11 @@ async def test_a_dispatch_that_a_bug_cuts_short_ends_with_what_was_handed_over(
         assert not dispatch.ended.is_set()
         with pytest.raises(TooManyDispatches):  # it is open until it has ended
             await it.send("another")
-        assert it.pipeline.running(dispatch.id) is dispatch
+        assert it.dispatcher.running(dispatch.id) is dispatch
         for envelope in it.post.envelopes:
             envelope.end("sent", "accepted")
         await trio.sleep(1)
-        assert it.pipeline.running(dispatch.id) is None
+        assert it.dispatcher.running(dispatch.id) is None
     end = it.journal.ends[dispatch.id]
     assert (end.crash, end.is_read) == (CRASH, False)
     assert it.journal.closed[dispatch.id] == {"sent": len(it.post.envelopes)}
@@ -215,9 +215,9 @@ async def test_what_cannot_go_on_after_a_restart_ends_and_does_not_come_again(
             it.recovery.dispatches = [Unfinished("d", ["push"], False, {"sent": 1}, {})]
             it.recovery.requests["d"] = request
             it.recovery.left = {"push": left}
-            await it.pipeline.resume()
+            await it.dispatcher.resume()
             await trio.sleep(1)
-            assert it.pipeline.running("d") is None
+            assert it.dispatcher.running("d") is None
         assert set(it.outcomes()) == {"a", "b"}
         assert it.outcomes()["b"][0] == "in-doubt"
         assert it.journal.closed["d"] == {"sent": 1, "failed": 1, "in-doubt": 1}
@@ -240,7 +240,7 @@ async def test_a_bug_while_users_are_read_again_ends_the_dispatch(
         it.recovery.dispatches = [Unfinished("d", ["push"], False, {}, {})]
         it.recovery.requests["d"] = request
         it.recovery.left = {"push": [Pending("user/a", "a", [], 0)]}
-        await it.pipeline.resume()
+        await it.dispatcher.resume()
         await trio.sleep(1)
     assert it.outcomes() == {"a": ("failed", "crashed")}
     assert it.journal.ends["d"].crash == CRASH

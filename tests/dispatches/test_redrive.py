@@ -67,7 +67,7 @@ class Archive(FakeRecovery):
 
 
 class World:
-    """A pipeline with fakes all around."""
+    """A service with fakes all around."""
 
     def __init__(self, nursery: trio.Nursery, open_dispatches: int) -> None:
         self.recovery = Archive()
@@ -84,7 +84,7 @@ class World:
             self.events.append,
         )
         rules = DispatchPolicy(["sms"], {"sms": "Shop"}, open_dispatches=open_dispatches)
-        self.pipeline = DispatchService(rooms, rules, nursery)
+        self.dispatcher = DispatchService(rooms, rules, nursery)
 
     @property
     def ends(self) -> int:
@@ -97,9 +97,9 @@ async def world(open_dispatches: int = 10) -> AsyncIterator[World]:
     async with trio.open_nursery() as nursery:
         it = World(nursery, open_dispatches)
         yield it
-        it.pipeline.close()
+        it.dispatcher.close()
         with trio.fail_after(60):
-            await it.pipeline.idle()
+            await it.dispatcher.idle()
 
 
 def test_the_request_is_one() -> None:
@@ -109,7 +109,7 @@ def test_the_request_is_one() -> None:
 
 async def test_what_was_made_pending_is_taken_up(autojump_clock: MockClock) -> None:
     async with world() as it:
-        assert await it.pipeline.redrive("d", FAILED) == 2
+        assert await it.dispatcher.redrive("d", FAILED) == 2
     assert sorted(it.journal.closed) == ["d"]
     assert it.ends == 1
 
@@ -117,16 +117,16 @@ async def test_what_was_made_pending_is_taken_up(autojump_clock: MockClock) -> N
 async def test_only_one_at_a_time_drives_it(autojump_clock: MockClock) -> None:
     refused = 0
 
-    async def drive(pipeline: DispatchService) -> None:
+    async def drive(dispatcher: DispatchService) -> None:
         nonlocal refused
         try:
-            await pipeline.redrive("d", FAILED)
+            await dispatcher.redrive("d", FAILED)
         except Conflict:
             refused += 1
 
     async with world() as it, trio.open_nursery() as nursery:
         for _ in range(5):
-            nursery.start_soon(drive, it.pipeline)
+            nursery.start_soon(drive, it.dispatcher)
     assert (refused, it.journal.driven, it.ends) == (4, 1, 1)
 
 
@@ -136,14 +136,14 @@ async def test_it_is_taken_up_though_its_caller_hung_up(
 ) -> None:
     async with world() as it:
         with trio.move_on_after(patience):
-            await it.pipeline.redrive("d", FAILED)
+            await it.dispatcher.redrive("d", FAILED)
     assert it.ends == it.journal.driven == 1
 
 
 async def test_what_cannot_be_read_at_once_is_read_later(autojump_clock: MockClock) -> None:
     async with world() as it:
         it.recovery.away = 3
-        assert await it.pipeline.redrive("d", FAILED) == 2
+        assert await it.dispatcher.redrive("d", FAILED) == 2
     assert it.ends == 1
 
 
@@ -153,26 +153,26 @@ async def test_what_cannot_be_written_is_told_and_may_be_tried_again(
     async with world() as it:
         it.journal.broken = True
         with pytest.raises(JournalUnavailable):
-            await it.pipeline.redrive("d", FAILED)
-        assert it.pipeline.running("d") is None
+            await it.dispatcher.redrive("d", FAILED)
+        assert it.dispatcher.running("d") is None
         it.journal.broken = False
-        assert await it.pipeline.redrive("d", FAILED) == 2
+        assert await it.dispatcher.redrive("d", FAILED) == 2
 
 
 async def test_what_was_erased_is_told_and_holds_no_place(autojump_clock: MockClock) -> None:
     async with world(open_dispatches=1) as it:
         for _ in range(3):
             with pytest.raises(Conflict, match="keepContent"):
-                await it.pipeline.redrive("erased", FAILED)
-        assert await it.pipeline.redrive("d", FAILED) == 2
+                await it.dispatcher.redrive("erased", FAILED)
+        assert await it.dispatcher.redrive("d", FAILED) == 2
 
 
 async def test_it_counts_as_open_until_it_has_ended(autojump_clock: MockClock) -> None:
     async with world(open_dispatches=1) as it:
         it.post.full = True
-        await it.pipeline.redrive("d", FAILED)
+        await it.dispatcher.redrive("d", FAILED)
         with pytest.raises(TooManyDispatches):
-            await it.pipeline.redrive("another", FAILED)
+            await it.dispatcher.redrive("another", FAILED)
         it.post.full = False
 
 
@@ -184,18 +184,18 @@ async def test_it_counts_among_the_dispatches_of_whoever_asked_for_it(
     )
     async with world(open_dispatches=1) as it:
         it.post.full = True
-        await it.pipeline.redrive("d", FAILED, caller="a")
+        await it.dispatcher.redrive("d", FAILED, caller="a")
         with pytest.raises(TooManyDispatches):
-            await it.pipeline.accept(command, caller="a")
-        await it.pipeline.accept(command, caller="b")  # whose part of the places is free
+            await it.dispatcher.accept(command, caller="a")
+        await it.dispatcher.accept(command, caller="b")  # whose part of the places is free
         it.post.full = False
 
 
 async def test_a_service_that_stops_drives_nothing_again(autojump_clock: MockClock) -> None:
     async with world() as it:
-        it.pipeline.close()
+        it.dispatcher.close()
         with pytest.raises(Stopping):
-            await it.pipeline.redrive("d", FAILED)
+            await it.dispatcher.redrive("d", FAILED)
     assert it.journal.driven == 0
 
 
@@ -217,26 +217,26 @@ async def test_what_is_refused_takes_no_first_step(autojump_clock: MockClock) ->
     step = Step()
     async with world(open_dispatches=1) as it:
         with pytest.raises(Conflict):
-            await it.pipeline.redrive("erased", FAILED, step)
+            await it.dispatcher.redrive("erased", FAILED, step)
         it.post.full = True
-        await it.pipeline.redrive("d", FAILED)
+        await it.dispatcher.redrive("d", FAILED)
         with pytest.raises(TooManyDispatches):
-            await it.pipeline.redrive("another", FAILED, step)
+            await it.dispatcher.redrive("another", FAILED, step)
         it.post.full = False
     async with world() as it:
-        it.pipeline.close()
+        it.dispatcher.close()
         with pytest.raises(Stopping):
-            await it.pipeline.redrive("d", FAILED, step)
+            await it.dispatcher.redrive("d", FAILED, step)
     assert step.done == 0
 
 
 async def test_nothing_is_sent_again_without_the_first_step(autojump_clock: MockClock) -> None:
     async with world() as it:
         with pytest.raises(JournalUnavailable, match="audit"):
-            await it.pipeline.redrive("d", FAILED, Step(JournalUnavailable("the audit")))
+            await it.dispatcher.redrive("d", FAILED, Step(JournalUnavailable("the audit")))
         assert it.journal.driven == 0
         step = Step()
-        assert await it.pipeline.redrive("d", FAILED, step) == 2
+        assert await it.dispatcher.redrive("d", FAILED, step) == 2
         assert (step.done, it.journal.driven) == (1, 1)
 
 
@@ -244,8 +244,8 @@ async def test_nothing_is_cancelled_without_the_first_step(autojump_clock: MockC
     step = Step()
     async with world() as it:
         with pytest.raises(JournalUnavailable, match="audit"):
-            await it.pipeline.cancel("elsewhere", Step(JournalUnavailable("the audit")))
+            await it.dispatcher.cancel("elsewhere", Step(JournalUnavailable("the audit")))
         assert it.journal.cancelled == []
-        await it.pipeline.cancel("elsewhere", step)
+        await it.dispatcher.cancel("elsewhere", step)
         assert it.journal.cancelled == ["elsewhere"]
     assert step.done == 1
