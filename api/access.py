@@ -1,4 +1,4 @@
-"""Who may call which route: API keys and their scopes, or without keys the operator's token.
+"""Access to each route: API keys and their scopes, or without keys the operator's token.
 
 Every view says what it needs, below its route:
 
@@ -77,7 +77,7 @@ def _declaring(need: Need) -> Callable[[V], V]:
 
 
 def caller() -> str:
-    """Who sent this request: the id of a key, or `loopback` or `anonymous` without keys.
+    """The caller of this request: the id of a key, or `loopback` or `anonymous` without keys.
 
     `loopback` has shown the operator token. On routes that are open without keys everybody is
     `anonymous`, wherever the call comes from.
@@ -188,7 +188,7 @@ def _bearer(shown: list[str], form: str) -> str:
 
 
 def _not_loopback(request: Request) -> str | None:
-    """What speaks against a call from this machine, by somebody who knows whom they call.
+    """What speaks against a call from this machine by a caller that knows the service it calls.
 
     It is a second wall beside the token: a loopback Host shuts out pages whose name was rebound to
     127.0.0.1, and the Origin those that post to it from a browser here.

@@ -1,4 +1,4 @@
-"""`GET /audit`: who changed what while the service ran, newest first, a page at a time."""
+"""`GET /audit`: the changes made while the service ran and their authors, newest first, by page."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ PATIENCE: Final = 30.0
 """Seconds for which a large body waits for others to be done with."""
 MOST_WAITING: Final = 64
 """Large bodies that wait so. More would take the places of all connections, of probes too: what
-waits is not read, so that nobody notices whether its caller is still there."""
+waits is not read, so its caller can leave unnoticed."""
 
 
 PACE: Final = 1.0
@@ -142,7 +142,7 @@ class Bodies:
         raise RequestTimeout if trio.current_time() >= until else TryLater(_TOO_MANY)
 
     async def _whole(self, request: Request, until: float) -> bytes:
-        """All of a body; who sends nothing of it has no room while others wait for theirs."""
+        """All of a body; a caller that sends nothing holds no room while others wait for theirs."""
         while True:
             size = _come(request)
             with trio.move_on_at(min(until, trio.current_time() + PACE)):
@@ -176,7 +176,7 @@ async def json_body(request: Request, *, unique_keys: bool = False) -> object:
 
     Raises:
         UnsupportedMediaType: it is no application/json, or packed.
-        BadCommand: it is not JSON, or JSON that nobody should send.
+        BadCommand: it is not JSON, or JSON that is never valid here.
         RequestEntityTooLarge: it is longer than the configured limit.
         RequestTimeout: it did not come in time, or stood still while others waited.
         TryLater: other large bodies are in the way.
@@ -197,7 +197,7 @@ async def send_body(request: Request) -> JsonBody:
 
 
 def send_bounds(values: int) -> Bounds:
-    """Of such a body, which holds so many JSON values at most."""
+    """Of such a body, which holds at most that number of JSON values."""
     return Bounds(values, LISTS, KEPT)
 
 

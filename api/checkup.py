@@ -65,7 +65,7 @@ async def _provider(guard: Guard) -> str | None:
 
 
 class CheckUp:
-    """Asks all of them at once. Who asks while somebody else does waits, and asks no neighbour."""
+    """Asks all of them at once. Concurrent callers share one round of questions."""
 
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self._checks = checks

@@ -63,7 +63,7 @@ class Unauthorized(Exception):
 
 
 class Forbidden(Exception):
-    """The caller may not do this; the text says who may."""
+    """The caller may not do this; the text names the scope that may."""
 
 
 def error_answer(
@@ -92,7 +92,7 @@ def error(
     headers: Mapping[str, str] | None = None,
     plain: str | None = None,
 ) -> Answer:
-    """As `error_answer`, for whoever has no framework."""
+    """The same as `error_answer`, without the framework."""
     why = message if plain is None else plain
     return Answer(status, error_body(status, message), headers or {}, why)
 

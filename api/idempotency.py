@@ -39,7 +39,7 @@ class Repeats:
 
     @contextmanager
     def claimed(self, key: IdempotencyKey) -> Iterator[None]:
-        """Nobody else uses the key meanwhile.
+        """Hold the key against all other requests meanwhile.
 
         Raises:
             Conflict: somebody does: the first request with it is not durable yet.
@@ -62,7 +62,7 @@ class Repeats:
 
         Raises:
             KeyReused: it stands for another request.
-            JournalUnavailable: nobody can tell.
+            JournalUnavailable: the store cannot say.
         """
         since = self._ago(self._expiry)
         found = await self._records.remembered(key.caller, key.route, key.key, since)
@@ -88,7 +88,7 @@ def idempotency_key(
 ) -> IdempotencyKey | None:
     """The key of a request, from the headers of that name; None without one.
 
-    To look through a body that `is_long` is a work for a thread, in which it disturbs nobody.
+    A body that `is_long` is looked through in a thread, off the event loop.
     `route` is the path as it is documented: a slash more is no other request.
 
     Raises:

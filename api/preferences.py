@@ -20,14 +20,14 @@ class Preferences:
         return 0.0 if self.respond_async and math.isinf(self.wait) else self.wait
 
     def applied(self, longest: float) -> str:
-        """What `Preference-Applied` says where nobody waits longer than so many seconds."""
+        """The value of `Preference-Applied` where the longest wait is this, in seconds."""
         parts = ["respond-async"] if self.respond_async else []
         parts += [f"wait={self.wait:.0f}"] if self.wait < longest else []
         return ", ".join(parts)
 
 
 def preferences(headers: Sequence[str]) -> Preferences:
-    """The preferences in the headers of that name; those that nobody knows are ignored."""
+    """The preferences in the headers of that name; unknown ones are ignored."""
     wait, respond_async = math.inf, False
     for preference in ",".join(headers).split(","):
         name, _, value = preference.split(";")[0].partition("=")

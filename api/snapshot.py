@@ -1,4 +1,4 @@
-"""What the caller of a dispatch is told: the failures known, and where the rest will stand."""
+"""The answer to the caller of a dispatch: the failures known, and where the rest will appear."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class DispatchReader:
         self._records = records
 
     async def told(self, dispatch_id: str, seconds: float) -> DispatchSnapshot:
-        """What a dispatch has come to when it ends, or after so many seconds.
+        """The state of a dispatch when it ends, or after `seconds` if that comes first.
 
         Raises:
             JournalUnavailable: it cannot be read.
@@ -74,7 +74,7 @@ class DispatchReader:
         with trio.move_on_after(seconds):
             is_over = await self._end_of(dispatch_id)
         record = await self._records.dispatch(dispatch_id)
-        # Who does not wait at all has not looked yet.
+        # A caller that does not wait has not looked yet.
         is_over = is_over or record is None or record.ended_at is not None
         counts = {} if record is None else record.counts
         wanted = RecordFilter(outcomes=sorted(FAILURES))

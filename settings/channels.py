@@ -56,7 +56,7 @@ def _configured(
 
 
 def _is_told(section: ProviderConfig | None) -> bool:
-    """Whether the file itself says where a provider is or who asks it."""
+    """Whether the file itself gives the address or the credentials of a provider."""
     if section is None:
         return False
     return "url" in section.model_fields_set or bool(section.credentials.model_fields_set)

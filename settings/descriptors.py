@@ -27,7 +27,7 @@ def most() -> int:
 
 
 def shortage(settings: Settings, granted: int) -> str | None:
-    """A sentence when so many descriptors are fewer than the providers may need at once."""
+    """A sentence when the limit of descriptors is below what the providers may need at once."""
     calls = sum(
         provider.concurrency
         for provider in settings.providers.values()

@@ -43,7 +43,7 @@ class Problems:
 
     @property
     def full(self) -> bool:
-        """Whether more would help nobody."""
+        """Whether further problems would add nothing."""
         return len(self._found) >= _MOST_PROBLEMS
 
     def knows(self, place: Place) -> bool:
@@ -98,7 +98,7 @@ def _may_hold_a_secret(text: str) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a name that nobody knows: the nearest one, else all of them."""
+    """A hint for an unknown name: the nearest one, else all of them."""
     names = sorted(known)
     folded = {each.lower(): each for each in reversed(names)}
     close = get_close_matches(name[:100].lower(), folded, n=1, cutoff=0.6)

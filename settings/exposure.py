@@ -32,7 +32,7 @@ def writable_by_others(settings: Settings) -> Iterator[str]:
 
 
 def readable_by_others(settings: Settings) -> Iterator[str]:
-    """A sentence for each file that somebody else may read though it is nobody's business."""
+    """A sentence for each secret file that other users may read."""
     for name, path in _files(settings).items():
         if name == _CONFIGURATION and not _holds_secrets(settings):
             continue

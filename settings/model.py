@@ -65,7 +65,7 @@ class ProviderChoice:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """Who carries a channel, first choice first, and how long a message stays worth sending."""
+    """The providers of a channel, first choice first, and how long a message is worth sending."""
 
     providers: tuple[ProviderChoice, ...]
     time_to_live: float | None = None

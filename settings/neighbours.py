@@ -1,4 +1,4 @@
-"""Who is called over HTTP as a configuration says, by the keys that say so, else by their names."""
+"""The services that a configuration has called over HTTP, by their keys, else by their names."""
 
 from __future__ import annotations
 

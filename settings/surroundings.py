@@ -70,7 +70,7 @@ def server(env: Environment) -> ServerSettings:
 
 
 def certificates(env: Environment) -> None:
-    """See that the certificates that TLS is told to trust can be read."""
+    """Check that the certificates that TLS shall trust can be read."""
     env.maybe("SSL_CERT_FILE", _certificate_file)
     if not env.has("SSL_CERT_FILE"):
         env.folder("SSL_CERT_DIR")

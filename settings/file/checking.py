@@ -54,7 +54,7 @@ def check_keys(
 
 
 class _Known:
-    """Leaves out the keys that nobody knows, and says so."""
+    """Leaves out unknown keys, and says so."""
 
     def __init__(
         self, document: Document, outline: Outline, problems: Problems, warnings: list[str]

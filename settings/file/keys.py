@@ -19,7 +19,7 @@ from carillon.settings.model import Fsync
 
 
 class SenderKeys(OpenSection):
-    """Who messages come from; each is required when its channel is active."""
+    """The senders of messages; each is required when its channel is active."""
 
     email: str | None = Field(default=None, description="An address, bare or as `Name <address>`.")
     sms: str | None = Field(default=None, description="A number or an alphanumeric sender.")

@@ -1,6 +1,6 @@
-"""Files that are named in a configuration are read without waiting for ever.
+"""Files that are named in a configuration are read without blocking.
 
-A pipe in the place of one may have nobody who writes into it: to open it would hold up the start.
+A pipe in the place of one may have no writer: opening it would block the start.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Outline:
     def children(self, node: Document, value: JsonValue = None) -> tuple[Document, JsonValue]:
         """The keys an object of this kind has, and what any other key may hold.
 
-        The latter is False where no other key may stand, None where nobody says. Where the kind
+        The latter is False where no other key may stand, None where that is open. Where the kind
         depends on the object it is that of this `value`.
         """
         node = self._form(node, "object", value)
@@ -65,7 +65,7 @@ class Outline:
         return self._words(self.way(place, document)[-1])
 
     def is_secret(self, place: Place, document: JsonValue) -> bool:
-        """Whether a value at this place may be one that nobody should see."""
+        """Whether a value at this place may be a secret."""
         return any(node.get("writeOnly") for node in self.way(place, document))
 
     def _words(self, node: Document) -> str:

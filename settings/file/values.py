@@ -12,7 +12,7 @@ from carillon.providers.values import Section
 
 
 class OpenSection(Section):
-    """An object that others define too: a key nobody knows is a warning there."""
+    """An object that others define too: an unknown key is a warning there."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -1,4 +1,4 @@
-"""Kafka: what the environment says of its brokers, and who needs them."""
+"""Kafka: its brokers as the environment names them, and the parts that need them."""
 
 from __future__ import annotations
 
