@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 from pydantic_core import PydanticSerializationError, to_json
+
+JSON_HEADERS: Final = {"content-type": "application/json"}
+"""Of a request with a `json_body`."""
 
 
 def json_body(fields: Mapping[str, object]) -> bytes:

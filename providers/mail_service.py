@@ -21,13 +21,12 @@ from carillon.providers.config import (
     needed,
     of_type,
 )
-from carillon.providers.encoding import json_body
+from carillon.providers.encoding import JSON_HEADERS, json_body
 from carillon.providers.ports import Provider
 from carillon.providers.responses import attempt, unreached
 from carillon.providers.values import Url
 
 SERVICE: Final = "mail-service"
-JSON_HEADERS: Final = {"content-type": "application/json"}
 _MEDIA_TYPE: Final = re.compile(
     r"[\w.+-]{1,99}/[\w.+-]{1,99}(?:; ?[\w-]{1,99}=(?:[\w.+-]{1,99}|\"[\w. +-]{1,99}\")){0,9}", re.A
 )

@@ -7,12 +7,11 @@ from typing import Final, Literal
 from carillon.http_client.ports import Started, Wire
 from carillon.messages.model import Attempt, Delivery, TextContent
 from carillon.providers.config import BuildContext, Facts, HttpProviderConfig, of_type
-from carillon.providers.encoding import json_body
+from carillon.providers.encoding import JSON_HEADERS, json_body
 from carillon.providers.ports import Provider
 from carillon.providers.responses import attempt, unreached
 
 SERVICE: Final = "webhook"
-JSON_HEADERS: Final = {"content-type": "application/json"}
 
 
 class WebhookConfig(HttpProviderConfig):
