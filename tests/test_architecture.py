@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -39,6 +40,8 @@ FILES: Final = sorted(
 MOST_LINES: Final = 450
 MOST_FILES: Final = 25
 """Beside each other in a folder."""
+NAMED: Final = re.compile(rf"`((?:{'|'.join(ROOMS)})(?:\.[a-z_0-9]+)+)\.([A-Z]\w*)")
+"""A class of ours with its module, as a docstring names it."""
 
 
 def module(file: Path) -> str:
@@ -122,6 +125,17 @@ def test_every_file_says_why_it_exists_and_stays_small() -> None:
         text = file.read_text()
         assert ast.get_docstring(ast.parse(text)), file
         assert text.count("\n") <= MOST_LINES, file
+
+
+def test_each_class_that_a_text_names_is_where_it_says() -> None:
+    found = [(file, *named) for file in FILES for named in NAMED.findall(file.read_text())]
+    assert found
+    assert [
+        (module(file), name, kind)
+        for file, name, kind in found
+        if name not in MODULES
+        or not re.search(rf"^class {kind}\b", MODULES[name].read_text(), re.M)
+    ] == []
 
 
 def test_no_folder_is_too_full() -> None:

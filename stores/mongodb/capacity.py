@@ -19,7 +19,7 @@ _SECONDS: Final = 1.5
 
 
 class MongoShares:
-    """Implements `stores.ports.ShareBoard`.
+    """Implements `stores.ports.CompareAndSetStore`.
 
     A version is a random token of its writer. So a write whose answer got lost is recognised by its
     token on the retry, and a write that arrives late finds another token in its place.

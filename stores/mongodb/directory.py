@@ -50,7 +50,7 @@ def directory_indexes(fields: UserFields) -> Indexes:
 
 
 class MongoDirectory:
-    """Implements `messages.ports.Directory`; only PUBLIC documents are visible.
+    """Implements `messages.ports.directory.Directory`; only PUBLIC documents are visible.
 
     A `_id` is a string, an ObjectId or a number; others are not seen. A cursor's `position` counts
     listed ids first and then clusters, of which 200 at once are one walk in the order of `_id`;

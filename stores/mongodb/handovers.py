@@ -32,7 +32,7 @@ class _Batch:
 
 
 class MongoHandovers:
-    """Implements `messages.confirmations.Handovers`."""
+    """Implements `messages.ports.handovers.Handovers`."""
 
     def __init__(self, store: MongoStore, now: Callable[[], int] = milliseconds) -> None:
         self._store = store

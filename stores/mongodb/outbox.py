@@ -46,7 +46,7 @@ _SECONDS: Final = 10.0
 
 
 class MongoOutbox:
-    """Implements `messages.saga.ports.Outbox` for one replica of several.
+    """Implements `messages.ports.outbox.Outbox` for one replica of several.
 
     `owner` names this one, `living` are those whose events are their own.
     """

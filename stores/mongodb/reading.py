@@ -58,7 +58,7 @@ class MongoReader:
 
 
 class MongoRecords:
-    """Implements `messages.records.Records`."""
+    """Implements `messages.ports.records.Records`."""
 
     def __init__(self, reader: MongoReader) -> None:
         self._reader = reader

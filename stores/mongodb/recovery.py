@@ -108,7 +108,7 @@ MOST_TAKEN: Final = 100
 
 
 class MongoRecovery:
-    """Implements `messages.records.Recovery` for one replica of several.
+    """Implements `messages.ports.records.Recovery` for one replica of several.
 
     `living` are the replicas whose dispatches are their own; `owner` names this one.
     """

@@ -31,7 +31,7 @@ from carillon.stores.mongodb.schema import (
 
 
 class MongoPool:
-    """Implements `messages.sharing.Pool`."""
+    """Implements `messages.ports.work_sharing.SharedQueue`."""
 
     def __init__(self, reader: MongoReader, journal: MongoJournal, replicas: MongoReplicas) -> None:
         self._reader = reader

@@ -40,7 +40,7 @@ class _Batch:
 
 
 class SqliteHandovers:
-    """Implements `messages.confirmations.Handovers`."""
+    """Implements `messages.ports.handovers.Handovers`."""
 
     def __init__(self, path: Path, now: Callable[[], int] = milliseconds) -> None:
         self._path = path

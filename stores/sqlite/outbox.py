@@ -70,7 +70,7 @@ _RETIRE: Final = (
 
 
 class SqliteOutbox:
-    """Implements `messages.saga.ports.Outbox`."""
+    """Implements `messages.ports.outbox.Outbox`."""
 
     def __init__(self, path: Path, mark: HostMark | None = None) -> None:
         """`mark` records each write: a copy that lacks one is older than what was posted."""

@@ -25,7 +25,7 @@ _KEEP: Final = (
 
 
 class SqlitePauses:
-    """Implements `messages.records.Pauses`."""
+    """Implements `messages.ports.records.Pauses`."""
 
     def __init__(self, path: Path, now: Callable[[], int] = milliseconds) -> None:
         self._path = path

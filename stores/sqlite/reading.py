@@ -110,7 +110,7 @@ _AT_PROVIDER: Final = (
 
 
 class SqliteCalls:
-    """Implements `messages.records.PastCalls`; `forget` is the journal's."""
+    """Implements `messages.ports.records.PastCalls`; `forget` is the journal's."""
 
     def __init__(self, reader: SqliteReader, forget: Callable[[int], Awaitable[None]]) -> None:
         self._reader = reader
@@ -127,7 +127,7 @@ class SqliteCalls:
 
 
 class SqliteRecords:
-    """Implements `messages.records.Records`."""
+    """Implements `messages.ports.records.Records`."""
 
     def __init__(self, reader: SqliteReader) -> None:
         self._reader = reader
@@ -266,7 +266,7 @@ _UNFINISHED: Final = (
 
 
 class SqliteRecovery:
-    """Implements `messages.records.Recovery`."""
+    """Implements `messages.ports.records.Recovery`."""
 
     def __init__(self, reader: SqliteReader) -> None:
         self._reader = reader

@@ -148,7 +148,7 @@ async def test_calls_are_kept_as_long_as_any_limit_counts_them(
 
 
 class KeptPauses:
-    """Implements `messages.records.Pauses`; `broken` makes it refuse."""
+    """Implements `messages.ports.records.Pauses`; `broken` makes it refuse."""
 
     def __init__(self, **seconds: float) -> None:
         self.seconds = seconds

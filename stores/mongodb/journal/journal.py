@@ -48,9 +48,9 @@ FAREWELL_SECONDS: Final = 10.0
 
 
 class MongoJournal:
-    """Implements `messages.journal.Journal` while it is `running`, for one replica of several.
+    """Implements `messages.ports.journal.Journal` while it is `running`, for one of several.
 
-    `owner` names the replica; `may_write` tells whether it still holds its lease.
+    `owner` names this replica; `may_write` tells whether it still holds its lease.
 
     When the store is lost in the middle of a write, JournalUnavailable may be raised for one that
     was done. A dispatch that was refused so is made void as soon as the store is back, and an
@@ -128,7 +128,7 @@ class MongoJournal:
     async def offer(
         self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
     ) -> Sequence[bool]:
-        """Enrol deliveries that any replica may take; see `messages.sharing.Pool`."""
+        """Enrol what any replica may take; see `messages.ports.work_sharing.SharedQueue`."""
         return await self._enrol(dispatch_id, rows, progress, offered=True)
 
     async def _enrol(

@@ -54,7 +54,7 @@ _SYNCHRONOUS: Final[Mapping[Fsync, str]] = {"commit": "FULL", "process": "NORMAL
 
 
 class SqliteJournal:
-    """Implements `messages.journal.Journal` while it is `running`.
+    """Implements `messages.ports.journal.Journal` while it is `running`.
 
     `notes` are what an operator should read of how it was taken up; `mark` is that of the host.
     """
