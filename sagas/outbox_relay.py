@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from random import random
 from typing import Final, Literal
 from weakref import WeakValueDictionary
 
@@ -60,6 +61,7 @@ class Sender:
         persistence: Persistence = Persistence(),
         now: Callable[[], int] = milliseconds,
         doubts_clock: Callable[[], bool] = lambda: False,
+        draw: Callable[[], float] = random,
     ) -> None:
         self._outbox = outbox
         self._flow_manager = flow_manager
@@ -67,6 +69,7 @@ class Sender:
         self._persistence = persistence
         self._now = now
         self._doubts_clock = doubts_clock
+        self._draw = draw
         self._woken = trio.Event()
         self._busy: set[str] = set()
         self._failures = 0
@@ -173,16 +176,21 @@ class Sender:
                 await self._park(due, error)
             case Unavailable(error, retry_after):
                 self._count_failure()
-                rest = jittered(
-                    due.attempts + 1, self._persistence.first_delay, self._persistence.max_delay
-                )
-                until = now + round(max(rest, retry_after or 0.0) * 1000)
+                until = now + self._rest(due.attempts + 1, retry_after)
                 lasts = until - due.since
                 if lasts > self._persistence.gives_up_after * 1000 and not self._doubts_clock():
                     await self._park(due, error)
                     return
                 await self._write(partial(self._outbox.postponed, identity, until, error))
                 self._observe(SagaEventTried(identity, "postponed", due.attempts + 1, error))
+
+    def _rest(self, attempt: int, retry_after: float | None) -> int:
+        """Milliseconds until an event can be posted again after `attempt` (1 is the first)."""
+        own = jittered(
+            attempt, self._persistence.first_delay, self._persistence.max_delay, self._draw
+        )
+        while_down = self._rests_until - trio.current_time()
+        return round(max(own, retry_after or 0.0, while_down) * 1000)
 
     def _count_failure(self) -> None:
         self._failures += 1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from random import random
 
 import pytest
 import trio
@@ -15,7 +16,7 @@ from carillon.messages.errors import Conflict
 from carillon.messages.events import Event, SagaEventTried
 from carillon.messages.model import Accepted, Refused, Unavailable
 from carillon.messages.ports.outbox import PostResult, SagaEvent
-from carillon.sagas.outbox_relay import AT_ONCE, LONGEST_GAP, Sender
+from carillon.sagas.outbox_relay import AT_ONCE, LONGEST_GAP, Persistence, Sender
 from tests.sagas.fakes import FakeFlowManager, FakeOutbox, now
 
 AWAY = Unavailable("The Flow Manager: connection refused")
@@ -32,10 +33,15 @@ class Office:
 
 
 @asynccontextmanager
-async def at_work(outbox: FakeOutbox | None = None) -> AsyncGenerator[Office]:
+async def at_work(
+    outbox: FakeOutbox | None = None,
+    gives_up_after: float = 86_400.0,
+    draw: Callable[[], float] = random,
+) -> AsyncGenerator[Office]:
+    persistence = Persistence(gives_up_after=gives_up_after)
     outbox, flow_manager = outbox or FakeOutbox(), FakeFlowManager()
     seen: list[Event] = []
-    sender = Sender(outbox, flow_manager, seen.append, now=now)
+    sender = Sender(outbox, flow_manager, seen.append, persistence, now=now, draw=draw)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sender.run)
         yield Office(sender, outbox, flow_manager, seen)
@@ -119,6 +125,19 @@ async def test_after_a_day_it_is_parked_with_its_reason(autojump_clock: MockCloc
         assert 86_000 < trio.current_time() - began <= 86_400
     state, _, error = office.outbox.state("a")
     assert (state, error) == ("parked", AWAY.error)
+
+
+@pytest.mark.parametrize("draw", [0.001, 0.01, 0.05, 0.2, 0.999])
+async def test_rests_while_the_flow_manager_is_down_count_towards_the_day(
+    draw: float, autojump_clock: MockClock
+) -> None:
+    async with at_work(gives_up_after=600, draw=lambda: draw) as office:
+        office.flow_manager.verdict = lambda _: AWAY
+        watched = office.sender.watch("a")
+        await office.sender.add(event("a"))
+        began = trio.current_time()
+        await watched.wait()
+        assert trio.current_time() - began <= 600
 
 
 async def test_what_is_refused_is_parked_at_once_and_the_next_event_follows(
