@@ -5,7 +5,6 @@ Contract: SES / SMTP Mail Notification Service 3.2 (contracts 1.2).
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
@@ -22,14 +21,12 @@ from carillon.providers.config import (
     of_type,
 )
 from carillon.providers.encoding import JSON_HEADERS, json_body
+from carillon.providers.mail.headers import media_type
 from carillon.providers.ports import Provider
 from carillon.providers.responses import attempt, unreached
 from carillon.providers.values import Url
 
 SERVICE: Final = "mail-service"
-_MEDIA_TYPE: Final = re.compile(
-    r"[\w.+-]{1,99}/[\w.+-]{1,99}(?:; ?[\w-]{1,99}=(?:[\w.+-]{1,99}|\"[\w. +-]{1,99}\")){0,9}", re.A
-)
 
 
 class MailServiceConfig(HttpProviderConfig):
@@ -128,9 +125,7 @@ def _multipart(
 def _file_head(boundary: bytes, number: int, file: Attachment) -> bytes:
     """A file part's head. Names are escaped as browsers do, so that none ends its line."""
     name = file.name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
-    known = _MEDIA_TYPE.fullmatch(file.media_type)
-    media_type = file.media_type if known else "application/octet-stream"
     return (
         b'--%b\r\ncontent-disposition: form-data; name="file%d"; filename="%b"\r\n'
         b"content-type: %b\r\n\r\n"
-    ) % (boundary, number, name.encode(errors="replace"), media_type.encode())
+    ) % (boundary, number, name.encode(errors="replace"), media_type(file.media_type).encode())
