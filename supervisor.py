@@ -33,7 +33,7 @@ from carillon.messages.retry import ceiling
 
 if TYPE_CHECKING:
     from carillon.messages.envelope import Envelope
-    from carillon.messages.model import Channel
+    from carillon.messages.model import Channel, Priority
     from carillon.messages.ports.journal import AttemptLog
     from carillon.messages.ports.work_sharing import Served
 
@@ -296,6 +296,15 @@ class Supervisor:
             for priority, caller, number in channel.inbox.served()
             if number
         }
+
+    def callers_waiting(self, provider: str) -> Mapping[Priority, Mapping[str, int]]:
+        """See the port."""
+        lanes: dict[Priority, dict[str, int]] = {}
+        for channel in self._channels.values():
+            if channel.spec.route.leads_to(provider):
+                for lane, caller in channel.inbox.callers():
+                    lanes.setdefault(lane, {})[caller] = self._weigh(caller)
+        return lanes
 
     def charge(self, elsewhere: Served) -> None:
         """Count what other replicas have begun with since this was called last.

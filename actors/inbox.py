@@ -212,6 +212,11 @@ class Inbox:
         for name, lane in self._lanes.items():
             yield from ((name, caller, number) for caller, number in lane.served())
 
+    def callers(self) -> Iterator[tuple[Priority, str]]:
+        """Whose messages wait for a worker, and in which lanes."""
+        for name, lane in self._lanes.items():
+            yield from ((name, caller) for caller in lane.callers())
+
     def charge(self, priority: Priority, caller: str, elsewhere: int) -> None:
         """Count messages of a caller that other replicas have taken meanwhile."""
         self._lanes[priority].charge(caller, elsewhere)

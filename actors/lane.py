@@ -147,6 +147,12 @@ class Lane:
         """How many messages of each caller have been taken, since the lane began."""
         return ((name, caller.served) for name, caller in self._callers.items())
 
+    def callers(self) -> Iterator[str]:
+        """Those who have something here."""
+        for name, caller in self._callers.items():
+            if caller.sources or caller.returned:
+                yield name
+
     def charge(self, name: str, elsewhere: int) -> None:
         """Count messages of a caller that other replicas have taken since it was charged last.
 

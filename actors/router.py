@@ -45,6 +45,10 @@ class Route:
         """How many deliveries may be under way at once."""
         return sum(choice.guard.limits.concurrency for choice in self.choices)
 
+    def leads_to(self, provider: str) -> bool:
+        """Whether a message of this channel may go to the provider of this name."""
+        return any(choice.guard.name == provider for choice in self.choices)
+
     def arrange(self, choices: Sequence[Choice]) -> None:
         """Put another order or other weights in force."""
         self.choices = tuple(choices)

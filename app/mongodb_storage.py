@@ -131,7 +131,7 @@ class ReplicaCluster:
         """See the port."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keeper.run)
+                nursery.start_soon(self._keeper.run, turns.callers_waiting)
                 nursery.start_soon(self._beat, dispatcher, turns, logger)
                 nursery.start_soon(self._look, dispatcher)
                 nursery.start_soon(self._assist, dispatcher, channels, turns)

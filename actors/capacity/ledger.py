@@ -14,6 +14,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from carillon.actors.capacity.entitlement import Waiting
 from carillon.messages.errors import JournalUnavailable
 
 
@@ -45,7 +46,8 @@ class ReplicaLease:
     """What one replica says of itself.
 
     `beat` changes with each exchange, which was `at` so many seconds since 1970. One that `left`
-    has ended its lease before it said so; `quota` is None where there is none.
+    has ended its lease before it said so; `quota` is None where there is none. Messages of those
+    in `waiting` wait there.
     """
 
     beat: int
@@ -53,6 +55,7 @@ class ReplicaLease:
     pools: Mapping[str, Has]
     quota: HasQuota | None = None
     left: bool = False
+    waiting: Waiting = field(default_factory=dict)
 
     def held(self, pool: str) -> int:
         """How much it holds of a pool."""
@@ -128,29 +131,36 @@ PLENTY: Final = 10
 """From so many calls for each on, one of them is kept for everybody who wants none now."""
 
 
-def divide(total: int, wants: Mapping[str, int], turn: int) -> Mapping[str, int]:
+def divide(
+    total: int, wants: Mapping[str, int], turn: int, parts: Mapping[str, int] | None = None
+) -> Mapping[str, int]:
     """So much for each; the whole of `total` together, where there is anybody.
 
-    Calls that do not divide go to the first of those who want them, which is another one with each
-    `turn`. Every replica that sees the same wants comes to the same result.
+    Whoever wants more than there is gets it in proportion to its part; without `parts` all are
+    equal. Calls that do not divide go to the first of those who want them, which is another one
+    with each `turn`. Every replica that sees the same wants comes to the same result.
     """
     order = _rotated(sorted(wants), turn)
+    parts = dict.fromkeys(order, 1) if parts is None else parts
     least = 1 if total >= PLENTY * len(order) else 0
     asked = {name: max(wants[name], least) for name in order}
     given = dict.fromkeys(order, 0)
     left = max(0, total)
-    left = _fill(given, left, asked)
-    _fill(given, left, dict.fromkeys(order, total))
+    left = _fill(given, left, asked, parts)
+    _fill(given, left, dict.fromkeys(order, total), parts)
     return given
 
 
-def _fill(given: dict[str, int], left: int, most: Mapping[str, int]) -> int:
-    """Give everybody as much as anybody, up to the `most` of each; what is left over."""
+def _fill(
+    given: dict[str, int], left: int, most: Mapping[str, int], parts: Mapping[str, int]
+) -> int:
+    """Give everybody as much as its part is, up to the `most` of each; what is left over."""
     open_ones = [name for name in given if given[name] < most[name]]
     while left and open_ones:
-        part = max(1, left // len(open_ones))
+        now, all_parts = left, sum(parts[name] for name in open_ones)
         for name in open_ones:
-            more = min(part, most[name] - given[name], left)
+            fair = max(1, now * parts[name] // all_parts)
+            more = min(fair, most[name] - given[name], left)
             given[name] += more
             left -= more
         open_ones = [name for name in open_ones if given[name] < most[name]]

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from carillon.actors.capacity.entitlement import NOBODY, Waiting, entitled, merged
 from carillon.actors.capacity.ledger import Has, HasQuota, LeaseLedger, ReplicaLease, divide
 from carillon.actors.capacity.liveness import LedgerWatch, spent_by, summed
 from carillon.actors.capacity.past_calls import in_day, in_window, still_counting
@@ -65,6 +66,7 @@ class _Moment:
     begun: int
     used: Mapping[str, int]
     short: frozenset[str]
+    waiting: Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +129,15 @@ class Exchange:
         self.watch.look(sheet, now)
         return sheet
 
-    def note(self, usage: Usage, now: float) -> None:
-        """Remember what was used, for as long as it says something of what will be."""
+    def note(self, usage: Usage, now: float, waiting: Waiting = NOBODY) -> None:
+        """Remember what was used and who waited, as long as it says something of what will be."""
         short = frozenset(
             name
             for name, use in usage.pools.items()
             if usage.hungry and use.most >= _FULL * use.limit
         )
         used = {name: use.most for name, use in usage.pools.items()}
-        self._moments.append(_Moment(now, usage.begun, used, short))
+        self._moments.append(_Moment(now, usage.begun, used, short, waiting))
         while self._moments[0].at < now - DEMAND_WINDOW:
             self._moments.popleft()
 
@@ -148,17 +150,22 @@ class Exchange:
         """What to write in place of a sheet, which the watch has seen. `usage` has been noted."""
         scene = self._scene(sheet, usage, now, wall)
         sheet, pools, parts, turn = scene.sheet, dict[str, Has](), dict[str, Part](), 0.0
+        waiting = merged(one.waiting for one in self._moments)
+        entitlements = entitled(
+            {self._me: waiting, **{name: one.waiting for name, one in scene.alive.items()}}
+        )
         for name, use in usage.pools.items():
             wants = {key: one.wants(name) for key, one in scene.alive.items()}
             wants[self._me] = self._wants(name, use, usage)
-            fair = divide(scene.for_the_living(name, use.total), wants, sheet.turn)
+            living = scene.for_the_living(name, use.total)
+            fair = divide(living, wants, sheet.turn, entitlements)
             limit = max(0, min(fair[self._me], scene.free(name, use.total)))
             parts[name] = Part(limit, scene.total(name, use.total))
             pools[name] = Has(use.total, max(limit, use.used), wants[self._me], use.rest)
             turn = max(turn, _turn(name, fair, wants, sheet))
         held, allowance = self._quota(usage.quota, scene, wall)
         is_over = 0 < turn <= self.watch.turn_lasts(now)
-        entry = self._entry(sheet, pools, held, wall)
+        entry = replace(self._entry(sheet, pools, held, wall), waiting=waiting)
         entries = {**sheet.entries, self._me: entry}
         return Proposal(
             replace(sheet, entries=entries, turn=sheet.turn + is_over), Grant(parts, allowance)

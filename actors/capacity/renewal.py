@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from carillon.actors.capacity.entitlement import WaitingAt, nobody
 from carillon.actors.capacity.ledger import LeaseLedger, Pause, ledger_text, parse_ledger
 from carillon.actors.capacity.negotiation import Exchange
 from carillon.actors.capacity.share import Grant, Usage
@@ -90,10 +92,15 @@ class ShareRenewer:
             _Keeper(board, replica_id, name, guard, draw, wall) for name, guard in guards.items()
         ]
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(
+        self,
+        waiting: WaitingAt = nobody,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
         """Exchange for ever; started once there is a share of every provider.
 
-        While the board cannot be read or written, each share lasts until its lease ends.
+        `waiting` says whose messages wait here for a provider; the others are told. While the
+        board cannot be read or written, each share lasts until its lease ends.
         """
         self._ended = trio.Event()
         try:
@@ -101,7 +108,7 @@ class ShareRenewer:
                 async with trio.open_nursery() as nursery:
                     async with trio.open_nursery() as firsts:
                         for keeper in self._keepers:
-                            firsts.start_soon(nursery.start, keeper.run)
+                            firsts.start_soon(nursery.start, keeper.run, waiting)
                     task_status.started()
         finally:
             self._ended.set()
@@ -150,13 +157,18 @@ class _Keeper:
     def _tell(self) -> None:
         self._news.set()
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(
+        self,
+        waiting: WaitingAt,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
         """Exchange for ever."""
+        propose = partial(self._propose, waiting)
         is_started = False
         while True:
             self._news = trio.Event()
             with suppress(TryLater):  # it is tried again, and a lease that ends stops the guard
-                if await self._until_written(self._propose) and not is_started:
+                if await self._until_written(propose) and not is_started:
                     is_started = True
                     task_status.started()
             await trio.sleep(AT_ONCE)
@@ -187,7 +199,7 @@ class _Keeper:
             await trio.sleep(max(AT_ONCE, took) * self._draw())
         return False
 
-    async def _propose(self) -> bool:
+    async def _propose(self, waiting: WaitingAt) -> bool:
         exchange, guard = self._exchange, self._guard
         begun_at = trio.current_time()
         version, text = await self._board.read(self._name)
@@ -196,7 +208,7 @@ class _Keeper:
         sheet = exchange.read(sheet, self._replica_id(), now)
         self._replicas = len(sheet.entries)
         usage = guard.usage()
-        exchange.note(usage, now)
+        exchange.note(usage, now, waiting(self._name))
         proposal = exchange.propose(sheet, usage, now, self._wall())
         guard.take_share(_lower_of(usage, proposal.grant))
         # Nothing was awaited since the use was told: it is within what is about to be written.

@@ -55,6 +55,10 @@ class CallerRotation(Protocol):
         """What was started here, in total."""
         ...
 
+    def callers_waiting(self, provider: str) -> Mapping[Priority, Mapping[str, int]]:
+        """Whose messages wait here for a provider: the weight of each caller by its lane."""
+        ...
+
     def charge(self, elsewhere: Served) -> None:
         """Count what other replicas have started since the last call."""
         ...

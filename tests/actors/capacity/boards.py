@@ -11,6 +11,7 @@ from typing import Final
 
 import trio
 
+from carillon.actors.capacity.entitlement import NOBODY, Waiting
 from carillon.actors.capacity.ledger import LeaseLedger, parse_ledger
 from carillon.actors.capacity.renewal import ShareRenewer
 from carillon.actors.provider.guard import Guard
@@ -183,8 +184,10 @@ class Replica:
         traffic: Traffic | None = None,
         faults: Faults | None = None,
         seed: int = 0,
+        waiting: Waiting = NOBODY,
     ) -> None:
         self.name = self.id = name
+        self.waiting = waiting
         self.lives = 1
         self.starts: list[float] = []
         self.prevented = 0
@@ -210,7 +213,7 @@ class Replica:
     async def run(self) -> None:
         with self._life:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.keeper.run)
+                nursery.start_soon(self.keeper.run, lambda _: self.waiting)
                 for _ in range(self._traffic.workers):
                     nursery.start_soon(self._work)
 

@@ -30,6 +30,9 @@ class Told:
     def served(self) -> Served:
         return dict(self.mine)
 
+    def callers_waiting(self, provider: str) -> Mapping[Priority, Mapping[str, int]]:
+        return {}
+
     def charge(self, elsewhere: Served) -> None:
         self.charged.append(dict(elsewhere))
 
