@@ -103,6 +103,8 @@ class Facts:
 
     `on_unknown_outcome` is `retry` only where a repeat replaces or joins the first, so that nobody
     gets a message twice. `switches` are variables that make it active besides those of its keys.
+    `only_named`: channels that it carries only where `channels.<channel>.providers` names it, since
+    its variables have been set for another channel before it carried them.
     `connects`: each call that is open has a connection of its own.
     `reports_later`: what it hands over is kept, so that its hooks can tell what became of it.
     `absent` says of keys that other types have why this one has none.
@@ -112,6 +114,7 @@ class Facts:
     on_unknown_outcome: OnUnknownOutcome = "hold"
     documented: DocumentedRate | None = None
     switches: tuple[Variable, ...] = ()
+    only_named: tuple[Channel, ...] = ()
     connects: bool = True
     uses_kafka: bool = False
     reports_later: bool = False
@@ -251,6 +254,11 @@ def needs(kind: type[Section]) -> list[Needed]:
         inner = _inner(one)
         own += [] if inner is None else needs(inner)
     return own
+
+
+def by_itself(kind: ProviderType, channel: Channel) -> bool:
+    """Whether a type carries a channel as soon as its variables or its section configure it."""
+    return channel in kind.facts.channels and channel not in kind.facts.only_named
 
 
 def variables(kind: ProviderType) -> list[Variable]:

@@ -37,12 +37,14 @@ class KeyDescription:
 class TypeDescription:
     """A type: whom it calls, what it carries and which keys and variables are its own.
 
+    Channels that are `only_named` are carried only where `channels.<channel>.providers` says so.
     `surroundings` are variables that it needs and no key stands in for.
     """
 
     name: str
     title: str
     channels: Sequence[Channel]
+    only_named: Sequence[Channel]
     on_unknown_outcome: OnUnknownOutcome
     documented: DocumentedRate | None
     surroundings: Sequence[str]
@@ -57,6 +59,7 @@ def description(kind: ProviderType) -> TypeDescription:
         name=name_of(kind),
         title=(kind.__doc__ or "").partition("\n")[0].rstrip("."),
         channels=facts.channels,
+        only_named=facts.only_named,
         on_unknown_outcome=facts.on_unknown_outcome,
         documented=facts.documented,
         surroundings=[*_surroundings(kind)],

@@ -1,7 +1,8 @@
-"""Kaleyra's outbound calls: `POST /v1/{SID}/voice/outbound`, a form, with the header `api-key`.
+"""Kaleyra: calls are `POST /v1/{SID}/voice/outbound`, SMS `POST /v1/{SID}/messages`; both forms.
 
-Contract: Kaleyra's outbound calling API as far as it is public (contracts 2.2). What `target`
-holds for text to speech is not documented, so it is a template of the operator's.
+Contract: Kaleyra's APIs as far as they are public (contracts 2.2). What `target` holds for text to
+speech is not documented, so it is a template of the operator's; nor is a table of error codes, so
+answers are taken by the common rules.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Final, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from pydantic import Field
 
-from carillon.http_client.ports import Started, Wire
+from carillon.http_client.ports import Headers, Started, Wire
 from carillon.http_client.urls import below, endpoint_url
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from carillon.messages.secret import Secret
@@ -27,6 +28,7 @@ from carillon.providers.config import (
     needed,
     of_type,
 )
+from carillon.providers.encoding import FORM_HEADERS, form_body
 from carillon.providers.ports import Provider
 from carillon.providers.responses import attempt, unreached
 from carillon.providers.values import SecretToken, Token, Url, secret_token, token
@@ -41,12 +43,12 @@ class KaleyraCredentials(Credentials):
 
     api_key: SecretToken = needed(
         Secret(""),
-        Variable("KALEYRA_API_KEY", "the key for voice calls", secret_token, secret=True),
+        Variable("KALEYRA_API_KEY", "the key for calls and SMS", secret_token, secret=True),
         description="The API key.",
     )
     sid: Token = needed(
         "",
-        Variable("KALEYRA_SID", "the account for voice calls", token, secret=True),
+        Variable("KALEYRA_SID", "the account for calls and SMS", token, secret=True),
         Variable("KALEYRA_API_SID", "the same under its other name", token, True, True),
         description="The account's SID.",
     )
@@ -55,6 +57,20 @@ class KaleyraCredentials(Credentials):
 class KaleyraOptions(Options):
     """What Kaleyra is sent besides number and sender."""
 
+    sender: str = Field(
+        default="",
+        description="From whom SMS are, in place of `sender.sms`: a sender id that is registered.",
+    )
+    message_type: Literal["TXN", "OTP", "MKT"] = Field(
+        default="TXN",
+        description="The kind of SMS: transactional, a one-time password, or marketing.",
+    )
+    message_fields: dict[str, str] = Field(
+        default_factory=dict,
+        description='Further form fields of an SMS, such as `{"template_id": "1"}`.',
+        repr=False,
+        json_schema_extra={"writeOnly": True},
+    )
     target: str = Field(
         default=TARGET,
         pattern=r"\{(text|jsonText)\}",
@@ -64,16 +80,16 @@ class KaleyraOptions(Options):
     )
     fields: dict[str, str] = Field(
         default_factory=dict,
-        description='Further form fields, such as `{"retry": "1"}`.',
+        description='Further form fields of a call, such as `{"retry": "1"}`.',
         repr=False,
         json_schema_extra={"writeOnly": True},
     )
 
 
 class KaleyraConfig(HttpProviderConfig):
-    """Kaleyra's outbound calls."""
+    """Kaleyra's calls and SMS."""
 
-    facts = Facts(channels=("voice",))
+    facts = Facts(channels=("sms", "voice"), only_named=("sms",))
 
     type: Literal["kaleyra"] = of_type("kaleyra")
     url: Url = needed(
@@ -91,53 +107,52 @@ class KaleyraConfig(HttpProviderConfig):
             self.credentials.sid,
             self.credentials.api_key.reveal(),
             context.wire,
-            target=self.options.target,
-            fields=self.options.fields,
+            self.options,
         )
 
 
 class Kaleyra:
-    """Makes one call a call. `url` is the base without `/v1`, such as `https://api.kaleyra.io`.
-
-    `target` is a template in which `{text}` becomes the words and `{jsonText}` the same as the
-    inside of a JSON string, for targets that are JSON; all else stays as it is. `fields` go with
-    every call: `retry` (0 to 2), `language`, `timeout`, `dlrurl` … and never replace ours.
-    """
+    """Orders one call or one SMS a call. `url` is the base without `/v1`."""
 
     def __init__(
-        self,
-        url: str,
-        sid: str,
-        api_key: str,
-        wire: Wire,
-        *,
-        target: str = TARGET,
-        fields: Mapping[str, str] | None = None,
+        self, url: str, sid: str, api_key: str, wire: Wire, options: KaleyraOptions | None = None
     ) -> None:
         if not (api_key.isascii() and api_key.isprintable()):
             raise ValueError("the Kaleyra API key holds a character that no header can")
-        self._url = below(url, f"/v1/{quote(sid, safe='')}/voice/outbound")
-        self._headers = {
-            "content-type": "application/x-www-form-urlencoded",
-            "api-key": api_key,
-        }
+        account = f"/v1/{quote(sid, safe='')}"
+        self._calls = below(url, f"{account}/voice/outbound")
+        self._messages = below(url, f"{account}/messages")
+        self._headers: Headers = {**FORM_HEADERS, "api-key": api_key}
         self._wire = wire
-        self._target = target
-        self._fields = dict(fields or {})
+        self._options = options or KaleyraOptions()
 
     async def send(self, delivery: Delivery, started: Started) -> Attempt:
-        """Order one call. Accepted means ordered: what the called person does is not known."""
-        content = delivery.content
+        """Order one. Accepted means ordered: whether it arrives or is answered is not known."""
+        url, form = self.request(delivery)
+        reply = await self._wire.exchange("POST", url, self._headers, form_body(form), started)
+        return attempt(reply, SERVICE, delivery, explain=_explain, identify=_id)
+
+    def request(self, delivery: Delivery) -> tuple[str, Mapping[str, str]]:
+        """Where a delivery is posted, and its form; fields of the operator's replace none of ours.
+
+        In `target` `{text}` becomes the words and `{jsonText}` the same as the inside of a JSON
+        string, for targets that are JSON; all else stays as it is.
+        """
+        content, options = delivery.content, self._options
         if not isinstance(content, TextContent):
-            raise TypeError("Kaleyra carries spoken texts only")
-        form = self._fields | {
+            raise TypeError("Kaleyra carries texts only")
+        if delivery.channel == "sms":
+            return self._messages, options.message_fields | {
+                "to": delivery.address,
+                "sender": options.sender or delivery.sender,
+                "type": options.message_type,
+                "body": content.text,
+            }
+        return self._calls, options.fields | {
             "to": delivery.address,
             "bridge": delivery.sender,
-            "target": _filled(self._target, content.text),
+            "target": _filled(options.target, content.text),
         }
-        body = urlencode(form, errors="replace").encode()
-        reply = await self._wire.exchange("POST", self._url, self._headers, body, started)
-        return attempt(reply, SERVICE, delivery, explain=_explain, identify=_id)
 
     def serialize_by(self, delivery: Delivery) -> str | None:
         """Any deliveries may be under way at once."""
@@ -145,7 +160,7 @@ class Kaleyra:
 
     async def reach(self) -> str | None:
         """See `Reachable`."""
-        return unreached(await self._wire.reach(self._url), SERVICE)
+        return unreached(await self._wire.reach(self._calls), SERVICE)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -160,7 +175,11 @@ def _filled(template: str, text: str) -> str:
 
 
 def _id(body: Document) -> JsonValue:
-    return body.get("id")
+    """Of a call; of an SMS that to its only recipient, which its reports name."""
+    data = body.get("data")
+    of_recipient = data[0] if isinstance(data, list) and data else None
+    named = of_recipient.get("message_id") if isinstance(of_recipient, dict) else None
+    return body.get("id") if named is None else named
 
 
 def _explain(body: Document) -> JsonValue:

@@ -15,6 +15,8 @@ from carillon.providers.config import ProviderConfig, ProviderType, name_of
 _PLACES: Final = (
     "carillon.providers.mail_service:MailServiceConfig",
     "carillon.providers.sms_service:SmsServiceConfig",
+    "carillon.providers.twilio:TwilioConfig",
+    "carillon.providers.vonage:VonageConfig",
     "carillon.providers.kaleyra:KaleyraConfig",
     "carillon.providers.kafka2firebase:Kafka2FirebaseConfig",
     "carillon.providers.firebase.provider:FirebaseConfig",

@@ -98,6 +98,11 @@ def answered(status: int, *, of_message: bool = False) -> Cause:
     return Cause("http-3xx" if status >= HTTPStatus.MULTIPLE_CHOICES else "garbage", status)
 
 
+def refused_within(status: int, *, of_message: bool = False) -> Cause:
+    """The cause that a success is whose body tells of a refusal."""
+    return Cause("http-4xx", status, of_message)
+
+
 def unsent(reply: NotSent, service: str) -> Unavailable | Postponed:
     """What it means that nothing was sent."""
     error = f"{service}: {reply.error}"

@@ -6,7 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from carillon.messages.model import Channel
 from carillon.messages.redaction import printable, without_secrets
-from carillon.providers.config import ProviderConfig, ProviderType, name_of, needs, variables
+from carillon.providers.config import (
+    ProviderConfig,
+    ProviderType,
+    by_itself,
+    name_of,
+    needs,
+    variables,
+)
 from carillon.providers.registry import TYPES
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems, nearest
@@ -49,7 +56,7 @@ def _configured(
     return tuple(
         ProviderChoice(name)
         for name, kind in TYPES.items()
-        if channel in kind.facts.channels
+        if by_itself(kind, channel)
         and _type_of(name, sections) is kind
         and (env.has(*(one.name for one in variables(kind))) or _is_told(sections.get(name)))
     )
@@ -94,7 +101,7 @@ def _carries(channel: Channel, name: str, sections: Sections) -> bool:
 
 
 def _nobody(channel: Channel) -> str:
-    ways = [_way(kind) for kind in TYPES.values() if channel in kind.facts.channels]
+    ways = [_way(kind) for kind in TYPES.values() if by_itself(kind, channel)]
     return (
         f"nobody carries {channel}, which is active; set {' or '.join(filter(None, ways))}, "
         "or name a provider here"

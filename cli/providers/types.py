@@ -46,6 +46,7 @@ def _document(one: TypeDescription) -> Document:
         "type": one.name,
         "title": one.title,
         "channels": [*one.channels],
+        "onlyNamed": [*one.only_named],
         "onUnknownOutcome": one.on_unknown_outcome,
         "documentedRate": None if rate is None else {"limit": rate.limit, "per": rate.per},
         "surroundings": [*one.surroundings],

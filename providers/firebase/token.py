@@ -13,20 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlencode
 
 import trio
 
 from carillon.http_client.ports import NotAnswered, NotSent, Reply, Wire, no_start
 from carillon.messages.json_keys import marking_repeated, repeated_keys, written
 from carillon.messages.model import Cause, JsonValue, Postponed, Refused, Unavailable
+from carillon.providers.encoding import FORM_HEADERS, form_body
 from carillon.providers.responses import answered, document, unsent
 
 _TYPE: Final = "service_account"
 GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
-FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
 ASSERTION_SECONDS: Final = 3600
 EARLY_SECONDS: Final = 300.0
 """A token is renewed this long before it ends, or after half of a shorter life."""
@@ -168,10 +167,10 @@ class GoogleToken:
         assertion = self._assertion()
         if isinstance(assertion, Refused):
             return assertion
-        body = urlencode({"grant_type": GRANT, "assertion": assertion}).encode()
+        body = form_body({"grant_type": GRANT, "assertion": assertion})
         uri = self._account.token_uri
         asked = trio.current_time()
-        reply = await self._wire.exchange("POST", uri, FORM, body, no_start)
+        reply = await self._wire.exchange("POST", uri, FORM_HEADERS, body, no_start)
         return self._token_of(reply, asked)
 
     def _assertion(self) -> str | Refused:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from carillon.messages.errors import TryLater
+from carillon.providers.config import variables
+from carillon.providers.registry import TYPES
 from carillon.sagas.function_pool import SECONDS, FunctionPool, Program
 from carillon.sagas.function_process import FunctionFile
 from carillon.sagas.functions import Function, SagaFunctions
@@ -20,7 +22,8 @@ from carillon.settings.file.opening import read_start
 from carillon.settings.model import FlowManagerSettings
 
 _SECRETS: Final = frozenset(
-    {"API_KEYS", "CARILLON_API_KEY", "KAFKA_PASSWORD", "KALEYRA_API_KEY", "STORE_URL"}
+    {"API_KEYS", "CARILLON_API_KEY", "KAFKA_PASSWORD", "STORE_URL"}
+    | {one.name for kind in TYPES.values() for one in variables(kind) if one.secret}
 )
 _MOST: Final = 4 * 1024 * 1024
 _JAVASCRIPT: Final = (".js", ".cjs")

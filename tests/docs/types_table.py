@@ -35,7 +35,8 @@ def types() -> str:
 
 def type_row(one: TypeDescription) -> Sequence[str]:
     rate = one.documented
-    carries = "every channel" if [*one.channels] == [*CHANNELS] else ", ".join(one.channels)
+    marked = [f"{each}*" if each in one.only_named else each for each in one.channels]
+    carries = "every channel" if [*one.channels] == [*CHANNELS] else ", ".join(marked)
     limit = "" if rate is None else f"{rate.limit:,} in `{rate.per}`"
     outcome = f"`{one.on_unknown_outcome}`"
     return [f"`{one.name}`", one.title, carries, configured_by(one), outcome, limit]

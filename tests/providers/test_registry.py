@@ -61,6 +61,7 @@ def test_secrets_of_a_section_are_known_as_such() -> None:
     config = KaleyraConfig.model_validate({"options": {"fields": {"pin": "1"}}})
     assert [one.place for one in leaves(config) if one.is_secret] == [
         ("credentials", "apiKey"),
+        ("options", "messageFields"),
         ("options", "fields"),
     ]
     config = KaleyraConfig.model_validate({"url": "http://kaleyra?key=x"})

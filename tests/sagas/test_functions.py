@@ -16,6 +16,8 @@ import trio.testing
 
 from carillon.messages.errors import BadCommand, FunctionFailed
 from carillon.messages.model import Document
+from carillon.providers.config import variables
+from carillon.providers.registry import TYPES
 from carillon.sagas.function_process import ANSWER_BYTES
 from carillon.sagas.functions import SagaFunctions
 from tests.sagas.function_files import get_data, loaded, written
@@ -319,7 +321,7 @@ async def test_secrets_of_ours_are_not_in_its_environment(
         "CARILLON_API_KEY": "s",
         "CRUD_SERVICE_URL": "http://ada:secret@crud",
         "KAFKA_PASSWORD": "s",
-        "KALEYRA_API_KEY": "s",
+        **{one.name: "s" for kind in TYPES.values() for one in variables(kind) if one.secret},
         "STORE_URL": "mongodb://ada:secret@db/x",
     }
     seen = {"SHOP": "Milan", "MAIL_SERVICE_NAME": "mail", "SHOP_MAIL": "shop@example.com"}

@@ -12,6 +12,8 @@ from carillon.providers.config import Credentials
 from carillon.providers.firebase.provider import FirebaseCredentials
 from carillon.providers.kaleyra import KaleyraCredentials, KaleyraOptions
 from carillon.providers.sandbox import SandboxConfig
+from carillon.providers.twilio import TwilioCredentials
+from carillon.providers.vonage import VonageCredentials
 from carillon.settings import (
     ProviderChoice,
     Secret,
@@ -24,6 +26,8 @@ KALEYRA = {
     "KALEYRA_SID": "HX1",
     "KALEYRA_API_BASE_URL": "https://api.kaleyra.io",
 }
+TWILIO = {"TWILIO_ACCOUNT_SID": "AC" + "0a" * 16, "TWILIO_AUTH_TOKEN": "hunter2"}
+VONAGE = {"VONAGE_API_KEY": "abcd", "VONAGE_API_SECRET": "hunter2"}
 
 
 def voice(**keys: JsonValue) -> Document:
@@ -127,7 +131,7 @@ def test_a_url_in_the_file_configures_a_provider_without_any_variable() -> None:
             {},
             'providers[0]: "mail-service" cannot carry sms; mail',
         ),
-        ("sms", ["x"], {"x": {"type": "kaleyra"}}, 'providers[0]: "x" cannot carry sms'),
+        ("sms", ["x"], {"x": {"type": "firebase"}}, 'providers[0]: "x" cannot carry sms'),
         ("sms", ["sandbox", "sandbox"], {}, 'providers[1]: "sandbox" stands there twice'),
         (
             "sms",
@@ -219,6 +223,69 @@ def test_kaleyra_from_the_environment(name: str) -> None:
         KaleyraCredentials, api_key=Secret("hunter2"), sid="HX1"
     )
     assert found.config.options == KaleyraOptions(target="{text}", fields={})
+
+
+def test_kaleyra_carries_sms_only_where_it_is_named() -> None:
+    (found,) = problems(sms(), KALEYRA)
+    assert found.startswith("channels.sms.providers: nobody carries sms")
+    assert "KALEYRA" not in found
+    beside = settings(sms(), KALEYRA | SMS_ENVIRONMENT)
+    assert [*beside.providers] == ["sms-service"]
+    named: Document = {"sms": {"providers": ["kaleyra"]}}
+    assert [*settings(sms(channels=named), KALEYRA).providers] == ["kaleyra"]
+
+
+def test_twilio_from_the_environment_carries_sms_and_calls() -> None:
+    document: Document = {
+        "activeChannels": ["sms", "voice"],
+        "sender": {"sms": "Shop", "voice": "+39021"},
+    }
+    found = settings(document, TWILIO)
+    assert [*found.providers] == ["twilio"]
+    assert [*found.channels] == ["sms", "voice"]
+    config = found.providers["twilio"].config
+    assert url_of(found.providers["twilio"]) == "https://api.twilio.com"
+    assert config.credentials == credentials(
+        TwilioCredentials,
+        account_sid=TWILIO["TWILIO_ACCOUNT_SID"],
+        auth_token=Secret("hunter2"),
+        api_key="",
+    )
+    assert found.providers["twilio"].on_unknown_outcome == "hold"
+
+
+def test_vonage_from_the_environment_carries_sms() -> None:
+    found = settings(sms(), VONAGE).providers["vonage"]
+    assert url_of(found) == "https://rest.nexmo.com"
+    assert found.config.credentials == credentials(
+        VonageCredentials, api_key="abcd", api_secret=Secret("hunter2")
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "missing"),
+    [
+        ({"TWILIO_ACCOUNT_SID": "AC" + "0" * 32}, "providers.twilio.credentials.authToken"),
+        ({"TWILIO_AUTH_TOKEN": "x"}, "providers.twilio.credentials.accountSid"),
+        ({"VONAGE_API_KEY": "x"}, "providers.vonage.credentials.apiSecret"),
+        ({"VONAGE_API_SECRET": "x"}, "providers.vonage.credentials.apiKey"),
+    ],
+)
+def test_half_of_an_account_names_the_other_half(environ: dict[str, str], missing: str) -> None:
+    (found,) = problems(sms(), environ)
+    assert found.startswith(f"{missing}: is missing; set it or ")
+
+
+@pytest.mark.parametrize("wrong", ["SK" + "0" * 32, "AC0", "hunter2", "AC" + "g" * 32])
+def test_what_is_no_account_of_twilio_is_told_and_not_shown(wrong: str) -> None:
+    (of_variable,) = problems(sms(), TWILIO | {"TWILIO_ACCOUNT_SID": wrong})
+    section: Document = {"credentials": {"accountSid": wrong, "authToken": "hunter2"}}
+    (of_file,) = problems(sms(providers={"twilio": section}), {})
+    assert of_variable.startswith("TWILIO_ACCOUNT_SID: ")
+    assert of_file.startswith("providers.twilio.credentials.accountSid: ")
+    for found in (of_variable, of_file):
+        assert "`AC` and 32 hexadecimal digits" in found
+        assert wrong not in found
 
 
 def test_kaleyra_from_the_file() -> None:

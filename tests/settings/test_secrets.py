@@ -35,6 +35,10 @@ ENVIRONMENTS = [
     {"API_KEYS": "PASS"},
     {"OPERATOR_TOKEN_FILE": "http://user:PASS@host/x"},
     {"HTTP_PORT": "http://user:PASS@host"},
+    {"TWILIO_ACCOUNT_SID": "PASS", "TWILIO_AUTH_TOKEN": "PASS"},
+    {"TWILIO_AUTH_TOKEN": "PASS\u00e9"},
+    {"VONAGE_API_SECRET": "PASS\u00e9"},
+    {"VONAGE_API_KEY": "PASS\u00e9"},
 ]
 KEYS: list[Document] = [
     {"providers": {"http://user:PASS@host": {}}},
@@ -48,6 +52,11 @@ KEYS: list[Document] = [
     {"providers": {"sms-service": {"rate": "http://host?token=PASS"}}},
     {"providers": {"sms-service": {"type": "user:PASS@host"}}},
     {"providers": {"kaleyra": {"credentials": {"apiKey": ["PASS"], "sid": 1}}}},
+    {"providers": {"twilio": {"credentials": {"authToken": ["PASS"], "accountSid": "PASS"}}}},
+    {"providers": {"twilio": {"credentials": {"apiKey": "PASS"}}}},
+    {"providers": {"twilio": {"options": {"messageFields": {"pin": ["PASS"]}}}}},
+    {"providers": {"vonage": {"credentials": {"apiSecret": ["PASS"]}}}},
+    {"providers": {"vonage": {"options": {"fields": "PASS"}}}},
     {"channels": {"sms": {"providers": ["http://user:PASS@host/" + "x" * 80]}}},
     {"channels": {"sms": {"providers": ["http://user:PASS" + "x" * 80 + "@host"]}}},
     {"http://user:PASS@host": 1},
