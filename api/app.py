@@ -29,7 +29,7 @@ from carillon.api.supervision import supervision_routes
 from carillon.dispatches.confirmations import Confirmations
 from carillon.dispatches.service import DispatchService
 from carillon.messages.clock import ago
-from carillon.messages.json_input import MOST_VALUES
+from carillon.messages.json_bounds import MOST_VALUES
 from carillon.messages.offload import SMALL, Offload
 from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records

@@ -17,9 +17,10 @@ from quart_trio.wrappers.request import TrioBody, TrioRequest
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from carillon.api.errors import UnsupportedMediaType
-from carillon.dispatches.snapshot import KEPT, LISTS
+from carillon.dispatches.snapshot import DOCUMENTS, KEPT, LISTS
 from carillon.messages.errors import TryLater
-from carillon.messages.json_input import MOST_VALUES, Bounds, JsonText, read_json
+from carillon.messages.json_bounds import MOST_VALUES, Bounds
+from carillon.messages.json_input import JsonText, read_json
 from carillon.messages.offload import SMALL, Claim, Offload
 
 READERS: Final = "carillon.bodies"
@@ -198,7 +199,7 @@ async def send_body(request: Request) -> JsonBody:
 
 def send_bounds(values: int) -> Bounds:
     """Of such a body, which holds at most that number of JSON values."""
-    return Bounds(values, LISTS, KEPT)
+    return Bounds(values, LISTS, KEPT, documents=DOCUMENTS)
 
 
 def done_with_body() -> None:

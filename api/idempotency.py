@@ -17,9 +17,9 @@ from carillon.messages.clock import ago
 from carillon.messages.errors import BadCommand, Conflict, KeyReused
 from carillon.messages.json_digest import write_sorted
 from carillon.messages.json_input import JsonText
+from carillon.messages.json_list import JsonList
 from carillon.messages.ports.journal import IdempotencyKey
 from carillon.messages.ports.records import Records
-from carillon.messages.string_list import StringList
 
 _KEY: Final = re.compile(r'"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
 
@@ -117,4 +117,4 @@ def _fingerprint(method: str, route: str, body: object, *, is_long: bool) -> str
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, JsonText | StringList)
+    return isinstance(value, JsonText | JsonList)

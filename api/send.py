@@ -26,7 +26,8 @@ from carillon.dispatches.dispatch import Dispatch
 from carillon.dispatches.service import DispatchService
 from carillon.messages.commands import parse_send
 from carillon.messages.errors import BadCommand, CarillonError
-from carillon.messages.json_input import Bounds, read_json
+from carillon.messages.json_bounds import Bounds
+from carillon.messages.json_input import read_json
 from carillon.messages.ports.journal import IdempotencyKey
 from carillon.messages.ports.records import Records
 from carillon.telemetry.access_log import AccessLog, Ended, Seen, request_id

@@ -41,12 +41,15 @@ def dispatch_body(asked: SendOptions) -> Document:
         BadInput: the options contradict each other, or a file cannot be read.
     """
     _check(asked)
-    recipients = [*asked["recipients"], *_ids(asked["to_file"])]
-    is_listed = bool(asked["recipients"]) or asked["to_file"] is not None
+    users = [*asked["recipients"], *_lines(asked["to_file"])]
+    recipients: list[JsonValue] = [one for one in users if not _is_document(one)]
+    inline: list[JsonValue] = [_object("--to", one) for one in users if _is_document(one)]
+    is_listed = bool(recipients) or (asked["to_file"] is not None and not inline)
     whole: Document = {
         "channels": [*asked["channels"]],
-        "recipients": [*recipients] if is_listed else None,
+        "recipients": recipients if is_listed else None,
         "clusters": [*asked["clusters"]] or None,
+        "to": inline or None,
         "messageTitle": asked["title"],
         "messageContent": asked["text"]
         if asked["text_file"] is None
@@ -85,7 +88,12 @@ def _check(asked: SendOptions) -> None:
         raise BadInput("Only one of --to-file, --text-file and --data can be stdin")
 
 
-def _ids(file: str | None) -> list[str]:
+def _is_document(user: str) -> bool:
+    """Whether a user is given as a JSON object, and not by its id."""
+    return user.startswith("{")
+
+
+def _lines(file: str | None) -> list[str]:
     lines = [] if file is None else _read(file).splitlines()
     return [line.strip() for line in lines if line.strip()]
 
@@ -93,16 +101,19 @@ def _ids(file: str | None) -> list[str]:
 def _data(text: str | None) -> JsonValue:
     if text is None:
         return None
+    return _object("--data", _read(text[1:]) if text.startswith("@") else text)
+
+
+def _object(option: str, given: str) -> Document:
     try:
-        given = _read(text[1:]) if text.startswith("@") else text
         value = from_json(given, allow_inf_nan=False)
         refuse_repeated(given)
     except RepeatedKey as error:
-        raise BadInput(f"--data: {error}") from None
+        raise BadInput(f"{option}: {error}") from None
     except ValueError as error:
-        raise BadInput(f"--data is not valid JSON: {error}") from None
+        raise BadInput(f"{option} is not valid JSON: {error}") from None
     if not isinstance(value, dict):
-        raise BadInput('--data must be a JSON object such as {"order": 42}')
+        raise BadInput(option + ' must be a JSON object such as {"order": 42}')
     return value
 
 

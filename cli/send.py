@@ -26,6 +26,8 @@ _EXAMPLES = examples(
     "carillon send --channel sms --cluster all --template offer --priority bulk --async",
     "carillon send --channel sms --to 42 --template code --priority high --time-to-live 5m",
     "carillon send --channel email --to 42 --template receipt --idempotency-key order-1042",
+    """carillon send --channel email --to '{"emailAddress": "ada@example.com"}' \\
+        --title Hello --text 'Dear customer'""",
     "CARILLON_URL=https://messages.example.com carillon send --channel sms --to 42 --text Hi \\\n"
     "      --json | jq .failures",
 )
@@ -36,8 +38,16 @@ def _whom(command: C) -> C:
         click.option(
             "--cluster", "clusters", multiple=True, help="A cluster of users; repeatable."
         ),
-        click.option("--to-file", metavar="FILE", help="User ids, one a line; - is stdin."),
-        click.option("--to", "recipients", multiple=True, metavar="ID", help="A user; repeatable."),
+        click.option(
+            "--to-file", metavar="FILE", help="Users as for --to, one a line; - is stdin."
+        ),
+        click.option(
+            "--to",
+            "recipients",
+            multiple=True,
+            metavar="ID|JSON",
+            help="A user by id, or as a JSON object with addresses; repeatable.",
+        ),
         click.option(
             "--channel",
             "channels",

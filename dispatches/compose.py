@@ -33,6 +33,7 @@ TURN: Final = 0.005
 WHILE: Final = 0.1
 """Seconds of composing in the thread before other work gets a turn there."""
 USER: Final = "user/"
+INLINE: Final = "to/"
 LISTED: Final = "listed/"
 """The prefixes of delivery keys: see `delivery_id`."""
 
@@ -110,7 +111,7 @@ class Composer:
         self, channel: Channel, recipient: Recipient, error: Exception, observe: Observer | None
     ) -> Receipt:
         """The failure of a delivery that could not be composed because of a bug."""
-        key = f"{USER}{recipient.key}"
+        key = delivery_key(recipient)
         if observe is not None:
             identity = delivery_id(self.dispatch_id, channel, key)
             observe(DeliveryCrashed(identity, self.dispatch_id, channel, error))
@@ -126,7 +127,7 @@ class Composer:
             TakesLong: it should be `short`, and takes longer than some milliseconds. Any other
                 exception is a bug.
         """
-        key = f"{USER}{recipient.key}"
+        key = delivery_key(recipient)
         if (refusal := self._refusal(channel, recipient)) is not None:
             return self._failure(channel, key, recipient.user_id, *refusal)
         value = recipient.document.get(self.user_fields.address_of(channel))
@@ -185,6 +186,9 @@ class Composer:
 
     def gone(self, channel: Channel, key: str, user_id: str) -> Receipt:
         """The failure of an enrolled delivery whose user does not exist any more."""
+        why = self.refusals.get(channel)
+        if why is not None and key.startswith(INLINE):  # its user was lost with the request
+            return self._failure(channel, key, user_id, "not-renderable", why)
         return self._failure(channel, key, user_id, "user-not-found", "User not found")
 
     def crashed(self, channel: Channel, key: str, user_id: str) -> Receipt:
@@ -208,6 +212,11 @@ class Composer:
     ) -> Receipt:
         identity = delivery_id(self.dispatch_id, channel, key)
         return Receipt(identity, self.dispatch_id, channel, key, user_id, outcome, reason, error)
+
+
+def delivery_key(recipient: Recipient) -> str:
+    """What identifies the delivery to a recipient: see `delivery_id`."""
+    return f"{INLINE if recipient.is_inline else USER}{recipient.key}"
 
 
 def _address(channel: Channel, value: object) -> str | None:

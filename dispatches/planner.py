@@ -14,6 +14,7 @@ from carillon.dispatches import attachments
 from carillon.dispatches.channel_feed import ChannelFeed
 from carillon.dispatches.compose import Composer
 from carillon.dispatches.feed import Feed, Pages
+from carillon.dispatches.inline import InlineFirst, InlineRecipients, inline_recipients
 from carillon.dispatches.recovery import Given, PendingReader, PendingSource
 from carillon.dispatches.render import (
     LastHeavy,
@@ -30,7 +31,7 @@ from carillon.messages.clock import milliseconds
 from carillon.messages.commands import SendCommand
 from carillon.messages.errors import BadCommand
 from carillon.messages.events import Observer
-from carillon.messages.json_input import MOST_VALUES
+from carillon.messages.json_bounds import MOST_VALUES
 from carillon.messages.model import Audience, Channel, Cursor, MailExtras, UserFields
 from carillon.messages.offload import SMALL, Offload
 from carillon.messages.ports.channel_queues import ChannelQueues
@@ -91,7 +92,8 @@ class Planner:
         """The command together with the template that it names.
 
         Raises:
-            BadCommand: a channel is not active, or the template does not exist.
+            BadCommand: a channel is not active, an object of `to` is wrong, or the template does
+                not exist.
             DirectoryUnavailable: the template could not be read.
         """
         self._check_channels(command)
@@ -99,7 +101,8 @@ class Planner:
         if (template_id := command.template_id) is not None:
             read = self._rules.patience.read
             template = await read(lambda: self._ports.directory.template(template_id))
-        return Request(command, template, ends)
+        request = Request(command, template, ends)
+        return await self._with_inline(request, checks=True) if command.to else request
 
     async def stored_request(self, dispatch_id: str, stop: trio.Event) -> Request:
         """The request of a dispatch that another process accepted; waits for the journal.
@@ -116,7 +119,8 @@ class Planner:
             text = await retry_until(read, stop)
             if text is not None:
                 parse = partial(parse_request, text, self._rules.most_values)
-                return await ports.offload.run_if(len(text) > SMALL, parse)
+                request = await ports.offload.run_if(len(text) > SMALL, parse)
+                return await self._with_inline(request) if request.command.to else request
         return await trio.sleep_forever()  # stopping: wait to be suspended
 
     async def begin(
@@ -130,14 +134,14 @@ class Planner:
         """
         texts, source = await self._texts(request)
         mail = await self._mail(request.command, source)
-        pages = self._pages(request.command, texts)
+        pages = self._pages(request, texts)
         await pages.read_head()
         composer = self._composer(identity, request.command, texts, mail)
         recovery = self._ports.recovery
         return [
             ChannelFeed(
                 self._feed(name, composer, pages, expiries.get(name, inf), stop),
-                self._left(name, composer, recovery, stop),
+                self._left(name, composer, recovery, stop, request.inline),
             )
             for name in request.command.channels
         ]
@@ -167,13 +171,14 @@ class Planner:
         except BadCommand as error:
             refusals = {"email": str(error), **refusals}
         composer = replace(self._composer(unfinished.id, command, texts, mail), refusals=refusals)
-        pages = self._pages(command, texts)
+        pages = self._pages(request, texts)
         ways: list[ChannelFeed] = []
         for name in unfinished.channels:
             begin = unfinished.progress.get(name)
             feed = self._feed(name, composer, pages, _expiry(request, name), stop, begin)
             feed.is_over = given is not None
-            left = self._left(name, composer, given or self._ports.recovery, stop)
+            enrolled = given or self._ports.recovery
+            left = self._left(name, composer, enrolled, stop, request.inline)
             ways.append(ChannelFeed(feed, left, is_resumed=True))
         return ways
 
@@ -213,10 +218,21 @@ class Planner:
         return Feed(name, composer, pages, self._ports.observe, stop, expires_at, begin)
 
     def _left(
-        self, name: Channel, composer: Composer, source: PendingSource, stop: trio.Event
+        self,
+        name: Channel,
+        composer: Composer,
+        source: PendingSource,
+        stop: trio.Event,
+        inline: InlineRecipients | None = None,
     ) -> PendingReader:
         ports = self._ports
-        return PendingReader(name, composer, source, ports.directory, ports.observe, stop)
+        return PendingReader(name, composer, source, ports.directory, ports.observe, stop, inline)
+
+    async def _with_inline(self, request: Request, *, checks: bool = False) -> Request:
+        fields, offload = self._rules.user_fields, self._ports.offload
+        documents = request.command.to or ()
+        inline = await inline_recipients(documents, fields, offload, checks=checks)
+        return replace(request, inline=inline)
 
     def _check_channels(self, command: SendCommand) -> None:
         active = self._rules.active_channels
@@ -249,13 +265,16 @@ class Planner:
             attachments=await attachments.fetch(self._ports.files, wanted, self._rules.patience),
         )
 
-    def _pages(self, command: SendCommand, texts: Texts) -> Pages:
+    def _pages(self, request: Request, texts: Texts) -> Pages:
+        command, directory = request.command, self._ports.directory
         wanted = texts.user_fields()
         if wanted is not None:
             names = self._rules.user_fields
             wanted |= {names.id, *(names.address_of(channel) for channel in command.channels)}
         audience = Audience(command.recipients or (), command.clusters or (), wanted)
-        return Pages(self._ports.directory, audience, self._rules.patience)
+        if request.inline is not None and not request.is_read:
+            directory = InlineFirst(request.inline, directory, self._ports.offload)
+        return Pages(directory, audience, self._rules.patience)
 
     def _composer(
         self, identity: str, command: SendCommand, texts: Texts, mail: MailExtras

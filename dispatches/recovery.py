@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import trio
 
-from carillon.dispatches.compose import USER, Composer
+from carillon.dispatches.compose import INLINE, USER, Composer, delivery_key
 from carillon.dispatches.feed import Item
+from carillon.dispatches.inline import InlineRecipients
 from carillon.messages.errors import TryLater
 from carillon.messages.events import DirectoryFailed, Observer
 from carillon.messages.model import Channel, Receipt, Recipient
+from carillon.messages.offload import SMALL
 from carillon.messages.ports.directory import Directory
 from carillon.messages.ports.records import PastAttempt, Pending
 from carillon.messages.retry import retry_until
@@ -54,8 +57,9 @@ class Given:
 class PendingReader:
     """Reads pending deliveries in the order of their keys, and composes them again.
 
-    Users are read again by their `_id`; the delivery to a user that no longer exists fails. Reads
-    from neighbours that are down are retried until they answer or `stop` is set.
+    Users are read again by their `_id`, those that the request brought from there; the delivery to
+    a user that no longer exists fails. Reads from neighbours that are down are retried until they
+    answer or `stop` is set.
     """
 
     def __init__(
@@ -66,9 +70,11 @@ class PendingReader:
         directory: Directory,
         observe: Observer,
         stop: trio.Event,
+        inline: InlineRecipients | None = None,
     ) -> None:
         self.channel = channel
         self._composer = composer
+        self._inline = inline
         self._source = source
         self._directory = directory
         self._observe = observe
@@ -127,11 +133,13 @@ class PendingReader:
         return item
 
     async def _users(self, found: Sequence[Pending]) -> dict[str, Recipient]:
-        keys = [one.key.removeprefix(USER) for one in found if one.key.startswith(USER)]
-        if not keys:
-            return {}
-        recipients = await self._directory.users(keys)
-        return {f"{USER}{recipient.key}": recipient for recipient in recipients}
+        recipients: list[Recipient] = []
+        if keys := _keys(found, USER):
+            recipients += await self._directory.users(keys)
+        if (inline := self._inline) is not None and (keys := _keys(found, INLINE)):
+            read = partial(inline.at, [int(key) for key in keys if key.isdecimal()])
+            recipients += await self._composer.offload.run_if(inline.size > SMALL, read)
+        return {delivery_key(recipient): recipient for recipient in recipients}
 
     def _item(self, one: Pending, users: Mapping[str, Recipient], composed: Iterator[Item]) -> Item:
         """How a delivery ended, or the next of the deliveries composed for the `users`."""
@@ -140,6 +148,10 @@ class PendingReader:
         if one.key not in users:
             return self._composer.gone(self.channel, one.key, one.user_id)
         return next(composed)
+
+
+def _keys(found: Sequence[Pending], prefix: str) -> list[str]:
+    return [one.key.removeprefix(prefix) for one in found if one.key.startswith(prefix)]
 
 
 def told_of(receipt: Receipt, one: Pending) -> Receipt:

@@ -39,8 +39,8 @@ from carillon.messages.retry import retry_until
 MOST_HELD: Final = 134_217_728
 """Most bytes that the long requests of open dispatches take together: 128 MiB."""
 _ERASED: Final = (
-    "The dispatch cannot be sent again: its texts and data were erased when it ended. "
-    "journal.keepContent keeps those of dispatches to come"
+    "The dispatch cannot be sent again: its texts, data and inline recipients were erased when "
+    "it ended. journal.keepContent keeps those of dispatches to come"
 )
 
 
@@ -321,7 +321,7 @@ class DispatchService:
             identity, request, ways, self._context(), stop, ResumeState(caller=caller)
         )
         text = await self.offload.run_if(bool(_held(command)), request.text)
-        new = NewDispatch(identity, command.channels, text, key, caller, command.audience_size)
+        new = NewDispatch(identity, command.channels, text, key, caller, request.audience_size)
         await dispatch.open(new)
         self._ports.observe(DispatchAccepted(identity, command.channels))
         return dispatch

@@ -22,10 +22,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from carillon.messages.addresses import is_mailbox
+from carillon.messages.document_list import DocumentList
 from carillon.messages.durations import some_seconds
 from carillon.messages.errors import BadCommand
 from carillon.messages.json_input import LONGEST_ID, JsonText
-from carillon.messages.model import Channel, Priority
+from carillon.messages.model import Channel, Document, Priority
 from carillon.messages.string_list import StringList
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _a_duration(value: object) -> float | None:
 
 
 def _text_as_it_is(value: object, plain: ValidatorFunctionWrapHandler) -> object:
-    return value if isinstance(value, JsonText) else plain(value)
+    return value if isinstance(value, JsonText | DocumentList) else plain(value)
 
 
 def _long_list_as_it_is(value: object, plain: ValidatorFunctionWrapHandler) -> object:
@@ -102,20 +103,20 @@ _Id: TypeAlias = Annotated[str, Field(max_length=LONGEST_ID)]
 _Ids: TypeAlias = Annotated[list[_Id], Field(fail_fast=True)]
 if TYPE_CHECKING:
     _Recipients: TypeAlias = StringList | list[str]
+    _Documents: TypeAlias = DocumentList | list[Document]
     _Data: TypeAlias = JsonText | dict[str, object]
 else:  # what pydantic validates: the long forms were checked while they were read
     _Recipients = _Ids
+    _Documents = Annotated[list[dict[str, object]], Field(fail_fast=True)]
     _Data = dict[str, object]  # already parsed JSON, which need not be walked again
-
-
-_MOST_COUNTED: Final = 10_000
 
 
 class SendCommand(BaseModel):
     """One message for many users over one or more channels.
 
     Unknown fields are ignored, null counts as absent, types are never coerced. `recipients` may
-    hold duplicates; the journal makes each of them count once.
+    hold duplicates; the journal makes each of them count once. The objects of `to` are users that
+    need not be in a directory, each with its own addresses.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
@@ -127,6 +128,7 @@ class SendCommand(BaseModel):
         _Recipients | None, WrapValidator(_long_list_as_it_is), AtEnd.ELSEWHERE
     ] = None
     clusters: Annotated[_Ids | None, AtEnd.ELSEWHERE] = None
+    to: Annotated[_Documents | None, WrapValidator(_text_as_it_is)] = None
     message_title: Annotated[str | None, Field(alias="messageTitle")] = None
     message_content: Annotated[str | None, Field(alias="messageContent")] = None
     template_id: Annotated[_Id | None, Field(alias="templateId"), AtEnd.KEPT] = None
@@ -148,26 +150,16 @@ class SendCommand(BaseModel):
     ] = None
 
     @property
-    def audience_size(self) -> int | None:
-        """How many recipients the command names; None if clusters decide that.
-
-        Duplicates count once, except in a list so long that finding them would take a while.
-        """
-        if self.clusters:
-            return None
-        listed = self.recipients or ()
-        return len(set(listed)) if len(listed) <= _MOST_COUNTED else len(listed)
-
-    @property
     def size(self) -> int:
         """The approximate size in bytes of the parts that may be long."""
-        data, recipients = self.data, self.recipients
+        data, recipients, inline = self.data, self.recipients, self.to
         texts = (self.message_title, self.message_content)
         lists = (self.clusters, self.email_attachments)
         copies = (self.email_carbon_copies, self.email_blind_carbon_copies)
         return (
             (len(data) if isinstance(data, JsonText) else 0)
             + (recipients.size if isinstance(recipients, StringList) else 0)
+            + (inline.size if isinstance(inline, DocumentList) else 0)
             + sum(len(text) for text in texts if text is not None)
             + sum(sum(map(len, one)) for one in (*lists, *copies) if one is not None)
         )
@@ -184,8 +176,8 @@ class SendCommand(BaseModel):
 
     @model_validator(mode="after")
     def _says_whom_and_what(self) -> SendCommand:
-        if self.recipients is None and self.clusters is None:
-            raise PydanticCustomError("whom", "recipients or clusters is required")
+        if self.recipients is None and self.clusters is None and self.to is None:
+            raise PydanticCustomError("whom", "recipients, clusters or to is required")
         if self.template_id is None:
             for name, value in (
                 ("messageTitle", self.message_title),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from carillon.messages.json_input import JsonText
-from carillon.messages.string_list import StringList
+from carillon.messages.json_list import JsonList
 
 _STEP: Final = 262_144
 """Characters that are encoded in one call, which takes up to 3 ms."""
@@ -41,7 +41,7 @@ class _Writer:
                 write(b"}" if value else b"{}")
             case JsonText():
                 self.value(value.value())
-            case StringList():
+            case JsonList():
                 self._items(value.blocks())
             case list():
                 self._items([value])

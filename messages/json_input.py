@@ -11,21 +11,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from typing import Final, NoReturn, cast
 
 from pydantic_core import from_json, to_json
 
 from carillon.handlebars.runtime.garbage import collecting_nothing
+from carillon.messages.document_list import DocumentList
 from carillon.messages.errors import BadCommand
+from carillon.messages.json_bounds import MOST_LEVELS, Bounds, TooManyValues
 from carillon.messages.json_keys import RepeatedKey, refuse_repeated
 from carillon.messages.model import Document, JsonValue
 from carillon.messages.string_list import StringList
 
-MOST_VALUES: Final = 100_000
-"""JSON values that one text holds at most, by default."""
-MOST_LEVELS: Final = 200
-"""The parser's own bound, except that the parser lets an empty container one level deeper pass."""
 LONGEST_ID: Final = 4096
 """Characters of a recipient's id, which is a key in the journal and part of queries."""
 SHORT: Final = 262_144
@@ -37,6 +34,7 @@ _SLICE: Final = 65_536
 _BLOCK: Final = 16_384
 _LONGEST_NUMBER: Final = 5000
 _KEPT_PARSED: Final = 4096
+_USUAL: Final = Bounds()
 
 # Only a text with one of these can hold a forbidden key (which may be written with escapes), a
 # number that overflows, or an empty container too deep. All are searched for at the speed of C.
@@ -59,30 +57,6 @@ _PIECE: Final = re.compile(
 _ITEMS: Final = re.compile(rb'(?:[ \t\n\r]{0,64}+"(?:[^"\\\x00-\x1f]++|\\.)*+"[ \t\n\r]{0,64}+,)++')
 _FORBIDDEN: Final = frozenset({"__proto__", "constructor", "prototype"})
 _WORDS: Final[dict[bytes, JsonValue]] = {b"true": True, b"false": False, b"null": None}
-
-
-class TooManyValues(BadCommand):
-    """The text holds more values than are allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a text may hold.
-
-    `values` counts each text, number, literal, list and object, but not the items of a list of
-    texts under one of the names `lists`: these are kept as `StringList`. An object under the name
-    `kept` is kept as `JsonText`. Both are names in the outermost object, or in the object that it
-    has under the name `inside`. A short text is parsed whole all the same. Dangerous keys
-    (`__proto__`) are refused unless `any_key` is set; with `unique_keys` a short text must not
-    repeat a key in an object either.
-    """
-
-    values: int = MOST_VALUES
-    lists: frozenset[str] = frozenset()
-    kept: str | None = None
-    inside: str | None = None
-    any_key: bool = False
-    unique_keys: bool = False
 
 
 class JsonText:
@@ -110,7 +84,7 @@ class JsonText:
             return cast("Document", _Reader(self.text, Bounds(len(self.text))).whole())
 
 
-def read_json(data: bytes, bounds: Bounds = Bounds()) -> object:
+def read_json(data: bytes, bounds: Bounds = _USUAL) -> object:
     """The value of a JSON text in UTF-8: plain JSON values, except what `bounds` keeps as text.
 
     Raises:
@@ -142,12 +116,25 @@ def as_string_list(value: object) -> object:
     return value
 
 
+def as_documents(value: object) -> object:
+    """A list of objects as one text; any other value is returned as it is."""
+    if isinstance(value, list) and value and all(type(one) is dict for one in value):
+        return DocumentList(map(to_json, value), _documents)
+    return value
+
+
+def _documents(block: bytes) -> list[Document]:
+    return cast("list[Document]", JsonText(b'{"":[' + block + b"]}").value()[""])
+
+
 def _keep_as_text(node: dict[str, object], bounds: Bounds) -> None:
     part = None if bounds.kept is None else node.get(bounds.kept)
     if bounds.kept is not None and isinstance(part, dict):
         node[bounds.kept] = as_text(part)
     for name in bounds.lists:
         node[name] = as_string_list(node.get(name))
+    for name in bounds.documents & node.keys():
+        node[name] = as_documents(node[name])
 
 
 def _parsed(data: bytes, bounds: Bounds) -> object:
@@ -157,8 +144,11 @@ def _parsed(data: bytes, bounds: Bounds) -> object:
     try:
         value: object = from_json(data, allow_inf_nan=False)
     except ValueError as error:
+        if bounds.levels > MOST_LEVELS:
+            return _Reader(data, bounds).whole()
         raise BadCommand(f"The body is not valid JSON: {error}") from None
-    _refuse_depth(data)
+    if bounds.levels == MOST_LEVELS:
+        _refuse_depth(data)
     has_keys = not bounds.any_key and _KEYS.search(data)
     has_numbers = _NUMBERS.search(data)
     if has_keys or has_numbers:
@@ -276,7 +266,7 @@ class _Reader:
             return self._string(token)
         if token[3] in {b"{", b"["}:
             self._level += 1
-            if self._level > MOST_LEVELS:
+            if self._level > self._bounds.levels:
                 raise _too_deep()
             value = self._object(is_root=is_root) if token[3] == b"{" else self._list()
             self._level -= 1
@@ -374,13 +364,37 @@ class _Reader:
             return self._value(token, is_root=name == inside)
         if name in self._bounds.lists and token[3] == b"[":
             return self._strings(name)
+        if name in self._bounds.documents and token[3] == b"[":
+            return self._objects(name)
         if name != self._bounds.kept or token[3] != b"{":
             return self._value(token)
+        return JsonText(self._checked(token))
+
+    def _checked(self, token: re.Match[bytes]) -> bytes:
+        """The text of an object that is valid, and is not built."""
         start = token.start(3)
         self._checks_only = True
         self._value(token)
         self._checks_only = False
-        return JsonText(self._data[start : self._at])
+        return self._data[start : self._at]
+
+    def _objects(self, name: str) -> DocumentList | list[object]:
+        """A list that must hold only objects."""
+        token, texts = self._token(), list[bytes]()
+        if token[3] == b"]":
+            return []
+        self._level += 1
+        while True:
+            if token[3] != b"{":
+                raise BadCommand(f"{name}[{len(texts)}] must be an object")
+            texts.append(self._checked(token))
+            mark = self._mark()
+            if mark == b"]":
+                self._level -= 1
+                return DocumentList(texts, _documents)
+            if mark != b",":
+                self._fail("a comma or a bracket is missing")
+            token = self._token()
 
     def _strings(self, name: str) -> StringList:
         """A list that must hold only texts."""

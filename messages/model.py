@@ -71,14 +71,16 @@ class UserFields:
 
 @record(frozen=True, slots=True)
 class Recipient:
-    """A user document chosen by id or by cluster.
+    """A user document chosen by id or by cluster, or one that a request brings with it.
 
     `key` is the text of its `_id`, unique in the directory; `user_id` is the id that callers know.
+    The key of one that `is_inline` is its place in the request.
     """
 
     user_id: str
     key: str
     document: Document
+    is_inline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ def delivery_id(dispatch_id: str, channel: Channel, key: str) -> str:
     """32 hex digits that are the same for the same dispatch, channel and key.
 
     The key identifies a delivery within its dispatch and channel: "user/" and the `_id` of its
-    user, or "listed/" and an id without a user.
+    user, "to/" and the place of one that the request brings, or "listed/" and an id without a user.
 
     The id is derived and not random, so that a repeated enrolment finds the first one, and a
     provider that recognises repeats sees the same id after a restart.

@@ -12,7 +12,7 @@ from typing import Final
 
 from carillon.messages.commands import SendCommand, parse_send
 from carillon.messages.errors import BadCommand
-from carillon.messages.json_input import JsonText, as_string_list, as_text
+from carillon.messages.json_input import JsonText, as_documents, as_string_list, as_text
 from carillon.messages.model import Document, JsonValue
 from carillon.sagas.paths import Path, find_list, once, path
 
@@ -26,6 +26,7 @@ class MetadataSchema:
     channels: tuple[str, ...]
     recipients: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
+    to: tuple[str, ...] = ()
     email_attachments: tuple[str, ...] = ()
     email_carbon_copies: tuple[str, ...] = ()
     email_blind_carbon_copies: tuple[str, ...] = ()
@@ -87,6 +88,7 @@ class Metadata:
                 "channels": schema.channels,
                 "recipients": schema.recipients,
                 "clusters": schema.clusters,
+                "to": schema.to,
                 "emailAttachments": schema.email_attachments,
                 "emailCarbonCopies": schema.email_carbon_copies,
                 "emailBlindCarbonCopies": schema.email_blind_carbon_copies,
@@ -118,6 +120,7 @@ class Metadata:
             body[name] = self._list(name, paths, command.payload)
         if command.text is not None:
             body["recipients"] = as_string_list(body["recipients"])
+            body["to"] = as_documents(body["to"])
         if body["channels"] is None:
             del body["channels"]  # null would be reported as a wrong type, not as missing
         if template_id is not None:

@@ -16,7 +16,8 @@ from pydantic_core import to_json
 
 from carillon.kafka.ports import Record
 from carillon.messages.errors import BadCommand
-from carillon.messages.json_input import MOST_VALUES, Bounds, JsonText, TooManyValues, read_json
+from carillon.messages.json_bounds import MOST_VALUES, Bounds, TooManyValues
+from carillon.messages.json_input import JsonText, read_json
 from carillon.messages.model import Document
 from carillon.messages.offload import SMALL
 from carillon.sagas.command import saga_key

@@ -275,7 +275,8 @@ class Sagas:
         functions = self._rules.functions
         template_id = await functions.template_id(command.whole)
         data = await functions.data(command.whole)
-        send = self._metadata.send_command(command, template_id, data)
+        read = partial(self._metadata.send_command, command, template_id, data)
+        send = await self._dispatcher.offload.run_if(command.text is not None, read)
         origin = Origin(command.key, command.label).document()
         work.dispatch = await self._dispatcher.accept(send, key, origin, work.caller)
         # No await in between: the event cannot have been accepted before it is watched.

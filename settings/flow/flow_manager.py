@@ -35,6 +35,7 @@ def _metadata(keys: MetadataKeys) -> MetadataSchema:
         channels=keys.channels,
         recipients=keys.recipients or (),
         clusters=keys.clusters or (),
+        to=keys.to or (),
         email_attachments=keys.email_attachments or (),
         email_carbon_copies=keys.email_carbon_copies or (),
         email_blind_carbon_copies=keys.email_blind_carbon_copies or (),

@@ -47,6 +47,7 @@ class MetadataKeys(OpenSection):
     channels: Paths = Field(description="The channels to send on.")
     recipients: Paths | None = Field(default=None, description="The user ids.")
     clusters: Paths | None = Field(default=None, description="The clusters.")
+    to: Paths | None = Field(default=None, description="Users as objects, with their addresses.")
     email_attachments: Paths | None = Field(default=None, description="Names of files.")
     email_carbon_copies: Paths | None = Field(default=None, description="Addresses for cc.")
     email_blind_carbon_copies: Paths | None = Field(default=None, description="For bcc.")

@@ -84,6 +84,22 @@ def test_an_empty_list_of_ids_is_a_list(tmp_path: Path) -> None:
     assert body == {"channels": ["sms"], "recipients": [], "templateId": "t"}
 
 
+def test_a_user_may_be_an_object(tmp_path: Path) -> None:
+    (tmp_path / "users").write_text('ada\n{"id": "bob"}\n')
+    zoe = '{"emailAddress": "zoe@x.test"}'
+    whole = dispatch_body(
+        asked(recipients=("eve", zoe), to_file=str(tmp_path / "users"), template="t")
+    )
+    assert whole["recipients"] == ["eve", "ada"]
+    assert whole["to"] == [{"emailAddress": "zoe@x.test"}, {"id": "bob"}]
+    only = dispatch_body(asked(recipients=(zoe,), template="t"))
+    assert only == {
+        "channels": ["sms"],
+        "to": [{"emailAddress": "zoe@x.test"}],
+        "templateId": "t",
+    }
+
+
 def test_texts_and_data_come_from_files(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"\xef\xbb\xbfline\n")
     (tmp_path / "data").write_text('{"a": [1]}')
@@ -114,11 +130,25 @@ def test_texts_and_data_come_from_files(tmp_path: Path) -> None:
         ({"recipients": ("a",), "template": "t", "data": '{"a": NaN}'}, "not valid JSON"),
         ({"recipients": ("a",), "template": "t", "data": "@/none"}, "cannot be read"),
         ({"to_file": "-", "text_file": "-"}, "Only one"),
+        ({"recipients": ('{"a": ',), "template": "t"}, "--to is not valid JSON"),
+        ({"recipients": ('{"a": 1, "a": 2}',), "template": "t"}, "--to: a stands there twice"),
+        ({"recipients": ('{"a": NaN}',), "template": "t"}, "--to is not valid JSON"),
     ],
 )
 def test_options_that_make_no_message_are_refused(changes: dict[str, object], reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         dispatch_body(asked(**changes))
+
+
+async def test_a_user_who_is_in_no_directory_is_sent_a_message(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        words = ["--channel", "email", "--to", '{"emailAddress": "zoe@x.test", "name": "Zoë"}']
+        what = ["--title", "Hi", "--text", "Dear {{user.name}}"]
+        ran = await script(tmp_path, "send", *words, *what, environ={"CARILLON_URL": service.url})
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    [delivery] = service.sent
+    assert (delivery.user_id, delivery.address) == ("to[0]", "zoe@x.test")
+    assert delivery.content == EmailContent("Hi", text="Dear Zoë")
 
 
 async def test_a_message_is_sent_and_counted(tmp_path: Path) -> None:

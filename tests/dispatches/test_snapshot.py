@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import pytest
 
-from carillon.dispatches.snapshot import Request, empty_request, parse_request
+from carillon.dispatches.snapshot import DOCUMENTS, KEPT, Request, empty_request, parse_request
 from carillon.messages.commands import AtEnd, SendCommand, parse_send, personal_fields
 from carillon.messages.errors import BadCommand
+from carillon.messages.json_bounds import Bounds
+from carillon.messages.json_input import JsonText, as_documents, read_json
 from carillon.messages.model import Document
 
 TEMPLATE: Document = {"_id": "t", "smsMessage": "Dear {{user.name}}"}
@@ -50,6 +53,7 @@ def test_all_of_it_is_kept_while_it_runs() -> None:
         {"messageContent": "C"},
         {"emailCarbonCopies": ["a@x.test"]},
         {"emailBlindCarbonCopies": ["a@x.test"]},
+        {"to": [{"emailAddress": "a@x.test", "deep": [{"b": None}]}]},
     ],
     ids=str,
 )
@@ -103,6 +107,30 @@ def test_neither_its_audience_nor_its_deadline_nor_its_origin_outlive_it(
     again = kept(request(), with_content=with_content)
     assert (again.command.recipients, again.command.clusters) == ([], None)
     assert (again.ends, again.origin) == (None, None)
+    assert again.is_read
+
+
+def test_a_request_that_runs_is_read_on() -> None:
+    assert not parse_request(request().text()).is_read
+
+
+@pytest.mark.parametrize("size", [0, 10_000, 300_000])
+def test_the_deepest_request_that_is_taken_can_be_read_again(size: int) -> None:
+    """One level is around it on record."""
+    data = b'{"a":' * 199 + b"1" + b"}" * 199
+    rest = json.dumps({**BODY, "messageTitle": "x" * size})[1:].encode()
+    body = read_json(b'{"data":%b,%b' % (data, rest), Bounds(documents=DOCUMENTS, kept=KEPT))
+    again = parse_request(Request(parse_send(body)).text())
+    value = again.command.data
+    assert (value.value() if isinstance(value, JsonText) else value) == json.loads(data)
+
+
+@pytest.mark.parametrize("number", [1, 5000])
+def test_inline_recipients_are_read_again_as_they_came(number: int) -> None:
+    to: list[Document] = [{"id": f"ü{at}", "phoneNumber": "+391", "x": at} for at in range(number)]
+    whole = request(to=as_documents(to))
+    assert list(parse_request(whole.text()).command.to or ()) == to
+    assert list(kept(whole, with_content=True).command.to or ()) == to
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"command":{}}', '{"command":{"a":1}}'])

@@ -129,7 +129,7 @@ def test_no_moment_is_too_odd(moment: datetime, zone: timezone) -> None:
 
 
 def test_times_and_priority_do_not_excuse_what_is_missing() -> None:
-    with pytest.raises(BadCommand, match="recipients or clusters is required"):
+    with pytest.raises(BadCommand, match="recipients, clusters or to is required"):
         parse_send({"channels": ["sms"], "templateId": "t", "timeToLive": "1m"})
 
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carillon.messages.errors import BadCommand
-from carillon.messages.json_input import SHORT, Bounds, JsonText, TooManyValues, read_json
+from carillon.messages.json_bounds import Bounds, TooManyValues
+from carillon.messages.json_input import SHORT, JsonText, read_json
 from carillon.messages.string_list import StringList
 from tests.timing import quickest
 

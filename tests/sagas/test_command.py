@@ -109,7 +109,7 @@ def test_a_list_that_is_found_empty_is_that_list() -> None:
         ({"channels": []}, "channels must not be empty"),
         ({"channels": {}}, "channels[0] must be one of"),
         ({"channels": "fax"}, "channels[0] must be one of"),
-        ({"doctor": {}}, "recipients or clusters is required (recipients is read from"),
+        ({"doctor": {}}, "recipients, clusters or to is required (recipients is read from"),
         ({"doctor": {"id": 5}}, "recipients[0] must be a string"),
         ({"doctor": {"id": [["d1"]]}}, "recipients[0] must be a string"),
         ({"patients": [{"id": {"id": "p"}}]}, "recipients[1] must be a string"),
