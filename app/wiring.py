@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cache, partial
 
 import httpx
 
@@ -15,6 +16,7 @@ from carillon.actors.router import Choice, Route
 from carillon.api.checkup import Check, asking
 from carillon.app.storage import Cluster
 from carillon.dispatches.planner import DispatchPolicy, Ports
+from carillon.dispatches.render import ProviderPaths
 from carillon.handlebars import Engine
 from carillon.http_client.client import Http1Wire
 from carillon.messages.events import Observer
@@ -23,7 +25,7 @@ from carillon.messages.ports.directory import Directory, Files
 from carillon.messages.ports.handovers import Handovers
 from carillon.messages.retry import ReadRetry
 from carillon.messages.version import VERSION
-from carillon.providers.config import BuildContext
+from carillon.providers.config import BuildContext, MakeEngine
 from carillon.providers.ports import Provider
 from carillon.settings import (
     ConfigurationError,
@@ -68,7 +70,24 @@ def rules(settings: Settings, times_to_live: Mapping[Channel, float]) -> Dispatc
         times_to_live=times_to_live,
         keeps_content=settings.journal.keep_content,
         most_values=settings.limits.values,
+        for_providers=_paths(settings),
     )
+
+
+def _paths(settings: Settings) -> ProviderPaths:
+    """What providers read of requests: on a channel any that runs and carries it may be called."""
+    make = _make_engine(settings)
+    found: dict[Channel, frozenset[tuple[str, ...]]] = {}
+    for one in settings.providers.values():
+        if paths := one.config.paths(make):
+            for channel in one.config.carried:
+                found[channel] = found.get(channel, frozenset()) | paths
+    return found
+
+
+def _make_engine(settings: Settings) -> MakeEngine:
+    """Makes the engine for the templates of providers when one of them has some."""
+    return cache(partial(engine, settings))
 
 
 def _patience(chosen: DirectorySettings) -> ReadRetry:
@@ -140,12 +159,14 @@ def guards(
 ) -> Mapping[str, Guard]:
     """One guard a provider that an active channel uses."""
     made: dict[str, Guard] = {}
+    make = _make_engine(settings)
     for name, section in settings.providers.items():
         context = BuildContext(
             name=name,
             wire=Http1Wire(tls),
             handovers=beside.handovers,
             read=read_start,
+            engine=make,
             android_intent_action=settings.android_intent_action,
             kafka=None if settings.kafka is None else settings.kafka.connection,
             on_sandbox_message=beside.on_sandbox_message,

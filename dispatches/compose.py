@@ -154,6 +154,7 @@ class Composer:
             sender=self.senders.get(channel, ""),
             content=content,
             mail=self.mail if channel == "email" else None,
+            context=self.texts.handed_on(channel, recipient.document),
         )
 
     def expired(self, delivery: Delivery) -> Receipt:

@@ -18,6 +18,7 @@ from carillon.dispatches.inline import InlineFirst, InlineRecipients, inline_rec
 from carillon.dispatches.recovery import Given, PendingReader, PendingSource
 from carillon.dispatches.render import (
     LastHeavy,
+    ProviderPaths,
     Source,
     Texts,
     are_long,
@@ -50,7 +51,7 @@ class DispatchPolicy:
     """What the configuration says about every dispatch.
 
     `times_to_live` are the seconds that a channel's messages stay worth sending if the request does
-    not say.
+    not say. `for_providers` are the paths that templates of a channel's providers read.
     """
 
     active_channels: Sequence[Channel]
@@ -63,6 +64,7 @@ class DispatchPolicy:
     times_to_live: Mapping[Channel, float] = field(default_factory=dict)
     keeps_content: bool = False
     most_values: int = MOST_VALUES
+    for_providers: ProviderPaths = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,15 @@ class Planner:
         else:
             source = plain_source(command.message_title, command.message_content)
         engine, everywhere = self._ports.engine, self._rules.escape_everywhere
-        make = partial(Texts, engine, source, command.channels, command.data, everywhere=everywhere)
+        make = partial(
+            Texts,
+            engine,
+            source,
+            command.channels,
+            command.data,
+            everywhere=everywhere,
+            for_providers=self._rules.for_providers,
+        )
         is_long = are_long(engine, source, command.data, everywhere=everywhere)
         return await self._ports.offload.run_if(is_long, make), source
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 from weakref import ReferenceType, ref
 
@@ -38,6 +39,10 @@ _FIELDS: Final[Mapping[Channel, Sequence[str]]] = {
     "push": ("pushTitle", "pushSubtitle", "pushMessage", "pushData"),
     "voice": ("voiceMessage",),
 }
+ProviderPaths = Mapping[Channel, frozenset[tuple[str, ...]]]
+"""The paths, such as ("user", "name"), that templates of a channel's providers may read; the empty
+path () means any."""
+
 _LIGHT: Final = 32_768
 """Weight in bytes up to which a dispatch holds a compiled field as long as it is open."""
 _LONG_SOURCE: Final = 1024
@@ -55,6 +60,7 @@ _NO_CONTENT: Final[Mapping[Channel, str]] = {
     "voice": "The template has no voiceMessage",
 }
 
+_NO_PATHS: Final[ProviderPaths] = MappingProxyType({})
 _EMPTY: Final = "The message is empty once it is rendered"
 
 
@@ -155,7 +161,8 @@ class Texts:
 
     They are compiled, and `data` is parsed, when they are used: both take many times the memory of
     their text. Heavy ones are dropped when they are no longer `in_use` and another dispatch's are.
-    Rendering may run in any thread.
+    Rendering may run in any thread. Of what a request says, `for_providers` is handed on to the
+    providers of its channels.
 
     Raises:
         BadCommand: a text has a syntax error or is not a string; names the field and the place.
@@ -170,6 +177,7 @@ class Texts:
         *,
         everywhere: bool = False,
         last: LastHeavy | None = None,
+        for_providers: ProviderPaths = _NO_PATHS,
     ) -> None:
         self._engine = engine
         self._data = data
@@ -182,9 +190,14 @@ class Texts:
                 templates[name] = template = self._compile(name, source[name], escaping)
                 self._fields[name] = _Field(template.source, escaping, template.mentions("user"))
                 self._note_reads(template.paths)
+        self._handed_on = frozenset(for_providers.keys() & set(channels))
+        read_later = [path for name in self._handed_on for path in for_providers[name]]
+        self._note_reads(frozenset(read_later))
         self._is_light = _is_light(data) and all(one.weight <= _LIGHT for one in templates.values())
         # Heavy texts are compiled by now, and the first deliveries use them at once.
-        self._reads_data = any(one.mentions("data") for one in templates.values())
+        self._reads_data = any(one.mentions("data") for one in templates.values()) or any(
+            path[:1] in {(), ("data",)} for path in read_later
+        )
         self._ready: _Ready | None = _Ready(templates, self._context())
         self._last = last or LastHeavy()
         self._users = 0
@@ -255,6 +268,13 @@ class Texts:
         if not text.strip():
             raise NoContent(_EMPTY)
         return TextContent(text)
+
+    def handed_on(self, channel: Channel, user: Document) -> Mapping[str, object] | None:
+        """What a provider of this channel gets of the request; None if none of them reads any."""
+        if channel not in self._handed_on:
+            return None
+        context = self._context() if self._ready is None else self._ready.context
+        return {"user": user, **context}
 
     def _context(self) -> Mapping[str, object]:
         data = self._data

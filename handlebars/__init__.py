@@ -26,6 +26,7 @@ from carillon.handlebars.errors import (
 from carillon.handlebars.helpers import standard_helpers
 from carillon.handlebars.limits import Limits
 from carillon.handlebars.missing import missing
+from carillon.handlebars.pieces import Piece
 from carillon.handlebars.runtime.output import Escaping
 from carillon.handlebars.runtime.registry import ChangesContext, Helper, Invocation, ReadsContext
 from carillon.handlebars.runtime.values import UNDEFINED, SafeText, Undefined
@@ -42,6 +43,7 @@ __all__ = [
     "NestingTooDeep",
     "OutputTooLarge",
     "PartialTooDeep",
+    "Piece",
     "ReadsContext",
     "RenderError",
     "SafeText",

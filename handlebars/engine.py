@@ -22,6 +22,7 @@ from carillon.handlebars.faults import find_faults
 from carillon.handlebars.helpers import standard_helpers
 from carillon.handlebars.json_shape import impossible
 from carillon.handlebars.limits import Limits
+from carillon.handlebars.pieces import Piece, pieces
 from carillon.handlebars.runtime.compiler import Compiler
 from carillon.handlebars.runtime.copies import private_copy
 from carillon.handlebars.runtime.garbage import collecting_nothing
@@ -195,6 +196,15 @@ class Engine:
         if escaping == "json" and (found := impossible(program, self._helpers)):
             faults.append(RenderError(found.message, source, found.at))
         return faults
+
+    def pieces(self, source: str) -> list[Piece]:
+        """Take a template apart into literal text and plain tags.
+
+        Raises:
+            TemplateSyntaxError: it does not compile, or has more than plain tags.
+        """
+        self._compiled(source, "none")
+        return pieces(source, self._limits)
 
     def find(self, source: str, *, escaping: Escaping = "html") -> Template | None:
         """Give `source` compiled if it was compiled lately."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, Literal, TypeAlias, get_args
@@ -189,7 +189,9 @@ class MailExtras:
 class Delivery:
     """One rendered message to one recipient on one channel: the unit that is sent and retried.
 
-    Its `repr` leaves out addresses and texts, so that no log line shows them.
+    `context` holds what the request says under `user` and `data`, if a provider of the channel has
+    templates of its own that read them. The `repr` leaves out addresses and texts, so that no log
+    line shows them.
     """
 
     id: str
@@ -201,6 +203,7 @@ class Delivery:
     sender: str
     content: Content = field(repr=False)
     mail: MailExtras | None = field(default=None, repr=False)
+    context: Mapping[str, object] | None = field(default=None, repr=False)
 
 
 def delivery_id(dispatch_id: str, channel: Channel, key: str) -> str:

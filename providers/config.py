@@ -8,15 +8,16 @@ from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from pydantic import Field
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
+from carillon.handlebars import Engine
 from carillon.http_client.ports import Wire
 from carillon.kafka.connection import KafkaConnection
 from carillon.messages.json_keys import Place
@@ -31,6 +32,13 @@ from carillon.providers.values import Section, Url
 T = TypeVar("T")
 ReadFile = Callable[[Path, int], bytes]
 """The first bytes of a file, so many at most. Raises OSError, or ValueError for no path."""
+ReadVariable = Callable[[str, Place], str | None]
+"""An environment variable that a key at this place of the section names; None where it is not set,
+which has been noted then."""
+MakeEngine = Callable[[], Engine]
+"""The engine for templates with the configured limits, made when it is first asked for."""
+Fault = tuple[Place, str]
+"""What is wrong with a key at a place of a section."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +131,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """What a provider may need besides its own keys. `name` is that of its section."""
+    """What a provider may need besides its own keys.
+
+    `name` is that of its section.
+    """
 
     name: str
     wire: Wire
     handovers: Handovers
     read: ReadFile
     android_intent_action: str = ""
+    engine: MakeEngine = Engine
     kafka: KafkaConnection | None = None
     on_sandbox_message: Callable[[Delivery], None] | None = None
 
@@ -150,6 +162,23 @@ class ProviderConfig(LimitKeys):
     type: str = of_type("")
     credentials: Credentials = Field(default_factory=Credentials)
     options: Options = Field(default_factory=Options)
+
+    @property
+    def carried(self) -> Sequence[Channel]:
+        """The channels that it carries."""
+        return self.facts.channels
+
+    def faults(self, engine: MakeEngine) -> Iterable[Fault]:
+        """What is wrong with it that no key shows by itself; variables are not read yet."""
+        return ()
+
+    def with_variables(self, read: ReadVariable) -> Self:
+        """The same with the values of the environment variables that its keys name."""
+        return self
+
+    def paths(self, engine: MakeEngine) -> frozenset[tuple[str, ...]]:
+        """What its templates may read of a request, such as ("user", "name"); () is anything."""
+        return frozenset()
 
     def build(self, context: BuildContext) -> Provider:
         """A provider of this type; every key that is needed is there by now.
@@ -234,6 +263,10 @@ def leaves(section: Section, place: Place = ()) -> Iterator[Leaf]:
         inner = (*place, key.alias or name)
         if isinstance(value, Section):
             yield from leaves(value, inner)
+            continue
+        if isinstance(value, list) and any(isinstance(one, Section) for one in value):
+            for at, one in enumerate(value):
+                yield from leaves(one, (*inner, at))
             continue
         extra = key.json_schema_extra
         variable = None

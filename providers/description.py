@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -19,18 +20,22 @@ from carillon.providers.config import (
 )
 from carillon.providers.config import variables as variables_of
 from carillon.providers.limit_keys import LimitKeys, OnUnknownOutcome
-from carillon.providers.values import Section
+from carillon.providers.values import OrText, Section
 
 
 @dataclass(frozen=True, slots=True)
 class KeyDescription:
-    """A key of a type's section: its path in it, its default in JSON, the variables instead."""
+    """A key of a type's section: its path in it, its default in JSON, the variables instead.
+
+    One that is `required` stands wherever its section does; a provider needs one that is `needed`.
+    """
 
     path: str
     meaning: str
     default: str | None
     variables: Sequence[str] = ()
     required: bool = False
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +86,37 @@ def _keys(section: type[Section], way: str = "") -> Iterator[KeyDescription]:
         if name in LimitKeys.model_fields or f"{way}{name}" == "type":
             continue
         path = f"{way}{one.alias or name}"
-        inner = one.annotation
-        if isinstance(inner, type) and issubclass(inner, Section):
-            yield from _keys(inner, f"{path}.")
-        elif not isinstance(one.json_schema_extra, Needed) or one.json_schema_extra.in_file:
-            yield _key(path, one)
+        inner, mark = _section(one.annotation)
+        if inner is None or mark or _may_be_text(one.annotation):
+            yield from _own(path, one)
+        if inner is not None:
+            yield from _keys(inner, f"{path}{mark}.")
+
+
+def _section(kind: object) -> tuple[type[Section] | None, str]:
+    """The section that a key holds, if any, and how one of several is marked: `rules[]`."""
+    if isinstance(kind, type) and issubclass(kind, Section):
+        return kind, ""
+    inner = next((found for each in get_args(kind) if (found := _section(each))[0]), (None, ""))
+    return inner[0], "[]" if get_origin(kind) is list else inner[1]
+
+
+def _may_be_text(kind: object) -> bool:
+    """Whether a section may be written as a text, too."""
+    return any(isinstance(each, OrText) or _may_be_text(each) for each in get_args(kind))
+
+
+def _own(path: str, key: FieldInfo) -> Iterator[KeyDescription]:
+    if not isinstance(key.json_schema_extra, Needed) or key.json_schema_extra.in_file:
+        yield _key(path, key)
 
 
 def _key(path: str, key: FieldInfo) -> KeyDescription:
     mark, meaning = key.json_schema_extra, key.description or ""
     if isinstance(mark, Needed):
         names = [variable.name for variable in mark.variables]
-        return KeyDescription(path, meaning, None, names, required=True)
+        return KeyDescription(path, meaning, None, names, required=True, needed=True)
+    if key.is_required():
+        return KeyDescription(path, meaning, None, required=True)
     default: object = key.get_default(call_default_factory=True, validated_data={})
     return KeyDescription(path, meaning, None if default is None else json.dumps(default))

@@ -16,7 +16,7 @@ FORM_HEADERS: Final = {"content-type": "application/x-www-form-urlencoded"}
 """Of a request with a `form_body`."""
 
 
-def json_body(fields: Mapping[str, object]) -> bytes:
+def json_body(fields: object) -> bytes:
     """Compact JSON in UTF-8; in ASCII where a text holds half of a surrogate pair."""
     try:
         return to_json(fields)

@@ -20,6 +20,7 @@ _PLACES: Final = (
     "carillon.providers.kaleyra:KaleyraConfig",
     "carillon.providers.kafka2firebase:Kafka2FirebaseConfig",
     "carillon.providers.firebase.provider:FirebaseConfig",
+    "carillon.providers.http.config:HttpConfig",
     "carillon.providers.sandbox:SandboxConfig",
 )
 

@@ -72,14 +72,15 @@ def attempt(
         return Unanswered(f"{service}: {reply.error}", Cause(reply.kind))
     status = reply.status
     if 200 <= status < 300:  # noqa: PLR2004 - what nearly every answer is: no enumeration's detour
-        message_id = _short_id(identify(document(reply.body)))
+        message_id = short_id(identify(document(reply.body)))
         if message_id is None or reply.is_ours(message_id):
             return Accepted(message_id, status)
         return Unanswered(f"{service}: {FOREIGN}", Cause("garbage", status))
-    return _failed(reply, error_text(reply, service, delivery, explain))
+    return failed(reply, error_text(reply, service, delivery, explain))
 
 
-def _failed(reply: Response, error: str) -> Attempt:
+def failed(reply: Response, error: str) -> Attempt:
+    """What an answer means that is no success. `error` is text for people."""
     status, cause = reply.status, answered(reply.status)
     if status < HTTPStatus.OK or status == HTTPStatus.GATEWAY_TIMEOUT:
         return Unanswered(error, cause)
@@ -163,6 +164,6 @@ def _timestamp(date: str) -> float | None:
         return None
 
 
-def _short_id(value: JsonValue) -> str | None:
+def short_id(value: JsonValue) -> str | None:
     """An id fit for journals and logs: one printable word of at most 200 characters."""
     return value if isinstance(value, str) and _ID.fullmatch(value) else None

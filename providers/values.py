@@ -60,6 +60,21 @@ class OrText:
         return {"anyOf": [handler(core), text]}
 
 
+class OrName:
+    """Marks an object that may be written as just its name."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Offer both forms."""
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
+
+
+def named(value: object) -> object:
+    """A bare name as the object it stands for."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 def token(text: str) -> str:
     """A credential that fits into a header."""
     if not (text.isascii() and text.isprintable() and text):

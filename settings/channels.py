@@ -57,6 +57,7 @@ def _configured(
         ProviderChoice(name)
         for name, kind in TYPES.items()
         if by_itself(kind, channel)
+        and _carries(channel, name, sections)
         and _type_of(name, sections) is kind
         and (env.has(*(one.name for one in variables(kind))) or _is_told(sections.get(name)))
     )
@@ -89,15 +90,22 @@ def _wrong(channel: Channel, name: str, sections: Sections, problems: Problems) 
     if _carries(channel, name, sections) or problems.knows(("providers", name)):
         return None
     if kind is not None:
-        carried = ", ".join(kind.facts.channels)
-        return f'"{name}" cannot carry {channel}; {name_of(kind)} carries {carried}'
+        what = name if _carried(name, sections) != kind.facts.channels else name_of(kind)
+        carried = ", ".join(_carried(name, sections)) or "nothing"
+        return f'"{name}" cannot carry {channel}; {what} carries {carried}'
     shown = printable(without_secrets(name)[:60])
     return f'"{shown}" is not a provider; {nearest(name, {*sections, *TYPES})}'
 
 
 def _carries(channel: Channel, name: str, sections: Sections) -> bool:
-    kind = _type_of(name, sections)
-    return kind is not None and channel in kind.facts.channels
+    return channel in _carried(name, sections)
+
+
+def _carried(name: str, sections: Sections) -> Sequence[Channel]:
+    """What the section says that it carries, else what its type does."""
+    if name in sections:
+        return sections[name].carried
+    return TYPES[name].facts.channels if name in TYPES else ()
 
 
 def _nobody(channel: Channel) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
+from carillon.handlebars import Engine
 from carillon.handlebars import Limits as TemplateLimits
 from carillon.messages.addresses import is_mailbox
 from carillon.messages.durations import unbounded
@@ -25,7 +27,7 @@ from carillon.settings.flow.flow_manager import flow_manager
 from carillon.settings.flow.kafka import kafka, kafka_warnings
 from carillon.settings.model import JournalSettings, Limits, Settings
 from carillon.settings.neighbours import addresses
-from carillon.settings.providers import check_names, providers
+from carillon.settings.providers import check_names, check_sections, providers
 from carillon.settings.proxies import check_proxies
 
 
@@ -115,6 +117,9 @@ def _look_around(env: Environment) -> None:
 
 def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings:
     check_names(keys.providers, env)
+    template_limits, default_locale = _template_limits(keys), surroundings.locale(env)
+    make_engine = partial(Engine, limits=template_limits, locale=default_locale)
+    check_sections(keys.providers, cache(make_engine), env)
     surroundings.certificates(env)
     chosen = channels(keys, env)
     in_use = [choice.name for channel in chosen.values() for choice in channel.providers]
@@ -136,11 +141,11 @@ def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings
         drain=keys.drain,
         escape_everywhere=keys.escaping == "everywhere",
         limits=_limits(keys),
-        template_limits=_template_limits(keys),
+        template_limits=template_limits,
         idempotency_expiry=keys.idempotency.expiry,
         journal=_journal(keys),
         android_intent_action=keys.android_intent_action,
-        default_locale=surroundings.locale(env),
+        default_locale=default_locale,
         flow_manager=flow_manager(keys.flow_manager_configuration),
         warnings=tuple(
             map(

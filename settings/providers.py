@@ -14,7 +14,13 @@ from carillon.actors.provider.limits import Retry
 from carillon.actors.provider.quota import Quota
 from carillon.actors.provider.rate_limit import Rate
 from carillon.messages.json_keys import Place
-from carillon.providers.config import Needed, ProviderConfig, needs_of, own_keys_first
+from carillon.providers.config import (
+    MakeEngine,
+    Needed,
+    ProviderConfig,
+    needs_of,
+    own_keys_first,
+)
 from carillon.providers.limit_keys import BreakerKeys, LimitKeys, QuotaKeys, RateKeys, RetryKeys
 from carillon.providers.values import Section
 from carillon.settings.environment import Environment
@@ -33,6 +39,15 @@ def check_names(sections: Iterable[str], env: Environment) -> None:
         if not _NAME.fullmatch(name):
             allowed = "a provider's name is 1 to 64 letters, digits, '.', '_', '-'"
             env.problems.add(("providers", name), allowed)
+
+
+def check_sections(
+    sections: Mapping[str, ProviderConfig], engine: MakeEngine, env: Environment
+) -> None:
+    """Note what is wrong with sections that no key shows by itself, used or not."""
+    for name, section in sections.items():
+        for place, text in section.faults(engine):
+            env.problems.add(("providers", name, *place), text)
 
 
 def providers(
@@ -55,9 +70,16 @@ def check_providers(settings: Settings) -> None:
 
 
 def _provider(name: str, keys: ProviderConfig, env: Environment) -> ProviderSettings:
+    def variable(called: str, place: Place) -> str | None:
+        value = env.text(called)
+        if value is None:
+            where = ("providers", name, *place)
+            env.problems.add(where, f"the environment variable {called} is not set")
+        return value
+
     return ProviderSettings(
         name=name,
-        config=_completed(keys, ("providers", name), env),
+        config=_completed(keys, ("providers", name), env).with_variables(variable),
         concurrency=keys.concurrency,
         rate=_rate(keys.rate),
         quota=_quota(keys.quota),

@@ -37,7 +37,7 @@ def _row(one: TypeDescription) -> tuple[str, ...]:
 
 
 def _needs(one: TypeDescription) -> list[str]:
-    return [*(key.path for key in one.keys if key.required), *one.surroundings]
+    return [*(key.path for key in one.keys if key.needed), *one.surroundings]
 
 
 def _document(one: TypeDescription) -> Document:

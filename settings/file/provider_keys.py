@@ -9,8 +9,7 @@ from pydantic.config import JsonDict
 
 from carillon.providers.config import ProviderConfig
 from carillon.providers.registry import TYPES
-from carillon.providers.values import PositiveDuration, Section, Text
-from carillon.settings.file.values import OrName, named
+from carillon.providers.values import OrName, PositiveDuration, Section, Text, named
 
 NAMES: Final = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Of providers."""

@@ -20,6 +20,9 @@ SURROUNDINGS: Final[Mapping[str, str]] = {
     "MAIL_SERVICE_NAME": "mail-service",
     "SMS_SERVICE_NAME": "sms-service",
     "KAFKA_BROKERS": "kafka-1:9092",
+    "RESEND_API_KEY": "re_123",
+    "VONAGE_API_KEY": "abc",
+    "VONAGE_API_SECRET": "def",
 }
 UNUSED: Final = "is not used by any active channel"  # of a piece that is tried alone
 EXAMPLES: Final = sorted((ROOT / "docs" / "examples").rglob("*.json"))

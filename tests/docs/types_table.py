@@ -46,7 +46,7 @@ def configured_by(one: TypeDescription) -> str:
     ways = [
         " or ".join([*filter(None, [code(key.variables)]), f"`{key.path}`"])
         for key in one.keys
-        if key.required
+        if key.needed
     ]
     ways += [code([name]) for name in one.surroundings]
     return "; ".join(ways) or "only when `channels.<channel>.providers` names it"
@@ -70,7 +70,9 @@ def key_row(path: str) -> Sequence[str]:
 def default_of(key: KeyDescription) -> str:
     if key.variables:
         return code(key.variables)
-    return "required" if key.default is None else f"`{key.default}`"
+    if key.default is None:
+        return "required" if key.required else "none"
+    return f"`{key.default}`"
 
 
 def said(having: Mapping[str, KeyDescription], say: Callable[[KeyDescription], str]) -> str:

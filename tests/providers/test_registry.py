@@ -16,8 +16,8 @@ from carillon.providers.sms_service import SmsServiceConfig
 SMS: Final = "carillon.providers.sms_service:SmsServiceConfig"
 ROOT: Final = Path(__file__).parents[2]
 ROOMS: Final = ("settings", "app", "tuning", "api", "cli", "actors", "dispatches")
-OF_PEOPLE: Final = {"sandbox"}
-"""Is named by the demo, which has sandboxes."""
+OF_PEOPLE: Final = {"sandbox", "http"}
+"""Is named by the demo, which has sandboxes; is the name of a protocol."""
 
 
 @pytest.mark.parametrize("kind", TYPES.values(), ids=TYPES)
