@@ -21,6 +21,7 @@ from carillon.handlebars import Engine
 from carillon.http_client.client import Http1Wire
 from carillon.messages.events import Observer
 from carillon.messages.model import Channel, Delivery
+from carillon.messages.offload import Offload
 from carillon.messages.ports.directory import Directory, Files
 from carillon.messages.ports.handovers import Handovers
 from carillon.messages.retry import ReadRetry
@@ -160,6 +161,7 @@ def guards(
     """One guard a provider that an active channel uses."""
     made: dict[str, Guard] = {}
     make = _make_engine(settings)
+    offload = Offload()
     for name, section in settings.providers.items():
         context = BuildContext(
             name=name,
@@ -167,6 +169,8 @@ def guards(
             handovers=beside.handovers,
             read=read_start,
             engine=make,
+            tls=tls,
+            offload=offload,
             android_intent_action=settings.android_intent_action,
             kafka=None if settings.kafka is None else settings.kafka.connection,
             on_sandbox_message=beside.on_sandbox_message,

@@ -35,13 +35,15 @@ class Secured:
             left = left[self._session.write(left) :]
         return self._outgoing.read()
 
-    def decrypt(self, records: bytes) -> tuple[bytes, bool]:
+    def decrypt(self, records: bytes | None) -> tuple[bytes, bool]:
         """What these records say, perhaps nothing yet, and whether that is the end of it all.
 
+        None for what came with the last of the handshake, where the other side speaks first.
         A stream cut off without a farewell ends too, as many servers leave like that; where
         an answer ends is for HTTP to say.
         """
-        self._arrived(records)
+        if records is not None:
+            self._arrived(records)
         parts: list[bytes] = []
         try:
             while part := self._session.read(_READ_BYTES):

@@ -230,11 +230,14 @@ FailureKind = Literal[
     "http-3xx",
     "http-4xx",
     "http-5xx",
+    "smtp-4xx",
+    "smtp-5xx",
     "garbage",
     "own-limit",
 ]
 """What went wrong with a call: the name was not found, no connection was made, it broke off, TLS
-failed, it timed out, the status of the answer, an invalid answer, a shortage of our own."""
+failed, it timed out, the status of the answer or the code of a reply, an invalid answer, a shortage
+of our own."""
 
 
 @record(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from there.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +23,13 @@ from carillon.http_client.ports import Wire
 from carillon.kafka.connection import KafkaConnection
 from carillon.messages.json_keys import Place
 from carillon.messages.model import Channel, Delivery
+from carillon.messages.offload import Offload
 from carillon.messages.ports.handovers import Handovers
 from carillon.messages.redaction import without_secrets
 from carillon.messages.secret import Secret
 from carillon.providers.limit_keys import LimitKeys, OnUnknownOutcome
 from carillon.providers.ports import Provider
-from carillon.providers.values import Section, Url
+from carillon.providers.values import HoldsSecret, Section, Url
 
 T = TypeVar("T")
 ReadFile = Callable[[Path, int], bytes]
@@ -133,13 +135,16 @@ class Facts:
 class BuildContext:
     """What a provider may need besides its own keys.
 
-    `name` is that of its section.
+    `name` is that of its section, `tls` what is trusted besides the wire, `offload` the thread
+    for long texts.
     """
 
     name: str
     wire: Wire
     handovers: Handovers
     read: ReadFile
+    tls: ssl.SSLContext | None = None
+    offload: Offload = field(default_factory=Offload)
     android_intent_action: str = ""
     engine: MakeEngine = Engine
     kafka: KafkaConnection | None = None
@@ -277,6 +282,8 @@ def leaves(section: Section, place: Place = ()) -> Iterator[Leaf]:
 
 
 def _is_secret(value: object) -> bool:
+    if isinstance(value, HoldsSecret):
+        return value.holds_secret
     return isinstance(value, Secret) or (isinstance(value, str) and without_secrets(value) != value)
 
 

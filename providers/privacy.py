@@ -19,21 +19,25 @@ _PHONE: Final = re.compile(r"\+[0-9](?:[ ().\-]{0,2}[0-9]){5,14}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e]+")
 
 
-def scrubbed(said: str, delivery: Delivery) -> str:
+def scrubbed(said: str, delivery: Delivery | None) -> str:
     """At most 200 characters of what a provider said, addresses and rendered texts taken out.
 
     Besides the delivery's own address anything that looks like one goes: a service may name a
-    carbon copy, or write the number its own way.
+    carbon copy, or write the number its own way. None where nothing was to be delivered.
     """
     text = _CONTROL.sub(" ", said[:READ])
-    for secret in _rendered(delivery):
-        text = text.replace(_CONTROL.sub(" ", secret), "[text]")
-    if delivery.address:
-        text = _own_address(delivery.address).sub("[address]", text)
+    if delivery is not None:
+        text = _without_own(text, delivery)
     text = without_secrets(text)
     text = _PHONE.sub("[address]", _EMAIL.sub("[address]", text))
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _without_own(text: str, delivery: Delivery) -> str:
+    for secret in _rendered(delivery):
+        text = text.replace(_CONTROL.sub(" ", secret), "[text]")
+    return _own_address(delivery.address).sub("[address]", text) if delivery.address else text
 
 
 def _own_address(address: str) -> re.Pattern[str]:

@@ -21,6 +21,7 @@ _PLACES: Final = (
     "carillon.providers.kafka2firebase:Kafka2FirebaseConfig",
     "carillon.providers.firebase.provider:FirebaseConfig",
     "carillon.providers.http.config:HttpConfig",
+    "carillon.providers.smtp.provider:SmtpConfig",
     "carillon.providers.sandbox:SandboxConfig",
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias, cast
+from typing import Annotated, Final, Protocol, TypeAlias, cast, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -73,6 +73,16 @@ class OrName:
 def named(value: object) -> object:
     """A bare name as the object it stands for."""
     return {"name": value} if isinstance(value, str) else value
+
+
+@runtime_checkable
+class HoldsSecret(Protocol):
+    """What a value is besides, of which a part may be secret."""
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether there is one in it."""
+        ...
 
 
 def token(text: str) -> str:

@@ -32,7 +32,7 @@ _MEDIA_TYPE: Final = re.compile(
 )
 _LONGEST_MEDIA_TYPE: Final = 900
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9 ._+-]{1,60}")
-_UNSUBSCRIBE: Final = re.compile(r"(?:https?://|mailto:)[!-;=?-~]+", re.I)
+UNSUBSCRIBE: Final = re.compile(r"(?:https?://|mailto:)[!-;=?-~]+")
 
 
 class NotMailable(ValueError):
@@ -161,10 +161,10 @@ def unsubscribe_lines(url: str | None) -> str:
     """
     if url is None:
         return ""
-    if len(url) > LONGEST_UNSUBSCRIBE or not _UNSUBSCRIBE.fullmatch(url):
+    if len(url) > LONGEST_UNSUBSCRIBE or not UNSUBSCRIBE.fullmatch(url):
         raise NotMailable("the address for List-Unsubscribe is no https: or mailto: URL")
     listed = line("List-Unsubscribe", f"<{url}>")
-    if url[:6].lower() == "https:":
+    if url.startswith("https:"):
         listed += line("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
     return listed
 

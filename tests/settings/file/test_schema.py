@@ -120,7 +120,7 @@ def test_right_files_are_valid(document: Document) -> None:
         {"providers": {"x": {"concurency": 1}}},
         {"providers": {"a b": {"type": "sandbox"}}},
         {"providers": {"backup": {}}},
-        {"providers": {"backup": {"type": "smtp"}}},
+        {"providers": {"backup": {"type": "pigeon"}}},
         {"providers": {"sandbox": {"url": "http://x"}}},
         {"providers": {"backup": {"type": "sandbox", "url": "http://x"}}},
         {"providers": {"sms-service": {"credentials": {"apiKey": "k"}}}},
