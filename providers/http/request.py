@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +24,8 @@ from carillon.messages.model import (
 from carillon.messages.record import record
 from carillon.providers.config import Fault
 from carillon.providers.encoding import json_body
-from carillon.providers.http.bodies import html_of, text_of
 from carillon.providers.http.templates import Compiler, Context, Paths, Text, Tree, Unfit, filled
+from carillon.providers.mail.html_text import text_of
 
 if TYPE_CHECKING:
     from carillon.providers.http.keys import FormFields
@@ -168,7 +169,7 @@ def _texts(delivery: Delivery, names: frozenset[str], *, short: bool) -> Documen
     return {
         "title": content.subject,
         "text": _text(content, short=short) if "text" in names else "",
-        "html": content.html or (html_of(content.text or "") if "html" in names else ""),
+        "html": content.html or (_html(content.text or "") if "html" in names else ""),
     }
 
 
@@ -186,6 +187,11 @@ def _text(content: EmailContent, *, short: bool) -> str:
     if short and len(content.html) > LONG:
         raise TakesLong("the text of a long HTML document", "")
     return text_of(content.html)
+
+
+def _html(text: str) -> str:
+    """A plain text as HTML that shows the same lines."""
+    return html.escape(text, quote=False).replace("\n", "<br>\n")
 
 
 class _Url:
