@@ -15,7 +15,7 @@ from carillon.actors.provider.limits import Limits
 from carillon.app.storage import Storage
 from carillon.messages.clock import LOOK, Clock
 from carillon.messages.errors import JournalUnavailable
-from carillon.messages.events import Observer, StoreMoved
+from carillon.messages.events import LimitsProposed, Observer, StoreMoved
 from carillon.messages.ports.journal import Journal
 from carillon.messages.ports.records import PastCalls, Pauses
 from carillon.settings import Settings
@@ -25,6 +25,9 @@ from carillon.tuning.live import LiveTuning
 _A_DAY: Final = 25 * 3600.0  # of a clock that may be set back in autumn
 _RECENT: Final = 60.0
 """Seconds of calls that are remembered though no limit asks: one may be set."""
+
+PROPOSAL: Final = 30.0
+"""Seconds until a service has told what its account allows, or is not asked any more."""
 
 _AGAIN: Final = 0.5
 """Seconds until a pause that could not be kept is tried to be kept again."""
@@ -73,6 +76,16 @@ async def restore_pauses(guards: Mapping[str, Guard], pauses: Pauses) -> None:
     for name, seconds in (await pauses.left()).items():
         if name in guards:
             guards[name].pause_for(seconds)
+
+
+async def propose_limits(guard: Guard, observe: Observer) -> None:
+    """Tell what a provider's account allows, if its `rate` is open and its service says so."""
+    with trio.move_on_after(PROPOSAL) as scope:
+        proposed = await guard.proposed_rates()
+    if scope.cancelled_caught:
+        observe(LimitsProposed(guard.name, (), f"no answer within {PROPOSAL:g} s"))
+    elif proposed is not None:
+        observe(LimitsProposed(guard.name, proposed.windows, proposed.why))
 
 
 async def keep_pauses(guards: Mapping[str, Guard], pauses: Pauses) -> None:
@@ -179,9 +192,12 @@ def keep_house(
     storage: Storage,
     guards: Mapping[str, Guard],
     clock: Clock,
+    observe: Observer,
 ) -> None:
     """Erase what is old, and keep what must outlive this process, until the nursery ends."""
     nursery.start_soon(watch_clock, clock)
+    for guard in guards.values():
+        nursery.start_soon(propose_limits, guard, observe)
     for retire in storage.retire:
         nursery.start_soon(retire_for_ever, retire, settings.rows_kept, clock.is_doubted)
     if storage.calls is not None:

@@ -172,7 +172,7 @@ async def run(
                 nursery.start_soon(follow_file, extras.file, tuning)
                 on_signal.append(partial(reload, extras.file.read, tuning, "SIGHUP"))
             nursery.start_soon(on_hangup, *on_signal)
-            keep_house(nursery, settings, storage, guards, clock)
+            keep_house(nursery, settings, storage, guards, clock, observe)
             nursery.start_soon(watch_store, journal, storage.name, observe)
             nursery.start_soon(ports.offload.give_memory_back)
             if services.sender is not None:

@@ -145,6 +145,18 @@ class ConnectionsLacking:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsProposed:
+    """What a provider's account allows while its `rate` is open, or `why` that is not known.
+
+    `windows` are calls and seconds.
+    """
+
+    provider: str
+    windows: Sequence[tuple[int, float]]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerCrashed:
     """A worker raised, which is a bug; it will be restarted."""
 
@@ -247,6 +259,7 @@ Event = (
     | ProviderThrottled
     | StoreMoved
     | ConnectionsLacking
+    | LimitsProposed
     | WorkerCrashed
     | WorkerStuck
     | ChannelQuarantined

@@ -48,7 +48,8 @@ class Variable:
     """An environment variable that gives a key its value where the file does not.
 
     `convert` raises ValueError with what is allowed. An `alias` is read where no other is set;
-    a value that is `secret` is shown nowhere.
+    a value that is `secret` is shown nowhere. One that `activates` nothing may be set for others'
+    sake: it alone does not make a type carry its channels.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Variable:
     convert: Callable[[str], object]
     alias: bool = False
     secret: bool = False
+    activates: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,12 @@ class Needed:
     """Marks a key that a provider in use must have, from the file or one of these variables.
 
     Of several that are set the last one wins. A key that is not `in_file` has only the variables.
+    One that is `optional` may be missing all the same.
     """
 
     variables: tuple[Variable, ...] = ()
     in_file: bool = True
+    optional: bool = False
 
     def __call__(self, schema: JsonDict) -> None:
         """Change nothing in the key's JSON Schema."""
@@ -80,6 +84,18 @@ def needed(absent: T, *variables: Variable, description: str, in_file: bool = Tr
         repr=False,  # an address may have a key in its query
         validate_default=False,
         json_schema_extra=Needed(variables, in_file),
+    )
+    return marked
+
+
+def optional(absent: T, *variables: Variable, description: str) -> T:
+    """A key that one of these variables may give; it is `absent` where neither does."""
+    marked: T = Field(
+        default_factory=lambda: absent,
+        description=description,
+        repr=False,
+        validate_default=False,
+        json_schema_extra=Needed(variables, optional=True),
     )
     return marked
 

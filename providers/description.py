@@ -115,7 +115,8 @@ def _key(path: str, key: FieldInfo) -> KeyDescription:
     mark, meaning = key.json_schema_extra, key.description or ""
     if isinstance(mark, Needed):
         names = [variable.name for variable in mark.variables]
-        return KeyDescription(path, meaning, None, names, required=True, needed=True)
+        is_needed = not mark.optional
+        return KeyDescription(path, meaning, None, names, required=is_needed, needed=is_needed)
     if key.is_required():
         return KeyDescription(path, meaning, None, required=True)
     default: object = key.get_default(call_default_factory=True, validated_data={})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from carillon.http_client.ports import Started
@@ -37,4 +39,21 @@ class Reachable(Protocol):
 
         The caller bounds the time.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedRates:
+    """What an account allows, as windows: calls, and seconds. Or `why` that is not known."""
+
+    windows: Sequence[tuple[int, float]] = ()
+    why: str = ""
+
+
+@runtime_checkable
+class Proposing(Protocol):
+    """What a provider is besides, when its service tells what the account may do."""
+
+    async def proposed_rates(self) -> ProposedRates:
+        """Ask for it. The caller bounds the time."""
         ...

@@ -22,6 +22,7 @@ _PLACES: Final = (
     "carillon.providers.firebase.provider:FirebaseConfig",
     "carillon.providers.http.config:HttpConfig",
     "carillon.providers.smtp.provider:SmtpConfig",
+    "carillon.providers.ses.provider:SesConfig",
     "carillon.providers.sandbox:SandboxConfig",
 )
 

@@ -59,8 +59,12 @@ def _configured(
         if by_itself(kind, channel)
         and _carries(channel, name, sections)
         and _type_of(name, sections) is kind
-        and (env.has(*(one.name for one in variables(kind))) or _is_told(sections.get(name)))
+        and (env.has(*_activating(kind)) or _is_told(sections.get(name)))
     )
+
+
+def _activating(kind: ProviderType) -> Sequence[str]:
+    return [one.name for one in variables(kind) if one.activates]
 
 
 def _is_told(section: ProviderConfig | None) -> bool:
@@ -118,7 +122,8 @@ def _nobody(channel: Channel) -> str:
 
 def _way(kind: ProviderType) -> str:
     """The variables that configure a type: one of each kind where it needs several."""
-    keys = [[one.name for one in mark.variables if not one.alias] for mark in needs(kind)]
+    marks = [mark for mark in needs(kind) if not mark.optional]
+    keys = [[one.name for one in mark.variables if not one.alias] for mark in marks]
     keys = [names for names in keys if names]
     if len(keys) == 1:
         return " or ".join(keys[0])

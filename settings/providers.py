@@ -131,7 +131,7 @@ def _from_environment(mark: Needed, absent: object, place: Place, env: Environme
             _check_file(value, (variable.name,), env)
         found += [] if value is None else [value]
     names = [variable.name for variable in mark.variables]
-    if not env.has(*names):
+    if not env.has(*names) and not mark.optional:
         source = place if mark.in_file else tuple(names[:1])
         env.problems.add(source, _missing(mark, names, place))
     return found[-1] if found else absent

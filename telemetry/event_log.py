@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+from carillon.messages.durations import written
 from carillon.messages.events import (
     AttemptEnded,
     BreakerMoved,
@@ -21,6 +22,7 @@ from carillon.messages.events import (
     DispatchEnded,
     DispatchResumed,
     Event,
+    LimitsProposed,
     ProviderThrottled,
     SagaCommandRead,
     SagaCommandRefused,
@@ -83,8 +85,17 @@ class EventLog:
                 self._saga(event)
             case DispatchCrashed() | DeliveryCrashed() | WorkerCrashed() | SagaEventCrashed():
                 self._crash(event)
+            case LimitsProposed():
+                self._proposal(event)
             case _:
                 self._trouble(event)
+
+    def _proposal(self, event: LimitsProposed) -> None:
+        if event.windows:
+            rate = ",".join(f"{limit}/{written(per)}" for limit, per in event.windows)
+            self._log(logging.INFO, "limits proposed", provider=event.provider, rate=rate)
+        else:
+            self._log(logging.WARNING, "limits unknown", provider=event.provider, why=event.why)
 
     def _trouble(self, event: Event) -> None:
         match event:

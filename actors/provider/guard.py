@@ -39,7 +39,7 @@ from carillon.messages.model import (
     Unavailable,
 )
 from carillon.messages.retry import ceiling, jittered
-from carillon.providers.ports import Reachable
+from carillon.providers.ports import ProposedRates, Proposing, Reachable
 
 if TYPE_CHECKING:
     from carillon.messages.envelope import Envelope
@@ -136,6 +136,14 @@ class Guard(Gate):
             return await provider.reach()
         await trio.lowlevel.checkpoint()
         return None
+
+    async def proposed_rates(self) -> ProposedRates | None:
+        """What its provider's account allows; None where that is not told, or not to be asked."""
+        provider = self._provider
+        if self.limits.rates or not isinstance(provider, Proposing):
+            await trio.lowlevel.checkpoint()
+            return None
+        return await provider.proposed_rates()
 
     def release(self, permit: Permit, besides: Listener | None = None) -> None:
         """End a call's right, and tell the listeners but one that will look for itself."""

@@ -24,7 +24,7 @@ from carillon.providers.ports import Provider
 from carillon.providers.registry import TYPES
 from carillon.settings.file.opening import read_start
 from tests.http_client.fixtures import MakeWire
-from tests.providers.deliveries import Starts, sms, voice
+from tests.providers.deliveries import Starts, email, sms, voice
 from tests.providers.test_kafka2firebase import FakeHandovers
 from tests.providers.test_twilio import ACCOUNT
 
@@ -32,12 +32,18 @@ End = Literal["cut", "reset", "stall"]
 TWILIO: Final[Document] = {"credentials": {"accountSid": ACCOUNT, "authToken": "t0ken"}}
 VONAGE: Final[Document] = {"credentials": {"apiKey": "abcd", "apiSecret": "s3cret"}}
 KALEYRA: Final[Document] = {"credentials": {"sid": "SID1", "apiKey": "key-1"}}
+SES: Final[Document] = {
+    "region": "eu-west-1",
+    "credentials": {"accessKeyId": "AKID", "secretAccessKey": "s3cret"},
+}
 CASES: Final[dict[str, tuple[Document, Delivery, int, Document, bool]]] = {
     "twilio": (TWILIO, sms(), 201, {"sid": "SM1", "status": "queued"}, False),
     "twilio voice": (TWILIO, voice(), 201, {"sid": "CA1", "status": "queued"}, False),
     "twilio refuses": (TWILIO, sms(), 400, {"code": 21211, "message": "x"}, False),
     "vonage": (VONAGE, sms(), 200, {"messages": [{"message-id": "1", "status": "0"}]}, True),
     "vonage refuses": (VONAGE, sms(), 200, {"messages": [{"status": "6"}]}, True),
+    "ses": (SES, email(), 200, {"MessageId": "0102-ab"}, False),
+    "ses refuses": (SES, email(), 400, {"message": "no"}, False),
     "kaleyra": (KALEYRA, sms(), 202, {"id": "1"}, False),
 }
 """Section, delivery, status and body of the answer; whether the body alone says what it means."""

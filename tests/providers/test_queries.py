@@ -16,11 +16,15 @@ from tests.neighbours.fcm import Fcm
 from tests.neighbours.http import Answer, serve
 from tests.providers.deliveries import Starts, email, push, sms, voice
 from tests.providers.test_kafka2firebase import FakeHandovers
+from tests.providers.test_twilio import ACCOUNT
 
 QUERY: Final = "?tenant=7&key=PA%2FSS"
 SENT: Final[dict[str, tuple[Delivery, str]]] = {
     "mail-service": (email(), "/base/send"),
     "sms-service": (sms(), "/base/send"),
+    "ses": (email(), "/base/v2/email/outbound-emails"),
+    "twilio": (sms(), f"/base/2010-04-01/Accounts/{ACCOUNT}/Messages.json"),
+    "vonage": (sms(), "/base/sms/json"),
     "kaleyra": (voice(), "/base/v1/SID1/voice/outbound"),
     "firebase": (push(), "/base/v1/projects/shop/messages:send"),
 }
@@ -33,6 +37,12 @@ async def test_a_query_goes_with_every_request(name: str, wire: HttpxWire, tmp_p
         (tmp_path / "account.json").write_text(Fcm(project="shop").credentials(server.url))
         keys: dict[str, Document] = {
             "kaleyra": {"credentials": {"sid": "SID1", "apiKey": "key-1"}},
+            "ses": {
+                "region": "eu-west-1",
+                "credentials": {"accessKeyId": "AKID", "secretAccessKey": "key-1"},
+            },
+            "twilio": {"credentials": {"accountSid": ACCOUNT, "authToken": "key-1"}},
+            "vonage": {"credentials": {"apiKey": "abcd", "apiSecret": "key-1"}},
             "firebase": {"credentials": {"file": str(tmp_path / "account.json")}},
         }
         section: Document = {

@@ -1,0 +1,1 @@
+"""Amazon Simple Email Service, API version 2."""
