@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from tests import warm
 
 _ADDRESS: Final = re.compile(rb"http://127\.0\.0\.1:\d+")
 _START: Final = 30.0
@@ -37,7 +40,25 @@ def server(
 ) -> Iterator[Server]:
     """Run a program that prints its address; the body begins when it has."""
     with log.open("wb") as output, _running(command, output.fileno(), environ) as process:
-        yield Server(_address(process, log), process.pid)
+        yield Server(_address(command, lambda: process.poll() is None, log), process.pid)
+
+
+@contextmanager
+def warm_server(
+    command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """The same of one of our programs, by a process that has imported it before."""
+    with log.open("wb") as output:
+        its_own = os.environ if environ is None else environ
+        process = warm.start(command, output.fileno(), its_own, errors=True)
+    try:
+        assert process.pid is not None
+        yield Server(_address(command, process.is_alive, log), process.pid)
+    finally:
+        process.terminate()
+        process.join(_DRAIN)
+        process.kill()
+        process.join()
 
 
 def module(name: str, *arguments: object) -> list[str]:
@@ -87,13 +108,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.stdout.close()
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+def _address(command: Sequence[str], lives: Callable[[], bool], log: Path) -> str:
     deadline = time.monotonic() + _START
-    while process.poll() is None and time.monotonic() < deadline:
+    while lives() and time.monotonic() < deadline:
         if found := _ADDRESS.search(log.read_bytes()):
             return found[0].decode()
         time.sleep(0.02)
-    raise ChildError(f"{process.args!r} did not start: {_last_words(log.read_bytes())}")
+    raise ChildError(f"{command!r} did not start: {_last_words(log.read_bytes())}")
 
 
 def _last_words(output: bytes) -> str:

@@ -29,7 +29,7 @@ from tests.neighbours.crud import CrudService, crud_service
 from tests.neighbours.flow_manager import FlowManager
 from tests.neighbours.http import Answer, Request, serve
 from tests.neighbours.sms_service import SmsService
-from tests.process import process
+from tests.process import Process, process
 
 _PATIENCE: Final = 30.0
 _USERS: Final = 2
@@ -134,7 +134,7 @@ async def _recovery(folder: Path) -> Traced:
             return await _traced("recovery", it, around)
 
 
-async def _traced(title: str, it: trio.Process, around: _Neighbours) -> Traced:
+async def _traced(title: str, it: Process, around: _Neighbours) -> Traced:
     await trio.sleep(0.3)  # what is written behind the answer belongs to the way
     it.send_signal(signal.SIGUSR1)
     output = around.folder / "entries.json"
@@ -169,7 +169,7 @@ def _changes(files: Sequence[str]) -> list[tuple[str, str]]:
 @asynccontextmanager
 async def _service(
     around: _Neighbours, *more: str
-) -> AsyncIterator[tuple[trio.Process, httpx.AsyncClient]]:
+) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
     command = module("bench.services.traced", around.folder / "entries.json", *more)
     async with process(
         around.folder,

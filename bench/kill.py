@@ -8,7 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Final
 import trio
 
 from bench.carillon import Carillon, provider
-from bench.children import ChildError, Server, module, server
+from bench.children import ChildError, Server, module, warm_server
 from bench.client import begin, deliveries, dispatch_counts, provider_log
 from bench.report.section import Say
 from bench.results import Kill, Killed
@@ -72,14 +72,19 @@ def measure_kill(plan: KillPlan, folder: Path, say: Say) -> Iterator[Killed]:
 
 def _carillon(folder: Path, receiver: Server, policy: str, concurrency: int) -> Carillon:
     section = provider(receiver.url, concurrency, onUnknownOutcome=policy)
-    return Carillon(folder, {"sms-service": section})
+    # What a start takes more than another is all that is measured of one.
+    return Carillon(folder, {"sms-service": section}, warm=True)
+
+
+def _provider(folder: Path) -> AbstractContextManager[Server]:
+    return warm_server(module("bench.services.slow", _LATENCY), folder / "provider.log")
 
 
 def _at_random(plan: KillPlan, policy: str, filled: Path, folder: Path, say: Say) -> Killed:
     draw = random.Random(plan.seed)
     share = plan.users * _LATENCY / plan.concurrency / (plan.kills + 1)
     kills: list[Kill] = []
-    with server(module("bench.services.slow", _LATENCY), folder / "provider.log") as receiver:
+    with _provider(folder) as receiver:
         carillon = _carillon(folder, receiver, policy, plan.concurrency)
         carillon.prepare(filled)
         began = time.monotonic()
@@ -114,7 +119,7 @@ def _back(
 def _with_backlog(plan: KillPlan, filled: Path, folder: Path) -> Killed:
     """The start with so many pending deliveries, beside the same without them."""
     title = f"a start with {plan.backlog:,} pending"
-    with server(module("bench.services.slow", _LATENCY), folder / "provider.log") as receiver:
+    with _provider(folder) as receiver:
         carillon = _carillon(folder, receiver, "hold", plan.concurrency)
         carillon.prepare(filled)
         empty = _start_and_kill(carillon)
@@ -158,7 +163,7 @@ def _at_point(
     plan: KillPlan, policy: str, filled: Path, folder: Path, point: tuple[str, int]
 ) -> Killed | None:
     """What a kill at one point came to; None when the dispatch had ended before."""
-    with server(module("bench.services.slow", _LATENCY), folder / "provider.log") as receiver:
+    with _provider(folder) as receiver:
         carillon = _carillon(folder, receiver, policy, _FEW)
         carillon.prepare(filled)
         with suppress(ChildError, OSError, HTTPException):  # it may be killed while it starts

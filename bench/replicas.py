@@ -18,7 +18,7 @@ from typing import Final
 
 from bench.arrivals import WINDOW, window_counts
 from bench.carillon import Carillon
-from bench.children import ChildError, Server, module, server
+from bench.children import ChildError, Server, module, warm_server
 from bench.client import begin, deliveries, dispatch_counts, provider_log
 from bench.report.section import Say
 from bench.results import Replicated
@@ -94,7 +94,7 @@ def _fleet(plan: ReplicasPlan, store: str, folder: Path, dispatches: int) -> Ite
         url = stack.enter_context(new_database(store))
         _fill(plan.users, dispatches, url)
         slow = module("bench.services.slow", _LATENCY)
-        receiver = stack.enter_context(server(slow, folder / "provider.log"))
+        receiver = stack.enter_context(warm_server(slow, folder / "provider.log"))
         replicas = [
             stack.enter_context(_replica(plan, url, receiver, folder / f"replica-{number}"))
             for number in range(plan.replicas)
@@ -115,7 +115,7 @@ def _replica(plan: ReplicasPlan, url: MongoUrl, receiver: Server, folder: Path) 
         "concurrency": plan.concurrency,
         "rate": [{"limit": plan.rate, "per": f"{WINDOW:g}s"}],
     }
-    carillon = Carillon(folder, {"sms-service": section}, store=url.text)
+    carillon = Carillon(folder, {"sms-service": section}, store=url.text, warm=True)
     carillon.configure()
     with carillon.started() as service:
         yield service

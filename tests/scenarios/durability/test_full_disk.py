@@ -8,13 +8,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from bench.carillon import Carillon, provider
-from bench.children import Server, module, server
+from bench.children import Server, module, warm_server
 from bench.client import begin, deliveries, dispatch_counts, provider_log
 from bench.store import fill_store
 from bench.workload import CLUSTER, WrongResultError, address, dispatch, user_id
@@ -34,14 +35,14 @@ UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[Server]:
-    with server(module("bench.services.slow", 0.005), tmp_path / "provider.log") as running:
+    with warm_server(module("bench.services.slow", 0.005), tmp_path / "provider.log") as running:
         yield running
 
 
 @pytest.fixture
 def carillon(tmp_path: Path, receiver: Server) -> Carillon:
     section = provider(receiver.url, 10, onUnknownOutcome="hold")
-    folder = Carillon(tmp_path, {"sms-service": section})
+    folder = Carillon(tmp_path, {"sms-service": section}, warm=True)
     fill_store(tmp_path / "filled.store", USERS)
     folder.prepare(tmp_path / "filled.store")
     return folder
@@ -135,7 +136,7 @@ def test_nor_where_there_was_no_room_for_the_log_when_it_was_made(
 ) -> None:
     """Also when it is there at the next start: what is in the log is not written over."""
     command = ["bash", "-c", f"ulimit -f {size // 1024}; exec {' '.join(carillon.command)}"]
-    with carillon.started(command) as service:
+    with replace(carillon, warm=False).started(command) as service:
         first = begin(service.url, BODY, '"1"')
         time.sleep(0.15)
         os.kill(service.pid, signal.SIGKILL)

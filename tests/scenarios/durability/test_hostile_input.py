@@ -21,7 +21,7 @@ import trio
 
 from carillon.messages.model import Document
 from carillon.messages.offload import QUIET
-from tests.process import process
+from tests.process import Process, process
 from tests.running import operator, sandbox_configuration
 from tests.scenarios.durability.hostile_inputs import USER, Case, cases
 
@@ -51,7 +51,7 @@ class Seen:
 class Watch:
     """Looks at a service while it is troubled."""
 
-    it: trio.Process
+    it: Process
     url: str
     lags: Path
     seen: Seen = field(default_factory=Seen)

@@ -15,7 +15,7 @@ import trio
 from carillon.messages.model import Document, JsonValue
 from tests.neighbours.http import Answer, Request, Server, mia_error, serve
 from tests.neighbours.mongodb import MongoServer
-from tests.process import process
+from tests.process import Process, process
 from tests.running import operator
 from tests.stores.shelves import MongoShelf
 
@@ -35,7 +35,7 @@ BUSY = mia_error(429, "busy", retry_after=f"{ASKS_FOR:g}")
 class Life:
     """One process on a store that others had before it."""
 
-    process: trio.Process
+    process: Process
     client: httpx.AsyncClient
 
     async def send(self, *numbers: int) -> str:

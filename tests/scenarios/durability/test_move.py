@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.carillon import Carillon, provider
-from bench.children import ChildError, Server, module, server
+from bench.children import ChildError, Server, module, warm_server
 from bench.client import begin, deliveries, dispatch_counts, provider_log
 from bench.store import fill_store
 from bench.workload import CLUSTER, address, dispatch, user_id
@@ -39,9 +39,9 @@ def ended(service: Server, key: str) -> str:
 def test_what_ended_is_known_and_what_was_running_goes_on(
     tmp_path: Path, mongodb: MongoUrl
 ) -> None:
-    with server(module("bench.services.slow", 0.01), tmp_path / "provider.log") as receiver:
+    with warm_server(module("bench.services.slow", 0.01), tmp_path / "provider.log") as receiver:
         section = provider(receiver.url, 10, onUnknownOutcome="hold")
-        carillon = Carillon(tmp_path, {"sms-service": section})
+        carillon = Carillon(tmp_path, {"sms-service": section}, warm=True)
         fill_store(tmp_path / "filled.store", USERS)
         carillon.prepare(tmp_path / "filled.store")
         store = str(tmp_path / "carillon.db")
@@ -79,9 +79,9 @@ def test_no_limit_is_exceeded_after_a_move(what: str, tmp_path: Path, mongodb: M
         "rate": {"rate": [{"limit": 8, "per": "1h"}]},
         "quota": {"quota": {"limit": 8, "resetAt": reset, "zone": "UTC"}},
     }
-    with server(module("bench.services.slow", 0.01), tmp_path / "provider.log") as receiver:
+    with warm_server(module("bench.services.slow", 0.01), tmp_path / "provider.log") as receiver:
         section = provider(receiver.url, 4, **limits[what])
-        carillon = Carillon(tmp_path, {"sms-service": section})
+        carillon = Carillon(tmp_path, {"sms-service": section}, warm=True)
         fill_store(tmp_path / "filled.store", 5)
         carillon.prepare(tmp_path / "filled.store")
         with carillon.started() as service:

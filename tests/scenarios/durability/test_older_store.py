@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench.carillon import Carillon, provider
-from bench.children import module, server
+from bench.children import module, warm_server
 from bench.client import begin, deliveries, dispatch_counts, provider_log
 
 pytestmark = pytest.mark.servers
@@ -26,9 +26,9 @@ KILLED = {"channels": ["sms"], "clusters": ["all"], "messageTitle": "t", "messag
 def test_a_store_of_an_older_version_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     with tarfile.open(LEFT) as archive:
         archive.extractall(tmp_path, filter="data")
-    with server(module("bench.services.slow", 0.01), tmp_path / "provider.log") as receiver:
+    with warm_server(module("bench.services.slow", 0.01), tmp_path / "provider.log") as receiver:
         section = provider(receiver.url, 2, onUnknownOutcome="hold")
-        carillon = Carillon(tmp_path, {"sms-service": section})
+        carillon = Carillon(tmp_path, {"sms-service": section}, warm=True)
         carillon.configure()
         with carillon.started() as service:
             identity = begin(service.url, KILLED, "killed")  # its key is remembered, too

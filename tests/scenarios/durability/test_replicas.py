@@ -19,7 +19,7 @@ from carillon.stores.mongodb.client import connected
 from tests.neighbours.http import Server, serve
 from tests.neighbours.mongodb import MongoServer
 from tests.neighbours.sms_service import SmsService
-from tests.process import process
+from tests.process import Process, process
 from tests.running import operator
 from tests.stores.shelves import MongoShelf
 
@@ -44,7 +44,7 @@ MOST_OPEN = 5
 class Replica:
     """A service as a process of its own."""
 
-    process: trio.Process
+    process: Process
     client: httpx.AsyncClient
 
     async def begin(self) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from bench.carillon import Carillon, provider
-from bench.children import ChildError, Server, module, server
+from bench.children import ChildError, Server, module, warm_server
 from bench.client import begin, dispatch_counts, provider_log
 from bench.store import fill_store
 from bench.workload import CLUSTER, dispatch
@@ -33,14 +33,14 @@ ITS_OWN = ("", "-wal", "-shm", "-log0", "-log1")
 
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[Server]:
-    with server(module("bench.services.slow", 0.01), tmp_path / "provider.log") as running:
+    with warm_server(module("bench.services.slow", 0.01), tmp_path / "provider.log") as running:
         yield running
 
 
 @pytest.fixture
 def carillon(tmp_path: Path, receiver: Server) -> Carillon:
     section = provider(receiver.url, 10, onUnknownOutcome="hold")
-    folder = Carillon(tmp_path, {"sms-service": section})
+    folder = Carillon(tmp_path, {"sms-service": section}, warm=True)
     fill_store(tmp_path / "filled.store", USERS)
     folder.prepare(tmp_path / "filled.store")
     return folder
@@ -154,7 +154,7 @@ def test_nor_does_a_copy_at_a_new_place(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     restore(elsewhere, copied, with_logs=True)
-    there = Carillon(elsewhere, carillon.providers)
+    there = Carillon(elsewhere, carillon.providers, warm=True)
     there.configure()
     sends_nothing(there, receiver, before)
 
