@@ -21,7 +21,8 @@ from carillon.stores.mongodb.url import MongoUrl
 from carillon.stores.sqlite.backup import back_up
 from carillon.stores.sqlite.database import only_server, open_store
 from carillon.stores.sqlite.journal.redo_log import log_paths
-from carillon.stores.sqlite.left import what_is_left, what_is_wrong
+from carillon.stores.sqlite.journal.tables import JournalTables
+from carillon.stores.sqlite.left import Left, what_is_left, what_is_wrong
 from carillon.stores.sqlite.life import (
     Standing,
     TakenUp,
@@ -29,6 +30,7 @@ from carillon.stores.sqlite.life import (
     bring_logs,
     examine,
     has_moved,
+    lacking,
     pause,
     read_life,
     resume,
@@ -42,9 +44,16 @@ def back_up_store(store: Path | MongoUrl, target: Path, *, as_json: bool) -> Non
     """Copy the store to a file."""
     path = embedded(store)
     with opened(path) as (connection, is_served):
-        groups = [] if is_served else examine(path.resolve(), connection).groups
+        file = path.resolve()
         with bar("Copying", 100) as show:
-            back_up(connection, groups, target, lambda done, of: show(100 * done // max(of, 1)))
+            back_up(
+                connection,
+                lambda: (
+                    lacking(file, connection) if is_served else examine(file, connection).groups
+                ),
+                target,
+                lambda done, of: show(100 * done // max(of, 1)),
+            )
         number = read_life(connection).number
     size = target.stat().st_size
     if as_json:
@@ -68,7 +77,7 @@ def check_store(store: Path | MongoUrl, *, as_json: bool) -> None:
             wrong,
             None if standing is None else standing.damage,
             life.paused if standing is None else standing.doubt,
-            what_is_left(connection),
+            what_is_left(connection) if standing is None else _left(connection, standing),
         )
     print_report(report, as_json=as_json)
     if not report.is_well:
@@ -118,7 +127,7 @@ def repair_store(store: Path | MongoUrl, *, yes: bool, as_json: bool) -> None:
             text = f"Nothing of {path} has to be repaired."
             _say(path, "repaired", text, done=False, as_json=as_json)
             return
-        left = what_is_left(connection)
+        left = _left(connection, standing)
         if not as_json:
             click.echo(f"The store {path} is not taken up: {standing.damage}.")
             told(left)
@@ -207,6 +216,12 @@ def _one_sentence(path: Path) -> Iterator[None]:
         raise of_the_store(error) from None
     except (OSError, sqlite3.Error) as error:
         raise Failure(f"The store {path} cannot be used: {error}") from None
+
+
+def _left(connection: sqlite3.Connection, standing: Standing) -> Left:
+    """What has not ended, with what the log has and the tables lack."""
+    with JournalTables(connection).supposing(standing.groups):
+        return replace(what_is_left(connection), lost=standing.lost)
 
 
 def _close(taken: TakenUp) -> None:

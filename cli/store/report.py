@@ -104,17 +104,20 @@ def told(left: Left) -> None:
 
 def twice(left: Left) -> str:
     """What may be sent twice, in a sentence or two."""
-    if not left.dispatches and not left.events:
+    if not (left.dispatches or left.events or left.lost):
         return (
             "Nothing was running in it. If it is older than what was served last, it does not know "
             "what was accepted since, nor the keys of that: what is repeated of it is sent twice."
         )
     parts = []
     if left.dispatches:
+        known = left.pending - left.lost
         parts.append(
-            f"{left.pending:,} pending deliveries of {len(left.dispatches):,} dispatches, and "
+            f"{known:,} pending deliveries of {len(left.dispatches):,} dispatches, and "
             "those of their audience that were not read yet"
         )
+    if left.lost:
+        parts.append(f"{left.lost:,} deliveries of what the redo log has lost")
     if left.events:
         parts.append(f"{left.events:,} events of sagas")
     return (

@@ -1,7 +1,7 @@
 """A copy of an embedded store, as it is at one moment, whether a service uses it or not.
 
-The copy is one file: with everything that the redo log still holds where no service runs, and with
-a mark by which it is known for a copy and starts paused wherever it is put.
+The copy is one file: with everything that the redo log still holds, and with a mark by which it is
+known for a copy and starts paused wherever it is put.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _PAGES: Final = 1024
 
 Show = Callable[[int, int], None]
 """Called with the number of pages copied, and of how many."""
+Lacking = Callable[[], Sequence[Batch]]
+"""What the tables lack as the connection sees them at that moment."""
 
 
-def back_up(
-    connection: sqlite3.Connection, groups: Sequence[Batch], target: Path, show: Show
-) -> None:
-    """Copy the store to a file that is not there yet; `groups` are what its tables lack.
+def back_up(connection: sqlite3.Connection, lacking: Lacking, target: Path, show: Show) -> None:
+    """Copy the store to a file that is not there yet, with the groups that its tables lack.
 
     Raises:
         StoreError: the file is there, or it cannot be written.
@@ -42,27 +42,31 @@ def back_up(
         part.unlink(missing_ok=True)
         make_private(part)
         with closing(sqlite3.connect(part, isolation_level=None)) as copy:
-            _copy(connection, copy, show)
+            groups = _copy(connection, copy, lacking, show)
             if groups:
                 JournalTables(copy).commit(groups, ())
                 copy.isolation_level = None
             _know_as_copy(copy)
             copy.execute("PRAGMA journal_mode=DELETE")  # all of it in one file
         _publish(part, target)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, ValueError) as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise StoreError(f"The copy {target} cannot be written: {error}") from None
 
 
-def _copy(source: sqlite3.Connection, copy: sqlite3.Connection, show: Show) -> None:
+def _copy(
+    source: sqlite3.Connection, copy: sqlite3.Connection, lacking: Lacking, show: Show
+) -> Sequence[Batch]:
     # Within a transaction of its own, writes of others meanwhile do not restart the copy.
     source.execute("BEGIN")
     try:
         source.execute("SELECT 1 FROM life").fetchone()
+        groups = lacking()  # at once: a running service writes over what its tables have
         source.backup(copy, pages=_PAGES, progress=lambda _, left, total: show(total - left, total))
     finally:
         source.execute("COMMIT")
+    return groups
 
 
 def _know_as_copy(copy: sqlite3.Connection) -> None:

@@ -13,14 +13,15 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from carillon.messages.model import Receipt
-from carillon.messages.ports.journal import AttemptEnd, AttemptStart
+from carillon.messages.model import Channel
+from carillon.messages.ports.journal import AttemptEnd
+from carillon.stores.sqlite.journal.batch import Starts
 
 STEP: Final = 1_000
 """Milliseconds by which a clock that was set differs at least from one that is kept."""
@@ -32,22 +33,22 @@ _OPEN: Final = 0  # in place of a time
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _CLOCK_SETTING: Final = "clock"
 
-_Place = tuple[int, str, str]
-"""A delivery: the number of its dispatch, its channel and key."""
+_Place = tuple[int, Channel]
+"""The number of a dispatch, and a channel."""
 
 
 class CallCounts:
     """Counts the calls of one process; used inside the commits of its journal."""
 
     def __init__(self) -> None:
-        self._open: dict[_Place, tuple[int, str]] = {}
+        self._open: dict[_Place, dict[str, tuple[int, str]]] = {}
         self._ended: Counter[tuple[str, int]] = Counter()
         self._touched: set[str] = set()
         self._kept = dict(self._open)
 
     def begin(self) -> None:
         """Remember what holds should the commit fail."""
-        self._kept = dict(self._open)
+        self._kept = {place: dict(calls) for place, calls in self._open.items()}
 
     def roll_back(self) -> None:
         """The commit failed: its attempts will come again."""
@@ -55,44 +56,45 @@ class CallCounts:
         self._ended.clear()
         self._touched.clear()
 
-    def started(self, starts: Sequence[tuple[int, AttemptStart]], at: int) -> None:
-        """Attempts are on record, each with the number of its dispatch."""
-        for number, one in starts:
-            place = (number, one.channel, one.key)
-            if place in self._open:  # a bug cut that one off: its end was never reported
-                self._end(place, at)
-            self._open[place] = one.number, one.provider
-            self._touched.add(one.provider)
+    def started(self, number: int, starts: Starts, at: int) -> None:
+        """Attempts of a dispatch with this number are on record."""
+        calls = self._open.setdefault((number, starts.channel), {})
+        if calls:  # a bug cut that one off: its end was never reported
+            self._end(calls, [key for key in starts.keys if key in calls], at)
+        calls.update(dict.fromkeys(starts.keys, (starts.number, starts.provider)))
+        self._touched.add(starts.provider)
 
     def ended(self, ends: Sequence[tuple[int, AttemptEnd]], at: int) -> None:
         """Attempts ended before their deliveries did; what never started is no call."""
         for number, one in ends:
-            place = (number, one.channel, one.key)
-            if self._open.get(place, (0, ""))[0] != one.number:
+            calls = self._open.get((number, one.channel), {})
+            if calls.get(one.key, (0, ""))[0] != one.number:
                 continue
             if one.result == "unstarted":
-                self._touched.add(self._open.pop(place)[1])
+                self._touched.add(calls.pop(one.key)[1])
             else:
-                self._end(place, at)
+                self._end(calls, [one.key], at)
 
-    def delivered(self, receipts: Sequence[tuple[int, Receipt]], at: int) -> None:
+    def delivered(self, number: int, channel: Channel, keys: Sequence[str], at: int) -> None:
         """Deliveries ended, and with them the attempts that were open."""
-        places = [(number, one.channel, one.key) for number, one in receipts]
-        ended = Counter(self._open.pop(one)[1] for one in places if one in self._open)
-        for provider, number in ended.items():
+        if calls := self._open.get((number, channel)):
+            self._end(calls, keys, at)
+            if not calls:
+                del self._open[number, channel]
+
+    def _end(self, calls: dict[str, tuple[int, str]], keys: Iterable[str], at: int) -> None:
+        found = [calls.pop(key, None) for key in keys]
+        for provider, number in Counter(one[1] for one in found if one is not None).items():
             self._ended[provider, at] += number
             self._touched.add(provider)
-
-    def _end(self, place: _Place, at: int) -> None:
-        _, provider = self._open.pop(place)
-        self._ended[provider, at] += 1
-        self._touched.add(provider)
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write what has changed."""
         if not self._touched:
             return
-        still_open = Counter(provider for _, provider in self._open.values())
+        still_open = Counter(
+            provider for calls in self._open.values() for _, provider in calls.values()
+        )
         values: list[str | int] = []
         for (provider, at), number in self._ended.items():
             values += (provider, at, number)

@@ -170,6 +170,12 @@ _REFUSALS: Final = """
 ALTER TABLE event ADD COLUMN refusal TEXT;
 """
 
+_LATE_ROWS: Final = """
+-- Deliveries are in the redo log before they are in these tables, where earlier versions would not
+-- look for them. enrolled is how many those groups of this life's log enrol that the tables have.
+ALTER TABLE life ADD COLUMN enrolled INTEGER NOT NULL DEFAULT 0;
+"""
+
 _MIGRATIONS: Final = (
     _USERS_AND_JOURNAL,
     _LIVE_SETTINGS,
@@ -180,6 +186,7 @@ _MIGRATIONS: Final = (
     _WHOLE_STORY,
     CALLS,
     _REFUSALS,
+    _LATE_ROWS,
 )
 """The n-th brings a store from schema n to n + 1; what was released is never edited."""
 

@@ -42,15 +42,19 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """All that goes on when a store does: dispatches, and events of sagas not yet accepted."""
+    """All that goes on when a store does: dispatches, and events of sagas not yet accepted.
+
+    `lost` deliveries were enrolled in what a damaged log has lost, whatever became of them.
+    """
 
     dispatches: Sequence[Running]
     events: int
+    lost: int = 0
 
     @property
     def pending(self) -> int:
-        """Deliveries without an outcome."""
-        return sum(one.pending for one in self.dispatches)
+        """Deliveries without an outcome that is known."""
+        return sum(one.pending for one in self.dispatches) + self.lost
 
     @property
     def open(self) -> int:

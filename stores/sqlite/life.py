@@ -24,7 +24,7 @@ from carillon.stores.sqlite.journal.redo_log import Found, RedoLog, log_paths, l
 from carillon.stores.sqlite.journal.tables import JournalTables
 from carillon.stores.sqlite.mark import HostMark, Marked, read_mark
 
-_LIFE: Final = "SELECT store, id, before, number, applied, revision, paused FROM life"
+_LIFE: Final = "SELECT store, id, before, number, applied, revision, paused, enrolled FROM life"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,16 @@ class Life:
     applied: int
     revision: int
     paused: str | None
+    enrolled: int
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a store stands before it is taken up.
 
-    With a `doubt` it is paused, with `damage` it is not taken up at all. `groups` are those that
-    the tables lack, `aside` the log files that are none of this life.
+    With a `doubt` it is paused, with `damage` it is not taken up at all: `lost` deliveries were
+    enrolled in what the log lacks. `groups` are those that the tables lack, `aside` the log files
+    that are none of this life.
     """
 
     life: Life
@@ -53,6 +55,7 @@ class Standing:
     damage: str | None
     groups: Sequence[Batch]
     aside: Sequence[Path]
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,30 @@ def examine(path: Path, connection: sqlite3.Connection) -> Standing:
         groups, aside = [], list(log_paths(path))
     if life.paused is None and life.number == 0 and not groups and _is_blank(connection):
         doubt = None  # a new store: nothing of it was ever sent or is known elsewhere
-    return Standing(life, doubt, damage, groups, aside)
+    lost = 0
+    if damage is not None and mark is not None:
+        there = life.enrolled + sum(group.deliveries for group in groups)
+        lost = max(0, mark.enrolled - there)
+    return Standing(life, doubt, damage, groups, aside, lost)
+
+
+def lacking(path: Path, connection: sqlite3.Connection) -> Sequence[Batch]:
+    """What the log of a running service has and its tables lack, as the connection sees these.
+
+    What follows a write to the tables alone that is not seen either is left out. `path` must not be
+    a link. Raises OSError, sqlite3.Error and ValueError.
+    """
+    life = read_life(connection)
+    logged = look(path, life.id, life.before).groups
+    groups: list[Batch] = []
+    for number in range(life.applied + 1, max(logged, default=0) + 1):
+        if number not in logged:
+            break
+        group = read_group(logged[number], number)
+        if group.revision > life.revision:
+            break
+        groups.append(group)
+    return groups
 
 
 def _doubt(life: Life, mark: Marked | None) -> str | None:
@@ -224,7 +250,8 @@ def _renew(connection: sqlite3.Connection, identity: bytes) -> tuple[int, int]:
     """Begin the next life in the tables; its number, and that of this write."""
     with connection:
         number, revision = connection.execute(
-            "UPDATE life SET before = id, id = ?, number = number + 1, revision = revision + 1"
+            "UPDATE life SET before = id, id = ?, number = number + 1, enrolled = 0,"
+            " revision = revision + 1"
             " RETURNING number, revision",
             (identity,),
         ).fetchone()

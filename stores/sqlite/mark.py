@@ -26,6 +26,8 @@ from carillon.stores.private_files import open_private
 _TABLES: Final = struct.Struct("<8s8sQQQ")
 _LOG: Final = struct.Struct("<8sQ")
 _LOG_AT: Final = 64
+_ENROLLED: Final = struct.Struct("<8sQQ")
+_ENROLLED_AT: Final = 96
 _BASE: Final = struct.Struct("<8s")
 _BASE_AT: Final = 128
 _CHECKSUM: Final = struct.Struct("<I")
@@ -36,7 +38,8 @@ class Marked:
     """What a mark says: a store, its life by id and number, its last write and logged group.
 
     One that is a `copy` of another file says nothing of this place. `logged` is 0 when the life of
-    the log is another one. With a `base` the main file had this life, whatever its WAL has besides.
+    the log is another one, and `enrolled` is how many deliveries were enrolled in it up to that
+    group. With a `base` the main file had this life, whatever its WAL has besides.
     """
 
     store: bytes
@@ -46,6 +49,7 @@ class Marked:
     logged: int
     base: bool
     copy: bool
+    enrolled: int = 0
 
 
 def mark_path(store: Path) -> Path:
@@ -62,6 +66,7 @@ def read_mark(store: Path) -> Marked | None:
     try:
         tables = _slot(os.pread(descriptor, _LOG_AT, 0), _TABLES)
         log = _slot(os.pread(descriptor, _LOG_AT, _LOG_AT), _LOG)
+        rows = _slot(os.pread(descriptor, _LOG_AT, _ENROLLED_AT), _ENROLLED)
         base = _slot(os.pread(descriptor, _LOG_AT, _BASE_AT), _BASE)
         inode = os.fstat(descriptor).st_ino
     finally:
@@ -69,11 +74,15 @@ def read_mark(store: Path) -> Marked | None:
     if tables is None:
         return None
     name, life, number, revision, made_as = _TABLES.unpack(tables)
-    logged = 0
+    logged = enrolled = 0
     if log is not None:
         of, last = _LOG.unpack(log)
         logged = last if of == life else 0
-    return Marked(name, life, number, revision, logged, base == life, copy=made_as != inode)
+    if rows is not None:  # earlier versions did not say it
+        of, last, found = _ENROLLED.unpack(rows)
+        enrolled = found if of == life and last == logged else 0
+    is_copy = made_as != inode
+    return Marked(name, life, number, revision, logged, base == life, is_copy, enrolled)
 
 
 def _slot(found: bytes, form: struct.Struct) -> bytes | None:
@@ -83,6 +92,10 @@ def _slot(found: bytes, form: struct.Struct) -> bytes | None:
     (checksum,) = _CHECKSUM.unpack(whole[: _CHECKSUM.size])
     content = whole[_CHECKSUM.size :]
     return content if zlib.crc32(content) == checksum else None
+
+
+def _checked(content: bytes) -> bytes:
+    return _CHECKSUM.pack(zlib.crc32(content)) + content
 
 
 class HostMark:
@@ -104,7 +117,7 @@ class HostMark:
         """Begin a life, durably. Raises OSError."""
         self._name, self._life, self._number, self._revision = store, life, number, revision
         self._put(0, self._tables(revision))
-        self._put(_LOG_AT, _LOG.pack(life, logged))
+        self._put_logged(logged, 0)
         os.fsync(self._descriptor)
 
     def based(self) -> None:
@@ -119,16 +132,21 @@ class HostMark:
             with suppress(OSError):
                 self._put(0, self._tables(revision))
 
-    def logged(self, number: int) -> None:
-        """The log has this group."""
+    def logged(self, number: int, enrolled: int) -> None:
+        """The log has this group, and enrols so many deliveries up to it in this life."""
         with suppress(OSError):
-            self._put(_LOG_AT, _LOG.pack(self._life, number))
+            self._put_logged(number, enrolled)
+
+    def _put_logged(self, number: int, enrolled: int) -> None:
+        log = _checked(_LOG.pack(self._life, number)).ljust(_ENROLLED_AT - _LOG_AT, b"\0")
+        rows = _checked(_ENROLLED.pack(self._life, number, enrolled))
+        os.pwrite(self._descriptor, log + rows, _LOG_AT)
 
     def _tables(self, revision: int) -> bytes:
         return _TABLES.pack(self._name, self._life, self._number, revision, self._inode)
 
     def _put(self, at: int, content: bytes) -> None:
-        os.pwrite(self._descriptor, _CHECKSUM.pack(zlib.crc32(content)) + content, at)
+        os.pwrite(self._descriptor, _checked(content), at)
 
     def close(self) -> None:
         """Make it durable, where the disk lets us, and close it."""

@@ -37,6 +37,7 @@ from tests.stores.journal_bench import Bench, End, MongoBench, SeverableStore, S
 
 DISPATCHES = ("d0", "d0", "d0", "d1")
 KEYS = ("user/a", "user/b", "listed/c")
+FURTHER = ("user/d", "user/e", "user/f")
 OUTCOMES: tuple[Outcome, ...] = ("sent", "failed", "skipped", "in-doubt", "expired", "cancelled")
 RESULTS: tuple[Result, ...] = ("unavailable", "throttled", "unanswered", "unstarted")
 
@@ -271,8 +272,8 @@ def _receipt(dispatch: str, key: str, outcome: Outcome) -> Receipt:
     return Receipt(identity, dispatch, "sms", key, key, outcome, reason, "", "p", 1)  # type: ignore[arg-type]  # one of two
 
 
-dispatches, keys = st.sampled_from(DISPATCHES), st.sampled_from(KEYS)
-key_lists = st.lists(keys, max_size=3)
+dispatches, keys = st.sampled_from(DISPATCHES), st.sampled_from(KEYS + FURTHER)
+key_lists = st.lists(keys, max_size=3).flatmap(lambda some: st.sampled_from([some, sorted(some)]))
 operations = st.one_of(
     st.tuples(st.just("begin"), dispatches, key_lists),
     st.tuples(st.just("enrol"), dispatches, key_lists),

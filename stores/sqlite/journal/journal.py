@@ -1,7 +1,8 @@
 """The journal in the embedded store: what is handed over, and to which of its two writers.
 
-Dispatches and attempts, for each of which a task waits, go into a redo log first; the deliveries
-that follow go into the tables by the hundred.
+Dispatches, deliveries and attempts, for each of which a task waits, go into a redo log; the tables
+follow by the hundred, so what ends within a moment is written there once. What the loop cannot
+judge, and what is rare, goes to the tables after all that was logged before it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final, Literal
 import trio
 
 from carillon.messages.errors import JournalUnavailable, unwritable
-from carillon.messages.model import Outcome, Receipt
+from carillon.messages.model import Channel, Outcome, Receipt
 from carillon.messages.ports.journal import (
     AttemptEnd,
     AttemptStart,
@@ -26,7 +27,8 @@ from carillon.messages.ports.journal import (
 )
 from carillon.messages.ports.records import RecordFilter
 from carillon.stores.sqlite.database import connect
-from carillon.stores.sqlite.journal.batch import Opening
+from carillon.stores.sqlite.journal.batch import Enrolled, Opening
+from carillon.stores.sqlite.journal.high_water import HighWater
 from carillon.stores.sqlite.journal.log import LogWriter, OpenBatch
 from carillon.stores.sqlite.journal.tables import (
     BeginningLong,
@@ -47,6 +49,9 @@ from carillon.stores.sqlite.mark import HostMark
 LONG: Final = 65_536
 """Characters of a request above which it goes straight into the tables: the loop writes the log."""
 
+MOST_AHEAD: Final = 20_000
+"""Deliveries in the log that the tables may lack before the next ones wait for them."""
+
 Fsync = Literal["commit", "process"]
 """What a durable write survives: a power cut, or only the death of the process."""
 
@@ -64,6 +69,7 @@ class SqliteJournal:
         self._fsync = fsync
         self.notes: Sequence[str] = ()
         self.mark: HostMark
+        self._marks: dict[str, dict[Channel, HighWater]] = {}
         self._log: LogWriter
         self._tables: TableWriter
 
@@ -123,6 +129,7 @@ class SqliteJournal:
             await self._durably(BeginningLong(opening))
         else:
             await self._logged(self._log.open(opening))
+        self._mark_all(dispatch, rows)
         return _first_of_each(rows)
 
     async def open_with_starts(
@@ -141,14 +148,43 @@ class SqliteJournal:
         opening = self._log.open(Opening(dispatch, rows, withdraw))
         begin()
         await self._logged(opening)
+        self._mark_all(dispatch, rows)
         return _first_of_each(rows)
+
+    def _mark_all(self, dispatch: NewDispatch, rows: Sequence[Enrolment]) -> None:
+        if not dispatch.is_read:
+            self._marks[dispatch.id] = {
+                channel: HighWater(
+                    max((row.key for row in rows if row.channel == channel), default="")
+                )
+                for channel in dispatch.channels
+            }
 
     async def enrol(
         self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress
     ) -> Sequence[bool]:
         """See the port."""
-        write = Enrolling(dispatch_id, rows, progress)
-        await self._durably(write)
+        self._check_tables()
+        if self._log.ahead > MOST_AHEAD:
+            await self.flush()
+        marks = self._marks.setdefault(dispatch_id, {})
+        mark = marks.setdefault(progress.channel, HighWater())
+        if not mark.rise([row.key for row in rows]):
+            return await self._enrol_unless_known(mark, Enrolling(dispatch_id, rows, progress))
+        texts = [text for row in rows for text in (row.key, row.user_id)]
+        try:
+            await self._logged(self._log.enrol(Enrolled(dispatch_id, progress, texts)))
+        except BaseException:
+            mark.forget()
+            raise
+        return [True] * len(rows)
+
+    async def _enrol_unless_known(self, mark: HighWater, write: Enrolling) -> Sequence[bool]:
+        mark.ask()
+        try:
+            await self._durably(write)
+        finally:
+            mark.answered(write.highest)
         return write.new
 
     async def start(self, attempt: AttemptStart) -> None:
@@ -161,7 +197,7 @@ class SqliteJournal:
 
     def record(self, receipt: Receipt) -> None:
         """See the port."""
-        self._log.end(receipt)
+        self._log.record(receipt)
 
     async def close(
         self,
@@ -171,6 +207,7 @@ class SqliteJournal:
         end: DispatchEnd | None = None,
     ) -> None:
         """See the port."""
+        self._marks.pop(dispatch_id, None)
         await self._durably(Closing(dispatch_id, counts, kept, end or DispatchEnd()))
 
     async def cancel(self, dispatch_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Dispatches and attempts on their way into the redo log: one pass of the loop is one group.
+"""What is to be durable on its way into the redo log: one pass of the loop is one group.
 
 The loop writes a group itself: that takes 100 µs on a quick disk, and twice the time if a thread
 does it, which gets the GIL from a busy loop late and dear (of 20,000 messages over 20 connections,
@@ -14,8 +14,16 @@ from typing import Final
 
 import trio
 
-from carillon.messages.ports.journal import AttemptStart
-from carillon.stores.sqlite.journal.batch import Batch, End, Opening, group_text
+from carillon.messages.model import Receipt
+from carillon.messages.ports.journal import AttemptEnd, AttemptStart
+from carillon.stores.sqlite.journal.batch import (
+    Batch,
+    Enrolled,
+    Opening,
+    group_text,
+    outcomes_of,
+    starts_of,
+)
 from carillon.stores.sqlite.journal.redo_log import RedoLog
 from carillon.stores.sqlite.journal.tables import (
     LINGER,
@@ -40,15 +48,39 @@ REST: Final = 5.0
 class OpenBatch:
     """What will be written together, and what goes to the tables after it.
 
-    `done` is set when its dispatches and attempts are durable, or have `failed` to be.
+    `done` is set when its dispatches, deliveries and attempts are durable, or have `failed` to be.
     """
 
     openings: list[Opening] = field(default_factory=list)
+    enrolled: list[Enrolled] = field(default_factory=list)
     starts: list[AttemptStart] = field(default_factory=list)
-    ends: list[End] = field(default_factory=list)
+    ends: list[AttemptEnd] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
     after: list[Write | Mark] = field(default_factory=list)
     done: trio.Event = field(default_factory=trio.Event)
     failed: bool = False
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a task waits for anything of it to be durable."""
+        return bool(self.openings or self.enrolled or self.starts)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of it belongs in the log."""
+        return not (self.is_waited_for or self.ends or self.receipts)
+
+    def group(self, revision: int) -> Batch:
+        """What the log has of it, as of now."""
+        return Batch(
+            time.time_ns() // 1_000_000,
+            self.openings,
+            self.enrolled,
+            starts_of(self.starts),
+            self.ends,
+            outcomes_of(self.receipts),
+            revision=revision,
+        )
 
 
 class LogWriter:
@@ -63,6 +95,7 @@ class LogWriter:
         self._tables = tables
         self._token = token
         self._next = OpenBatch()
+        self._enrolled = 0
         self._is_asked = False
         self._comes_more = False
         self._has_waited = False
@@ -84,15 +117,25 @@ class LogWriter:
         self._next.starts.append(attempt)
         return self._soon()
 
+    def enrol(self, enrolled: Enrolled) -> OpenBatch:
+        """Take new deliveries; likewise."""
+        self._next.enrolled.append(enrolled)
+        return self._soon()
+
     def _soon(self) -> OpenBatch:
         if not self._is_asked:
             self._is_asked = True
             self._token.run_sync_soon(self._asked)  # together with what else comes in this pass
         return self._next
 
-    def end(self, end: End) -> None:
-        """Take an end, which no task waits for."""
+    def end(self, end: AttemptEnd) -> None:
+        """Take the end of an attempt, which no task waits for."""
         self._next.ends.append(end)
+        self._lingering.set()
+
+    def record(self, receipt: Receipt) -> None:
+        """Take an outcome, which no task waits for."""
+        self._next.receipts.append(receipt)
         self._lingering.set()
 
     def follow(self, write: Write | Mark) -> None:
@@ -102,6 +145,11 @@ class LogWriter:
             self._lingering.set()
         else:
             self._write()
+
+    @property
+    def ahead(self) -> int:
+        """How many deliveries are in the log, and not in the tables yet."""
+        return self._enrolled - self._tables.enrolled
 
     async def write_what_lingers(self) -> None:
         """Until cancelled, make sure that what no task waits for is written, too."""
@@ -124,20 +172,17 @@ class LogWriter:
         if self._thread_writes:
             return
         gathering, self._next = self._next, OpenBatch()
-        is_empty = not (gathering.openings or gathering.starts or gathering.ends)
-        if is_empty and self.broken is None:  # else it is tried whether a group goes again
+        if gathering.is_empty and self.broken is None:  # else a group is tried again
             self._pass_on(gathering)
             return
-        at = time.time_ns() // 1_000_000
-        revision = self._tables.ledger.revision
-        group = Batch(at, gathering.openings, gathering.starts, gathering.ends, revision=revision)
+        group = gathering.group(self._tables.ledger.revision)
         text = group_text(group)
         began = trio.current_time()
         if began < self._thread_until:
             self._thread_writes = True
             self._queue.put((text, group, gathering))
             return
-        self._written(gathering, group, *self._append(text))
+        self._written(gathering, group, *self._append(text, group.deliveries))
         self._takes += LATELY * (trio.current_time() - began - self._takes)
         if self._takes > SLOW:
             self._takes, self._thread_until = 0.0, began + REST
@@ -146,16 +191,16 @@ class LogWriter:
         """Write what comes, in a thread, until it is asked to end."""
         while (item := self._queue.get()) is not None:
             text, group, gathering = item
-            written = self._append(text)
+            written = self._append(text, group.deliveries)
             self._token.run_sync_soon(self._written_by_thread, gathering, group, *written)
 
-    def _append(self, text: bytes) -> tuple[int, str | None]:
+    def _append(self, text: bytes, deliveries: int) -> tuple[int, str | None]:
         """The number of the group, 0 and a reason when it is not durable."""
         try:
             number = self._log.append(text, self._tables.ledger.applied)
         except Exception as error:  # the tasks that wait must get it
             return 0, trouble(error)
-        self._mark.logged(number)  # before any byte leaves
+        self._mark.logged(number, self._enrolled + deliveries)  # before any byte leaves
         return number, None
 
     def _written_by_thread(
@@ -163,7 +208,7 @@ class LogWriter:
     ) -> None:
         self._thread_writes = False
         self._written(gathering, group, number, why)
-        if self._next.openings or self._next.starts or self._next.after:
+        if self._next.is_waited_for or self._next.after:
             self._write()
 
     def _written(self, gathering: OpenBatch, group: Batch, number: int, why: str | None) -> None:
@@ -177,8 +222,9 @@ class LogWriter:
         if gathering.failed:
             self._lingering.set()  # nobody may come by until the service is ready again
             # Ends that are not in the log may still reach the tables.
-            self._tables.queue.put(Batch(group.at, ends=group.ends))
+            self._tables.queue.put(Batch(group.at, ends=group.ends, outcomes=group.outcomes))
         else:
+            self._enrolled += group.deliveries
             self._tables.queue.put(replace(group, number=number))
         self._pass_on(gathering)
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar
 
-from carillon.messages.model import Outcome, Receipt
-from carillon.messages.ports.journal import (
-    AttemptEnd,
-    AttemptStart,
-    DispatchEnd,
-    Enrolment,
-    NewDispatch,
-    Progress,
-)
+from carillon.messages.model import Channel, Outcome, Reason
+from carillon.messages.ports.journal import AttemptEnd, DispatchEnd, NewDispatch, Progress
 from carillon.messages.ports.records import RecordFilter
+from carillon.stores.sqlite.journal.batch import Outcomes, Starts
 from carillon.stores.sqlite.reading import conditions
+
+R = TypeVar("R", bound=tuple[str | int, ...])
 
 _LONG: Final = 65_536
 """Characters of a request that are worth a statement of their own."""
@@ -155,13 +151,23 @@ _Row = tuple[_Value, ...]
 MOST_ROWS: Final = 512
 """Of one statement; every SQLite takes 32,766 parameters."""
 
+Ending = tuple[int, Channel, int, int, Outcome, Reason, str, int, str]
+"""What final rows share: the number of their dispatch, channel, when they were enrolled and ended,
+outcome, reason, provider, attempts and error."""
+
 _INSERT: Final = (
     "INSERT INTO delivery (created_at, dispatch, channel, key, user_id, outcome)"
-    " SELECT ?, column1, column2, column3, column4, 'pending' FROM (VALUES {}) WHERE column1 > 0"
+    " SELECT ?, ?, ?, column1, column2, 'pending' FROM (VALUES {}) WHERE typeof(column1) = 'text'"
+)
+_FINAL: Final = (
+    "INSERT INTO delivery (dispatch, channel, created_at, ended_at, outcome, reason, provider,"
+    " attempts, error, key, user_id, provider_message_id)"
+    " SELECT ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, nullif(?, ''), column1, column2,"
+    " nullif(column3, '') FROM (VALUES {}) WHERE typeof(column1) = 'text'"
 )
 _START: Final = (
-    "INSERT OR REPLACE INTO attempt (started_at, dispatch, channel, key, number, provider)"
-    " SELECT ?, * FROM (VALUES {}) WHERE column1 > 0"
+    "INSERT OR REPLACE INTO attempt (started_at, dispatch, channel, number, provider, key)"
+    " SELECT ?, ?, ?, ?, ?, column1 FROM (VALUES {}) WHERE typeof(column1) = 'text'"
 )
 _END: Final = (
     "UPDATE attempt SET ended_at = ?, result = ?, problem = nullif(column5, '') FROM (VALUES {})"
@@ -170,51 +176,80 @@ _END: Final = (
 )
 _UPDATE: Final = (
     "UPDATE delivery SET ended_at = ?, outcome = ?, reason = ?, provider = nullif(?, ''),"
-    " attempts = ?, error = nullif(column4, ''), provider_message_id = nullif(column5, '')"
+    " attempts = ?, error = nullif(?, ''), provider_message_id = nullif(column4, '')"
     " FROM (VALUES {}) WHERE dispatch = column1 AND channel = column2 AND key = column3"
 )
 
 
 def enrol(
-    connection: sqlite3.Connection, rows: Sequence[tuple[int, Enrolment]], now: int
+    connection: sqlite3.Connection,
+    number: int,
+    channel: Channel,
+    rows: Sequence[tuple[str, str]],
+    now: int,
 ) -> list[bool]:
-    """Write pending deliveries, each with the number of its dispatch; tells which are new."""
+    """Write pending deliveries of a dispatch, by key and user; tells which are new."""
     new: list[bool] = []
-    for part in _parts([(number, row.channel, row.key, row.user_id) for number, row in rows]):
+    head = (now, number, channel)
+    for part in _parts(rows):
         try:
-            _execute(connection, _rows(_INSERT, 4, _places(part)), (now,), part)
+            _execute(connection, _rows(_INSERT, 2, _places(part)), head, part)
             new += [True] * len(part)
         except sqlite3.IntegrityError:  # one is known; SQLite took back the whole statement
-            unless_known = _rows(_INSERT, 4, 1) + " ON CONFLICT DO NOTHING"
-            new += [_execute(connection, unless_known, (now,), [row]) == 1 for row in part]
+            unless_known = _rows(_INSERT, 2, 1) + " ON CONFLICT DO NOTHING"
+            new += [_execute(connection, unless_known, head, [row]) == 1 for row in part]
     return new
 
 
-def record(connection: sqlite3.Connection, rows: Sequence[tuple[int, Receipt]], now: int) -> None:
+def highest_key(connection: sqlite3.Connection, number: int, channel: Channel) -> str:
+    """The highest key of the deliveries of a dispatch on a channel; "" if there are none."""
+    query = "SELECT coalesce(max(key), '') FROM delivery WHERE dispatch = ? AND channel = ?"
+    (found,) = connection.execute(query, (number, channel)).fetchone()
+    return str(found)
+
+
+def write_final(
+    connection: sqlite3.Connection, ending: Ending, rows: Sequence[tuple[str, str, str]]
+) -> None:
+    """Write deliveries that have ended and are in no table yet, by key, user and message id."""
+    for part in _parts(rows):
+        _execute(connection, _rows(_FINAL, 3, _places(part)), ending, part)
+
+
+def record(connection: sqlite3.Connection, ended: Iterable[tuple[int, Outcomes]], now: int) -> None:
     """Write outcomes, each with the number of its dispatch. A delivery not enrolled stays out.
 
     Of two of one delivery the later one holds: what was sent may be put in doubt at once.
     """
-    latest = {(number, one.channel, one.key): one for number, one in rows}
     alike: dict[_Row, list[_Row]] = {}
-    for (number, channel, key), one in latest.items():
-        ending: _Row = (now, one.outcome, one.reason, one.provider or "", one.attempts)
-        row: _Row = (number, channel, key, one.error, one.provider_message_id or "")
-        alike.setdefault(ending, []).append(row)
+    seen: set[_Row] = set()
+    for number, one in ended:
+        ending: _Row = (now, one.outcome, one.reason, one.provider or "", one.attempts, one.error)
+        rows = [(number, one.channel, *texts) for texts in dict(one.pairs()).items()]
+        places = {row[:3] for row in rows}
+        if not seen.isdisjoint(places):
+            _record(connection, alike)
+            alike, seen = {}, set()
+        alike.setdefault(ending, []).extend(rows)
+        seen |= places
+    _record(connection, alike)
+
+
+def _record(connection: sqlite3.Connection, alike: Mapping[_Row, Sequence[_Row]]) -> None:
     for ending, ended in alike.items():
         for part in _parts(ended):
-            _execute(connection, _rows(_UPDATE, 5, _places(part)), ending, part)
+            _execute(connection, _rows(_UPDATE, 4, _places(part)), ending, part)
 
 
-def start(
-    connection: sqlite3.Connection, rows: Sequence[tuple[int, AttemptStart]], now: int
-) -> None:
+def start(connection: sqlite3.Connection, started: Iterable[tuple[int, Starts]], now: int) -> None:
     """Write attempts, each with the number of its dispatch."""
-    values: list[_Row] = [
-        (number, one.channel, one.key, one.number, one.provider) for number, one in rows
-    ]
-    for part in _parts(values):
-        _execute(connection, _rows(_START, 5, _places(part)), (now,), part)
+    alike: dict[_Row, list[_Row]] = {}
+    for number, one in started:
+        head: _Row = (now, number, one.channel, one.number, one.provider)
+        alike.setdefault(head, []).extend((key,) for key in one.keys)
+    for head, rows in alike.items():
+        for part in _parts(rows):
+            _execute(connection, _rows(_START, 1, _places(part)), head, part)
 
 
 def end(connection: sqlite3.Connection, rows: Sequence[tuple[int, AttemptEnd]], now: int) -> None:
@@ -234,7 +269,7 @@ def _rows(statement: str, columns: int, places: int) -> str:
     return statement.format(", ".join([row] * places))
 
 
-def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
+def _parts(rows: Sequence[R]) -> Iterator[Sequence[R]]:
     return (rows[at : at + MOST_ROWS] for at in range(0, len(rows), MOST_ROWS))
 
 
@@ -246,7 +281,7 @@ def _places(rows: Sequence[_Row]) -> int:
 def _execute(
     connection: sqlite3.Connection, statement: str, head: _Row, rows: Sequence[_Row]
 ) -> int:
-    """The number of rows written."""
+    """The number of rows written; places without a row get numbers, which no text equals."""
     missing = _places(rows) - len(rows)
     values = [*head, *chain.from_iterable(rows), *(0,) * (missing * len(rows[0]))]
     try:

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import Enum, auto
-from itertools import islice
 from math import inf
 from queue import Empty, SimpleQueue
-from typing import Final, TypeVar
+from typing import Final
 
 import trio
 
-from carillon.messages.model import Outcome, Receipt
-from carillon.messages.ports.journal import (
-    AttemptEnd,
-    AttemptStart,
-    DispatchEnd,
-    Enrolment,
-    Progress,
-)
+from carillon.messages.model import Channel, Outcome
+from carillon.messages.ports.journal import DispatchEnd, Enrolment, Progress
 from carillon.messages.ports.records import RecordFilter
 from carillon.stores.sqlite.calls import CallCounts, Dating, MachineClock, tidy
-from carillon.stores.sqlite.journal.batch import Batch, Opening
+from carillon.stores.sqlite.journal.batch import Batch, Opening, Outcomes, Starts, pairs
+from carillon.stores.sqlite.journal.fresh import FreshDeliveries
 from carillon.stores.sqlite.journal.sql import (
     advance,
     cancel_dispatch,
@@ -33,6 +27,7 @@ from carillon.stores.sqlite.journal.sql import (
     end,
     enrol,
     find_dispatch,
+    highest_key,
     open_dispatch,
     record,
     redrive,
@@ -41,12 +36,13 @@ from carillon.stores.sqlite.journal.sql import (
 )
 from carillon.stores.sqlite.mark import HostMark
 
-T = TypeVar("T", Receipt, AttemptEnd, AttemptStart)
-
 _MOMENT: Final = 20
 """Milliseconds by which times on record may be too late."""
 
-_COUNT: Final = "UPDATE life SET applied = ?, revision = revision + 1 RETURNING revision"
+_COUNT: Final = (
+    "UPDATE life SET applied = ?, enrolled = enrolled + ?, revision = revision + 1"
+    " RETURNING revision"
+)
 
 MOST_RETIRED: Final = 500
 """Rows erased in one commit: some 2 ms, so that no send has to wait longer for it."""
@@ -80,15 +76,19 @@ class BeginningLong(Write):
 
 
 class Enrolling(Write):
-    """New deliveries; `new` tells which of them are."""
+    """Deliveries of one channel of which some may be known; `new` tells which are new.
 
-    __slots__ = ("new", "progress", "rows")
+    `highest` is the highest key of the channel then.
+    """
+
+    __slots__ = ("highest", "new", "progress", "rows")
 
     def __init__(self, dispatch_id: str, rows: Sequence[Enrolment], progress: Progress) -> None:
         super().__init__(dispatch_id)
         self.rows = rows
         self.progress = progress
         self.new: Sequence[bool] = ()
+        self.highest: str | None = None
 
 
 class Closing(Write):
@@ -178,7 +178,9 @@ class JournalTables:
             with self._connection:
                 self._write(groups, writes, now)
                 applied = max([self.applied, *(group.number for group in groups)])
-                (revision,) = self._connection.execute(_COUNT, (applied,)).fetchone()
+                enrolled = sum(group.deliveries for group in groups)
+                count = (applied, enrolled)
+                (revision,) = self._connection.execute(_COUNT, count).fetchone()
         except BaseException:
             self._calls.roll_back()
             self._dating.roll_back()
@@ -199,62 +201,96 @@ class JournalTables:
             self._calls.take_over(self._connection, now)
         self._is_live = True
 
+    @contextmanager
+    def supposing(self, groups: Sequence[Batch]) -> Iterator[None]:
+        """Let the tables have these within the block, and then no longer."""
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._write(groups, (), time.time_ns() // 1_000_000)
+            yield
+        finally:
+            connection.rollback()
+            self._numbers.clear()
+
     def _write(self, groups: Sequence[Batch], writes: Sequence[Write], now: int) -> None:
         if self._is_live and self._dating.follow(self._connection, now):
             groups = [replace(group, at=now) for group in groups]  # from before the clock was set
-        self._open([group for group in groups if group.openings])
+        fresh, progress = FreshDeliveries(), dict[tuple[int, Channel], Progress]()
+        for group in groups:
+            self._open(group.openings, group.at, fresh)
+            for one in group.enrolled:
+                if number := self._number(one.dispatch_id):
+                    channel = one.progress.channel
+                    fresh.enrol(number, channel, group.at, pairs(one.texts))
+                    progress[number, channel] = one.progress
         long = [write.opening for write in writes if isinstance(write, BeginningLong)]
-        if long:
-            self._open([Batch(now, long)])
+        self._open(long, now, fresh)
+        ended = [(at, part, self._end(part, at, fresh)) for at, part in _of_one_moment(groups)]
+        fresh.write(self._connection)
+        for (number, _), reached in progress.items():
+            advance(self._connection, number, reached)
         self._enrol([write for write in writes if isinstance(write, Enrolling)], now)
-        self._apply(groups)
+        self._apply(ended)
         for write in writes:
             self._settle(write, now)
 
-    def _apply(self, groups: Sequence[Batch]) -> None:
+    def _open(self, openings: Sequence[Opening], at: int, fresh: FreshDeliveries) -> None:
+        for one in openings:
+            number = open_dispatch(self._connection, one.dispatch, at)
+            self._numbers[one.dispatch.id] = number
+            for channel in dict.fromkeys(row.channel for row in one.rows):
+                rows = [(row.key, row.user_id) for row in one.rows if row.channel == channel]
+                fresh.enrol(number, channel, at, rows)
+
+    def _end(self, groups: Sequence[Batch], at: int, fresh: FreshDeliveries) -> _Ended:
+        """How deliveries ended, without those that this very commit enrols."""
+        found: _Ended = []
+        for group in groups:
+            for one in group.outcomes:
+                if number := self._number(one.dispatch_id):
+                    found.append((number, one, fresh.end(number, one, at)))
+        return found
+
+    def _apply(self, moments: Sequence[tuple[int, Sequence[Batch], _Ended]]) -> None:
         """What started and ended since the last commit; together what came within a moment.
 
         An attempt is written while its delivery is pending: what is read of one that has ended is
         in its own row. So those that this very commit ends have none.
         """
-        over = {_place(one) for group in groups for one in group.ends if isinstance(one, Receipt)}
-        for at, part in _of_one_moment(groups):
-            starts = self._numbered([one for group in part for one in group.starts])
-            start(self._connection, [one for one in starts if _place(one[1]) not in over], at)
-            self._calls.started(starts, at)
-            ends = [one for group in part for one in group.ends]
-            receipts = [one for one in ends if isinstance(one, Receipt)]
-            if len(receipts) < len(ends):
-                left = self._numbered([one for one in ends if isinstance(one, AttemptEnd)])
+        over: dict[tuple[int, Channel], set[str]] = {}
+        for _, _, ended in moments:
+            for number, one, _ in ended:
+                over.setdefault((number, one.channel), set()).update(one.keys)
+        for at, part, ended in moments:
+            starts = self._numbered_starts(part)
+            pending = [
+                (number, _without(one, over.get((number, one.channel), ())))
+                for number, one in starts
+            ]
+            start(self._connection, pending, at)
+            for number, started in starts:
+                self._calls.started(number, started, at)
+            left = [(self._number(one.dispatch_id), one) for group in part for one in group.ends]
+            if left:
                 end(self._connection, left, at)
                 self._calls.ended(left, at)
-            ended = self._numbered(receipts)
-            record(self._connection, ended, at)
-            self._calls.delivered(ended, at)
+            known = [(number, rest) for number, _, rest in ended if rest is not None]
+            record(self._connection, known, at)
+            for number, outcomes, _ in ended:
+                self._calls.delivered(number, outcomes.channel, outcomes.keys, at)
         self._calls.write(self._connection)
 
-    def _open(self, groups: Sequence[Batch]) -> None:
-        rows: list[tuple[int, Enrolment]] = []
-        for group in groups:
-            for one in group.openings:
-                number = open_dispatch(self._connection, one.dispatch, group.at)
-                self._numbers[one.dispatch.id] = number
-                rows += [(number, row) for row in one.rows]
-        if rows:
-            enrol(self._connection, rows, groups[-1].at)
-
     def _enrol(self, writes: Sequence[Enrolling], now: int) -> None:
-        rows: list[tuple[int, Enrolment]] = []
         for write in writes:
             number = self._number(write.dispatch_id)
             write.failed = not number
             if number:
-                rows += [(number, row) for row in write.rows]
+                channel = write.progress.channel
+                rows = [(row.key, row.user_id) for row in write.rows]
+                write.new = enrol(self._connection, number, channel, rows, now)
+                write.highest = highest_key(self._connection, number, channel)
                 advance(self._connection, number, write.progress)
-        new = iter(enrol(self._connection, rows, now))
-        for write in writes:
-            if not write.failed:
-                write.new = list(islice(new, len(write.rows)))
 
     def _settle(self, write: Write, now: int) -> None:
         connection = self._connection
@@ -274,9 +310,9 @@ class JournalTables:
             case _:
                 pass
 
-    def _numbered(self, ends: Sequence[T]) -> list[tuple[int, T]]:
+    def _numbered_starts(self, groups: Sequence[Batch]) -> list[tuple[int, Starts]]:
         """Each with the number of its dispatch, without those that were never opened."""
-        found = ((self._number(one.dispatch_id), one) for one in ends)
+        found = [(self._number(one.dispatch_id), one) for group in groups for one in group.starts]
         return [(number, one) for number, one in found if number]
 
     def _number(self, dispatch_id: str) -> int:
@@ -289,9 +325,15 @@ class JournalTables:
         return number
 
 
-def _place(one: Receipt | AttemptStart) -> tuple[str, str, str]:
-    """Of which delivery it is."""
-    return one.dispatch_id, one.channel, one.key
+_Ended = list[tuple[int, Outcomes, Outcomes | None]]
+"""The number of a dispatch, outcomes, and those of them whose deliveries the tables have."""
+
+
+def _without(starts: Starts, keys: Collection[str]) -> Starts:
+    """Those attempts whose deliveries are not among these."""
+    if not keys:
+        return starts
+    return replace(starts, keys=[key for key in starts.keys if key not in keys])
 
 
 def _of_one_moment(groups: Sequence[Batch]) -> Iterator[tuple[int, Sequence[Batch]]]:
@@ -306,14 +348,15 @@ def _of_one_moment(groups: Sequence[Batch]) -> Iterator[tuple[int, Sequence[Batc
         yield part[-1].at, part
 
 
-MOST_A_COMMIT: Final = 500
+MOST_A_COMMIT: Final = 5000
+"""Writes and groups; `MOST_AHEAD` bounds how many deliveries these have."""
 
 LINGER: Final = 0.02
 """Seconds that a write without a waiting task waits for one with a waiting task."""
 
-GATHER: Final = 0.5
+GATHER: Final = 1.0
 """Seconds for which what is in the log may wait for its commit, if nothing else has to be written:
-then most attempts have ended, and what comes together costs less."""
+then most deliveries have ended, and each of these is one row."""
 
 
 def trouble(error: Exception) -> str:
@@ -334,12 +377,16 @@ class Mark(Enum):
 
 
 class TableWriter:
-    """Commits writes and the groups of the redo log. `broken` says why the last one failed."""
+    """Commits writes and the groups of the redo log. `broken` says why the last one failed.
+
+    `enrolled` is how many deliveries were enrolled in groups that are committed.
+    """
 
     def __init__(self, ledger: JournalTables, token: trio.lowlevel.TrioToken) -> None:
         self.queue: SimpleQueue[Write | Batch | Mark] = SimpleQueue()
         self.ledger = ledger
         self.broken: str | None = None
+        self.enrolled = 0
         self._token = token
 
     def run(self) -> None:
@@ -352,6 +399,7 @@ class TableWriter:
             groups += (item for item in batch if isinstance(item, Batch))
             writes = [item for item in batch if isinstance(item, Write)]
             if self._commit(groups, writes):
+                self.enrolled += sum(group.deliveries for group in groups)
                 groups = []
             if writes:
                 self._token.run_sync_soon(_wake, writes)

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from carillon.messages.model import Document
-from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch
+from carillon.messages.model import Cursor, Document
+from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch, Progress
 from carillon.stores.sqlite.database import connect, only_server, open_store
 from carillon.stores.sqlite.journal.journal import SqliteJournal
 from carillon.stores.sqlite.journal.redo_log import log_paths
 from carillon.stores.sqlite.life import why_paused
+from carillon.stores.sqlite.mark import mark_path
 from tests.cli.command_line import invoke, script
 from tests.running import running
 
@@ -49,6 +50,10 @@ def damaged(store: Path) -> None:
 def copied(folder: Path, target: Path) -> None:
     for file in folder.glob("*store.db*"):
         shutil.copy(file, target / file.name)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.glob("store.db*")}
 
 
 def test_a_store_is_told_whole_with_what_is_running(store: Path) -> None:
@@ -97,6 +102,27 @@ async def test_a_backup_holds_what_only_the_log_of_a_killed_service_has(
         assert connection.execute("SELECT id FROM dispatch").fetchall() == [("d",)]
 
 
+async def test_what_only_the_log_of_a_killed_service_has_is_told_and_left_there(
+    tmp_path: Path,
+) -> None:
+    path, killed = tmp_path / "store.db", tmp_path / "killed"
+    open_store(path).close()
+    killed.mkdir()
+    journal = SqliteJournal(path)
+    async with journal.running():
+        await journal.open(NewDispatch("d", ["sms"], "{}"), [Enrolment("sms", "user/a", "a")])
+        rows = [Enrolment("sms", f"user/{name}", name) for name in "bc"]
+        await journal.enrol("d", rows, Progress("sms", Cursor()))
+        await journal.start(AttemptStart("d", "sms", "user/b", 1, "p"))
+        copied(tmp_path, killed)
+    left = killed / path.name
+    for _ in range(2):
+        told = json.loads(invoke("store", "check", "--json", "--store", str(left)).stdout)
+        assert (told["pending"], told["openCalls"]) == (3, 1)
+    with closing(connect(left)) as connection:
+        assert connection.execute("SELECT count(*) FROM delivery").fetchone() == (0,)
+
+
 async def test_a_running_service_is_backed_up_and_goes_on(tmp_path: Path) -> None:
     async with running(tmp_path, users=[ADA]) as service:
         assert (await service.send(recipients=["ada"])).json() == {"failures": []}
@@ -107,6 +133,49 @@ async def test_a_running_service_is_backed_up_and_goes_on(tmp_path: Path) -> Non
         assert (await service.send(recipients=["ada"])).json() == {"failures": []}
     with closing(connect(tmp_path / "copy.db")) as connection:
         assert connection.execute("SELECT count(*) FROM delivery").fetchone() == (1,)
+
+
+async def test_what_a_log_has_lost_is_counted_among_what_may_be_sent_twice(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "store.db"
+    open_store(path).close()
+    journal = SqliteJournal(path)
+    async with journal.running():
+        await journal.open(NewDispatch("d", ["sms"], "{}"), [Enrolment("sms", "user/a", "a")])
+        await journal.flush()
+        tables = contents(tmp_path)
+        rows = [Enrolment("sms", f"user/{name}", name) for name in "bcd"]
+        await journal.enrol("d", rows, Progress("sms", Cursor()))
+        mark = mark_path(path).read_bytes()
+    for file, content in tables.items():
+        file.write_bytes(content)
+    mark_path(path).write_bytes(mark)
+    for log in log_paths(path):
+        log.unlink()
+    told = json.loads(invoke("store", "check", "--json", "--store", str(path)).stdout)
+    assert (told["redoLog"] is not None, told["pending"]) == (True, 4)
+    text = invoke("store", "check", "--store", str(path)).stdout
+    assert "1 pending deliveries of 1 dispatches" in text
+    assert "3 deliveries of what the redo log has lost" in text
+
+
+async def test_a_copy_of_a_running_service_has_what_only_its_log_has(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    open_store(path).close()
+    journal = SqliteJournal(path)
+    with only_server(path):
+        async with journal.running():
+            await journal.open(NewDispatch("d", ["sms"], "{}"), [Enrolment("sms", "user/a", "a")])
+            await journal.flush()
+            rows = [Enrolment("sms", f"user/{name}", name) for name in "bc"]
+            await journal.enrol("d", rows, Progress("sms", Cursor()))
+            await journal.start(AttemptStart("d", "sms", "user/b", 1, "p"))
+            result = invoke("store", "backup", str(tmp_path / "b.db"), "--store", str(path))
+    assert result.exit_code == 0, result.stderr
+    with closing(connect(tmp_path / "b.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM delivery").fetchone() == (3,)
+        assert connection.execute("SELECT key FROM attempt").fetchall() == [("user/b",)]
 
 
 def test_what_may_be_sent_twice_is_told_before_a_store_goes_on(store: Path) -> None:

@@ -45,6 +45,7 @@ async def lived(path: Path, names: Sequence[str], copy: Path | None = None) -> N
         for name in names:
             await journal.open(NewDispatch(name, ["sms"], "{}"), [Enrolment("sms", "user/a", "a")])
             await journal.enrol(name, [Enrolment("sms", "user/b", "b")], Progress("sms", Cursor()))
+            await journal.flush()  # the tables move on, too
             await journal.start(AttemptStart(name, "sms", "user/a", 1, "p"))
         if copy is not None:
             copied(path, copy)
@@ -121,6 +122,7 @@ async def test_a_copy_of_the_same_life_is_not_completed_from_its_log(
         await journal.flush()
         copied(path, old, ["", "-wal", "-shm"])
         await journal.enrol("a", [Enrolment("sms", "user/b", "b")], Progress("sms", Cursor()))
+        await journal.flush()
         await journal.start(AttemptStart("a", "sms", "user/b", 1, "p"))
         copied(path, killed)
     copied(killed, path)
@@ -287,6 +289,42 @@ async def test_a_store_of_an_earlier_version_is_taken_up_with_its_log(
     open_store(path).close()
     assert await paused(path) is None
     assert dispatches(path) == ["d"]
+
+
+async def test_a_store_of_the_version_before_is_taken_up_with_its_log(tmp_path: Path) -> None:
+    """Its log told the user of each outcome, and no enrolments: these were in the tables."""
+    path = tmp_path / "before.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for migration in sqlite._MIGRATIONS[:9]:
+            connection.executescript(migration)
+        connection.execute("PRAGMA user_version=9")
+        (identity,) = connection.execute("SELECT id FROM life").fetchone()
+    rows = [["sms", f"user/{name}", name] for name in "abc"]
+    opening = ["d", ["sms"], "{}", None, rows, "", None, False]
+    starts = ["d", "sms", 1, "p", ["user/a", "user/b"]]
+    outcomes = ["d", "sms", "sent", "accepted", "", "p", 1, ["user/a", "a", None]]
+    log = RedoLog(path, identity, sync=False)
+    log.append(json.dumps([1000, [opening], [starts], [], [outcomes], 0]).encode(), 0)
+    log.close()
+    open_store(path).close()
+    assert await paused(path) is None
+    with closing(connect(path)) as connection:
+        found = connection.execute("SELECT key, user_id, outcome FROM delivery").fetchall()
+        assert connection.execute("SELECT key FROM attempt").fetchall() == [("user/b",)]
+    assert found == [
+        ("user/a", "a", "sent"),
+        ("user/b", "b", "pending"),
+        ("user/c", "c", "pending"),
+    ]
+
+
+def test_the_version_before_refuses_a_store_of_this_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would not find the deliveries that are in the log only."""
+    monkeypatch.setattr(sqlite, "SCHEMA_VERSION", 9)
+    with pytest.raises(StoreError, match="made by a newer Carillon; this one knows 9"):
+        open_store(path)
 
 
 async def test_the_log_beside_a_link_is_found(path: Path, tmp_path: Path) -> None:

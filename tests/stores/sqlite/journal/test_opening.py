@@ -14,7 +14,7 @@ import trio.testing
 from carillon.messages.errors import JournalUnavailable
 from carillon.messages.ports.journal import AttemptStart, Enrolment, NewDispatch
 from carillon.stores.sqlite.database import open_store
-from carillon.stores.sqlite.journal.batch import read_group
+from carillon.stores.sqlite.journal.batch import Starts, read_group
 from carillon.stores.sqlite.journal.journal import LONG, SqliteJournal
 from carillon.stores.sqlite.journal.redo_log import RedoLog
 
@@ -83,7 +83,7 @@ async def test_the_first_attempt_is_written_with_its_dispatch(
         assert len(writes) == 1
     group = read_group(writes[0], 1)
     assert [one.dispatch.id for one in group.openings] == ["d"]
-    assert list(group.starts) == [AttemptStart("d", "sms", "user/a", 1, "p")]
+    assert list(group.starts) == [Starts("d", "sms", 1, "p", ["user/a"])]
 
 
 async def test_whoever_opens_in_every_pass_holds_up_nobody(path: Path) -> None:
