@@ -1,4 +1,4 @@
-"""`carillon demo`: the whole service with sample users, sending nothing to anybody."""
+"""`carillon demo`: the whole service with sample users, sending nothing, or emails to a sink."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from carillon.cli.examples import examples
-from carillon.cli.failure import Failure, telling_of_the_service
+from carillon.cli.failure import BadInput, Failure, telling_of_the_service
+from carillon.cli.options import FromEnvironment
 from carillon.messages.model import CHANNELS, Document, JsonValue
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ _WELCOME: Final[Document] = {"templateId": "welcome", "data": {"order": "A-1042"
 
 @click.command(
     epilog=examples(
-        "carillon demo", "carillon demo --port 8080", "carillon demo --folder ./demo  # is kept"
+        "carillon demo",
+        "carillon demo --port 8080",
+        "carillon demo --folder ./demo  # is kept",
+        "carillon demo --smtp smtp+plain://localhost:1025  # a sink of mails",
+        "SMTP_URL=smtp://user:password@host carillon demo --smtp",
     )
 )
 @click.option(
@@ -36,7 +41,15 @@ _WELCOME: Final[Document] = {"templateId": "welcome", "data": {"order": "A-1042"
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep the store here.  [default: a temporary folder]",
 )
-def demo(port: int, folder: Path | None) -> None:
+@click.option(
+    "--smtp",
+    is_flag=False,
+    flag_value="",
+    metavar="[URL]",
+    help="Hand emails to an SMTP server, that of SMTP_URL if none is named.  [default: a sandbox]",
+)
+@click.option("--smtp-url", cls=FromEnvironment, envvar="SMTP_URL", hidden=True)
+def demo(port: int, folder: Path | None, smtp: str | None, smtp_url: str | None) -> None:
     """Run the service with sample users, sending nothing to anybody.
 
     Users and templates are in an embedded store, and sandboxes stand in for the providers of all
@@ -52,9 +65,23 @@ def demo(port: int, folder: Path | None) -> None:
     from carillon.cli.demo.store import demo_settings, fill_store
 
     with telling_of_the_service(f"127.0.0.1:{port}", "--port"), _folder(folder) as place:
-        settings = demo_settings(place, port)
+        settings = demo_settings(place, port, _server(smtp, smtp_url))
         fill_store(settings.directory.store_path)
         trio.run(_serve, settings, folder)
+
+
+def _server(named: str | None, in_environment: str | None) -> str | None:
+    """The URL of the server that mails go to, if they are to go to one. Raises BadInput."""
+    if named == "":
+        if not in_environment:
+            raise BadInput("--smtp names no server, and SMTP_URL is not set")
+        return in_environment
+    if named is not None and "@" in named:
+        raise BadInput(
+            "An account in --smtp is seen by everybody who lists this machine's processes: "
+            "put the URL into SMTP_URL, and say --smtp alone"
+        )
+    return named
 
 
 @contextmanager
@@ -75,27 +102,37 @@ async def _serve(settings: Settings, kept: Path | None) -> None:
 
     from carillon.app.service import Extras, Stop, run
     from carillon.cli.demo.screen import Screen, Terminal
+    from carillon.cli.demo.store import SMTP
     from carillon.telemetry.logs import make_logger
 
     stop, logger = Stop(), make_logger("error", sys.stderr)
     console = Terminal(gone=stop.asked.set)
-    screen = Screen(console)
+    screen = Screen(console, shown=frozenset({SMTP}))
     extras = Extras([screen.event], screen.message)
     async with trio.open_nursery() as around:
         around.start_soon(stop.on_signals)
         async with trio.open_nursery() as nursery:
             url: str = await nursery.start(run, settings, stop, logger, extras)
-            for line, style in _welcome(url, kept):
+            for line, style in _welcome(url, kept, _mail_server(settings)):
                 console.print(line, style=style, soft_wrap=True, markup=False)
         around.cancel_scope.cancel()
     console.print("Stopped." if kept is None else f"Stopped; the store stays in {kept}.")
 
 
-def _welcome(url: str, kept: Path | None) -> Iterator[tuple[str, str]]:
+def _mail_server(settings: Settings) -> str | None:
+    """Where mails go, without the account; None where they go nowhere."""
+    for provider in settings.providers.values():
+        server: object = getattr(provider.config, "url", None)
+        if server is not None:
+            return str(server)
+    return None
+
+
+def _welcome(url: str, kept: Path | None, smtp: str | None) -> Iterator[tuple[str, str]]:
     """Lines and their styles."""
     where = "a temporary folder" if kept is None else str(kept)
     yield f"Carillon serves at {url}, with sample users in {where}.", "bold"
-    yield "Nothing is sent to anybody; each message is shown here as it leaves.", ""
+    yield _whom_it_reaches(smtp), ""
     yield "\nTry it, in another terminal:\n", ""
     yield _curl(url, channels=[*CHANNELS], clusters=["customers"], **_WELCOME), "green"
     yield "\nFrom the command line:\n", ""
@@ -110,6 +147,12 @@ def _welcome(url: str, kept: Path | None) -> Iterator[tuple[str, str]]:
     ):
         yield f"{name:14}{url}{path}", ""
     yield "\nCtrl-C ends it; `carillon demo --help` tells how to make other things fail.\n", ""
+
+
+def _whom_it_reaches(smtp: str | None) -> str:
+    if smtp is None:
+        return "Nothing is sent to anybody; each message is shown here as it leaves."
+    return f"Emails go to {smtp}; nothing else is sent to anybody, and is shown here as it leaves."
 
 
 def _curl(url: str, **body: JsonValue) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from html.parser import HTMLParser
 from typing import Final
 
@@ -43,10 +43,14 @@ class Terminal(Console):
 
 
 class Screen:
-    """Prints blocks of lines; colours only where the output is a terminal."""
+    """Prints blocks of lines; colours only where the output is a terminal.
 
-    def __init__(self, console: Console) -> None:
+    Of the providers in `shown` what they have sent is told too, as no sandbox shows it.
+    """
+
+    def __init__(self, console: Console, shown: Set[str] = frozenset()) -> None:
         self._console = console
+        self._shown = shown
 
     def message(self, delivery: Delivery) -> None:
         """A sandbox took this message."""
@@ -59,9 +63,15 @@ class Screen:
             self._show(Text(f"{'':{_TAG}}{text}"))
 
     def event(self, event: Event) -> None:
-        """Something happened; only a delivery that was not sent is of interest here."""
-        if isinstance(event, DeliveryEnded) and event.receipt.outcome != "sent":
-            self._ended(event.receipt)
+        """Something happened; a delivery that was sent by a sandbox has been shown."""
+        if not isinstance(event, DeliveryEnded):
+            return
+        receipt = event.receipt
+        if receipt.outcome != "sent":
+            self._ended(receipt)
+        elif receipt.provider in self._shown:
+            told = f"sent over {receipt.provider}, for {one_line(receipt.user_id)}"
+            self._show(Text.assemble(_tag(receipt.channel), told))
 
     def _ended(self, receipt: Receipt) -> None:
         why = receipt.error or receipt.reason

@@ -17,10 +17,18 @@ from carillon.stores.sqlite.database import open_store
 from carillon.stores.sqlite.directory import import_documents
 
 STORE: Final = "carillon.db"
+SMTP: Final = "smtp"
+"""The provider of mails that leave the demo."""
 
 
-def demo_settings(folder: Path, port: int) -> Settings:
-    """All four channels, each with its own sandbox; of the environment only HOME counts."""
+def demo_settings(folder: Path, port: int, smtp: str | None = None) -> Settings:
+    """All four channels, each with its own sandbox; of the environment only HOME counts.
+
+    With the URL of an SMTP server mails go there.
+
+    Raises:
+        ConfigurationError: it is no such URL.
+    """
     document: Document = {
         "activeChannels": [*CHANNELS],
         "sender": {
@@ -32,11 +40,23 @@ def demo_settings(folder: Path, port: int) -> Settings:
         "providers": {f"{name}-sandbox": {"type": "sandbox"} for name in CHANNELS},
         "drain": "2s",
     }
+    if smtp is not None:
+        document |= _mail_over(smtp)
     store = (folder / STORE).absolute()
     settings = from_document(document, {"STORE_URL": f"sqlite:///{store}", "HTTP_PORT": str(port)})
     # Beside a store in a temporary folder no other command would find the token.
     place = TokenPlace(state_folder=state_folder())
     return replace(settings, access=AccessSettings(token_place=place))
+
+
+def _mail_over(url: str) -> Document:
+    names = {name: f"{name}-sandbox" for name in CHANNELS} | {"email": SMTP}
+    return {
+        "channels": {name: {"providers": [provider]} for name, provider in names.items()},
+        "providers": {
+            name: {"url": url} if name == SMTP else {"type": "sandbox"} for name in names.values()
+        },
+    }
 
 
 def fill_store(path: Path) -> None:

@@ -10,6 +10,7 @@ import click
 from carillon.cli.completion import assignments, provider_names
 from carillon.cli.examples import examples
 from carillon.cli.options import ROWS, client, json_option, limit_option, service_options
+from carillon.messages.model import CHANNELS
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -88,6 +89,56 @@ def show(name: str, url: str | None, api_key: str | None, *, as_json: bool) -> N
 
     with providers_of(client(url, api_key)) as known:
         print_one(known.one(name), as_json=as_json)
+
+
+@providers.command(
+    "test",
+    epilog=examples(
+        "carillon providers test smtp --to me@example.com",
+        "carillon providers test twilio --channel sms --to '+39 333 1234567' --json",
+    ),
+)
+@_name
+@click.option("--to", "address", required=True, metavar="ADDRESS", help="Whom to send it to.")
+@click.option("--channel", type=click.Choice(CHANNELS), help="Where NAME carries several.")
+@click.option(
+    "--field",
+    metavar="NAME",
+    help="The field of addresses, where `userFields` has another name for it.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=1, max=3600),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Send nothing, and look no more, after so long.",
+)
+@_operates
+def try_provider(
+    name: str,
+    address: str,
+    channel: str | None,
+    field: str | None,
+    wait: float,
+    url: str | None,
+    api_key: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Send one real message over provider NAME, and tell each step of its way.
+
+    It goes the way of every message: through the API, the journal, the channel's queue and the
+    limits of NAME. In the end it says what the provider answered. With --json each step is one
+    object.
+
+    Exit codes: 0 it was sent over NAME, 1 it was not, or the service cannot be used, 2 the message
+    was refused.
+    """
+    from carillon.cli.providers.trial import Trial, run
+
+    if not run(client(url, api_key), Trial(name, address, channel, field, wait), as_json=as_json):
+        raise SystemExit(1)
 
 
 @providers.command(

@@ -19,8 +19,8 @@ _SCHEMES: Final = MappingProxyType[str, tuple[Security, int]](
 )
 _LONGEST: Final = 2048
 _URL: Final = (
-    "a URL such as smtp://user:password@host:587 (STARTTLS), smtps://… (TLS from the first byte) "
-    "or smtp+plain://… (no TLS), user and password percent-encoded"
+    'a URL such as "smtp://host:587" (STARTTLS), "smtps://host:465" (TLS from the first byte) or '
+    '"smtp+plain://host:25" (no TLS), an account in it percent-encoded'
 )
 
 

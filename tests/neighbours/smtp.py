@@ -1,7 +1,7 @@
 """A scriptable SMTP server for tests, on real sockets, that remembers what it took.
 
     async with smtp_server(SmtpScript(...)) as server:
-        await Smtp(server.url(), connect=server.connect).send(...)
+        await Smtp(where, connect=server.connect).send(...)
     server.mails, server.commands
 
 A `Fault` cuts, stalls or resets a connection once so many bytes were said, or heard. What the
@@ -17,6 +17,7 @@ from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import trio
@@ -121,6 +122,7 @@ class SmtpServer:
         self.mails: list[TakenMail] = []
         self.commands: list[str] = []
         self.wires: list[_Wire] = []
+        self.url = ""
         self._nursery = nursery
         self._used: dict[str, int] = {}
 
@@ -135,12 +137,14 @@ class SmtpServer:
         ours.setblocking(False)
         ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
-        fault = self.faults.pop(0) if self.faults else None
-        self.wires.append(_Wire(stream, fault))
-        self._nursery.start_soon(self._serve, self.wires[-1])
+        self._nursery.start_soon(self.serve, stream)
         return ours
 
-    async def _serve(self, wire: _Wire) -> None:
+    async def serve(self, connected: trio.SocketStream) -> None:
+        """One connection, to its end."""
+        fault = self.faults.pop(0) if self.faults else None
+        wire = _Wire(connected, fault)
+        self.wires.append(wire)
         stream: trio.abc.Stream = wire
         try:
             with suppress(_Cut, trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
@@ -336,4 +340,15 @@ async def smtp_server(script: SmtpScript | None = None) -> AsyncIterator[SmtpSer
     """A server that takes connections while the body runs."""
     async with trio.open_nursery() as nursery:
         yield SmtpServer(script or SmtpScript(), nursery)
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def listening(script: SmtpScript | None = None) -> AsyncIterator[SmtpServer]:
+    """The same at a port: `url` says where, for the variable SMTP_URL."""
+    async with smtp_server(script) as server, trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, server.serve, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        server.url = f"smtp+plain://127.0.0.1:{port}"
+        yield server
         nursery.cancel_scope.cancel()

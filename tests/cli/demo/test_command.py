@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import pytest
 import trio
 
 from tests.cli.command_line import SCRIPT, Started, script, started
+from tests.neighbours.smtp import listening
 
 DEMO = [SCRIPT, "demo", "--port", "0"]
 LAST_WORDS = "Ctrl-C ends it"
@@ -110,3 +112,32 @@ async def test_it_ends_when_nobody_reads_it_any_more(tmp_path: Path) -> None:
         with trio.fail_after(30):
             assert await demo.process.wait() == 0
     assert (tmp_path / "stderr").read_text() == ""
+
+
+async def test_mails_go_to_a_sink_and_all_else_stays_here(tmp_path: Path) -> None:
+    async with listening() as sink:
+        command = [*DEMO, "--smtp", sink.url]
+        async with started(command, tmp_path) as demo:
+            welcome = await lines(demo)
+            assert f"Emails go to {sink.url}; nothing else is sent" in demo.text
+            [curl] = [line for line in welcome if "customers" in line and line.startswith("curl ")]
+            assert (await shell(curl)).stdout == b'{"failures":[]}'
+            await demo.says("email  sent over smtp, for ")
+            await demo.says("sms    to ")
+            assert await demo.ends(signal.SIGINT) == 0
+    assert sink.mails
+    assert b"From: Carillon <demo@example.com>" in sink.mails[0].message
+
+
+async def test_an_account_is_taken_from_the_environment_only(tmp_path: Path) -> None:
+    url = "smtp://ada:PASS@127.0.0.1:1"
+    for words in (["--smtp", url], ["--smtp"], ["--smtp", "x.it"]):
+        refused = await shell(shlex.join([*DEMO, *words]))
+        assert refused.returncode == 2
+        assert b"SMTP_URL" in refused.stderr or b"smtp+plain://host:25" in refused.stderr
+        assert b"PASS" not in refused.stderr + refused.stdout
+    async with started([*DEMO, "--smtp"], tmp_path, SMTP_URL=url) as demo:
+        await lines(demo)
+        assert "Emails go to smtp://127.0.0.1:1;" in demo.text
+        assert "PASS" not in demo.text
+        assert await demo.ends(signal.SIGINT) == 0
