@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -24,15 +22,16 @@ from carillon.api.access import Gate
 from carillon.api.app import Edge, Parts, create_app
 from carillon.api.checkup import provider_checks
 from carillon.api.operations import Probes, Readiness
-from carillon.api.paused import create_paused_app
 from carillon.api.server.exchange import Exchange
-from carillon.api.server.listener import Listener, ListenerSettings
+from carillon.api.server.listener import Listener
 from carillon.api.snapshot import Waiting
 from carillon.app import wiring as assembly
 from carillon.app.kafka import confirmations
 from carillon.app.maintenance import keep_house, take_up, watch_store
 from carillon.app.open_storage import open_storage
+from carillon.app.paused import listener, was_paused
 from carillon.app.sagas import SagaServices, saga_services
+from carillon.app.stop import LAST_WORDS, Stop
 from carillon.app.storage import Storage
 from carillon.app.wiring import SandboxListener
 from carillon.dispatches.planner import Ports
@@ -40,50 +39,18 @@ from carillon.dispatches.service import DispatchService
 from carillon.http_client.httpx_transport import Http1Transport
 from carillon.http_client.resolver import Resolver
 from carillon.messages.clock import Clock
-from carillon.messages.errors import JournalUnavailable, unwritable
+from carillon.messages.errors import unwritable
 from carillon.messages.events import Observer, fenced, tell_all
 from carillon.messages.offload import tune_memory
 from carillon.messages.version import VERSION
 from carillon.sagas.service import Sagas
 from carillon.settings import ConfigurationFile, Settings
 from carillon.settings.descriptors import most, raise_limit, shortage
-from carillon.stores.errors import StoreError
 from carillon.supervisor import Supervisor
 from carillon.telemetry.event_log import EventLog
 from carillon.telemetry.logs import ObserverFailures, leave, log_what_nobody_catches, make_logger
 from carillon.telemetry.metrics import Gauges, Metrics
 from carillon.tuning.live import LiveTuning, Tuned, follow_file, follow_store, on_hangup, reload
-
-LAST_WORDS: Final = 10.0
-"""Seconds for answers to leave after the drain; every dispatch has ended by then."""
-LOOK: Final = 0.5
-"""Seconds between two looks whether a paused store may go on."""
-
-
-@dataclass(slots=True)
-class Stop:
-    """The wish to stop: `asked` begins it, `at_once` ends every wait that belongs to it."""
-
-    asked: trio.Event = field(default_factory=trio.Event)
-    at_once: trio.Event = field(default_factory=trio.Event)
-
-    async def on_signals(self) -> None:
-        """Turn the first SIGTERM or SIGINT into `asked` and the second into `at_once`."""
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for _ in signals:
-                (self.at_once if self.asked.is_set() else self.asked).set()
-
-    async def unless_at_once(self, wait: Callable[[], Awaitable[object]], seconds: float) -> None:
-        """Wait for something for at most `seconds`, and not at all once `at_once` is set."""
-        async with trio.open_nursery() as nursery:
-            nursery.cancel_scope.deadline = trio.current_time() + seconds
-            nursery.start_soon(self._cancel_at_once, nursery.cancel_scope)
-            await wait()
-            nursery.cancel_scope.cancel()
-
-    async def _cancel_at_once(self, scope: trio.CancelScope) -> None:
-        await self.at_once.wait()
-        scope.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +81,7 @@ async def run(
         storage = await open_storage(settings, stack)
         started = assembly.introduction(settings, storage.name, extras.file)
         logger.info("starting", extra={"fields": started})
-        if await _was_paused(settings, stop, logger, storage, task_status):
+        if await was_paused(settings, stop, logger, storage, task_status):
             if stop.asked.is_set():
                 return
             task_status = trio.TASK_STATUS_IGNORED
@@ -160,7 +127,7 @@ async def run(
             tuning,
             keys,
             services,
-            _listener(settings, Exchange(logger, metrics)),
+            listener(settings, Exchange(logger, metrics)),
             clock,
         )
         stack.callback(service.token.remove)
@@ -179,77 +146,6 @@ async def run(
                 nursery.start_soon(services.sender.run)
             await service.run(ports, task_status)
             nursery.cancel_scope.cancel()
-
-
-async def _was_paused(
-    settings: Settings,
-    stop: Stop,
-    logger: logging.Logger,
-    storage: Storage,
-    task_status: trio.TaskStatus[str],
-) -> bool:
-    """Tell everybody why nothing is sent until an operator lets the store go on.
-
-    It ends, too, when the service is asked to stop. False at once for a store that is not paused.
-    """
-    for note in storage.notes:
-        logger.warning(note)
-    try:
-        why = await storage.why_paused()
-    except JournalUnavailable as error:
-        raise StoreError(f"The store {storage.name} cannot be read: {error}") from None
-    if why is None:
-        return False
-    text = (
-        f"The store {storage.name} is paused: {why}. Nothing is sent until `carillon store resume` "
-        "has told what may be sent twice"
-    )
-    logger.warning(text)
-    gate = Gate(
-        KeyRing(settings.access.keys), OperatorToken(), in_cluster=settings.server.in_cluster
-    )
-    app = create_paused_app(_paused_probes(text), gate, logger, text)
-    listener = _listener(settings, Exchange(logger, Metrics(CollectorRegistry())))
-    async with trio.open_nursery() as beside:
-        beside.start_soon(on_hangup)
-        async with trio.open_nursery() as nursery:
-            until = partial(_resumed, storage, stop)
-            address: str = await nursery.start(listener.serve, app, until, LAST_WORDS, stop.at_once)
-            logger.info("paused, listening on %s", address)
-            task_status.started(address)
-        beside.cancel_scope.cancel()
-    logger.info("stopping" if stop.asked.is_set() else "resumed")
-    return True
-
-
-async def _resumed(storage: Storage, stop: Stop) -> None:
-    """Wait until the store is paused no more, or the service is asked to stop."""
-    while not stop.asked.is_set():
-        with trio.move_on_after(LOOK):
-            await stop.asked.wait()
-        with suppress(JournalUnavailable):
-            if await storage.why_paused() is None:
-                return
-
-
-def _paused_probes(why: str) -> Probes:
-    async def ask() -> str:
-        await trio.lowlevel.checkpoint()
-        return why
-
-    return Probes(
-        name="carillon",
-        version=VERSION,
-        readiness=lambda: Readiness(why, {}),
-        neighbours={"store": ask},
-        registry=CollectorRegistry(),
-    )
-
-
-def _listener(settings: Settings, exchange: Exchange) -> Listener:
-    server = settings.server
-    listening = ListenerSettings(server.host, server.port, settings.limits.connections, server.h2c)
-    return Listener(listening, exchange)
 
 
 @dataclass(slots=True)

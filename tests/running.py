@@ -13,7 +13,8 @@ import httpx
 import trio
 
 from carillon.access.operator_token import read_token
-from carillon.app.service import Extras, Stop, run
+from carillon.app.service import Extras, run
+from carillon.app.stop import Stop
 from carillon.messages.events import DeliveryEnded, Event, Observer
 from carillon.messages.model import CHANNELS, Delivery, Document, JsonValue
 from carillon.settings import ConfigurationFile, Settings, from_document

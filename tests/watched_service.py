@@ -20,7 +20,8 @@ from typing import Final
 
 import trio
 
-from carillon.app.service import Stop, run
+from carillon.app.service import run
+from carillon.app.stop import Stop
 from carillon.messages.offload import tune_memory
 from carillon.settings.loading import load
 from carillon.telemetry.logs import make_logger

@@ -100,7 +100,8 @@ def _folder(kept: Path | None) -> Iterator[Path]:
 async def _serve(settings: Settings, kept: Path | None) -> None:
     import trio
 
-    from carillon.app.service import Extras, Stop, run
+    from carillon.app.service import Extras, run
+    from carillon.app.stop import Stop
     from carillon.cli.demo.screen import Screen, Terminal
     from carillon.cli.demo.store import SMTP
     from carillon.telemetry.logs import make_logger

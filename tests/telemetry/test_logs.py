@@ -10,7 +10,8 @@ import httpx
 import pytest
 import trio
 
-from carillon.app.service import Stop, run
+from carillon.app.service import run
+from carillon.app.stop import Stop
 from carillon.messages.version import VERSION
 from carillon.telemetry.logs import make_logger
 from tests.running import operator, running, sandbox_configuration, settings_for
