@@ -10,9 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from carillon.cli.directory.documents import json_lines
 from carillon.messages.model import CHANNELS, Document
 from carillon.settings import AccessSettings, Settings, TokenPlace, from_document, state_folder
+from carillon.stores.imports.documents import json_lines
 from carillon.stores.sqlite.database import open_store
 from carillon.stores.sqlite.directory import import_documents
 

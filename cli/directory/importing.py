@@ -15,12 +15,12 @@ from typing import BinaryIO, Final
 
 import click
 
-from carillon.cli.directory.documents import BadLine, Read
 from carillon.cli.directory.local_store import Collection, LocalStore, Unusable, inspection, opened
-from carillon.cli.directory.user_ids import SeenIds, settled
 from carillon.cli.failure import BadInput, Failure
 from carillon.cli.progress import bar
 from carillon.messages.model import Document, UserFields
+from carillon.stores.imports.documents import BadLine, Read
+from carillon.stores.imports.user_ids import SeenIds, settled
 from carillon.stores.mongodb.url import MongoUrl
 
 _EVERY: Final = 1000

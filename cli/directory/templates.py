@@ -10,13 +10,13 @@ from typing import BinaryIO, Final
 
 import click
 
-from carillon.cli.directory.documents import BadLine, json_documents
 from carillon.cli.directory.importing import name_of, opened_file
-from carillon.cli.directory.user_ids import SeenIds
 from carillon.cli.examples import examples
 from carillon.cli.options import json_option, limit_option, named_store, store_option
 from carillon.dispatches.template_faults import TemplateFaults
 from carillon.messages.model import Document
+from carillon.stores.imports.documents import BadLine, json_documents
+from carillon.stores.imports.user_ids import SeenIds
 
 _BOM: Final = b"\xef\xbb\xbf"
 _HEAD: Final = 65_536
@@ -112,9 +112,9 @@ def import_templates(file: str, store: str | None, *, as_json: bool) -> None:
     in a file is an error. Without `__STATE__` it is PUBLIC; others cannot be sent. If a line is
     bad, nothing of the file is imported. A running service need not be stopped.
     """
-    from carillon.cli.directory.documents import json_documents
     from carillon.cli.directory.importing import Import, import_file
     from carillon.dispatches.template_faults import TemplateFaults
+    from carillon.stores.imports.documents import json_documents
 
     faults = TemplateFaults()
 

@@ -53,9 +53,9 @@ def import_users(
     """
     from functools import partial
 
-    from carillon.cli.directory.documents import csv_rows, json_documents
     from carillon.cli.directory.importing import Import, import_file
     from carillon.cli.directory.local_store import user_fields
+    from carillon.stores.imports.documents import csv_rows, json_documents
 
     where = named_store(store)
     fields = user_fields(where)

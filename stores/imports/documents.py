@@ -10,9 +10,9 @@ from typing import BinaryIO, Final
 
 from pydantic_core import from_json
 
-from carillon.cli.json_values import NoValue, objects
 from carillon.messages.json_keys import RepeatedKey, refuse_repeated
 from carillon.messages.model import Document, JsonValue
+from carillon.stores.imports.json_values import NoValue, objects
 
 STATES: Final = ("PUBLIC", "DRAFT", "TRASH", "DELETED")
 _BOM: Final = b"\xef\xbb\xbf"
@@ -49,7 +49,7 @@ def json_lines(
         if not text.strip():
             continue
         try:
-            document = _checked(_object(text))
+            document = checked(_object(text))
         except ValueError as error:
             tell(BadLine(number, str(error)))
         else:
@@ -75,7 +75,7 @@ def json_documents(
     try:
         for number, text in objects(file):
             try:
-                document = _checked(_object(text))
+                document = checked(_object(text))
             except ValueError as error:
                 tell(_bad_line(number, str(error)))
             else:
@@ -119,7 +119,7 @@ def csv_rows(file: BinaryIO, clusters: str = "clusters") -> Iterator[tuple[int, 
         for row in rows:
             cells = [cell.strip() for cell in row]
             if any(cells):
-                yield number, _checked(_row(header, cells, clusters))
+                yield number, checked(_row(header, cells, clusters))
             number = rows.line_num + 1
     except UnicodeDecodeError:
         raise BadLine(rows.line_num + 1, "not UTF-8") from None
@@ -196,8 +196,11 @@ def _row(header: list[str], cells: list[str], clusters: str) -> Document:
     return document
 
 
-def _checked(document: Document) -> Document:
-    """The document with an `_id` the store can hold; a MongoDB export's `$oid` is taken out."""
+def checked(document: Document) -> Document:
+    """The document with an `_id` the store can hold; a MongoDB export's `$oid` is taken out.
+
+    Raises ValueError.
+    """
     key = document.get("_id")
     if isinstance(key, dict) and len(key) == 1 and isinstance(key.get("$oid"), str):
         document["_id"] = key["$oid"]

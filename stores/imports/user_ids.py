@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from carillon.cli.directory.documents import BadLine
 from carillon.messages.model import Document, JsonValue
+from carillon.stores.imports.documents import BadLine
 from carillon.stores.ports import KnownUser, KnownUsers
 
 AT_ONCE: Final = 200

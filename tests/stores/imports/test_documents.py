@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from carillon.cli.directory.documents import BadLine, Read, csv_rows, json_lines
 from carillon.messages.model import Document
+from carillon.stores.imports.documents import BadLine, Read, csv_rows, json_lines
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

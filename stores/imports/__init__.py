@@ -1,0 +1,1 @@
+"""Documents from outside: read one by one, and what identifies each."""
