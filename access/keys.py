@@ -17,7 +17,7 @@ from typing import Final, Literal, get_args
 
 from carillon.messages.model import Document
 
-Scope = Literal["send", "read", "operate"]
+Scope = Literal["send", "read", "operate", "directory"]
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 SALT_BYTES: Final = 16

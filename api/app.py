@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 from quart import Response, g, request
 from quart_trio import QuartTrio
+from werkzeug.routing import BaseConverter
 
 from carillon.api import access, errors
 from carillon.api.access import Gate, declared_need
 from carillon.api.audit import audit_routes
 from carillon.api.body import READERS, Bodies, GatedRequest, done_with_body, send_bounds
+from carillon.api.directory.routes import DirectoryParts, directory_routes, hidden_id
 from carillon.api.dispatches import dispatch_change_routes, dispatch_routes
 from carillon.api.documentation import documentation_routes, front_door
 from carillon.api.events import event_routes
@@ -35,6 +37,7 @@ from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import Records
 from carillon.sagas.outbox_relay import Sender
 from carillon.sagas.service import Sagas
+from carillon.stores.editing import DirectoryEditor
 from carillon.stores.ports import LiveSettings
 from carillon.supervisor import Supervisor
 from carillon.telemetry.access_log import AccessLog, Ended, Seen, request_id
@@ -75,6 +78,15 @@ class Parts:
     sender: Sender | None = None
     confirmations: Confirmations | None = None
     offload: Offload = field(default_factory=Offload)
+    editor: DirectoryEditor | None = None
+
+
+class _AnyText(BaseConverter):
+    """The rest of a path, which may hold anything."""
+
+    regex = r"[\s\S]+"
+    part_isolating = False
+    weight = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +108,11 @@ def create_app(parts: Parts, edge: Edge) -> Application:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # it would redirect, which is no error shape
     app.logger = parts.logger  # a cached property: ours, and no global one
+    app.url_map.converters["anything"] = _AnyText
     errors.register(app)
     repeats = Repeats(parts.records, edge.key_expiry, edge.ago)
     sending = Sending(parts.dispatcher, parts.records, repeats, edge.waiting)
+    directory = DirectoryParts(parts.editor, parts.live_settings, edge.waiting.prefix)
     for routes in (
         send_routes(sending),
         dispatch_routes(parts.records, edge.kept),
@@ -112,6 +126,8 @@ def create_app(parts: Parts, edge: Edge) -> Application:
         provider_routes(parts.tuning),
         supervision_routes(parts.supervisor, parts.tuning),
         audit_routes(parts.live_settings),
+        directory_routes("user", directory),
+        directory_routes("template", directory),
         saga_routes(parts.sagas, repeats),
         event_routes(parts.outbox, parts.sender, parts.live_settings, edge.kept),
     ):
@@ -124,7 +140,7 @@ def create_app(parts: Parts, edge: Edge) -> Application:
     )
     app.register_blueprint(front_door(edge.waiting.prefix))
     log = AccessLog(parts.logger, parts.metrics)
-    _observe_requests(app, log)
+    _observe_requests(app, log, edge.waiting.prefix)
     access.register(app, edge.gate)
     return Application(app, _fast_send(app, sending, parts, edge, log))
 
@@ -139,11 +155,11 @@ def _fast_send(
     return FastSend(path, sending, edge.gate, need, bounds, most, log, parts.logger)
 
 
-def _observe_requests(app: QuartTrio, log: AccessLog) -> None:
+def _observe_requests(app: QuartTrio, log: AccessLog, prefix: str) -> None:
     @app.before_request
     async def _started() -> None:
         g.started = time.perf_counter()
-        g.seen = _seen()
+        g.seen = _seen(prefix)
         log.started(g.seen)
 
     @app.after_request
@@ -168,12 +184,12 @@ def _observe_requests(app: QuartTrio, log: AccessLog) -> None:
         done_with_body()  # a request whose caller hung up has no answer
 
 
-def _seen() -> Seen:
+def _seen(prefix: str) -> Seen:
     headers = request.headers
     return Seen(
         request_id(headers.get("X-Request-Id")),
         request.method,
-        request.path,
+        hidden_id(request.path, prefix),
         request.host,
         headers.get("User-Agent"),
         headers.get("X-Forwarded-Host"),

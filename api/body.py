@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,13 +46,18 @@ _TOO_MANY: Final = "Too many large bodies are being read"
 class Body(TrioBody):
     """A request's body. More than a little of it is fetched only when somebody wants it.
 
-    It is `begun` once more than a little has come, or all.
+    It is `begun` once more than a little has come, or all. One that is read whole holds at most
+    `max_content_length` bytes.
     """
 
     def __init__(self, expected_content_length: int | None, max_content_length: int | None) -> None:
-        super().__init__(expected_content_length, max_content_length)
+        super().__init__(None, None)
         self.wanted = trio.Event()
         self.begun = trio.Event()
+        self._most = inf if max_content_length is None else max_content_length
+        self._is_too_long = (expected_content_length or 0) > self._most
+        self._streams = False
+        self._taken = trio.Event()
 
     @property
     def size(self) -> int:
@@ -62,6 +67,10 @@ class Body(TrioBody):
     def append(self, data: bytes) -> None:
         """A part has come."""
         super().append(data)
+        # Before anybody wants it, it may be one of those whose parts are taken one by one.
+        if len(self._data) > self._most and self.wanted.is_set() and not self._streams:
+            self._must_raise = RequestEntityTooLarge()
+            self.set_complete()
         if len(self._data) > SMALL:
             self.begun.set()
 
@@ -70,8 +79,38 @@ class Body(TrioBody):
         super().set_complete()
         self.begun.set()
 
+    async def stream(self, silence: float) -> AsyncGenerator[bytes]:
+        """Its parts as they come, and no more of them before one is taken.
+
+        Raises:
+            RequestTimeout: nothing came for so many seconds.
+        """
+        self._streams = True
+        self.wanted.set()
+        while True:
+            self._taken.set()
+            with trio.move_on_after(silence) as scope:
+                await self._has_data.wait()
+            if scope.cancelled_caught:
+                raise RequestTimeout
+            part = bytes(self._data)
+            self._data.clear()
+            if self._complete.is_set():
+                yield part
+                return
+            self._has_data.clear()
+            yield part
+
+    async def taken(self) -> None:
+        """Wait until somebody takes what has come, if its parts are taken one by one."""
+        if self._streams and self._data:
+            self._taken = trio.Event()
+            await self._taken.wait()
+
     def __await__(self) -> Generator[object, None, bytes]:
         """All of it, once it has come."""
+        if self._is_too_long or len(self._data) > self._most:
+            raise RequestEntityTooLarge
         self.wanted.set()
         whole: bytes = yield from super().__await__()
         return whole
@@ -190,6 +229,12 @@ async def json_body(request: Request, *, unique_keys: bool = False) -> object:
 async def command_body(request: Request) -> JsonBody:
     """The parsed body of a request with its text; raises as `json_body`."""
     return await _read(request, Bounds(bodies().values), bodies().most_bytes)
+
+
+async def document_body(request: Request) -> object:
+    """The parsed body of a request that holds one document; raises as `json_body`."""
+    most = bodies()
+    return (await _read(request, Bounds(most.values, unique_keys=True), most.most_bytes)).value
 
 
 async def send_body(request: Request) -> JsonBody:

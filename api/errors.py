@@ -19,6 +19,7 @@ from carillon.messages.errors import (
     KeyReused,
     NotKnown,
     TryLater,
+    Unprocessable,
 )
 
 PHRASES: Final[Mapping[int, str]] = {
@@ -42,11 +43,17 @@ _EXPECTED: Final[Mapping[type[CarillonError], int]] = {
     BadCommand: 400,
     NotKnown: 404,
     Conflict: 409,
+    Unprocessable: 422,
     KeyReused: 422,
     FunctionFailed: 500,
     TryLater: 503,
 }
 UNEXPECTED: Final = "Something went wrong on our side; the log has the details"
+_PLAIN: Final[Mapping[int, str]] = {
+    404: "No such route",
+    405: "The route does not take this method",
+}
+"""What the log says, which must not hold a path: that may name a user."""
 _MESSAGES: Final[Mapping[int, str]] = {
     408: "The request body did not arrive in time",
     413: "Payload too large",
@@ -144,7 +151,7 @@ async def _forbidden(error: Forbidden) -> Response:
 async def _http(error: HTTPException) -> Response:
     status = error.code or 500
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    plain = "No such route" if status == HTTPStatus.NOT_FOUND else None
+    plain = _PLAIN.get(status)
     return error_answer(status, _message(status, error), headers, plain)
 
 

@@ -22,6 +22,7 @@ from carillon.stores.mongodb.capacity import MongoShares
 from carillon.stores.mongodb.client import MongoStore, connect, disconnect, prepare, unusable
 from carillon.stores.mongodb.clock import MongoSightings
 from carillon.stores.mongodb.directory import MongoDirectory, directory_indexes
+from carillon.stores.mongodb.editing import MongoEditing
 from carillon.stores.mongodb.handovers import HANDOVER_INDEXES, MongoHandovers
 from carillon.stores.mongodb.journal.dispatches import KEY_INDEXES, OBSOLETE_KEY_INDEXES
 from carillon.stores.mongodb.journal.journal import MongoJournal
@@ -33,6 +34,7 @@ from carillon.stores.mongodb.replicas import BEAT, MongoReplicas
 from carillon.stores.mongodb.schema import JOURNAL_INDEXES
 from carillon.stores.mongodb.url import MongoUrl
 from carillon.stores.mongodb.work_sharing import MongoPool
+from carillon.stores.ports import Editing
 
 ASSIST: Final = 0.25
 """Seconds between two looks for deliveries that others offer."""
@@ -115,6 +117,10 @@ class ReplicaCluster:
     def directory(self, settings: Settings) -> Directory:
         """See the port."""
         return MongoDirectory(self._store(), settings.user_fields, settings.directory.timeout)
+
+    def editing(self, settings: Settings) -> Editing:
+        """See the port."""
+        return MongoEditing(self._store(), settings.user_fields)
 
     def share(self, guards: Mapping[str, Guard]) -> None:
         """See the port."""

@@ -46,6 +46,7 @@ from carillon.messages.version import VERSION
 from carillon.sagas.service import Sagas
 from carillon.settings import ConfigurationFile, Settings
 from carillon.settings.descriptors import most, raise_limit, shortage
+from carillon.stores.editing import DirectoryEditor
 from carillon.supervisor import Supervisor
 from carillon.telemetry.event_log import EventLog
 from carillon.telemetry.logs import ObserverFailures, leave, log_what_nobody_catches, make_logger
@@ -129,6 +130,7 @@ async def run(
             services,
             listener(settings, Exchange(logger, metrics)),
             clock,
+            assembly.editor(settings, cluster, stack, ports.offload),
         )
         stack.callback(service.token.remove)
         async with trio.open_nursery() as nursery:
@@ -164,6 +166,7 @@ class _Service:
     services: SagaServices
     listener: Listener
     clock: Clock
+    editor: DirectoryEditor | None
     token: OperatorToken = field(default_factory=OperatorToken)
 
     async def run(self, ports: Ports, task_status: trio.TaskStatus[str]) -> None:
@@ -209,6 +212,7 @@ class _Service:
             self.services.sender,
             confirmations(self.settings, self.storage, ports.observe),
             ports.offload,
+            self.editor,
         )
         app = create_app(parts, self._edge())
         async with trio.open_nursery() as nursery:

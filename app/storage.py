@@ -19,7 +19,7 @@ from carillon.messages.ports.outbox import Outbox
 from carillon.messages.ports.records import PastCalls, Pauses, Records, Recovery
 from carillon.messages.ports.work_sharing import CallerRotation, SharedQueue
 from carillon.settings import Settings
-from carillon.stores.ports import LiveSettings
+from carillon.stores.ports import Editing, LiveSettings
 
 Retire = Callable[[int], Awaitable[bool]]
 """Erases a part of what ended before a time, in milliseconds since 1970; whether more is left.
@@ -41,6 +41,10 @@ class Cluster(Protocol):
 
     def directory(self, settings: Settings) -> Directory:
         """Where users and templates are read from when there is no CRUD Service."""
+        ...
+
+    def editing(self, settings: Settings) -> Editing:
+        """Access to the same users and templates in order to change them."""
         ...
 
     def share(self, guards: Mapping[str, Guard]) -> None:

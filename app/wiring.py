@@ -17,6 +17,7 @@ from carillon.api.checkup import Check, asking
 from carillon.app.storage import Cluster
 from carillon.dispatches.planner import DispatchPolicy, Ports
 from carillon.dispatches.render import ProviderPaths
+from carillon.dispatches.template_faults import TemplateFaults
 from carillon.handlebars import Engine
 from carillon.http_client.client import Http1Wire
 from carillon.messages.events import Observer
@@ -37,8 +38,11 @@ from carillon.settings import (
 )
 from carillon.settings.file.opening import read_start
 from carillon.stores.crud.directory import CrudDirectory
+from carillon.stores.editing import DirectoryEditor
 from carillon.stores.files import FilesDirectory, FileService, NoFiles
+from carillon.stores.ports import Editing
 from carillon.stores.sqlite.directory import SqliteDirectory
+from carillon.stores.sqlite.editing import SqliteEditing
 from carillon.tuning.patch import Override, limits
 
 SandboxListener = Callable[[Delivery], None]
@@ -123,6 +127,26 @@ def directory(
         templates=chosen.templates_collection,
         fields=settings.user_fields,
         timeout=chosen.timeout,
+    )
+
+
+def editor(
+    settings: Settings, cluster: Cluster | None, stack: AsyncExitStack, offload: Offload
+) -> DirectoryEditor | None:
+    """What edits users and templates; None if they are those of the CRUD Service."""
+    chosen = settings.directory
+    if chosen.crud_url is not None:
+        return None
+    editing: Editing
+    if cluster is not None:
+        editing = cluster.editing(settings)
+    else:
+        embedded = SqliteEditing(chosen.store_path)
+        stack.callback(embedded.close)
+        editing = embedded
+    faults = TemplateFaults(Engine(cache_size=1, limits=settings.template_limits))
+    return DirectoryEditor(
+        editing, settings.user_fields, lambda one: [*faults.problems(one)], offload
     )
 
 

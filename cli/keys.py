@@ -74,8 +74,9 @@ def new(
     """Make an API key: print it, this once, and the record to store of it.
 
     `send` opens /send and /saga/send; `read` all that only tells; `operate` all that changes
-    something, and what `read` opens. The record holds a salted hash, from which nobody gets the
-    key back. A file gets it as a whole or not at all, readable by its owner only.
+    something, and what `read` opens; `directory` users and templates. The record holds a salted
+    hash, from which nobody gets the key back. A file gets it as a whole or not at all, readable by
+    its owner only.
     """
     from carillon.access.keys import draw_key
     from carillon.cli.key_file import add_to_file

@@ -30,10 +30,13 @@ _KEPT: Final = frozenset(
 
 
 class TemplateFaults:
-    """Finds faults in templates, with the same helpers as rendering."""
+    """Finds faults in templates, with the same helpers as rendering.
 
-    def __init__(self) -> None:
-        self._engine = Engine(cache_size=1)
+    The engine is one of its own, which has the usual limits if none is given.
+    """
+
+    def __init__(self, engine: Engine | None = None) -> None:
+        self._engine = engine or Engine(cache_size=1)
 
     def problems(self, template: Document) -> Iterator[str]:
         """Everything that keeps a template, or one of its texts, from being sent as written.

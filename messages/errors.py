@@ -6,6 +6,7 @@ CarillonError
 │   └── AttachmentRefused      missing, too large, or no file service to fetch it from
 ├── NotKnown                   nothing has the id that the request names; 404
 ├── Conflict                   the state of what the request names does not allow it; 409
+├── Unprocessable              it can be read, and holds what can never be used; 422
 ├── KeyReused                  an idempotency key that stands for another request; 422
 ├── FunctionFailed             a function of the installation failed; 500, nothing was sent
 └── TryLater                   our fault or a neighbour's; 503 with Retry-After, nothing was sent
@@ -55,6 +56,10 @@ class NotKnown(CarillonError):
 
 class Conflict(CarillonError):
     """The state of what the request names does not allow it."""
+
+
+class Unprocessable(CarillonError):
+    """The request can be read, and holds what can never be used: a template with faults."""
 
 
 class KeyReused(CarillonError):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from carillon.messages.model import Document
+
+T = TypeVar("T")
+
+Collection: TypeAlias = Literal["user", "template"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,86 @@ class KnownUser:
 
 KnownUsers: TypeAlias = Callable[[Sequence[str]], Iterable[KnownUser]]
 """Gives the users whose `_id` or id is one of these texts, each once."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """Documents in the order of their `_id`, and the place of the next ones if there are more."""
+
+    documents: Sequence[Document]
+    next: str | None
+
+
+class DocumentStore(Protocol):
+    """Users and templates as they are edited, whatever their state: no await, one caller at a time.
+
+    Documents are named by the text of their `_id`. What a store raises when it fails is its own.
+    """
+
+    def known(self, field: str) -> KnownUsers:
+        """What finds users by `_id` and by this field."""
+        ...
+
+    def get(self, collection: Collection, key: str) -> Document | None:
+        """The document, if it is there."""
+        ...
+
+    def page(
+        self, collection: Collection, cluster: str | None, after: str, limit: int
+    ) -> DocumentPage:
+        """At most `limit` documents, fewer if they are large, beyond a place; "" is the beginning.
+
+        Only members of a cluster, if one is named.
+
+        Raises:
+            BadCommand: there is no such place.
+        """
+        ...
+
+    def put(self, collection: Collection, document: Document) -> bool:
+        """Write a document that has an `_id`; False if it replaced one.
+
+        Raises:
+            ValueError: the store cannot hold it.
+        """
+        ...
+
+    def remove(self, collection: Collection, key: str) -> bool:
+        """Take a document out; False if it was not there."""
+        ...
+
+    def check(self, document: Document) -> None:
+        """Raise ValueError for a document that the store cannot hold."""
+        ...
+
+    def stage(
+        self, collection: Collection, documents: Sequence[Document], replaced: Sequence[str]
+    ) -> None:
+        """Write documents of an import, and take out the users whose `_id`s are replaced.
+
+        A store with transactions only keeps them for `finish`. A document without `_id` gets one.
+        """
+        ...
+
+    def finish(self, collection: Collection) -> None:
+        """Write what was staged, all or nothing."""
+        ...
+
+    def abort(self) -> None:
+        """Forget what was staged."""
+        ...
+
+
+class Editing(Protocol):
+    """Access to a store of documents for a service, one job at a time."""
+
+    async def run(self, job: Callable[[DocumentStore], T]) -> T:
+        """What the job returns or raises, run in a thread.
+
+        Raises:
+            DirectoryUnavailable: the store failed.
+        """
+        ...
 
 
 class LiveSettings(Protocol):

@@ -101,6 +101,8 @@ async def _read(request: Request, receive: ASGIReceiveCallable, enough: float = 
         part = message.get("body", b"")
         size += len(part)
         request.body.append(part)
+        if isinstance(request.body, Body):
+            await request.body.taken()
         if not message.get("more_body", False):
             request.body.set_complete()
             return "all"

@@ -35,8 +35,8 @@ class SeenIds:
     def __init__(self, field: str) -> None:
         """`field` is what `userFields.id` names; `_id` for what has no other id."""
         self._field = field
-        # An empty name is a file that SQLite makes for itself, and removes.
-        self._seen = sqlite3.connect("")
+        # An empty name is a file that SQLite makes for itself, and removes. Threads take turns.
+        self._seen = sqlite3.connect("", check_same_thread=False)
         self._seen.execute(
             "CREATE TABLE seen (kind, id, line, PRIMARY KEY (kind, id)) WITHOUT ROWID"
         )

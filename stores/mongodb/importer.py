@@ -12,7 +12,7 @@ import pymongo
 from bson.errors import BSONError
 from pymongo import ReplaceOne
 
-from carillon.messages.model import Document
+from carillon.messages.model import Document, JsonValue
 from carillon.stores.mongodb.client import Database, Stored
 from carillon.stores.mongodb.directory import TEMPLATES, USERS
 from carillon.stores.mongodb.documents import as_document, known_by, new_id
@@ -25,12 +25,15 @@ COLLECTIONS: Final[Mapping[Literal["user", "template"], str]] = {
 _ROWS_AT_ONCE: Final = 200
 _PART_SECONDS: Final = 60.0
 _LARGEST: Final = 16 * 1024 * 1024 - 16 * 1024
+_MOST_LEVELS: Final = 100
 
 
 def check_document(document: Document) -> None:
     """Raise ValueError for a document that MongoDB cannot hold."""
     if any(name.startswith("$") for name in document):
         raise ValueError("MongoDB keeps no field whose name begins with $")
+    if _is_deeper(document, _MOST_LEVELS):
+        raise ValueError(f"MongoDB cannot hold it: it is nested deeper than {_MOST_LEVELS} levels")
     try:
         size = len(bson.encode(document))
     except (BSONError, OverflowError, UnicodeEncodeError) as error:
@@ -89,16 +92,30 @@ def remove_users(database: Database, keys: Sequence[str]) -> None:
 
 
 def _write(database: Database, collection: str, part: Sequence[Document]) -> None:
+    stored = stored_forms(database, collection, part)
+    writes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in stored]
+    database[collection].bulk_write(writes)
+
+
+def stored_forms(database: Database, collection: str, part: Sequence[Document]) -> Sequence[Stored]:
+    """Documents with the `_id` and the state that they get. Raises PyMongoError."""
     texts = [_text(document) for document in part]
     known = _known(database, collection, texts)
-    writes: list[ReplaceOne[Stored]] = []
+    stored: list[Stored] = []
     for text, document in zip(texts, part, strict=True):
-        key = known.get(text) or new_id(text)
+        key = known.get(text)
         state = str(document.get("__STATE__", "PUBLIC"))
-        whole: Stored = {"_id": key, "__STATE__": state, **document}
-        whole["_id"] = key
-        writes.append(ReplaceOne({"_id": key}, whole, upsert=True))
-    database[collection].bulk_write(writes)
+        whole: Stored = {"_id": None, "__STATE__": state, **document}
+        whole["_id"] = new_id(text) if key is None else key
+        stored.append(whole)
+    return stored
+
+
+def _is_deeper(value: JsonValue, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 def _text(document: Document) -> str:

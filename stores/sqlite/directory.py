@@ -85,7 +85,7 @@ class SqliteDirectory:
         )
         if row is None:
             raise no_template(template_id)
-        return _document(row[0])
+        return read_document(row[0])
 
     async def page(self, audience: Audience, cursor: Cursor) -> Page:
         """See the port."""
@@ -233,7 +233,7 @@ def _parsed(connection: sqlite3.Connection, keys: Sequence[str], text: str) -> I
     try:
         return map(_checked, from_json(f"[{text}]"))
     except ValueError:  # one is nested as deeply as the parser goes: the list is a level too many
-        return map(_document, (one for (one,) in _execute(connection, _READING, keys)))
+        return map(read_document, (one for (one,) in _execute(connection, _READING, keys)))
 
 
 def _execute(connection: sqlite3.Connection, query: str, values: Sequence[str]) -> list[tuple[str]]:
@@ -258,7 +258,8 @@ def _members(connection: sqlite3.Connection, clusters: Sequence[str], after: str
     return list(islice((key for key, _ in groupby(ordered)), PAGE))
 
 
-def _document(text: str) -> Document:
+def read_document(text: str) -> Document:
+    """The document that a row holds. Raises DirectoryUnavailable if it is none."""
     try:
         return _checked(from_json(text))
     except ValueError:
@@ -282,8 +283,8 @@ def index_users(connection: sqlite3.Connection, fields: UserFields) -> None:
         return
     with transaction(connection):
         connection.execute("DELETE FROM user_key")
-        for key, text in connection.execute("SELECT id, document FROM user").fetchall():
-            _write_keys(connection, key, _document(text), fields.id, fields.clusters)
+        for (text,) in connection.execute("SELECT document FROM user").fetchall():
+            _write_keys(connection, read_document(text), fields)
         connection.execute(
             "INSERT INTO setting VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
             (_FIELDS_SETTING, wanted),
@@ -305,7 +306,7 @@ def import_documents(
     while part := list(islice(left, _ROWS_A_COMMIT)):
         with transaction(connection):
             for document in part:
-                _write(connection, collection, document)
+                write_document(connection, collection, document)
         written += len(part)
         yield written
 
@@ -315,17 +316,34 @@ def list_documents(
 ) -> Iterator[Document]:
     """Every document by `_id`, whatever its state."""
     for (text,) in connection.execute(f"SELECT document FROM {collection} ORDER BY id"):  # noqa: S608
-        yield _document(text)
+        yield read_document(text)
 
 
-def _write(
-    connection: sqlite3.Connection, collection: Literal["user", "template"], document: Document
-) -> None:
+def stored_form(document: Document) -> Document:
+    """A document with the `_id`, which is drawn if there is none, and the state that it gets."""
     given = document.get("_id")
     key = str(uuid4()) if given in (None, "") else str(given)
     state = str(document.get("__STATE__", "PUBLIC"))
     whole: Document = {"_id": key, "__STATE__": state, **document}
     whole["_id"] = key
+    return whole
+
+
+def user_keys(document: Document, fields: UserFields) -> list[tuple[str, str, str]]:
+    """The rows by which a stored user is found."""
+    key, value = str(document["_id"]), document.get(fields.id)
+    rows = [("cluster", cluster, key) for cluster in _clusters(document.get(fields.clusters))]
+    if fields.id != "_id" and value is not None:
+        rows.append(("id", str(value), key))
+    return rows
+
+
+def write_document(
+    connection: sqlite3.Connection, collection: Literal["user", "template"], document: Document
+) -> None:
+    """Write a document within a transaction. Raises sqlite3.Error."""
+    whole = stored_form(document)
+    key, state = whole["_id"], whole["__STATE__"]
     connection.execute(
         f"INSERT INTO {collection} VALUES (?, ?, ?) ON CONFLICT DO UPDATE"  # noqa: S608
         " SET state = excluded.state, document = excluded.document",
@@ -333,8 +351,7 @@ def _write(
     )
     if collection == "user":
         connection.execute("DELETE FROM user_key WHERE user = ?", (key,))
-        fields = indexed_fields(connection)
-        _write_keys(connection, key, whole, fields.id, fields.clusters)
+        _write_keys(connection, whole, indexed_fields(connection))
 
 
 def indexed_fields(connection: sqlite3.Connection) -> UserFields:
@@ -348,16 +365,8 @@ def indexed_fields(connection: sqlite3.Connection) -> UserFields:
     return UserFields(id=id_field, clusters=clusters_field)
 
 
-def _write_keys(
-    connection: sqlite3.Connection,
-    key: str,
-    document: Document,
-    id_field: str,
-    clusters_field: str,
-) -> None:
-    rows = [("cluster", cluster, key) for cluster in _clusters(document.get(clusters_field))]
-    if id_field != "_id" and (value := document.get(id_field)) is not None:
-        rows.append(("id", str(value), key))
+def _write_keys(connection: sqlite3.Connection, document: Document, fields: UserFields) -> None:
+    rows = user_keys(document, fields)
     connection.executemany("INSERT OR IGNORE INTO user_key VALUES (?, ?, ?)", rows)
 
 

@@ -107,7 +107,7 @@ def test_a_key_that_cannot_be_stored_is_not_shown(tmp_path: Path) -> None:
     ("words", "said"),
     [
         ([], "--scope"),
-        (["--scope", "write"], "'write' is not one of 'send', 'read', 'operate'"),
+        (["--scope", "write"], "'write' is not one of 'send', 'read', 'operate', 'directory'"),
         (["--scope", "send", "--id", "a b"], "--id: must be 1 to 32 letters"),
         (["--scope", "send", "--id", "loopback"], "--id"),
         (["--scope", "send", "--expires", "soon"], 'a duration such as "90d" or a time in ISO'),

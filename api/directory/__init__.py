@@ -1,0 +1,1 @@
+"""Users and templates over HTTP, where the directory is ours."""
