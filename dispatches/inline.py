@@ -84,7 +84,8 @@ class InlineRecipients:
 
     def _recipient(self, at: int, document: Document) -> Recipient:
         user_id = _own_id(document, self._fields) or f"to[{at}]"
-        return Recipient(user_id, str(at), _completed(document, self._fields), is_inline=True)
+        # In the order of the places: whoever enrols keys that rise need not look for repeats.
+        return Recipient(user_id, f"{at:07}", _completed(document, self._fields), is_inline=True)
 
 
 async def inline_recipients(

@@ -210,7 +210,8 @@ def delivery_id(dispatch_id: str, channel: Channel, key: str) -> str:
     """32 hex digits that are the same for the same dispatch, channel and key.
 
     The key identifies a delivery within its dispatch and channel: "user/" and the `_id` of its
-    user, "to/" and the place of one that the request brings, or "listed/" and an id without a user.
+    user, "to/" and the place, in seven digits, of one that the request brings, or "listed/" and an
+    id without a user.
 
     The id is derived and not random, so that a repeated enrolment finds the first one, and a
     provider that recognises repeats sees the same id after a restart.

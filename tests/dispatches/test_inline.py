@@ -34,7 +34,7 @@ def users(found: InlineRecipients) -> list[Recipient]:
 def test_without_an_id_a_user_is_known_by_its_place() -> None:
     found = users(inline({"id": "ada"}, {}, {"id": None}, {"id": "bob"}))
     assert [one.user_id for one in found] == ["ada", "to[1]", "to[2]", "bob"]
-    assert [(one.key, one.is_inline) for one in found] == [(str(at), True) for at in range(4)]
+    assert [(one.key, one.is_inline) for one in found] == [(f"{at:07}", True) for at in range(4)]
 
 
 def test_of_several_with_one_id_the_first_counts() -> None:
@@ -103,7 +103,7 @@ def test_pages_join_without_gap_or_repeat(size: int) -> None:
             recipients, at = found.page(at)
             assert len(recipients) <= PAGE
             places += [one.key for one in recipients]
-        assert places == [str(number) for number in range(size)]
+        assert places == sorted(places) == [f"{number:07}" for number in range(size)]
 
 
 def test_large_documents_come_few_at_a_time() -> None:
