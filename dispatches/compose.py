@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -77,10 +77,11 @@ class Composer:
         self, channel: Channel, recipients: Sequence[Recipient], made: list[Delivery | Receipt]
     ) -> None:
         """Compose in the loop up to the first delivery that takes long."""
+        compose = self._composing(channel, short=True)
         began = perf_counter()
         for recipient in recipients:
             try:
-                made.append(self._compose(channel, recipient, short=True))
+                made.append(compose(recipient))
             except TakesLong:
                 return
             except Exception as error:
@@ -92,11 +93,12 @@ class Composer:
     def _compose_for_a_while(
         self, channel: Channel, recipients: Sequence[Recipient]
     ) -> Sequence[Delivery | Receipt]:
+        compose = self._composing(channel, short=False)
         until = perf_counter() + WHILE
         made: list[Delivery | Receipt] = []
         for recipient in recipients:
             try:
-                made.append(self._compose(channel, recipient, short=False))
+                made.append(compose(recipient))
             except Exception as error:
                 made.append(self._cut_off(channel, recipient, error, self._observe_from_thread))
             if perf_counter() > until:
@@ -118,44 +120,54 @@ class Composer:
         why = "Internal error while composing"
         return self._failure(channel, key, recipient.user_id, "crashed", why)
 
-    def _compose(
-        self, channel: Channel, recipient: Recipient, *, short: bool
-    ) -> Delivery | Receipt:
-        """The rendered delivery, or the receipt that says why it cannot be sent.
+    def _composing(
+        self, channel: Channel, *, short: bool
+    ) -> Callable[[Recipient], Delivery | Receipt]:
+        """What makes deliveries of one channel, or the receipts that say why they cannot be sent.
 
-        Raises:
-            TakesLong: it should be `short`, and takes longer than some milliseconds. Any other
-                exception is a bug.
+        What all of a slice share is looked up once. It raises TakesLong if what it makes should be
+        `short`, and takes longer than some milliseconds; any other exception is a bug.
         """
-        key = delivery_key(recipient)
-        if (refusal := self._refusal(channel, recipient)) is not None:
-            return self._failure(channel, key, recipient.user_id, *refusal)
-        value = recipient.document.get(self.user_fields.address_of(channel))
-        if value is None or value == "":
-            return self._receipt(channel, key, recipient.user_id, "skipped", "no-address")
-        address = _address(channel, value)
-        if address is None:
-            name = self.user_fields.address_of(channel)
-            error = f"Invalid {name}"
-            return self._failure(channel, key, recipient.user_id, "invalid-address", error)
-        try:
-            content = self.texts.content(channel, recipient.document, short=short)
-        except NoContent as error:
-            return self._failure(channel, key, recipient.user_id, "no-content", str(error))
-        except NotRenderable as error:
-            return self._failure(channel, key, recipient.user_id, "not-renderable", str(error))
-        return Delivery(
-            id=delivery_id(self.dispatch_id, channel, key),
-            dispatch_id=self.dispatch_id,
-            channel=channel,
-            key=key,
-            user_id=recipient.user_id,
-            address=address,
-            sender=self.senders.get(channel, ""),
-            content=content,
-            mail=self.mail if channel == "email" else None,
-            context=self.texts.handed_on(channel, recipient.document),
-        )
+        dispatch_id, refusal = self.dispatch_id, self.refusals.get(channel)
+        field, check = self.user_fields.address_of(channel), _CHECKS[channel]
+        sender, mail = self.senders.get(channel, ""), self.mail if channel == "email" else None
+        render, handed_on = self.texts.renderer(channel, short=short), self.texts.handed_on
+        fail = partial(self._failure, channel)
+
+        def compose(recipient: Recipient) -> Delivery | Receipt:
+            user_id, key, user = recipient.user_id, delivery_key(recipient), recipient.document
+            if not user_id or not recipient.key:  # two such users would share one key
+                return fail(key, user_id, "user-not-found", "The user has an empty id")
+            if refusal is not None:
+                return fail(key, user_id, "not-renderable", refusal)
+            value = user.get(field)
+            if value is None or value == "":
+                return self._receipt(channel, key, user_id, "skipped", "no-address")
+            address = check(value) if isinstance(value, str) else None
+            if address is None:
+                return fail(key, user_id, "invalid-address", f"Invalid {field}")
+            try:
+                content = render(user)
+            except (NoContent, NotRenderable) as error:
+                is_empty = isinstance(error, NoContent)
+                return fail(
+                    key, user_id, "no-content" if is_empty else "not-renderable", str(error)
+                )
+            identity, context = delivery_id(dispatch_id, channel, key), handed_on(channel, user)
+            return Delivery(
+                identity,
+                dispatch_id,
+                channel,
+                key,
+                user_id,
+                address,
+                sender,
+                content,
+                mail,
+                context,
+            )
+
+        return compose
 
     def expired(self, delivery: Delivery) -> Receipt:
         """The failure of a delivery that expired before its turn came."""
@@ -167,13 +179,6 @@ class Composer:
             "expired",
             EXPIRED,
         )
-
-    def _refusal(self, channel: Channel, recipient: Recipient) -> tuple[Reason, str] | None:
-        """Why no delivery is made for a user at all."""
-        if not recipient.user_id or not recipient.key:  # two such users would share one key
-            return "user-not-found", "The user has an empty id"
-        why = self.refusals.get(channel)
-        return None if why is None else ("not-renderable", why)
 
     def unknown_user(self, channel: Channel, user_id: str) -> Receipt:
         """The failure of a listed id that no user has."""
@@ -220,11 +225,18 @@ def delivery_key(recipient: Recipient) -> str:
     return f"{INLINE if recipient.is_inline else USER}{recipient.key}"
 
 
-def _address(channel: Channel, value: object) -> str | None:
-    if not isinstance(value, str):
-        return None
-    if channel == "email":
-        return value if is_email(value) else None
-    if channel == "push":
-        return value if value.isprintable() else None
-    return phone_number(value)
+def _email(text: str) -> str | None:
+    return text if is_email(text) else None
+
+
+def _token(text: str) -> str | None:
+    return text if text.isprintable() else None
+
+
+_CHECKS: Final[Mapping[Channel, Callable[[str], str | None]]] = {
+    "email": _email,
+    "sms": phone_number,
+    "push": _token,
+    "voice": phone_number,
+}
+"""What gives the address that a text of a user's field is, if it is one."""

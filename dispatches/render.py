@@ -8,7 +8,7 @@ dispatch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -239,35 +239,58 @@ class Texts:
         if not (self._users or self._is_light):
             self._ready = None
 
-    def content(self, channel: Channel, user: Document, *, short: bool = False) -> Content:
-        """What one user gets over one channel.
+    def renderer(self, channel: Channel, *, short: bool = False) -> Callable[[Document], Content]:
+        """What makes of a user what they get over one channel; to be used while this is `in_use`.
 
-        Raises:
+        It raises:
             NoContent: the template lacks a field that the channel needs.
             NotRenderable: a helper failed or is unknown, it takes too long, or `pushData` is not
                 JSON.
             TakesLong: it should be `short`, and is not.
         """
-        ready = self._ready
-        if ready is None:
-            ready = self._ready = _Ready(self._compiled(), self._context())
+        if channel in {"email", "push"}:
+            return lambda user: self._parts(channel, user, short=short)
+        name = "smsMessage" if channel == "sms" else "voiceMessage"
+        field = self._fields.get(name)
+        is_personal = field is None or field.personal
+
+        def render(user: Document) -> Content:
+            ready = self._ready or self._made_ready()
+            text = None if is_personal else ready.once.get(name)
+            if text is None:
+                template = ready.templates.get(name)
+                if template is None:
+                    raise NoContent(_NO_CONTENT[channel])
+                try:
+                    text = template.render({"user": user, **ready.context}, short=short)
+                except TemplateError as error:
+                    raise self._failure(error) from None
+                if not is_personal:
+                    ready.once[name] = text
+            if not text or text.isspace():
+                raise NoContent(_EMPTY)
+            return TextContent(text)
+
+        return render
+
+    def _parts(self, channel: Channel, user: Document, *, short: bool) -> Content:
+        """What one user gets of several fields."""
+        ready = self._ready or self._made_ready()
         rendering = _Rendering(ready, self._fields, {"user": user, **ready.context}, short=short)
         try:
-            if channel == "email":
-                return rendering.email()
-            if channel == "push":
-                return rendering.push()
-            text = rendering.text("smsMessage" if channel == "sms" else "voiceMessage")
-        except TakesLong:
-            self.takes_long = True
-            raise
+            return rendering.email() if channel == "email" else rendering.push()
         except TemplateError as error:
-            raise NotRenderable(f"The message could not be rendered: {error.message}") from None
-        if text is None:
-            raise NoContent(_NO_CONTENT[channel])
-        if not text.strip():
-            raise NoContent(_EMPTY)
-        return TextContent(text)
+            raise self._failure(error) from None
+
+    def _failure(self, error: TemplateError) -> Exception:
+        if isinstance(error, TakesLong):
+            self.takes_long = True
+            return error
+        return NotRenderable(f"The message could not be rendered: {error.message}")
+
+    def _made_ready(self) -> _Ready:
+        self._ready = _Ready(self._compiled(), self._context())
+        return self._ready
 
     def handed_on(self, channel: Channel, user: Document) -> Mapping[str, object] | None:
         """What a provider of this channel gets of the request; None if none of them reads any."""

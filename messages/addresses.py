@@ -48,6 +48,8 @@ def is_mailbox(text: str) -> bool:
 
 def phone_number(text: str) -> str | None:
     """The number as `+` and digits, or None if it is not an international number."""
+    if _PHONE.fullmatch(text):
+        return text
     if len(text) > _PHONE_CHARACTERS:
         return None
     digits = text.translate(_PHONE_FILLERS)

@@ -12,6 +12,7 @@ from carillon.dispatches.render import Texts, plain_source
 from carillon.handlebars import Engine, Helper, Limits
 from carillon.messages.json_input import JsonText
 from carillon.messages.model import (
+    Channel,
     Delivery,
     Document,
     MailExtras,
@@ -19,6 +20,7 @@ from carillon.messages.model import (
     Recipient,
     TextContent,
     UserFields,
+    delivery_id,
 )
 
 HEAVY = "{{#each user.list}}{{#each @root.user.list}}{{this}}{{/each}}{{/each}}"
@@ -112,3 +114,24 @@ async def test_a_user_with_an_empty_id_is_a_failure(user_id: str, key: str) -> N
     assert (first.user_id, first.outcome, first.reason) == (user_id, "failed", "user-not-found")
     assert first.error == "The user has an empty id"
     assert isinstance(second, Delivery)
+
+
+async def test_what_a_slice_shares_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    renderer = Texts.renderer
+
+    def asking(self: Texts, channel: Channel, *, short: bool = False) -> object:
+        asked.append(channel)
+        return renderer(self, channel, short=short)
+
+    monkeypatch.setattr(Texts, "renderer", asking)
+    one = composer("{{user.name}}")
+    made = await one.compose_all("sms", recipients(100))
+    assert texts(made) == [f"user {at}" for at in range(100)]
+    assert asked == ["sms"]
+
+
+def test_a_delivery_keeps_its_id_whatever_its_key() -> None:
+    """A provider that recognises repeats knows it again, over versions too."""
+    assert delivery_id("d", "sms", "user/a") == "8c72613d0ab93b1dececd7865fb66b7a"
+    assert delivery_id("d", "sms", "user/\ud800") == "e07003456a76560c87523e16c1c78755"

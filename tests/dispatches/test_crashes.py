@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -139,14 +139,21 @@ def addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_raises_while_it_is_composed_fails_alone(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = Texts.content
+    renderer = Texts.renderer
 
-    def breaks(self: Texts, channel: Channel, user: Document, *, short: bool = False) -> Content:
-        if user["_id"] == "u001":
-            raise OverflowError("int too large to convert to float")
-        return content(self, channel, user, short=short)
+    def breaking(
+        self: Texts, channel: Channel, *, short: bool = False
+    ) -> Callable[[Document], Content]:
+        render = renderer(self, channel, short=short)
 
-    monkeypatch.setattr(Texts, "content", breaks)
+        def breaks(user: Document) -> Content:
+            if user["_id"] == "u001":
+                raise OverflowError("int too large to convert to float")
+            return render(user)
+
+        return breaks
+
+    monkeypatch.setattr(Texts, "renderer", breaking)
     async with world() as it:
         dispatch = await it.send(*many(60))
     assert it.outcomes()["u001"] == ("failed", "crashed")

@@ -24,7 +24,7 @@ def content(
     everywhere: bool = False,
 ) -> object:
     texts = Texts(Engine(), source, [channel], {"a": "<b>"}, everywhere=everywhere)
-    return texts.content(channel, user)
+    return texts.renderer(channel)(user)
 
 
 def android(source: str, user: Document, *, everywhere: bool = False) -> object:
