@@ -86,7 +86,10 @@ def said(having: Mapping[str, KeyDescription], say: Callable[[KeyDescription], s
 def variables() -> str:
     """The variables that only types of providers read."""
     every = chain.from_iterable([(one.name, each) for each in one.variables] for one in DESCRIBED)
-    rows = ([f"`{each.name}`", name, each.meaning] for name, each in every)
+    rows = (
+        [f"`{each.name}`{'' if each.activates else '*'}", name, each.meaning]
+        for name, each in every
+    )
     return table(["variable", "type", "meaning"], rows)
 
 

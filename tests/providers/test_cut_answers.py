@@ -117,3 +117,41 @@ async def test_an_answer_that_breaks_off_is_never_taken_for_another(
             assert isinstance(attempt, Unanswered), (place, attempt)
         if place == len(whole) and end == "cut":
             assert isinstance(attempt, Refused if "refuses" in case else Accepted), attempt
+
+
+@asynccontextmanager
+async def hearing(size: int, end: End) -> AsyncIterator[str]:
+    """A server that takes so many bytes of a request, and then ends as it is told."""
+
+    async def served(stream: trio.SocketStream) -> None:
+        left = size
+        while left:
+            left -= len(await stream.receive_some(left))
+        if end == "stall":
+            await trio.sleep_forever()
+        if end == "reset":
+            on_with_no_time = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+            stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, on_with_no_time)
+        await trio.aclose_forcefully(stream)
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, served, [listener])
+        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("end", ["cut", "reset", "stall"])
+@pytest.mark.parametrize("case", ["twilio", "vonage", "kaleyra", "ses"])
+async def test_a_request_that_breaks_off_is_in_doubt_from_its_first_byte(
+    case: str, end: End, make_wire: MakeWire
+) -> None:
+    section, delivery, *_ = CASES[case]
+    for size in range(1, 200, 19):  # of the shortest request, in bytes
+        wire = make_wire()
+        starts = Starts()
+        async with hearing(size, end) as url:
+            adapter = provider(case, section, url, wire)
+            attempt = await made(adapter, delivery, starts, end)
+            await adapter.aclose()
+        assert isinstance(attempt, Unanswered), (size, attempt)

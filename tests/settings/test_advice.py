@@ -45,6 +45,31 @@ def test_firebase_has_a_documented_limit_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("channel", "environ", "rate"),
+    [
+        (
+            "sms",
+            {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "t"},
+            '"limit": 1, "per": "1s"',
+        ),
+        ("sms", {"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": "s"}, '"limit": 30, "per": "1s"'),
+        (
+            "email",
+            {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"},
+            '"limit": 1, "per": "1s"',
+        ),
+    ],
+)
+def test_so_have_those_that_are_called_directly(
+    channel: str, environ: dict[str, str], rate: str
+) -> None:
+    document: Document = {"activeChannels": [channel], "sender": {channel: "shop@example.com"}}
+    (found,) = advice(settings(document, environ))
+
+    assert f'consider "rate": [{{{rate}}}]' in found
+
+
+@pytest.mark.parametrize(
     ("keys", "environ", "expected"),
     [
         ({}, {"CRUD_SERVICE_NAME": "crud", "USERS_CRUD_NAME": "u"}, "TEMPLATES_CRUD_NAME is not"),
