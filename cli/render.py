@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -18,6 +19,7 @@ from carillon.dispatches.render import written_breaks
 from carillon.handlebars import Engine, Escaping, TemplateError, standard_helpers
 from carillon.messages.json_keys import RepeatedKey, refuse_repeated
 from carillon.messages.model import CHANNELS, Channel
+from carillon.providers.sms_alphabet import sms_parts
 
 
 class Renderer:
@@ -30,17 +32,17 @@ class Renderer:
     def __init__(self, target: Channel | None, locale: str, *, date_plugins: bool) -> None:
         helpers = standard_helpers(locale, date_plugins=date_plugins)
         self.engine = Engine(helpers, locale=locale)
-        self._target = target
+        self.target = target
 
     @property
     def escaping(self) -> Escaping:
         """What `{{…}}` escapes."""
-        return "html" if self._target in (None, "email") else "none"
+        return "html" if self.target in (None, "email") else "none"
 
     def render(self, template: str, context: Mapping[str, object]) -> str:
         """The text. Raises TemplateError."""
         text = self.engine.compile(template, escaping=self.escaping).render(context)
-        return written_breaks(text) if self._target == "email" else text
+        return written_breaks(text) if self.target == "email" else text
 
 
 def read_text(file: str, stdin: IO[bytes]) -> str:
@@ -131,7 +133,12 @@ def _with_dates(found: dict[str, object]) -> object:
 @click.option(
     "--date-plugins", is_flag=True, help="Give dateFormat the tokens of Day.js's plugins too."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a JSON object; for sms also how many parts it is.",
+)
 def render(
     template: str,
     context: str | None,
@@ -180,9 +187,13 @@ def _render_one(template: str, context: str | None, renderer: Renderer, *, as_js
             click.echo(json.dumps({"error": str(error)}, ensure_ascii=False))
             raise SystemExit(1) from None
         raise Failure(f"{template}: {error}") from None
-    click.echo(
-        json.dumps({"output": output}, ensure_ascii=False) if as_json else output, nl=as_json
-    )
+    if not as_json:
+        click.echo(output, nl=False)
+        return
+    told: dict[str, object] = {"output": output}
+    if renderer.target == "sms":
+        told["sms"] = asdict(sms_parts(output))
+    click.echo(json.dumps(told, ensure_ascii=False))
 
 
 def _show_missing(template: str, context: str | None, renderer: Renderer, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from carillon.cli.main import COMMANDS
 from carillon.cli.main import main as carillon
+from carillon.messages.model import Document
 from tests.handlebars.test_conformance import CASES, NOT_OFFERED
 
 CONTEXT = {"user": {"name": "D'Angelo"}, "data": {"at": {"$date": "2026-03-01T10:00:00Z"}}}
@@ -38,6 +39,22 @@ def context(tmp_path: Path) -> str:
 def test_a_text_is_escaped_for_its_channel(options: list[str], text: str, context: str) -> None:
     result = run("render", "-", context, *options, stdin=r"{{user.name}}\n")
     assert (result.exit_code, result.output) == (0, text)
+
+
+@pytest.mark.parametrize(
+    ("template", "sms"),
+    [
+        ("{{user.name}} €", {"alphabet": "gsm", "units": 11, "parts": 1}),
+        ("{{user.name}} 🚢", {"alphabet": "ucs-2", "units": 11, "parts": 1}),
+        ("x" * 161, {"alphabet": "gsm", "units": 161, "parts": 2}),
+    ],
+)
+def test_an_sms_is_told_with_its_parts(template: str, sms: Document, context: str) -> None:
+    result = run("render", "-", context, "--channel", "sms", "--json", stdin=template)
+    told = json.loads(result.output)
+    assert told == {"output": template.replace("{{user.name}}", "D'Angelo"), "sms": sms}
+    other = run("render", "-", context, "--channel", "push", "--json", stdin=template)
+    assert json.loads(other.output).keys() == {"output"}
 
 
 def test_dates_and_locales_are_understood(context: str) -> None:
