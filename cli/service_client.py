@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -131,19 +131,44 @@ class Connection:
 
     def tell(self, method: str, path: str, as_a: type[M], body: Document | None = None) -> M:
         """What the service answers when it is to change something. Raises as `ask` does."""
+        return self._read(self.exchange(method, path, body), as_a)
+
+    def exchange(self, method: str, path: str, body: Document | None = None) -> httpx.Response:
+        """The whole answer to a request that is to change something. Raises as `ask` does."""
         content = None if body is None else to_json(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
+        return self._send(method, path, lambda: content, headers)
+
+    def upload(
+        self, path: str, parts: Callable[[], Iterator[bytes]], size: int, as_a: type[M]
+    ) -> M:
+        """What the service answers to a long body of so many bytes. Raises as `ask` does."""
+        headers = {"Content-Type": "application/x-ndjson", "Content-Length": str(size)}
+        timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
+        return self._read(self._send("POST", path, parts, headers, timeout), as_a)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        content: Callable[[], bytes | Iterator[bytes] | None],
+        headers: Mapping[str, str],
+        timeout: httpx.Timeout | None = None,
+    ) -> httpx.Response:
         with _telling_of_trouble(self._service, "; whether it took effect is not known"):
             response = authorized(
                 self._service,
                 lambda shown: self._client.request(
                     method,
                     f"{self._service.url}{path}",
-                    content=content,
+                    content=content(),
                     headers={**headers, **shown},
+                    timeout=timeout or httpx.USE_CLIENT_DEFAULT,
                 ),
             )
-        return self._read(response, as_a)
+        if not response.is_success:
+            raise _trouble(self._service, response)
+        return response
 
     def _read(self, response: httpx.Response, as_a: type[M]) -> M:
         if not response.is_success:

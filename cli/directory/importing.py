@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -19,7 +20,8 @@ from carillon.cli.directory.local_store import Collection, LocalStore, Unusable,
 from carillon.cli.failure import BadInput, Failure
 from carillon.cli.progress import bar
 from carillon.messages.model import Document, UserFields
-from carillon.stores.imports.documents import BadLine, Read
+from carillon.settings import ClientSettings
+from carillon.stores.imports.documents import BadLine, Read, json_documents
 from carillon.stores.imports.user_ids import SeenIds, settled
 from carillon.stores.mongodb.url import MongoUrl
 
@@ -69,6 +71,38 @@ def import_file(job: Import, source: str, store: Path | MongoUrl, *, as_json: bo
         if removed:
             doubles_were = "double of them was" if removed == 1 else "doubles of them were"
             click.echo(f"{removed:,} {doubles_were} removed.")
+
+
+def import_to_service(
+    service: ClientSettings, collection: Collection, source: str, *, as_json: bool
+) -> None:
+    """Import a file of JSON, or stdin for `-`, through a running service, and print how many.
+
+    Raises:
+        BadInput: the file cannot be read, or a line of it is bad; nothing was imported.
+        Failure: the service cannot be used.
+    """
+    from carillon.cli.directory.place import Service
+
+    with opened_file(source) as file:
+        total = Service(service).import_file(collection, file)
+    if as_json:
+        click.echo(json.dumps({"imported": total, "service": service.url}))
+    else:
+        things = collection if total == 1 else f"{collection}s"
+        click.echo(f"Imported {total:,} {things} through {service.url}.")
+
+
+def one_document(source: str) -> Document:
+    """The only document in a file, or in stdin for `-`. Raises BadInput."""
+    with opened_file(source) as file:
+        try:
+            found = [document for _, document in islice(json_documents(file), 2)]
+        except BadLine as error:
+            raise BadInput(f"{name_of(source)}, {error}") from None
+    if len(found) != 1:
+        raise BadInput(f"{name_of(source)} must hold one JSON object")
+    return found[0]
 
 
 @contextmanager

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 import click
 
-from carillon.cli.directory.local_store import Collection, Unusable, opened
-from carillon.cli.failure import Failure
+from carillon.cli.directory.local_store import Collection
 from carillon.cli.options import ROWS
 from carillon.cli.table import print_table
 from carillon.messages.model import Document, JsonValue
-from carillon.stores.mongodb.url import MongoUrl
 
 _COLUMNS: Final = 8
 
@@ -24,28 +21,19 @@ Summary = Callable[[Document], Document]
 
 def list_collection(
     collection: Collection,
-    store: Path | MongoUrl,
+    documents: Iterator[Document],
     limit: int | None,
     summary: Summary,
     *,
     as_json: bool,
 ) -> None:
-    """Print the documents of a collection; `summary` makes the row of a table for one.
-
-    Raises:
-        Failure: there is no store, or it cannot be read.
-    """
+    """Print the documents of a collection; `summary` makes the row of a table for one."""
     most = (0 if as_json else ROWS) if limit is None else limit
-    try:
-        with opened(store, collection, made=False) as local_store:
-            documents = local_store.documents()
-            if as_json:
-                for document in islice(documents, most or None):
-                    click.echo(json.dumps(document, ensure_ascii=False))
-                return
-            found = list(islice(documents, most + 1 if most else None))
-    except Unusable as error:
-        raise Failure(f"The store {store} cannot be read: {error}") from None
+    if as_json:
+        for document in islice(documents, most or None):
+            click.echo(json.dumps(document, ensure_ascii=False))
+        return
+    found = list(islice(documents, most + 1 if most else None))
     _show(collection, [summary(document) for document in found], most)
 
 

@@ -10,9 +10,16 @@ from typing import BinaryIO, Final
 
 import click
 
+from carillon.cli.directory.commands import add_document_commands
 from carillon.cli.directory.importing import name_of, opened_file
 from carillon.cli.examples import examples
-from carillon.cli.options import json_option, limit_option, named_store, store_option
+from carillon.cli.options import (
+    json_option,
+    limit_option,
+    named_store,
+    service_options,
+    store_option,
+)
 from carillon.dispatches.template_faults import TemplateFaults
 from carillon.messages.model import Document
 from carillon.stores.imports.documents import BadLine, json_documents
@@ -82,10 +89,11 @@ def _placed(
 
 @click.group()
 def templates() -> None:
-    """Import, list and check templates.
+    """Read, change and check templates: in the store, or through a service.
 
     The store, an SQLite file or MongoDB, holds them when neither CRUD_SERVICE_NAME nor
-    CRUD_SERVICE_URL is set.
+    CRUD_SERVICE_URL is set. `--url` or CARILLON_URL means the service, `--store` or STORE_URL the
+    store, also where both are set; without any of them it is the store.
     """
 
 
@@ -97,9 +105,12 @@ def templates() -> None:
     ),
 )
 @click.argument("file")
+@service_options
 @store_option
 @json_option
-def import_templates(file: str, store: str | None, *, as_json: bool) -> None:
+def import_templates(
+    *, file: str, url: str | None, api_key: str | None, store: str | None, as_json: bool
+) -> None:
     """Import templates from FILE, or from stdin if that is `-`.
 
     A file holds JSON: one document a line, a list of them, or one after another.
@@ -112,10 +123,14 @@ def import_templates(file: str, store: str | None, *, as_json: bool) -> None:
     in a file is an error. Without `__STATE__` it is PUBLIC; others cannot be sent. If a line is
     bad, nothing of the file is imported. A running service need not be stopped.
     """
-    from carillon.cli.directory.importing import Import, import_file
+    from carillon.cli.directory.importing import Import, import_file, import_to_service
+    from carillon.cli.directory.place import asked_service
     from carillon.dispatches.template_faults import TemplateFaults
     from carillon.stores.imports.documents import json_documents
 
+    if (service := asked_service(url, api_key)) is not None:
+        import_to_service(service, "template", file, as_json=as_json)
+        return
     faults = TemplateFaults()
 
     def inspect(template: Document) -> None:
@@ -130,13 +145,23 @@ def import_templates(file: str, store: str | None, *, as_json: bool) -> None:
     "list", epilog=examples("carillon templates list", "carillon templates list --json | jq .name")
 )
 @limit_option
+@service_options
 @store_option
 @json_option
-def list_templates(limit: int | None, store: str | None, *, as_json: bool) -> None:
+def list_templates(
+    *,
+    limit: int | None,
+    url: str | None,
+    api_key: str | None,
+    store: str | None,
+    as_json: bool,
+) -> None:
     """List templates by id: as a table, or with --json one document a line."""
     from carillon.cli.directory.listing import list_collection
+    from carillon.cli.directory.place import place_of
 
-    list_collection("template", named_store(store), limit, _summary, as_json=as_json)
+    documents = place_of(url, api_key, store).documents("template", None)
+    list_collection("template", documents, limit, _summary, as_json=as_json)
 
 
 @templates.command(
@@ -176,6 +201,9 @@ def check(files: tuple[str, ...], *, as_json: bool) -> None:
         )
     if problems:
         raise SystemExit(1)
+
+
+add_document_commands(templates, "template", '{"smsMessage": "Hi {{user.name}}"}')
 
 
 def _count(number: int, what: str) -> str:

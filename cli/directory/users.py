@@ -6,15 +6,24 @@ from typing import Literal
 
 import click
 
+from carillon.cli.directory.commands import add_document_commands
 from carillon.cli.examples import examples
-from carillon.cli.options import json_option, limit_option, named_store, store_option
+from carillon.cli.options import (
+    json_option,
+    limit_option,
+    named_store,
+    service_options,
+    store_option,
+)
 
 
 @click.group()
 def users() -> None:
-    """Import and list the users of the store: an SQLite file or MongoDB.
+    """Read and change users: in the store, an SQLite file or MongoDB, or through a service.
 
-    They are found there when neither CRUD_SERVICE_NAME nor CRUD_SERVICE_URL is set.
+    They are there when neither CRUD_SERVICE_NAME nor CRUD_SERVICE_URL is set. `--url` or
+    CARILLON_URL means the service, `--store` or STORE_URL the store, also where both are set;
+    without any of them it is the store.
     """
 
 
@@ -33,10 +42,17 @@ def users() -> None:
     type=click.Choice(["jsonl", "csv"]),
     help="What the file holds.  [default: csv if its name ends so, else jsonl]",
 )
+@service_options
 @store_option
 @json_option
 def import_users(
-    file: str, form: Literal["jsonl", "csv"] | None, store: str | None, *, as_json: bool
+    *,
+    file: str,
+    form: Literal["jsonl", "csv"] | None,
+    url: str | None,
+    api_key: str | None,
+    store: str | None,
+    as_json: bool,
 ) -> None:
     """Import users from FILE, or from stdin if that is `-`.
 
@@ -53,10 +69,17 @@ def import_users(
     """
     from functools import partial
 
-    from carillon.cli.directory.importing import Import, import_file
+    from carillon.cli.directory.importing import Import, import_file, import_to_service
     from carillon.cli.directory.local_store import user_fields
+    from carillon.cli.directory.place import asked_service
+    from carillon.cli.failure import BadInput
     from carillon.stores.imports.documents import csv_rows, json_documents
 
+    if (service := asked_service(url, api_key)) is not None:
+        if form == "csv":
+            raise BadInput("A service takes no CSV: import that into the store")
+        import_to_service(service, "user", file, as_json=as_json)
+        return
     where = named_store(store)
     fields = user_fields(where)
     is_csv = form == "csv" or (form is None and file.lower().endswith(".csv"))
@@ -67,11 +90,26 @@ def import_users(
 @users.command(
     "list", epilog=examples("carillon users list", "carillon users list --json | jq -r ._id")
 )
+@click.option("--cluster", help="Only the members of this cluster.")
 @limit_option
+@service_options
 @store_option
 @json_option
-def list_users(limit: int | None, store: str | None, *, as_json: bool) -> None:
+def list_users(
+    *,
+    cluster: str | None,
+    limit: int | None,
+    url: str | None,
+    api_key: str | None,
+    store: str | None,
+    as_json: bool,
+) -> None:
     """List users by id: as a table, or with --json one document a line, as `import` takes them."""
     from carillon.cli.directory.listing import list_collection
+    from carillon.cli.directory.place import place_of
 
-    list_collection("user", named_store(store), limit, dict, as_json=as_json)
+    documents = place_of(url, api_key, store).documents("user", cluster)
+    list_collection("user", documents, limit, dict, as_json=as_json)
+
+
+add_document_commands(users, "user", '{"emailAddress": "ada@example.com"}')
