@@ -122,6 +122,7 @@ class Kaleyra:
         account = f"/v1/{quote(sid, safe='')}"
         self._calls = below(url, f"{account}/voice/outbound")
         self._messages = below(url, f"{account}/messages")
+        self._api_key = api_key
         self._headers: Headers = {**FORM_HEADERS, "api-key": api_key}
         self._wire = wire
         self._options = options or KaleyraOptions()
@@ -130,7 +131,9 @@ class Kaleyra:
         """Order one. Accepted means ordered: whether it arrives or is answered is not known."""
         url, form = self.request(delivery)
         reply = await self._wire.exchange("POST", url, self._headers, form_body(form), started)
-        return attempt(reply, SERVICE, delivery, explain=_explain, identify=_id)
+        return attempt(
+            reply, SERVICE, delivery, explain=_explain, identify=_id, secrets=(self._api_key,)
+        )
 
     def request(self, delivery: Delivery) -> tuple[str, Mapping[str, str]]:
         """Where a delivery is posted, and its form; fields of the operator's replace none of ours.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
+from urllib.parse import quote
 
 from carillon.messages.model import Delivery, EmailContent, PushContent
 from carillon.messages.redaction import without_secrets
@@ -19,12 +20,15 @@ _PHONE: Final = re.compile(r"\+[0-9](?:[ ().\-]{0,2}[0-9]){5,14}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e]+")
 
 
-def scrubbed(said: str, delivery: Delivery | None) -> str:
+def scrubbed(said: str, delivery: Delivery | None, secrets: Iterable[str] = ()) -> str:
     """At most 200 characters of what a provider said, addresses and rendered texts taken out.
 
     Besides the delivery's own address anything that looks like one goes: a service may name a
-    carbon copy, or write the number its own way. None where nothing was to be delivered.
+    carbon copy, or write the number its own way. None where nothing was to be delivered. What
+    authenticates us are `secrets`, which a service may repeat, too.
     """
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        said = said.replace(secret, "[secret]").replace(quote(secret, safe=""), "[secret]")
     text = _CONTROL.sub(" ", said[:READ])
     if delivery is not None:
         text = _without_own(text, delivery)

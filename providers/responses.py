@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
@@ -64,8 +64,12 @@ def attempt(
     delivery: Delivery,
     explain: Explain = mia_message,
     identify: Identify = no_id,
+    secrets: Iterable[str] = (),
 ) -> Attempt:
-    """What an exchange meant for this delivery. `service` is the name that people know."""
+    """What an exchange meant for this delivery. `service` is the name that people know.
+
+    What authenticated the request are `secrets`: no error shows them, whatever was answered.
+    """
     if isinstance(reply, NotSent):
         return unsent(reply, service)
     if isinstance(reply, NotAnswered):
@@ -76,7 +80,7 @@ def attempt(
         if message_id is None or reply.is_ours(message_id):
             return Accepted(message_id, status)
         return Unanswered(f"{service}: {FOREIGN}", Cause("garbage", status))
-    return failed(reply, error_text(reply, service, delivery, explain))
+    return failed(reply, error_text(reply, service, delivery, explain, secrets))
 
 
 def failed(reply: Response, error: str) -> Attempt:
@@ -118,11 +122,15 @@ def unreached(problem: NotSent | None, service: str) -> str | None:
 
 
 def error_text(
-    reply: Response, service: str, delivery: Delivery, explain: Explain = mia_message
+    reply: Response,
+    service: str,
+    delivery: Delivery,
+    explain: Explain = mia_message,
+    secrets: Iterable[str] = (),
 ) -> str:
     """For people: who answered what, and why when it says so; addresses and texts taken out."""
     said = explain(document(reply.body))
-    why = scrubbed(said, delivery) if isinstance(said, str) else ""
+    why = scrubbed(said, delivery, secrets) if isinstance(said, str) else ""
     return f"{service} answered {reply.status}" + (f": {why}" if why else "")
 
 

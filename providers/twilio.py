@@ -7,7 +7,7 @@ knows no idempotency key: what was not answered may have been sent.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Final, Literal, TypeAlias
 from xml.sax.saxutils import escape, quoteattr
@@ -192,6 +192,7 @@ class Twilio:
         self._calls = below(url, f"{account}/Calls.json")
         name = credentials.api_key or credentials.account_sid
         authorization = basic_authorization(name, credentials.auth_token.reveal())
+        self._secrets = (credentials.auth_token.reveal(), authorization.removeprefix("Basic "))
         self._headers: Headers = {**FORM_HEADERS, "authorization": authorization}
         self._wire = wire
         self._options = options or TwilioOptions()
@@ -200,7 +201,7 @@ class Twilio:
         """Make one exchange: the SMS of an `sms` delivery, the call of a `voice` one."""
         url, form = self.request(delivery)
         reply = await self._wire.exchange("POST", url, self._headers, form_body(form), started)
-        return read(reply, delivery)
+        return read(reply, delivery, self._secrets)
 
     def request(self, delivery: Delivery) -> tuple[str, Mapping[str, str]]:
         """Where a delivery is posted, and the fields of its form."""
@@ -243,9 +244,9 @@ def spoken(text: str, language: str = "", voice: str = "") -> str:
     return f"<Response><Say{attributes}>{words}</Say></Response>"
 
 
-def read(reply: Reply, delivery: Delivery) -> Attempt:
-    """What Twilio's answer means for a delivery."""
-    made = attempt(reply, SERVICE, delivery, explain=_explain, identify=_sid)
+def read(reply: Reply, delivery: Delivery, secrets: Iterable[str] = ()) -> Attempt:
+    """What Twilio's answer means for a delivery; no error shows one of the `secrets`."""
+    made = attempt(reply, SERVICE, delivery, _explain, _sid, secrets)
     if not isinstance(reply, Response) or isinstance(made, Unanswered | Postponed):
         return made
     body = document(reply.body)

@@ -7,7 +7,7 @@ our delivery id goes along as `client-ref`, which its receipts repeat.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, Literal
 
@@ -133,6 +133,7 @@ class Vonage:
     ) -> None:
         self._url = below(url, "/sms/json")
         authorization = basic_authorization(credentials.api_key, credentials.api_secret.reveal())
+        self._secrets = (credentials.api_secret.reveal(), authorization.removeprefix("Basic "))
         self._headers: Headers = {**FORM_HEADERS, "authorization": authorization}
         self._wire = wire
         self._options = options or VonageOptions()
@@ -141,7 +142,7 @@ class Vonage:
         """Order one SMS, of as many parts as its text needs."""
         body = form_body(self.request(delivery))
         reply = await self._wire.exchange("POST", self._url, self._headers, body, started)
-        return read(reply, delivery)
+        return read(reply, delivery, self._secrets)
 
     def request(self, delivery: Delivery) -> Mapping[str, str]:
         """The fields of the form; Vonage wants numbers without their plus."""
@@ -174,18 +175,25 @@ def _bare(number: str) -> str:
     return number if found is None else found[1]
 
 
-def read(reply: Reply, delivery: Delivery) -> Attempt:
-    """What Vonage's answer means for a delivery: a success says within what was not taken."""
-    made = attempt(reply, SERVICE, delivery, explain=_explain, identify=_id)
+def read(reply: Reply, delivery: Delivery, secrets: Iterable[str] = ()) -> Attempt:
+    """What Vonage's answer means for a delivery: a success says within what was not taken.
+
+    No error shows one of the `secrets`.
+    """
+    made = attempt(reply, SERVICE, delivery, _explain, _id, secrets)
     if isinstance(made, Accepted) and isinstance(reply, Response):
-        return _by_parts(_parts(document(reply.body)), made, reply.status, delivery)
+        return _by_parts(_parts(document(reply.body)), made, reply.status, delivery, secrets)
     if isinstance(made, Refused) and isinstance(reply, Response) and reply.status in _CREDENTIALS:
         return Unavailable(made.error, cause=answered(reply.status))
     return made
 
 
 def _by_parts(
-    parts: Sequence[Document], made: Accepted, status: int, delivery: Delivery
+    parts: Sequence[Document],
+    made: Accepted,
+    status: int,
+    delivery: Delivery,
+    secrets: Iterable[str],
 ) -> Attempt:
     """A success by its parts: an SMS of which some were taken is neither sent nor unsent."""
     found = [part.get("status") for part in parts]
@@ -196,7 +204,7 @@ def _by_parts(
     if failed is None:
         return made
     text = failed.get("error-text")
-    why = scrubbed(text, delivery) if isinstance(text, str) else ""
+    why = scrubbed(text, delivery, secrets) if isinstance(text, str) else ""
     code = str(failed["status"])
     error = f"{SERVICE}: status {code}" + (f": {why}" if why else "")
     taken = found.count(SENT)

@@ -31,6 +31,7 @@ ROOMS: Final = (
     "tuning",
     "app",
     "cli",
+    "testing",
 )
 """From left to right: a room imports those to its left, never one to its right."""
 RANK: Final = {room: rank for rank, room in enumerate(ROOMS)}

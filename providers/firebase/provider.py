@@ -181,7 +181,7 @@ class Firebase:
         await self._token_wire.aclose()
 
     def _read(self, reply: Reply, delivery: Delivery, token: Token) -> Attempt:
-        general = attempt(reply, SERVICE, delivery, explain=_explain, identify=_name)
+        general = attempt(reply, SERVICE, delivery, _explain, _name, (token.value,))
         if isinstance(general, Accepted):
             self._tokens.accept(token)
             return general

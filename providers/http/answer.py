@@ -194,10 +194,7 @@ class AnswerReader:
         return None if found is None or any(one in found for one in self._secrets) else found
 
     def _error(self, reply: Response, body: _Body, delivery: Delivery) -> str:
-        said = next(_explanations(body), "")
-        for one in self._hidden:
-            said = said.replace(one, "[secret]")
-        why = scrubbed(said, delivery)
+        why = scrubbed(next(_explanations(body), ""), delivery, self._hidden)
         return f"{self._service} answered {reply.status}" + (f": {why}" if why else "")
 
 
