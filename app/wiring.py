@@ -37,6 +37,7 @@ from carillon.settings import (
     Settings,
 )
 from carillon.settings.file.opening import read_start
+from carillon.settings.providers import plugin_fault
 from carillon.stores.crud.directory import CrudDirectory
 from carillon.stores.editing import DirectoryEditor
 from carillon.stores.files import FilesDirectory, FileService, NoFiles
@@ -221,3 +222,7 @@ def _provider(section: ProviderSettings, context: BuildContext) -> Provider:
         return section.config.build(context)
     except ValueError as error:
         raise ConfigurationError([f"providers.{section.name}.{error}"]) from None
+    except Exception as error:
+        if (fault := plugin_fault(section.type, error)) is None:
+            raise
+        raise ConfigurationError([f"providers.{section.name}: {fault}"]) from error

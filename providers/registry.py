@@ -1,6 +1,7 @@
 """The types of providers, a line each: `module:class`, as entry points are written.
 
-They stand in the order in which a channel tries those that the environment configures.
+They stand in the order in which a channel tries those that the environment configures. Other
+packages bring more of them: see `plugins`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from carillon.providers.config import ProviderConfig, ProviderType, name_of
+from carillon.providers.plugins import installed, plugins
 
 _PLACES: Final = (
     "carillon.providers.mail_service:MailServiceConfig",
@@ -49,4 +51,7 @@ def _at(place: str) -> ProviderType:
     return kind
 
 
-TYPES: Final = registered(_PLACES)
+BUILT_IN: Final = registered(_PLACES)
+PLUGINS: Final = plugins(installed(), BUILT_IN)
+TYPES: Final[Mapping[str, ProviderType]] = MappingProxyType({**BUILT_IN, **PLUGINS.types})
+"""Ours first, then those of plug-ins by their names."""

@@ -14,7 +14,7 @@ from carillon.providers.config import (
     needs,
     variables,
 )
-from carillon.providers.registry import TYPES
+from carillon.providers.registry import PLUGINS, TYPES
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems, nearest
 from carillon.settings.file.keys import FileKeys
@@ -97,6 +97,8 @@ def _wrong(channel: Channel, name: str, sections: Sections, problems: Problems) 
         what = name if _carried(name, sections) != kind.facts.channels else name_of(kind)
         carried = ", ".join(_carried(name, sections)) or "nothing"
         return f'"{name}" cannot carry {channel}; {what} carries {carried}'
+    if name in PLUGINS.broken:
+        return PLUGINS.broken[name]
     shown = printable(without_secrets(name)[:60])
     return f'"{shown}" is not a provider; {nearest(name, {*sections, *TYPES})}'
 

@@ -17,7 +17,7 @@ from carillon.messages.redaction import without_secrets
 from carillon.settings import surroundings
 from carillon.settings.access import access
 from carillon.settings.channels import channels, sections_of
-from carillon.settings.effect import unused_providers
+from carillon.settings.effect import unusable_plugins, unused_providers
 from carillon.settings.environment import Environment
 from carillon.settings.errors import Problems
 from carillon.settings.file.checking import check, check_keys
@@ -153,6 +153,7 @@ def _assemble(keys: FileKeys, env: Environment, warnings: list[str]) -> Settings
                 (
                     *warnings,
                     *unused_providers(keys, in_use),
+                    *unusable_plugins(),
                     *kafka_warnings(brokers),
                     *(told for one in used.values() for told in one.config.warnings()),
                 ),

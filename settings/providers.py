@@ -22,6 +22,8 @@ from carillon.providers.config import (
     own_keys_first,
 )
 from carillon.providers.limit_keys import BreakerKeys, LimitKeys, QuotaKeys, RateKeys, RetryKeys
+from carillon.providers.plugins import said
+from carillon.providers.registry import PLUGINS
 from carillon.providers.values import Section
 from carillon.settings.environment import Environment
 from carillon.settings.errors import ConfigurationError
@@ -46,7 +48,13 @@ def check_sections(
 ) -> None:
     """Note what is wrong with sections that no key shows by itself, used or not."""
     for name, section in sections.items():
-        for place, text in section.faults(engine):
+        try:
+            found = [*section.faults(engine)]
+        except Exception as error:
+            if (fault := plugin_fault(section.type, error)) is None:
+                raise
+            found = [((), fault)]
+        for place, text in found:
             env.problems.add(("providers", name, *place), text)
 
 
@@ -65,8 +73,19 @@ def check_providers(settings: Settings) -> None:
             provider.config.check(read_start)
         except ValueError as error:
             problems.append(f"providers.{name}.{error}")
+        except Exception as error:
+            if (fault := plugin_fault(provider.type, error)) is None:
+                raise
+            problems.append(f"providers.{name}: {fault}")
     if problems:
         raise ConfigurationError(problems)
+
+
+def plugin_fault(kind: str, error: Exception) -> str | None:
+    """What is said of an exception that is a bug of a plug-in; None where it is one of ours."""
+    if kind not in PLUGINS.types:
+        return None
+    return f'a fault of the plug-in "{kind}" ({PLUGINS.packages[kind]}): {said(error)}'
 
 
 def _provider(name: str, keys: ProviderConfig, env: Environment) -> ProviderSettings:

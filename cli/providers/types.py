@@ -9,13 +9,15 @@ import click
 from carillon.cli.table import print_table
 from carillon.messages.model import Document
 from carillon.providers.description import TypeDescription, description
-from carillon.providers.registry import TYPES
+from carillon.providers.registry import PLUGINS, TYPES
 
-HEADER = ("type", "calls", "channels", "needs", "without an answer", "documented limit")
+HEADER = ("type", "calls", "channels", "needs", "without an answer", "documented limit", "plug-in")
 
 
 def print_types(*, as_json: bool) -> None:
-    """A row each, or an array with all that is known of them."""
+    """A row each, or an array with all that is known of them; plug-ins at fault on stderr."""
+    for sentence in PLUGINS.broken.values():
+        click.echo(f"warning: {sentence}", err=True)
     described = [description(kind) for kind in TYPES.values()]
     if as_json:
         found = [_document(one) for one in described]
@@ -33,6 +35,7 @@ def _row(one: TypeDescription) -> tuple[str, ...]:
         ", ".join(_needs(one)) or "nothing",
         one.on_unknown_outcome,
         "" if rate is None else f"{rate.limit}/{rate.per}",
+        PLUGINS.packages.get(one.name, ""),
     )
 
 
@@ -45,6 +48,7 @@ def _document(one: TypeDescription) -> Document:
     return {
         "type": one.name,
         "title": one.title,
+        "plugin": PLUGINS.packages.get(one.name),
         "channels": [*one.channels],
         "onlyNamed": [*one.only_named],
         "onUnknownOutcome": one.on_unknown_outcome,

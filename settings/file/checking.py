@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from carillon.messages.json_keys import Place
 from carillon.messages.model import Document, JsonValue
 from carillon.providers.config import name_of
-from carillon.providers.registry import TYPES
+from carillon.providers.registry import PLUGINS, TYPES
 from carillon.settings.errors import Problems, dotted, nearest
 from carillon.settings.file.keys import FileKeys
 from carillon.settings.file.schema import Outline, schema_of, value_at
@@ -113,11 +113,15 @@ def _note(error: ErrorDetails, outline: Outline, document: Document, problems: P
     place = _place(error)
     if error["type"] == "missing":
         problems.add(place, f"is missing; it must be {outline.allowed(place, document)}")
+    elif error["type"] == "union_tag_not_found" and str(place[-1]) in PLUGINS.broken:
+        problems.add(place, PLUGINS.broken[str(place[-1])])
     elif error["type"] == "union_tag_not_found":
         hint = nearest(str(place[-1]), TYPES)
         problems.add((*place, "type"), f"is missing, and the name is no type; {hint}")
     elif error["type"] == "union_tag_invalid":
         written = value_at(error["input"], "type")
+        if (broken := PLUGINS.broken.get(str(written))) is not None:
+            problems.add((*place, "type"), broken)
         problems.refuse((*place, "type"), written, f"one of {', '.join(TYPES)}")
     else:
         own = error.get("ctx", {}).get("error")
