@@ -14,9 +14,9 @@ from typing import Final
 
 from bench.children import ChildError
 from bench.machine import this_machine
-from bench.parts import COMPARE, PARTS, Options, Part, add_common
-from bench.report.section import NoMarksError, say, write_between_marks
-from bench.report.speed import where
+from bench.part import Options, Part, add_common
+from bench.parts import COMPARE, PARTS
+from bench.section import NoMarksError, say, write_between_marks
 from bench.workload import WrongResultError
 
 _ALL: Final = "all"
@@ -40,9 +40,9 @@ def _run(jobs: Sequence[tuple[Part, Options]]) -> None:
     with TemporaryDirectory(prefix="carillon-bench-", dir=common.folder) as name:
         folder = Path(name)
         machine = this_machine(folder)
-        print(where(machine))
+        print(machine)
         if common.write is not None:
-            write_between_marks(common.write, "machine", where(machine))
+            write_between_marks(common.write, "machine", str(machine))
         found: dict[str, object] = {"machine": asdict(machine)}
         for part, options in jobs:
             section = part.measure(options, folder, say)

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench.results import Change
-
 WINDOW: Final = 1.0
 _BUCKET: Final = 0.1
 
@@ -43,6 +41,21 @@ class Setting:
     limit: int
     asked: float
     answered: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A rate that was changed while a dispatch was under way; times are in seconds.
+
+    `shown_after` counts from the request: until the last arrival that the new rate forbids, or,
+    when it rose, until the first that the old one forbade; None when that never came.
+    """
+
+    before: int
+    after: int
+    at: float
+    answered_after: float
+    shown_after: float | None
 
 
 def window_counts(arrivals: Sequence[float]) -> list[int]:

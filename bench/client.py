@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from bench.workload import Tally, WrongResultError
+from bench.workload import Tally, WrongResultError, address, user_id
 
 _DEPTH: Final = 'carillon_mailbox_depth{channel="%s"}'
 
@@ -127,6 +127,32 @@ def provider_log(url: str) -> ProviderLog:
     """What `bench.services.slow` has seen."""
     _, answer, _ = _ask(url, "GET", "/")
     return ProviderLog(Counter(answer["counts"]), answer["most_open"], answer["arrivals"])
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What dispatches came to, held against what their provider saw."""
+
+    lost: int
+    doubled: int
+    in_doubt: int
+    log: ProviderLog
+
+
+def ended(url: str, dispatches: Sequence[str], provider_url: str, users: int) -> Ended:
+    """The same of dispatches that have ended, to users 0 to `users - 1` together.
+
+    A user is lost who is neither in doubt nor said to be sent to, nor got a message then.
+    """
+    log = provider_log(provider_url)
+    doubtful = {name for one in dispatches for name in deliveries(url, one, "in-doubt")}
+    sent = {name for one in dispatches for name in deliveries(url, one, "sent")}
+    lost = sum(
+        not (name in doubtful or (name in sent and log.counts[address(index)]))
+        for index, name in enumerate(map(user_id, range(users)))
+    )
+    doubled = sum(number - 1 for number in log.counts.values())
+    return Ended(lost, doubled, len(doubtful), log)
 
 
 def _ask(

@@ -7,43 +7,43 @@ at its root.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Final
 
-from bench import sagas
 from bench.carillon import Carillon, provider
-from bench.children import ChildError, module, server
+from bench.children import ChildError, Server, module, server
 from bench.client import post_dispatch, take_tally
-from bench.costs import Meter, family_seconds
 from bench.load import call
-from bench.report.section import Say
-from bench.results import Compared
+from bench.machine import Meter, family_seconds
+from bench.part import Options, Part, amount, number, numbers
+from bench.sagas import saga_servers
+from bench.section import Row, Say, Section, table
+from bench.small_requests import WARM_UP, called
 from bench.store import documents
 from bench.workload import CLUSTER, TEMPLATE, dispatch
 
 THIS: Final = "this"
 OTHER: Final = "other"
-_WARM_UP: Final = 0.5
 _ROOT: Final = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True, slots=True)
-class ComparePlan:
-    """What is to be measured: `pairs` turns of each checkout; sizes as the part has them."""
+class Compared:
+    """One turn of a checkout, `this` or the `other`."""
 
-    other: Path
-    part: str
-    pairs: int
-    users: int
-    callers: int
-    seconds: float
-    concurrency: int
+    checkout: str
+    pair: int
+    per_second: float
+    cpu_us: float
 
 
 class Checkout:
@@ -90,65 +90,98 @@ class Checkout:
         )
 
 
-def measure_compare(plan: ComparePlan, folder: Path, say: Say) -> Iterator[Compared]:
-    """Pairs of turns; who begins changes. Raises WrongResultError, ChildError."""
-    turn_of = COMPARED[plan.part]
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("other", type=Path, help="the other checkout, in the old layout too")
+    parser.add_argument("work", choices=list(_WORKS), help="the part that is run")
+    parser.add_argument("--pairs", type=number, default=5, help="turns of each checkout")
+    parser.add_argument("--users", type=number, default=20_000, help="users of a fan-out")
+    parser.add_argument("--callers", type=numbers, default="16", help="callers of the others")
+    parser.add_argument("--seconds", type=amount, default=3.0, help="length of their turns")
+
+
+def _measure(options: Options, folder: Path, say: Say) -> Section:
+    """Pairs of turns; who begins changes."""
     checkouts = {
         THIS: Checkout(_ROOT, folder / THIS),
-        OTHER: Checkout(plan.other.resolve(), folder / OTHER),
+        OTHER: Checkout(options.other.resolve(), folder / OTHER),
     }
-    number = plan.users if plan.part == "fan-out" else plan.callers
-    stores = {name: checkout.fill(number) for name, checkout in checkouts.items()}
-    for pair in range(plan.pairs):
-        names = list(checkouts)
-        for name in names if pair % 2 == 0 else reversed(names):
-            per_second, cpu_us = turn_of(plan, checkouts[name], stores[name])
-            say(f"{name}: {per_second:,.0f} a second, {cpu_us:,.0f} µs of CPU each")
-            yield Compared(name, pair, per_second, cpu_us)
+    users = options.users if options.work == "fan-out" else options.callers[0]
+    stores = {name: checkout.fill(users) for name, checkout in checkouts.items()}
+    runs: list[Compared] = []
+    for pair in range(options.pairs):
+        for name in list(checkouts)[:: 1 if pair % 2 == 0 else -1]:
+            figures = _WORKS[options.work](options, checkouts[name], stores[name])
+            runs.append(Compared(name, pair, *figures))
+            say("{}: {:,.0f} a second, {:,.0f} µs of CPU each".format(name, *figures))
+    return compared(options.work, runs)
 
 
-Figures = tuple[float, float]
+_Figures = tuple[float, float]
 """Messages, requests or commands a second, and microseconds of CPU each."""
 
 
-def _fan_out(plan: ComparePlan, checkout: Checkout, store: Path) -> Figures:
-    with server(module("bench.services.provider"), checkout.folder / "provider.log") as receiver:
-        providers = {"sms-service": provider(receiver.url, plan.concurrency)}
-        with checkout.serving(Carillon(checkout.folder, providers)).running(store) as service:
-            take_tally(receiver.url)
-            meter = Meter(service.pid)
-            post_dispatch(service.url, dispatch(clusters=[CLUSTER]))
-            cost = meter.stop()
-        take_tally(receiver.url).check_each_once(plan.users)
-    return plan.users / cost.seconds, cost.cpu_seconds / plan.users * 1e6
+def _fan_out(options: Options, checkout: Checkout, store: Path) -> _Figures:
+    with _running(options, checkout, store) as (receiver, service):
+        meter = Meter(service.pid)
+        post_dispatch(service.url, dispatch(clusters=[CLUSTER]))
+        cost = meter.stop()
+        take_tally(receiver.url).check_each_once(options.users)
+    return options.users / cost.seconds, cost.cpu_seconds / options.users * 1e6
 
 
-def _small(plan: ComparePlan, checkout: Checkout, store: Path) -> Figures:
-    with server(module("bench.services.provider"), checkout.folder / "provider.log") as receiver:
-        providers = {"sms-service": provider(receiver.url, plan.concurrency)}
-        with checkout.serving(Carillon(checkout.folder, providers)).running(store) as service:
-            call(service.url, plan.callers, _WARM_UP)
-            take_tally(receiver.url)
-            cpu = family_seconds(service.pid)
-            load = call(service.url, plan.callers, plan.seconds)
-            cpu = family_seconds(service.pid) - cpu
+def _small(options: Options, checkout: Checkout, store: Path) -> _Figures:
+    [callers] = options.callers
+    with _running(options, checkout, store) as (receiver, service):
+        call(service.url, callers, WARM_UP)
+        take_tally(receiver.url)
+        load, cpu = called(service, callers, options.seconds, cpu=family_seconds)
         take_tally(receiver.url).check_number(load.requests)
     return load.requests / load.seconds, cpu / load.requests * 1e6
 
 
-def _sagas(plan: ComparePlan, checkout: Checkout, store: Path) -> Figures:
-    with sagas.saga_servers(checkout.folder) as servers:
-        carillon = sagas.saga_service(checkout.folder, servers, plan.concurrency)
+@contextmanager
+def _running(options: Options, checkout: Checkout, store: Path) -> Iterator[tuple[Server, Server]]:
+    """The provider's stand-in and a warm service, which has sent nothing since."""
+    with server(module("bench.services.provider"), checkout.folder / "provider.log") as receiver:
+        providers = {"sms-service": provider(receiver.url, options.concurrency)}
+        with checkout.serving(Carillon(checkout.folder, providers)).running(store) as service:
+            take_tally(receiver.url)
+            yield receiver, service
+
+
+def _sagas(options: Options, checkout: Checkout, store: Path) -> _Figures:
+    [callers] = options.callers
+    with saga_servers(checkout.folder) as servers:
+        carillon = servers.carillon(checkout.folder, options.concurrency)
         with checkout.serving(carillon).running(store) as service:
-            run = sagas.one_turn(service, servers, plan.callers, plan.seconds)
+            run = servers.turn(service, callers, 0, options.seconds)
     return run.per_second, run.cpu_us
 
 
-COMPARED: Final[Mapping[str, Callable[[ComparePlan, Checkout, Path], Figures]]] = {
+_WORKS: Final[Mapping[str, Callable[[Options, Checkout, Path], _Figures]]] = {
     "fan-out": _fan_out,
     "small": _small,
     "sagas": _sagas,
 }
+
+
+def compared(name: str, runs: Sequence[Compared]) -> Section:
+    """Both checkouts, pair by pair, and the median of the pairs' ratios."""
+    rows: list[Row] = [
+        {
+            "pair": run.pair + 1,
+            "checkout": run.checkout,
+            "a second": run.per_second,
+            "CPU µs each": run.cpu_us,
+        }
+        for run in runs
+    ]
+    rate, cpu = ratios(runs)
+    text = (
+        f"This checkout, times the other one, median of {len(rate)} pairs: "
+        f"rate {_spread(rate)}, CPU each {_spread(cpu)}."
+    )
+    return Section(f"Two checkouts side by side: {name}", [table(rows), text], runs)
 
 
 def ratios(runs: Sequence[Compared]) -> tuple[list[float], list[float]]:
@@ -159,3 +192,10 @@ def ratios(runs: Sequence[Compared]) -> tuple[list[float], list[float]]:
         [one.per_second / other.per_second for one, other in pairs],
         [one.cpu_us / other.cpu_us for one, other in pairs],
     )
+
+
+def _spread(found: Sequence[float]) -> str:
+    return f"{median(found):.3f} ({min(found):.3f} to {max(found):.3f})"
+
+
+PART: Final = Part("compare", "this checkout beside another one", _options, _measure)

@@ -21,7 +21,8 @@ import httpx
 import trio
 
 from bench.children import module
-from bench.results import Traced
+from bench.part import Options, Part
+from bench.section import Bar, Row, Say, Section, table
 from bench.services.traced import Entry
 from bench.workload import SENDER, TEXT, address
 from carillon.messages.model import Document
@@ -31,6 +32,8 @@ from tests.neighbours.http import Answer, Request, serve
 from tests.neighbours.sms_service import SmsService
 from tests.process import Process, process
 
+_MOST_FILES: Final = {"send": 55, "saga": 62}
+_MOST_CHANGES: Final = {"send": 240, "recovery": 650}
 _PATIENCE: Final = 30.0
 _USERS: Final = 2
 _PAIRS: Final = 12
@@ -80,13 +83,32 @@ class _Neighbours:
         return {"channels": ["sms"], "recipients": list(recipients), **_MESSAGE}
 
 
-def measure_files(folder: Path) -> list[Traced]:
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """How many files one way through the code passes, and how often it changes from one to another.
+
+    `files` and `changes` are of the calls on the event loop; `all_files` and `all_changes` of those
+    in other threads too, `first_changes` of the first call of each function. `pairs` are the files
+    between which the loop changes most, and how often.
+    """
+
+    way: str
+    files: int
+    changes: int
+    all_files: int
+    all_changes: int
+    first_changes: int
+    pairs: Sequence[tuple[str, int]]
+
+
+def _measure(_options: Options, folder: Path, say: Say) -> Section:
     """The three ways, each once."""
-    found = []
+    say("tracing what one recipient passes")
+    runs = []
     for name, way in _WAYS.items():
         (folder / name).mkdir()
-        found.append(trio.run(way, folder / name))
-    return found
+        runs.append(trio.run(way, folder / name))
+    return _section(runs)
 
 
 async def _send(folder: Path) -> Traced:
@@ -206,3 +228,33 @@ async def _neighbours(folder: Path, *, held: bool = False) -> AsyncIterator[_Nei
 
 
 _WAYS: Final = {"send": _send, "saga": _saga, "recovery": _recovery}
+
+
+def _section(runs: Sequence[Traced]) -> Section:
+    """Files and changes of file on each way, and the pairs whose merging would save most."""
+    rows: list[Row] = [
+        {
+            "way": run.way,
+            "files": run.files,
+            "changes of file": run.changes,
+            "files, all threads": run.all_files,
+            "changes, all threads": run.all_changes,
+            "changes, first calls only": run.first_changes,
+            "most often between": ", ".join(f"{pair} {times}" for pair, times in run.pairs[:3]),
+        }
+        for run in runs
+    ]
+    bars = [
+        Bar(f"{run.way}: {what}", figure, "at most", most[run.way])
+        for run in runs
+        for what, figure, most in (
+            ("files", run.files, _MOST_FILES),
+            ("changes of file", run.changes, _MOST_CHANGES),
+        )
+        if run.way in most
+    ]
+    title = "What a reader of the code passes with one recipient"
+    return Section(title, [table(rows)], runs, bars)
+
+
+PART: Final = Part("files", "how many of our files one recipient passes", lambda _: None, _measure)

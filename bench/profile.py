@@ -7,6 +7,7 @@ counts for its caller. Threads that wait are not sampled.
 
 from __future__ import annotations
 
+import argparse
 import re
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -22,9 +24,10 @@ from typing import Final
 from bench.carillon import Carillon, provider
 from bench.children import ChildError, Server, module, server
 from bench.client import post_dispatch, take_tally
-from bench.costs import Cost, Meter
 from bench.load import call
-from bench.results import Profile, Station
+from bench.machine import Cost, Meter
+from bench.part import Options, Part, amount, number
+from bench.section import Row, Say, Section, table
 from bench.store import fill_store
 from bench.workload import CLUSTER, dispatch
 
@@ -43,44 +46,78 @@ OURS: Final = (
 LIBRARIES: Final = ("trio",)
 OTHER: Final = "other"
 PY_SPY: Final = str(Path(sys.executable).with_name("py-spy"))
+_TITLE: Final = "Where the CPU of one message goes"
+_CALLERS: Final = 16
 _RATE: Final = 400  # samples a second
 _DEAREST: Final = 3
 _PATIENCE: Final = 20.0
 _ROOT: Final = f"{Path(__file__).parent.parent}/"
 _FILE: Final = re.compile(r"\((/.+):\d+\)$")
 
-Work = Callable[[Server], int]
-"""Has the service send messages and tells how many."""
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """What one part of the way of a message took; `files` are its dearest, with their share."""
+
+    name: str
+    cpu_us: float
+    files: Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where the CPU of one message goes. The stations sum up to `cpu_us`."""
+
+    work: str
+    messages: int
+    cpu_us: float
+    per_second: float
+    stations: Sequence[Station]
 
 
 class TracingRefusedError(Exception):
     """The machine lets no process look into another one."""
 
 
-def fan_out(users: int) -> Work:
-    """One dispatch to so many users."""
+_Work = Callable[[Server], int]
+"""Has the service send messages and tells how many."""
 
-    def work(service: Server) -> int:
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=number, default=50_000, help="users of the one dispatch")
+    parser.add_argument(
+        "--seconds", type=amount, default=5.0, help="of small requests of 16 callers"
+    )
+
+
+def _measure(options: Options, folder: Path, say: Say) -> Section:
+    def fan_out(service: Server) -> int:
         post_dispatch(service.url, dispatch(clusters=[CLUSTER]))
-        return users
+        return options.users
 
-    return work
+    def small_requests(service: Server) -> int:
+        return call(service.url, _CALLERS, options.seconds).requests
+
+    works: dict[str, _Work] = {
+        f"One dispatch to {options.users:,} users": fan_out,
+        f"Small requests of {_CALLERS} callers": small_requests,
+    }
+    found: list[Profile] = []
+    for name, work in works.items():
+        say(f"sampling: {name}")
+        try:
+            found.append(_profiled(name, work, options, folder))
+        except TracingRefusedError as error:
+            return Section(_TITLE, [str(error)], found)
+    texts = [part for profile in found for part in (f"{profile.work}:", _table(profile))]
+    return Section(_TITLE, texts, found)
 
 
-def small_requests(callers: int, seconds: float) -> Work:
-    """As many dispatches to one user as so many callers bring about."""
-    return lambda service: call(service.url, callers, seconds).requests
-
-
-def measure_profile(name: str, work: Work, users: int, concurrency: int, folder: Path) -> Profile:
-    """Where the CPU goes while the service does this work.
-
-    Raises WrongResultError, ChildError, TracingRefusedError.
-    """
+def _profiled(name: str, work: _Work, options: Options, folder: Path) -> Profile:
     filled, stacks = folder / "filled.db", folder / "stacks.txt"
-    fill_store(filled, users)
+    fill_store(filled, max(options.users, _CALLERS))
     with server(module("bench.services.provider"), folder / "provider.log") as receiver:
-        providers = {"sms-service": provider(receiver.url, concurrency)}
+        providers = {"sms-service": provider(receiver.url, options.concurrency)}
         with Carillon(folder, providers).running(filled) as service:
             take_tally(receiver.url)
             with sampled(service.pid, stacks):
@@ -169,3 +206,21 @@ def station_of(path: str) -> str:
         return next((one for one in LIBRARIES if within.startswith(f"{one}/")), "")
     folder = path.removeprefix(_ROOT) if path.startswith(_ROOT) else ""
     return max((one for one in OURS if folder.startswith(f"{one}/")), key=len, default="")
+
+
+def _table(profile: Profile) -> str:
+    rows: list[Row] = [
+        {
+            "station": station.name,
+            "CPU µs/message": station.cpu_us,
+            "share": f"{station.cpu_us / profile.cpu_us:.0%}",
+            "dearest files": ", ".join(f"{name} {taken:.0f}" for name, taken in station.files),
+        }
+        for station in profile.stations
+    ]
+    rate = f"{profile.per_second:,.0f} messages/s"
+    rows.append({"station": "all", "CPU µs/message": profile.cpu_us, "dearest files": rate})
+    return table(rows)
+
+
+PART: Final = Part("profile", "where the CPU of one message goes", _options, _measure)

@@ -5,11 +5,11 @@ First they are left in peace; then one of them is killed and another stopped for
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from typing import Final
 from bench.arrivals import WINDOW, window_counts
 from bench.carillon import Carillon
 from bench.children import ChildError, Server, module, warm_server
-from bench.client import begin, deliveries, dispatch_counts, provider_log
-from bench.report.section import Say
-from bench.results import Replicated
-from bench.workload import CLUSTER, address, dispatch, user, user_id
+from bench.client import begin, dispatch_counts, ended
+from bench.part import Options, Part, number
+from bench.section import Bar, Row, Say, Section, table
+from bench.workload import CLUSTER, dispatch, user
 from carillon.stores.mongodb.client import connected
 from carillon.stores.mongodb.importer import import_documents
 from carillon.stores.mongodb.url import MongoUrl
@@ -36,21 +36,43 @@ _WARM_UP: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicasPlan:
-    """What is to be measured: `rate` calls a second of all replicas together."""
+class Replicated:
+    """Dispatches of several replicas that share the limits of one provider.
 
+    `used` is the share of the rate that was used; `taken_over` is in seconds, until more of a dead
+    replica's dispatch was under way.
+    """
+
+    title: str
     users: int
     rate: int
     concurrency: int
-    replicas: int
+    most_in_a_window: int
+    most_open: int
+    used: float
+    lost: int
+    doubled: int
+    in_doubt: int
+    taken_over: float | None = None
 
 
-def measure_replicas(plan: ReplicasPlan, folder: Path, say: Say) -> Iterator[Replicated]:
-    """Left in peace, then killed and stopped. Raises ChildError."""
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=number, default=10_000, help="users of all dispatches")
+    parser.add_argument("--rate", type=number, default=500, help="calls a second in all")
+    parser.add_argument("--replicas", type=number, default=3, help="processes on one store")
+    parser.set_defaults(concurrency=30)
+
+
+def _measure(options: Options, folder: Path, say: Say) -> Section:
+    """Left in peace, then killed and stopped."""
     with named_or_started(folder) as store:
-        yield _in_peace(plan, store, folder / "each", plan.replicas, say)
-        yield _in_peace(plan, store, folder / "one", 1, say)
-        yield _in_trouble(plan, store, folder, say)
+        return _section(
+            [
+                _in_peace(options, store, folder / "each", options.replicas, say),
+                _in_peace(options, store, folder / "one", 1, say),
+                _in_trouble(options, store, folder, say),
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +84,17 @@ class _Fleet:
     dispatches: Sequence[str]
 
 
-def _in_peace(
-    plan: ReplicasPlan, store: str, folder: Path, dispatches: int, say: Say
-) -> Replicated:
-    with _fleet(plan, store, folder, dispatches) as fleet:
-        say(f"{plan.replicas} replicas have begun with {dispatches} dispatches")
+def _in_peace(options: Options, store: str, folder: Path, dispatches: int, say: Say) -> Replicated:
+    with _fleet(options, store, folder, dispatches) as fleet:
+        say(f"{options.replicas} replicas have begun with {dispatches} dispatches")
         _until(lambda: all(map(_is_done, fleet.replicas, fleet.dispatches)))
-        return _told(plan, fleet, f"{plan.replicas} replicas, {dispatches} dispatches")
+        return _told(options, fleet, f"{options.replicas} replicas, {dispatches} dispatches")
 
 
-def _in_trouble(plan: ReplicasPlan, store: str, folder: Path, say: Say) -> Replicated:
-    with _fleet(plan, store, folder / "trouble", plan.replicas) as fleet:
+def _in_trouble(options: Options, store: str, folder: Path, say: Say) -> Replicated:
+    with _fleet(options, store, folder / "trouble", options.replicas) as fleet:
         killed, stopped, left = fleet.replicas[0], fleet.replicas[1], fleet.replicas[-1]
-        time.sleep(plan.users / plan.rate / 4)
+        time.sleep(options.users / options.rate / 4)
         os.kill(killed.pid, signal.SIGKILL)
         os.kill(stopped.pid, signal.SIGSTOP)
         at = time.time()
@@ -84,20 +104,20 @@ def _in_trouble(plan: ReplicasPlan, store: str, folder: Path, say: Say) -> Repli
         os.kill(stopped.pid, signal.SIGCONT)
         _until(lambda: all(_is_done(left, one) for one in fleet.dispatches))
         title = "one killed, one stopped"
-        return _told(plan, fleet, title, taken_over)
+        return _told(options, fleet, title, taken_over)
 
 
 @contextmanager
-def _fleet(plan: ReplicasPlan, store: str, folder: Path, dispatches: int) -> Iterator[_Fleet]:
+def _fleet(options: Options, store: str, folder: Path, dispatches: int) -> Iterator[_Fleet]:
     folder.mkdir()
     with ExitStack() as stack:
         url = stack.enter_context(new_database(store))
-        _fill(plan.users, dispatches, url)
+        _fill(options.users, dispatches, url)
         slow = module("bench.services.slow", _LATENCY)
         receiver = stack.enter_context(warm_server(slow, folder / "provider.log"))
         replicas = [
-            stack.enter_context(_replica(plan, url, receiver, folder / f"replica-{number}"))
-            for number in range(plan.replicas)
+            stack.enter_context(_replica(options, url, receiver, folder / f"replica-{number}"))
+            for number in range(options.replicas)
         ]
         time.sleep(_WARM_UP)
         begun = [
@@ -108,12 +128,12 @@ def _fleet(plan: ReplicasPlan, store: str, folder: Path, dispatches: int) -> Ite
 
 
 @contextmanager
-def _replica(plan: ReplicasPlan, url: MongoUrl, receiver: Server, folder: Path) -> Iterator[Server]:
+def _replica(options: Options, url: MongoUrl, receiver: Server, folder: Path) -> Iterator[Server]:
     folder.mkdir()
     section = {
         "url": receiver.url,
-        "concurrency": plan.concurrency,
-        "rate": [{"limit": plan.rate, "per": f"{WINDOW:g}s"}],
+        "concurrency": options.concurrency,
+        "rate": [{"limit": options.rate, "per": f"{WINDOW:g}s"}],
     }
     carillon = Carillon(folder, {"sms-service": section}, store=url.text, warm=True)
     carillon.configure()
@@ -160,26 +180,21 @@ def _until(true: Callable[[], bool]) -> None:
 
 
 def _told(
-    plan: ReplicasPlan, fleet: _Fleet, title: str, taken_over: float | None = None
+    options: Options, fleet: _Fleet, title: str, taken_over: float | None = None
 ) -> Replicated:
-    log, teller = provider_log(fleet.provider.url), fleet.replicas[-1]
-    doubtful = {
-        name for one in fleet.dispatches for name in deliveries(teller.url, one, "in-doubt")
-    }
-    sent = {name for one in fleet.dispatches for name in deliveries(teller.url, one, "sent")}
-    lost = sum(_is_lost(index, sent, doubtful, log.counts) for index in range(plan.users))
-    arrivals = sorted(log.arrivals)
+    end = ended(fleet.replicas[-1].url, fleet.dispatches, fleet.provider.url, options.users)
+    arrivals = sorted(end.log.arrivals)
     return Replicated(
         title=title,
-        users=plan.users,
-        rate=plan.rate,
-        concurrency=plan.concurrency,
+        users=options.users,
+        rate=options.rate,
+        concurrency=options.concurrency,
         most_in_a_window=max(window_counts(arrivals)),
-        most_open=log.most_open,
-        used=_used(arrivals, plan.rate),
-        lost=lost,
-        doubled=sum(number - 1 for number in log.counts.values()),
-        in_doubt=len(doubtful),
+        most_open=end.log.most_open,
+        used=_used(arrivals, options.rate),
+        lost=end.lost,
+        doubled=end.doubled,
+        in_doubt=end.in_doubt,
         taken_over=taken_over,
     )
 
@@ -191,6 +206,44 @@ def _used(arrivals: Sequence[float], rate: int) -> float:
     return len(busy) / (seconds * rate) if seconds else 0.0
 
 
-def _is_lost(index: int, sent: set[str], doubtful: set[str], got: Counter[str]) -> bool:
-    name = user_id(index)
-    return not (name in doubtful or (name in sent and got[address(index)]))
+def _section(runs: Sequence[Replicated]) -> Section:
+    """Whether the limits held over all replicas, and what became of the deliveries."""
+    rows: list[Row] = [
+        {
+            "replicas": run.title,
+            "users": run.users,
+            "most in a second": f"{run.most_in_a_window} of {run.rate}",
+            "most open calls": f"{run.most_open} of {run.concurrency}",
+            "share of the rate used": run.used,
+            "lost": run.lost,
+            "doubled": run.doubled,
+            "in doubt": run.in_doubt,
+            "taken over after s": run.taken_over,
+        }
+        for run in runs
+    ]
+    bars = _bars(runs)
+    return Section("Several replicas on one store", [table(rows)], runs, bars)
+
+
+def _bars(runs: Sequence[Replicated]) -> list[Bar]:
+    bars = [
+        Bar("lost", sum(run.lost for run in runs), "at most", 0),
+        Bar("doubled", sum(run.doubled for run in runs), "at most", 0),
+    ]
+    for run in runs:
+        bars += [
+            Bar(f"{run.title}: calls in a second", run.most_in_a_window, "at most", run.rate),
+            Bar(f"{run.title}: open calls", run.most_open, "at most", run.concurrency),
+        ]
+        if run.taken_over is None:
+            bars.append(Bar(f"{run.title}: share of the rate used", run.used, "at least", 0.95))
+        else:
+            bars += [
+                Bar(f"{run.title}: taken over", run.taken_over, "at most", 10, " s"),
+                Bar(f"{run.title}: in doubt", run.in_doubt, "at most", run.concurrency),
+            ]
+    return bars
+
+
+PART: Final = Part("replicas", "several replicas, one killed and one stopped", _options, _measure)

@@ -5,25 +5,25 @@ A command is answered when its event is accepted, so a rate of answers is a rate
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import argparse
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bench.carillon import Carillon, provider
 from bench.children import Server, module, server
 from bench.client import take_tally
-from bench.costs import family_seconds
 from bench.load import SAGA, call
-from bench.machine import Bystanders
-from bench.report.section import Say
-from bench.results import Small
+from bench.machine import Bystanders, family_seconds
+from bench.part import Options, Part
+from bench.section import Bar, Say, Section, grouped, table
+from bench.small_requests import WARM_UP, Small, add_options, called, small_row
 from bench.store import fill_store
 from bench.workload import COMMAND, EVENTS, TEMPLATE
 
-CONTENDER: Final = "saga commands"
-_WARM_UP: Final = 0.5
+_LEAST: Final = 224.0  # commands a second
 _FUNCTIONS: Final = """\
 def get_template_id(event):
     return event["value"]["messagePayload"]["template"]
@@ -35,27 +35,33 @@ def get_data(event):
 """
 
 
-@dataclass(frozen=True, slots=True)
-class SagasPlan:
-    """What is to be measured; `seconds` is the length of one turn."""
-
-    callers: Sequence[int]
-    repeat: int
-    seconds: float
-    concurrency: int
+def _options(parser: argparse.ArgumentParser) -> None:
+    add_options(parser)
+    parser.set_defaults(callers="16")
 
 
-def measure_sagas(plan: SagasPlan, folder: Path, say: Say) -> Iterator[Small]:
-    """Each number of callers, turn by turn. Raises WrongResultError, ChildError."""
+def _measure(options: Options, folder: Path, say: Say) -> Section:
     filled = folder / "filled.db"
-    fill_store(filled, max(plan.callers), templates=[TEMPLATE])
+    fill_store(filled, max(options.callers), templates=[TEMPLATE])
+    runs: list[Small] = []
     with saga_servers(folder) as servers:
-        with saga_service(folder, servers, plan.concurrency).running(filled) as service:
-            for callers in plan.callers:
-                for turn in range(plan.repeat):
-                    run = one_turn(service, servers, callers, plan.seconds)
-                    say(f"{callers} callers: {run.per_second:,.0f} commands/s")
-                    yield replace(run, turn=turn)
+        with servers.carillon(folder, options.concurrency).running(filled) as service:
+            for callers in options.callers:
+                for turn in range(options.repeat):
+                    runs.append(servers.turn(service, callers, turn, options.seconds))
+                    say(f"{callers} callers: {runs[-1].per_second:,.0f} commands/s")
+    groups = grouped(runs, lambda run: run.callers)
+    bars = [
+        Bar(
+            f"{group[0].callers} callers, commands a second",
+            max(run.per_second for run in group),
+            "at least",
+            _LEAST,
+        )
+        for group in groups
+    ]
+    title = "Commands of sagas: functions in Python, one message and one event each"
+    return Section(title, [table(list(map(small_row, groups)))], runs, bars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,36 @@ class SagaServers:
 
     provider: Server
     flow_manager: Server
+
+    def carillon(self, folder: Path, concurrency: int) -> Carillon:
+        """The service with its functions; they are written into the folder."""
+        functions = folder / "functions.py"
+        functions.write_text(_FUNCTIONS)
+        flow = {
+            "serviceUrl": self.flow_manager.url,
+            **EVENTS,
+            "metadataSchema": COMMAND,
+            "getTemplateIdFilePath": str(functions),
+            "getDataFilePath": str(functions),
+        }
+        providers = {"sms-service": provider(self.provider.url, concurrency)}
+        return Carillon(folder, providers, more={"flowManagerConfiguration": flow})
+
+    def turn(self, service: Server, callers: int, turn: int, seconds: float) -> Small:
+        """A warm service under so many callers.
+
+        Raises WrongResultError unless each command came to one message and one event.
+        """
+        both = (self.provider, self.flow_manager)
+        call(service.url, callers, WARM_UP, SAGA)
+        for one in both:
+            take_tally(one.url)
+        bystanders = Bystanders(service.pid, *(one.pid for one in both))
+        load, cpu = called(service, callers, seconds, SAGA, family_seconds)
+        others = bystanders.stop()
+        for one in both:
+            take_tally(one.url).check_number(load.requests)
+        return Small("saga commands", callers, turn, load, cpu, others)
 
 
 @contextmanager
@@ -77,34 +113,4 @@ def saga_servers(folder: Path) -> Iterator[SagaServers]:
         yield SagaServers(receiver, flow_manager)
 
 
-def saga_service(folder: Path, servers: SagaServers, concurrency: int) -> Carillon:
-    """The service with its functions; they are written into the folder."""
-    functions = folder / "functions.py"
-    functions.write_text(_FUNCTIONS)
-    flow = {
-        "serviceUrl": servers.flow_manager.url,
-        **EVENTS,
-        "metadataSchema": COMMAND,
-        "getTemplateIdFilePath": str(functions),
-        "getDataFilePath": str(functions),
-    }
-    providers = {"sms-service": provider(servers.provider.url, concurrency)}
-    return Carillon(folder, providers, more={"flowManagerConfiguration": flow})
-
-
-def one_turn(service: Server, servers: SagaServers, callers: int, seconds: float) -> Small:
-    """A warm service under so many callers.
-
-    Raises WrongResultError unless each command came to one message and one event.
-    """
-    call(service.url, callers, _WARM_UP, SAGA)
-    both = (servers.provider, servers.flow_manager)
-    for one in both:
-        take_tally(one.url)
-    bystanders = Bystanders([service.pid, *(one.pid for one in both)])
-    cpu = family_seconds(service.pid)
-    load = call(service.url, callers, seconds, SAGA)
-    cpu, others = family_seconds(service.pid) - cpu, bystanders.stop()
-    for one in both:
-        take_tally(one.url).check_number(load.requests)
-    return Small(CONTENDER, callers, 0, load, cpu, others)
+PART: Final = Part("sagas", "commands of sagas with functions in Python", _options, _measure)

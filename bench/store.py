@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
-from bench.report.section import Say
+from bench.section import Say
 from bench.workload import user
 from carillon.messages.model import Document
 from carillon.stores.sqlite.database import open_store

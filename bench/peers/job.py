@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from bench.costs import Meter
+from bench.machine import Meter
 
 
 @dataclass(frozen=True, slots=True)

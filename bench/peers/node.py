@@ -15,7 +15,7 @@ from typing import Final
 
 from bench.children import Server, server
 from bench.client import post_dispatch
-from bench.report.section import Say
+from bench.section import Say
 from bench.workload import dispatch, user, user_id
 
 _PEERS: Final = Path(__file__).parent

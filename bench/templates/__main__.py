@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.machine import this_machine
-from bench.report.section import Bar, Row, Section, table
+from bench.section import Bar, Row, Section, table
 from carillon.handlebars import Engine
 
 GREETING: Final = "Hello, {{user.name}}! Your appointment is dated {{data.appointmentDate}}"

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.children import ChildError
-from bench.compare import OTHER, THIS, Checkout, ratios
-from bench.report.speed import compared
-from bench.results import Compared
+from bench.compare import OTHER, THIS, Checkout, Compared, compared, ratios
 from tests.bench.running import measured
 
 ROOT = Path(__file__).parent.parent.parent

@@ -12,7 +12,7 @@ import pytest
 
 from bench.fan_out import NODE
 from bench.peers.node import NoNodeError, find_node
-from bench.report.section import say
+from bench.section import say
 from tests.bench.running import measured
 
 USERS = 200

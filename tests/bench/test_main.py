@@ -9,8 +9,9 @@ import pytest
 
 from bench.__main__ import main
 from bench.children import ChildError
-from bench.parts import PARTS, Part
-from bench.report.section import (
+from bench.part import Part
+from bench.parts import PARTS
+from bench.section import (
     FIGURES,
     Bar,
     NoMarksError,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.costs import Cost
+from bench.machine import Cost
 from bench.profile import (
     LIBRARIES,
     OTHER,

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final, Literal, Protocol, TypeVar
 
-FIGURES: Final = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+FIGURES: Final = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 Side = Literal["at least", "at most"]
 Row = Mapping[str, str | int | float | None]

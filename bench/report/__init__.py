@@ -1,1 +1,0 @@
-"""What the bench says of what it measured: sections of tables and bars."""
