@@ -28,7 +28,7 @@ class BadInput(Failure):
 
 
 def of_the_store(error: Exception) -> Failure:
-    """What is wrong with a store, which is called by the option or the variable that named it."""
+    """A fault of a store, named by the option or the variable that gave it."""
     context, said = click.get_current_context(silent=True), str(error)
     given = None if context is None else context.get_parameter_source("store")
     is_option = given is click.core.ParameterSource.COMMANDLINE
@@ -44,7 +44,7 @@ _ADDRESS_TROUBLE: Final = {
 
 
 def not_listening(error: OSError, address: str, chosen_by: str) -> Failure | None:
-    """What to tell when a service cannot listen on an address; None for another error.
+    """The sentence for a service that cannot listen on an address; None for another error.
 
     One that is in use may be free soon, the others are wrong.
     """

@@ -1,4 +1,4 @@
-"""Ids as people type them: how one begins is enough where no other begins so."""
+"""Ids as people type them: the beginning is enough if no other id has it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from carillon.cli.failure import BadInput
 from carillon.cli.table import printable
 
 _WHOLE: Final = 36
-"""Characters of a UUID: what is as long is no beginning."""
+"""Characters of a UUID: a text of this length is a whole id."""
 _SHOWN: Final = 10
 
 Beginning = Callable[[str, int], Sequence[str]]
-"""Gives at most so many ids that begin as a text does, the newest first."""
+"""Lists at most this many ids that begin with a text, the newest first."""
 
 
 def whole_id(given: str, thing: str, beginning: Beginning) -> str:
-    """The only id that begins as given; what is given itself where none does.
+    """The only id that begins with the given text; the text itself if there is none.
 
     Raises:
         BadInput: it is empty, or several ids begin so.

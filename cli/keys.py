@@ -140,7 +140,7 @@ def list_keys(file: Path, *, as_json: bool) -> None:
 def remove(key_id: str, file: Path, *, as_json: bool) -> None:
     """Remove key ID from a file, as a whole or not at all.
 
-    A running service lets it in until it reads the file anew, at SIGHUP. The last key of a file is
+    A running service lets it in until it reads the file again, at SIGHUP. The last key of a file is
     not removed: a service refuses a file without any. To ask for no key, unset API_KEYS_FILE.
     """
     from carillon.cli.key_file import remove_from_file

@@ -1,4 +1,4 @@
-"""The command line's front door: which commands there are, and how their errors are shown."""
+"""The entry point of the command line: its commands, and how their errors are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a dispatch: a table of failures and a sentence, or JSON."""
+"""Prints how a dispatch ended: a table of failures and a sentence, or JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`carillon send`: a message through a running service, and what became of it."""
+"""`carillon send`: sends a message through a running service and shows how it ended."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def _until(command: C) -> C:
             help="Send nothing of it from then on: ISO 8601 with a zone.",
         ),
         click.option(
-            "--time-to-live", metavar="DURATION", help="Send nothing of it after so long: 30s, 1h."
+            "--time-to-live",
+            metavar="DURATION",
+            help="Send nothing of it after this time: 30s, 1h.",
         ),
         click.option(
             "--priority",
@@ -130,7 +132,7 @@ def _waiting(command: C) -> C:
             "--wait",
             type=click.IntRange(0),
             metavar="SECONDS",
-            help="Wait so long for the outcome.  [default: as long as the service does]",
+            help="Wait this long for the outcome.  [default: as long as the service does]",
         ),
     ):
         command = option(command)

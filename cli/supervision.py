@@ -99,7 +99,7 @@ def _row(channel: _ChannelAnswer) -> Sequence[str]:
 
 
 def _counted(channel: _ChannelAnswer) -> str:
-    """How many there are in each state: `17 idle, 3 working, 1 of them stuck`."""
+    """The number of workers in each state: `17 idle, 3 working, 1 of them stuck`."""
     words = [f"{number} {state}" for state, number in channel.worker_counts.items() if number]
     stuck = sum(worker.stuck for worker in channel.workers)
     return ", ".join(words + [f"{stuck} of them stuck"] * bool(stuck))

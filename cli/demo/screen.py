@@ -1,4 +1,4 @@
-"""What the demo shows: each message as it leaves, and each delivery that ends otherwise."""
+"""The screen of the demo: each message that is sent, and each delivery that ends otherwise."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _lines(body: str) -> list[str]:
 
 
 def visible_text(html: str) -> str:
-    """What a reader of the page would see, roughly: one line for each piece of text."""
+    """The visible text of an HTML page, roughly: one line for each piece."""
     reader = _Reader()
     reader.feed(html)
     reader.close()

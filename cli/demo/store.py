@@ -1,4 +1,4 @@
-"""The demo's surroundings: a store with samples, and settings in which nothing reaches anybody."""
+"""The demo's store of samples, and settings with which no message leaves the machine."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _HEAD: Final = 65_536
 
 @dataclass(slots=True)
 class Checked:
-    """How many templates were checked, what is wrong with them, and the values they need.
+    """The number of templates checked, their faults, and the values that they need.
 
     A template is named by its place: the file, the line or the item, the `_id`.
     """

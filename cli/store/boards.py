@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from carillon.stores.mongodb.move import Boards
 
 _PAUSE: Final = "moved"
-"""The id of a pause that a store has brought."""
+"""The id of a pause that came with a store."""
 
 
 def boards_of(connection: sqlite3.Connection, now: int) -> Boards:
@@ -41,7 +41,7 @@ def _pause(pauses: Mapping[str, float], provider: str, now: int) -> Pause | None
 
 
 def _written(past: tuple[Past, ...], pause: Pause | None, text: str) -> str:
-    """What a service that ran on the MongoDB before has left there stays."""
+    """Keep what an earlier service left in the MongoDB."""
     try:
         sheet = parse_ledger(text)
     except JournalUnavailable as error:

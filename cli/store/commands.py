@@ -201,7 +201,7 @@ def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, bool]]:
 
 @contextmanager
 def owned(path: Path, *, moved: bool = False) -> Iterator[sqlite3.Connection]:
-    """A connection to a store that no service uses, also to one that has `moved`; likewise."""
+    """A connection to a store that no service uses; with `moved`, also to one that has moved."""
     with _one_sentence(path), only_server(path):
         set_foreign_wal_aside(path)
         with closing(open_store(path, moved=moved)) as connection:

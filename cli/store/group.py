@@ -1,4 +1,4 @@
-"""`carillon store`: copies of the store, what is damaged in it, and what goes on from one."""
+"""`carillon store`: backs up, checks, repairs, resumes and moves the store."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Report:
 
 
 def print_report(report: Report, *, as_json: bool) -> None:
-    """All of it."""
+    """Print the whole report."""
     if as_json:
         click.echo(json.dumps(_document(report), ensure_ascii=False))
         return

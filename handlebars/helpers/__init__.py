@@ -52,7 +52,7 @@ _FAMILIES: tuple[Mapping[str, Helper], ...] = (
 def standard_helpers(
     locale: str = "en-US", now: Clock = utc_now, *, date_plugins: bool = False
 ) -> dict[str, Helper]:
-    """Give every helper under its name.
+    """Return every helper under its name.
 
     `locale` is that of `toLocale` if a template names none, `now` the clock of `dateNow` and
     `year`. With `date_plugins` `dateFormat` knows the tokens of Day.js' plugins, such as `Do` and

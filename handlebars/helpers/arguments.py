@@ -31,17 +31,17 @@ ABSENT: Final = Absent()
 
 
 def is_undefined(value: object) -> bool:
-    """Tell whether an argument is null, undefined or not given."""
+    """Return whether an argument is null, undefined or not given."""
     return value is None or value is UNDEFINED or value is ABSENT
 
 
 def is_text(value: object) -> bool:
-    """Tell whether `value` is a text that is not empty, which is what most helpers ask for."""
+    """Return whether `value` is a text that is not empty, which is what most helpers ask for."""
     return isinstance(value, str) and value != ""
 
 
 def is_number(value: object) -> bool:
-    """Tell whether `value` is a finite number, or a text that says one (is-number 4)."""
+    """Return whether `value` is a finite number, or a text that says one (is-number 4)."""
     kind = type(value)
     if kind is float or kind is int:
         return math.isfinite(to_number(value))
@@ -51,7 +51,7 @@ def is_number(value: object) -> bool:
 
 
 def whole_number(value: object) -> int:
-    """Give ToIntegerOrInfinity, with infinities as numbers beyond every length."""
+    """Return ToIntegerOrInfinity, with infinities as numbers beyond every length."""
     number = to_number(value)
     if math.isnan(number):
         return 0
@@ -66,7 +66,7 @@ def cut(sequence: Item, start: object = UNDEFINED, end: object = UNDEFINED) -> I
 
 
 def sliceable(value: object) -> list[object] | str:
-    """Give what has a `slice`: a list, or a text in units."""
+    """Return what has a `slice`: a list, or a text in units."""
     if isinstance(value, list):
         return value
     if isinstance(value, str):
@@ -75,14 +75,14 @@ def sliceable(value: object) -> list[object] | str:
 
 
 def listed(value: object) -> list[object]:
-    """Give `value`, which must be a list."""
+    """Return `value`, which must be a list."""
     if not isinstance(value, list):
         raise TypeError(f"it takes a list, not {kind(value)}")
     return value
 
 
 def elements(value: object) -> Sequence[object]:
-    """Give what JavaScript's `for i < value.length` goes over: of anything else, nothing."""
+    """Return what JavaScript's `for i < value.length` goes over: of anything else, nothing."""
     if is_nothing(value):
         raise TypeError(f"it takes a list, not {kind(value)}")
     if isinstance(value, str):
@@ -93,7 +93,7 @@ def elements(value: object) -> Sequence[object]:
 def answer(
     call: Invocation, value: object, last: object = None, surplus: tuple[object, ...] = ()
 ) -> object:
-    """Give a yes or no as a value, or of a block the body that it chooses.
+    """Return a yes or no as a value, or of a block the body that it chooses.
 
     `last` is the last argument that the helper needs. Without it, or with a surplus of them, there
     is no block to JavaScript.

@@ -34,12 +34,12 @@ def part(value: object, start: object, end: object = UNDEFINED) -> object:
 
 
 def after(_call: Invocation, array: object = ABSENT, n: object = ABSENT, *_: object) -> object:
-    """Give the items from index `n` on."""
+    """Return the items from index `n` on."""
     return "" if is_undefined(array) else part(array, n)
 
 
 def before(_call: Invocation, array: object = ABSENT, n: object = ABSENT, *_: object) -> object:
-    """Give all but the last `n` items."""
+    """Return all but the last `n` items."""
     return "" if is_undefined(array) else part(array, 0, -to_number(n))
 
 
@@ -77,7 +77,7 @@ def filter_(
 
 
 def first(call: Invocation, array: object = ABSENT, n: object = ABSENT, *_: object) -> object:
-    """Give the first item, or the first `n`."""
+    """Return the first item, or the first `n`."""
     if is_undefined(array):
         return ""
     return part(array, 0, n) if is_number(n) else call.member(array, "0")
@@ -86,20 +86,20 @@ def first(call: Invocation, array: object = ABSENT, n: object = ABSENT, *_: obje
 def in_array(
     call: Invocation, array: object = ABSENT, value: object = ABSENT, *more: object
 ) -> object:
-    """Tell whether the list has `value`."""
+    """Return whether the list has `value`."""
     items = elements(array)
     return answer(call, holds(items, value, call.charge), value, more)
 
 
 def is_array(_call: Invocation, value: object = ABSENT, *_: object) -> object:
-    """Tell whether it is a list."""
+    """Return whether it is a list."""
     return isinstance(value, list)
 
 
 def item_at(
     _call: Invocation, array: object = ABSENT, index: object = ABSENT, *_: object
 ) -> object:
-    """Give the item at an index, of a negative one from the end."""
+    """Return the item at an index, of a negative one from the end."""
     if not isinstance(array, list):
         return UNDEFINED
     place = to_number(index) if is_number(index) else 0.0
@@ -121,7 +121,7 @@ def join(
 def equals_length(
     call: Invocation, value: object = ABSENT, length_: object = ABSENT, *more: object
 ) -> object:
-    """Tell whether a list or a text has this length."""
+    """Return whether a list or a text has this length."""
     if value is ABSENT:
         return False
     wanted = 0 if length_ is ABSENT else length_
@@ -130,7 +130,7 @@ def equals_length(
 
 
 def last(call: Invocation, value: object = ABSENT, n: object = ABSENT, *_: object) -> object:
-    """Give the last item, or the last `n`."""
+    """Return the last item, or the last `n`."""
     if not isinstance(value, list | str):
         return ""
     if is_number(n):
@@ -147,7 +147,7 @@ def length(_call: Invocation, value: object = ABSENT, *_: object) -> object:
 
 
 def map_(_call: Invocation, array: object = ABSENT, *_: object) -> object:
-    """Give the list itself, for a template has no function to map it with."""
+    """Return the list itself: a template has no function to map it with."""
     return array if isinstance(array, list) else ""
 
 
@@ -164,7 +164,7 @@ def pluck(call: Invocation, array: object = ABSENT, path: object = ABSENT, *_: o
 def some(
     call: Invocation, array: object = ABSENT, test: object = ABSENT, *surplus: object
 ) -> object:
-    """Render what follows else: a template has no function to ask the items with."""
+    """Render the else block: a template has no function to test the items with."""
     refuse(surplus)
     if test is ABSENT or (isinstance(array, list) and array):
         raise TypeError("it takes a function, which a template does not have")
@@ -172,7 +172,7 @@ def some(
 
 
 def unique(call: Invocation, array: object = ABSENT, *_: object) -> object:
-    """List the items without those that came before."""
+    """List the items, each once, where it comes first."""
     if is_undefined(array):
         return ""
     items = listed(array)

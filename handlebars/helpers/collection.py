@@ -24,7 +24,7 @@ from carillon.handlebars.runtime.values import UNDEFINED, is_nothing, is_true
 
 
 def is_empty(call: Invocation, collection: object = ABSENT, *surplus: object) -> object:
-    """Tell whether a list or an object has nothing in it."""
+    """Return whether a list or an object has nothing in it."""
     if surplus:
         return True  # what the reference makes of a second argument
     if collection is ABSENT:
@@ -106,7 +106,7 @@ Compare = Callable[[object, object], int]
 
 
 def sort(call: Invocation, array: object = ABSENT, *surplus: object) -> object:
-    """Sort a list by the text of its items; what else it is given turns it, if it is something."""
+    """Sort a list by the text of its items; with a truthy `reverse=` the other way round."""
     if not isinstance(array, list):
         return ""
     sort_as_text(call, array)
@@ -117,7 +117,7 @@ def sort(call: Invocation, array: object = ABSENT, *surplus: object) -> object:
 
 
 def sort_by(call: Invocation, array: object = ABSENT, *paths: object) -> object:
-    """Sort a list of objects by what they have at a path, then at the next."""
+    """Sort a list of objects by their values at a path, then at the next."""
     if not isinstance(array, list):
         return ""
     if not paths or not is_text(paths[0]):

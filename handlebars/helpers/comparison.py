@@ -118,27 +118,27 @@ def compare(
 
 
 def and_(call: Invocation, *values: object) -> object:
-    """Tell whether all are true."""
+    """Return whether all are true."""
     return answer(call, all(is_true(value) for value in values))
 
 
 def or_(call: Invocation, *values: object) -> object:
-    """Tell whether one is true."""
+    """Return whether one is true."""
     return answer(call, any(is_true(value) for value in values))
 
 
 def not_(call: Invocation, value: object = ABSENT, *more: object) -> object:
-    """Tell whether it is false."""
+    """Return whether it is false."""
     return answer(call, not is_true(value), value, more)
 
 
 def neither(call: Invocation, a: object = ABSENT, b: object = ABSENT, *more: object) -> object:
-    """Tell whether both are false."""
+    """Return whether both are false."""
     return answer(call, not is_true(a) and not is_true(b), b, more)
 
 
 def default(_call: Invocation, *values: object) -> object:
-    """Give the first value that is there."""
+    """Return the first value that is neither null nor undefined."""
     return next((value for value in values if not is_nothing(value)), "")
 
 
@@ -149,7 +149,7 @@ def contains(
     start: object = ABSENT,
     *more: object,
 ) -> object:
-    """Tell whether a text has a part, or a list an item."""
+    """Return whether a text has a part, or a list an item."""
     if not (start is UNDEFINED or isinstance(start, str | int | float)):
         more, start = (start, *more) if start is not ABSENT else more, ABSENT
     return answer(call, _contains(call, collection, value, start), value, more)
@@ -169,7 +169,7 @@ def _contains(call: Invocation, collection: object, value: object, start: object
 def has(
     call: Invocation, value: object = ABSENT, pattern: object = ABSENT, *more: object
 ) -> object:
-    """Tell whether a text, a list or an object has it; one argument is asked of the context."""
+    """Return whether a text, a list or an object has it; one argument is asked of the context."""
     if more:
         return value is not None and _has(value, pattern)
     if value is ABSENT or value is None:
@@ -201,7 +201,7 @@ def _has_values(call: Invocation, value: object, depth: int = 0) -> bool:
 
 
 def falsey(value: object) -> bool:
-    """Tell whether it is false, empty, or a word for no."""
+    """Return whether it is false, empty, or a word for no."""
     if not is_true(value):
         return True
     if value is ABSENT:
@@ -212,17 +212,17 @@ def falsey(value: object) -> bool:
 
 
 def is_falsey(call: Invocation, value: object = ABSENT, *more: object) -> object:
-    """Tell whether it is false, empty, or a word for no."""
+    """Return whether it is false, empty, or a word for no."""
     return answer(call, falsey(value), value, more)
 
 
 def is_truthy(call: Invocation, value: object = ABSENT, *more: object) -> object:
-    """Tell whether it is neither false nor empty nor a word for no."""
+    """Return whether it is neither false nor empty nor a word for no."""
     return answer(call, not falsey(value), value, more)
 
 
 def is_odd(value: object) -> bool:
-    """Tell whether a whole number is odd."""
+    """Return whether a whole number is odd."""
     number = to_number(value) if is_number(value) else math.nan
     if not number.is_integer():
         raise TypeError("it takes a whole number")
@@ -230,17 +230,17 @@ def is_odd(value: object) -> bool:
 
 
 def if_even(call: Invocation, number: object = ABSENT, *more: object) -> object:
-    """Tell whether a whole number is even."""
+    """Return whether a whole number is even."""
     return answer(call, not is_odd(number), number, more)
 
 
 def if_odd(call: Invocation, number: object = ABSENT, *more: object) -> object:
-    """Tell whether a whole number is odd."""
+    """Return whether a whole number is odd."""
     return answer(call, is_odd(number), number, more)
 
 
 def if_nth(call: Invocation, a: object = ABSENT, b: object = ABSENT, *more: object) -> object:
-    """Tell whether `b` is a multiple of `a`."""
+    """Return whether `b` is a multiple of `a`."""
     both = is_number(a) and is_number(b)
     return answer(call, both and remainder(to_number(b), to_number(a)) == 0, b, more)
 

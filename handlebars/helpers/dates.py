@@ -35,7 +35,7 @@ _TWO_DIGITS = 100
 
 
 def utc_now() -> datetime:
-    """Give the time of the machine."""
+    """Return the time of the machine."""
     return datetime.now(UTC)
 
 
@@ -48,7 +48,7 @@ def date_helpers(now: Clock = utc_now, *, plugins: bool = False) -> dict[str, He
     zones = Zones()
 
     def date_now(call: Invocation, *_: object) -> object:
-        """Give the time now as ISO text in UTC."""
+        """Return the time now as ISO text in UTC."""
         call.charge(_NOW)
         return iso_text(timestamp_of(now()))
 
@@ -84,7 +84,7 @@ def _pattern(call: Invocation, local: Local, *, plugins: bool) -> str:
 
 
 def _read(call: Invocation, value: object, now: Clock) -> int | None:
-    """Give the milliseconds of whatever a template takes for a date; missing is now."""
+    """Return the milliseconds of whatever a template takes for a date; missing is now."""
     if value is UNDEFINED:
         return timestamp_of(now())
     if isinstance(value, datetime):

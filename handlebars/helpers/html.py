@@ -1,4 +1,4 @@
-"""HTML: attr, css, js, sanitize, ul, ol, thumbnailImage. What they make needs `{{{…}}}`."""
+"""HTML: attr, css, js, sanitize, ul, ol, thumbnailImage. Their output needs `{{{…}}}`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class _Stripper:
 
 
 def strip_tags(text: str) -> str:
-    """Give `text` without its tags."""
+    """Return `text` without its tags."""
     if "<" not in text:
         return text
     stripper = _Stripper()
@@ -162,13 +162,13 @@ def sanitize(call: Invocation, text: object = ABSENT, *_: object) -> object:
 
 
 def ul(call: Invocation, items: object = ABSENT, *surplus: object) -> object:
-    """Make a list of the items; those that are no text are shown by the block."""
+    """Make a list of the items; the block renders those that are not text."""
     refuse(surplus)
     return _list(call, "ul", items)
 
 
 def ol(call: Invocation, items: object = ABSENT, *surplus: object) -> object:
-    """Make a numbered list of the items; those that are no text are shown by the block."""
+    """Make a numbered list of the items; the block renders those that are not text."""
     refuse(surplus)
     return _list(call, "ol", items)
 

@@ -55,7 +55,7 @@ def i18n(call: Invocation, path: object = ABSENT, words: object = ABSENT, *_: ob
     language = context.get("language", UNDEFINED)
     language = language if is_true(language) else context.get("lang", UNDEFINED)
     if not isinstance(language, str) or not language:
-        raise TypeError("nobody says which language: give `language=` or a field of that name")
+        raise TypeError("no language is given: pass `language=` or a field of that name")
     texts = context.get(language, UNDEFINED)
     if texts is UNDEFINED:
         raise LookupError(f'the context has no texts for the language "{language[:20]}"')

@@ -59,7 +59,7 @@ def get_object(call: Invocation, value: object, path: object) -> object:
 
 
 def entries(value: object) -> list[tuple[str, object]]:
-    """Give what JavaScript's `for in` goes over: keys and values, of a text its units."""
+    """Return what JavaScript's `for in` goes over: keys and values, of a text its units."""
     if isinstance(value, dict):
         return [(key, value[key]) for key in keys(value)]
     if isinstance(value, list):

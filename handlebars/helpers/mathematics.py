@@ -50,7 +50,7 @@ def add(_call: Invocation, a: object = ABSENT, b: object = ABSENT, *_: object) -
 
 
 def remainder_(_call: Invocation, a: object = ABSENT, b: object = ABSENT, *_: object) -> object:
-    """JavaScript's `%` of whatever it is given."""
+    """JavaScript's `%` of any two values."""
     return remainder(to_number(a), to_number(b))
 
 
@@ -60,7 +60,7 @@ def total(call: Invocation, *values: object) -> object:
 
 
 def average(call: Invocation, *values: object) -> object:
-    """Give the mean of numbers, and of those in lists."""
+    """Return the mean of numbers, and of those in lists."""
     items = _flat(call, values)
     return _quotient(_total(items), float(len(items)))
 

@@ -88,7 +88,7 @@ def moment_helpers(now: Callable[[], datetime]) -> dict[str, Helper]:
     locales = MomentLocales()
 
     def year(_call: Invocation, *_: object) -> object:
-        """Give the year now, in UTC."""
+        """Return the year now, in UTC."""
         return str(moment(timestamp_of(now())).year)
 
     def date(
@@ -136,7 +136,7 @@ def _write(
 
 
 def _as_javascript(call: Invocation, value: object) -> int | None:
-    """Give the milliseconds of `new Date(value)`."""
+    """Return the milliseconds of `new Date(value)`."""
     if value is None:
         return 0
     if value is UNDEFINED or value is ABSENT:
@@ -145,7 +145,7 @@ def _as_javascript(call: Invocation, value: object) -> int | None:
 
 
 def _as_moment(call: Invocation, value: object, now: Callable[[], datetime]) -> int | None:
-    """Give the milliseconds of `moment(value)`: what is missing is now, null is no date."""
+    """Return the milliseconds of `moment(value)`: what is missing is now, null is no date."""
     if value is UNDEFINED or value is ABSENT:
         return timestamp_of(now())
     if value is None or isinstance(value, bool):

@@ -37,7 +37,7 @@ _MANY_DIGITS = 9
 def bytes_(
     call: Invocation, number: object = ABSENT, precision: object = ABSENT, *_: object
 ) -> object:
-    """Give a count of bytes with its unit; of a text or a list, its length."""
+    """Return a count of bytes with its unit; of a text or a list, its length."""
     if is_undefined(number):
         return "0 B"
     if not is_number(number):
@@ -109,7 +109,7 @@ def exponential(
 
 
 def fixed(call: Invocation, number: object = ABSENT, digits: object = ABSENT, *_: object) -> object:
-    """Write a number with so many decimals."""
+    """Write a number with this many decimals."""
     if type(digits) is not int:
         digits = whole_number(digits) if is_number(digits) else 0
     if digits > _MANY_DIGITS:
@@ -120,7 +120,7 @@ def fixed(call: Invocation, number: object = ABSENT, digits: object = ABSENT, *_
 def precise(
     call: Invocation, number: object = ABSENT, precision: object = ABSENT, *_: object
 ) -> object:
-    """Write a number with so many figures in all."""
+    """Write a number with this many significant digits."""
     call.charge(_EXACT)
     return to_precision(_finite(number), whole_number(precision) if is_number(precision) else 1)
 

@@ -57,7 +57,7 @@ def to_path(_call: Invocation, *parts: object) -> object:
 def get_(
     call: Invocation, path: object = ABSENT, context: object = ABSENT, *surplus: object
 ) -> object:
-    """Look a path up in an object; as a block, with what it finds."""
+    """Look a path up in an object; as a block, render it with the value found."""
     if context is ABSENT:
         return UNDEFINED
     found = get(call, context, path)
@@ -69,12 +69,12 @@ def get_(
 def get_object_(
     call: Invocation, path: object = ABSENT, context: object = ABSENT, *_: object
 ) -> object:
-    """Look a path up and give it in an object of its own."""
+    """Look a path up and return the value in a new object."""
     return {} if context is ABSENT else get_object(call, context, path)
 
 
 def has_own(call: Invocation, value: object = ABSENT, key: object = ABSENT, *_: object) -> object:
-    """Tell whether an object has a member."""
+    """Return whether an object has a member."""
     if is_nothing(value):
         raise TypeError("it takes an object, and was given nothing")
     name = call.key(key)
@@ -87,7 +87,7 @@ def has_own(call: Invocation, value: object = ABSENT, key: object = ABSENT, *_: 
 
 
 def is_object(_call: Invocation, value: object = ABSENT, *_: object) -> object:
-    """Tell whether it is an object, and neither a list nor a date."""
+    """Return whether it is an object, and neither a list nor a date."""
     return isinstance(value, dict) or value is ABSENT
 
 

@@ -20,12 +20,12 @@ def _path(value: object) -> str:
 
 
 def basename(_call: Invocation, path: object = ABSENT, *_: object) -> object:
-    """Give the last part of a path."""
+    """Return the last part of a path."""
     return _base(_path(path))
 
 
 def dirname(_call: Invocation, path: object = ABSENT, *_: object) -> object:
-    """Give a path without its last part."""
+    """Return a path without its last part."""
     text = _path(path)
     slash = text.rstrip("/").rfind("/")
     if slash > 0:
@@ -34,12 +34,12 @@ def dirname(_call: Invocation, path: object = ABSENT, *_: object) -> object:
 
 
 def extname(_call: Invocation, path: object = ABSENT, *_: object) -> object:
-    """Give the ending of a path, with its dot."""
+    """Return the ending of a path, with its dot."""
     return _ending(_base(_path(path)))
 
 
 def stem(_call: Invocation, path: object = ABSENT, *_: object) -> object:
-    """Give the last part of a path without its ending."""
+    """Return the last part of a path without its ending."""
     base = _base(_path(path))
     return base.removesuffix(_ending(base))
 
@@ -51,7 +51,7 @@ def segments(
     end: object = ABSENT,
     *_: object,
 ) -> object:
-    """Give some parts of a path: from the index `start` up to `end`."""
+    """Return some parts of a path: from the index `start` up to `end`."""
     text = _path(path)
     call.charge(len(text) // 32)
     parts = _SLASHES.split(text)
@@ -61,7 +61,7 @@ def segments(
 def relative(
     call: Invocation, start: object = ABSENT, target: object = ABSENT, *_: object
 ) -> object:
-    """Give the way from one path to another: from the folder of `start`, where it has an ending."""
+    """Return the way from one path to another; a `start` with an ending stands for its folder."""
     origin, goal = _path(start), _path(target)
     call.charge((len(origin) + len(goal)) // 32)
     here, there = _parts(origin), _parts(goal)

@@ -30,7 +30,7 @@ def to_regex(
 def is_match(
     call: Invocation, text: object = ABSENT, expression: object = ABSENT, *_: object
 ) -> object:
-    """Tell whether a text has what the expression describes."""
+    """Return whether a text has what the expression describes."""
     if not isinstance(text, str) or not is_text(text):
         return False
     if not isinstance(expression, RegularExpression):
@@ -42,7 +42,7 @@ def is_match(
 def match(
     call: Invocation, texts: object = ABSENT, patterns: object = ABSENT, *_: object
 ) -> object:
-    """Give those of some texts that a glob describes; those behind `!` are left out again."""
+    """Return those of some texts that a glob describes; those behind `!` are left out again."""
     listed = [one for one in (texts if isinstance(texts, list) else [texts]) if is_text(one)]
     chosen = _patterns(patterns)
     call.charge((_COMPILE + len(listed)) * len(chosen))
@@ -60,7 +60,7 @@ def match(
 def is_glob_match(
     call: Invocation, text: object = ABSENT, pattern: object = ABSENT, *_: object
 ) -> object:
-    """Tell whether a glob, or a regular expression, describes a text."""
+    """Return whether a glob, or a regular expression, describes a text."""
     if not isinstance(text, str):
         raise TypeError('it takes a text and a pattern: `isMatch text "*.pdf"`')
     if isinstance(pattern, RegularExpression):

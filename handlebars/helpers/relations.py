@@ -25,7 +25,7 @@ def strictly_equal(left: object, right: object) -> bool:
 
 
 def identity(value: object) -> object:
-    """Give what is equal (`==` and hash) for values that are `===`; nothing for NaN."""
+    """Return what is equal (`==` and hash) for values that are `===`; nothing for NaN."""
     if isinstance(value, bool) or value is None or value is UNDEFINED:
         return ("constant", value)
     if isinstance(value, int | float):
@@ -60,7 +60,7 @@ def _primitive(value: object, text: Text) -> object:
 
 
 def holds(items: Sequence[object], value: object, charge: Callable[[int], None]) -> bool:
-    """Tell whether one of the items is `===` to a value; `charge` is told what that costs."""
+    """Return whether one of the items is `===` to a value; `charge` gets the cost."""
     charge(len(items) // 2)
     plain = isinstance(value, str) or (isinstance(value, int | float) and abs(value) < _EXACT)
     if plain and isinstance(items, list) and value not in items:

@@ -24,7 +24,7 @@ _SEPARATOR = re.compile("[\t ]")
 
 
 def _of(value: object) -> str:
-    """Give a text that is not empty, and '' for anything else."""
+    """Return a text that is not empty, and '' for anything else."""
     return str(value) if isinstance(value, str) else ""
 
 
@@ -41,7 +41,7 @@ def prepend(
 
 
 def center(call: Invocation, text: object = ABSENT, spaces: object = ABSENT, *_: object) -> object:
-    """Put so many spaces that do not break on both sides."""
+    """Put this many non-breaking spaces on both sides."""
     if not is_text(text):
         return ""
     count = to_number(spaces)
@@ -99,7 +99,7 @@ def truncate_words(
 
 
 def is_string(_call: Invocation, value: object = ABSENT, *_: object) -> object:
-    """Tell whether it is a text."""
+    """Return whether it is a text."""
     return isinstance(value, str)
 
 
@@ -249,7 +249,7 @@ _BREAK = re.compile("[^A-Za-z0-9]+([A-Za-z0-9]|\\Z)")
 _WORD_START = re.compile(f"[A-Za-z0-9_][^{JS_SPACE}]*")
 _SENTENCE = re.compile(f"[^{JS_SPACE}][^.?!]*[.?!]*")
 _TITLE_BREAK = re.compile("[- _]+")
-#: The patterns take some 20 to 60 ns a character, so long texts cost more than by their length.
+#: The patterns take 20 to 60 ns a character, so long texts cost more than by their length.
 _SLOW = 32
 
 

@@ -10,7 +10,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def units(text: str) -> str:
-    """Give `text` with one character for each UTF-16 unit."""
+    """Return `text` with one character for each UTF-16 unit."""
     if text.isascii():
         return text
     encoded = text.encode("utf-16-le", "surrogatepass")
@@ -27,5 +27,5 @@ def whole(text: str) -> str:
 
 
 def sorting_key(text: str) -> bytes:
-    """Give what sorts texts as JavaScript's `<` does: unit by unit."""
+    """Return what sorts texts as JavaScript's `<` does: unit by unit."""
     return text.encode("utf-16-be", "surrogatepass")

@@ -39,7 +39,7 @@ def decode(call: Invocation, text: object = ABSENT, *_: object) -> object:
 def url_resolve(
     call: Invocation, base: object = ABSENT, href: object = ABSENT, *_: object
 ) -> object:
-    """Give the address that a link on the page `base` leads to."""
+    """Return the address that a link on the page `base` leads to."""
     one, two = _address(call, base), _address(call, href)
     return resolve_url(one, two)
 
@@ -50,12 +50,12 @@ def url_parse(call: Invocation, text: object = ABSENT, *_: object) -> object:
 
 
 def strip_query(_call: Invocation, text: object = ABSENT, *_: object) -> object:
-    """Give an address up to its `?`."""
+    """Return an address up to its `?`."""
     return text.partition("?")[0] if isinstance(text, str) and is_text(text) else UNDEFINED
 
 
 def strip_protocol(call: Invocation, text: object = ABSENT, *_: object) -> object:
-    """Give an address without its protocol."""
+    """Return an address without its protocol."""
     if not is_text(text):
         return UNDEFINED
     parsed: Url = parse_url(_address(call, text))

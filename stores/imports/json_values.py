@@ -1,4 +1,4 @@
-"""JSON documents one after another, of a list or of their own, over any number of lines each."""
+"""Reads JSON documents one after another, in a list or on their own, of any number of lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BRACKET: Final = re.compile(rb'(?:[^"{}\[\]]|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([{}
 
 
 class NoValue(Exception):
-    """What stands in a line is no document; the text says why."""
+    """A line holds no document; the text says why."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -56,7 +56,7 @@ def objects(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 class _Text:
-    """A file read in parts, of which no more than a document is held."""
+    """A file read in parts; no more than one document is in memory."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -65,7 +65,7 @@ class _Text:
         self.line = 1
 
     def next(self) -> bytes:
-        """The next byte that is no white space, which stays; none at the end."""
+        """The next byte that is not white space, without taking it; empty at the end."""
         while True:
             space = _SPACE.match(self._held, self._at)
             self.skip(0 if space is None else space.end() - self._at)
@@ -73,12 +73,12 @@ class _Text:
                 return self._held[self._at : self._at + 1]
 
     def skip(self, length: int) -> None:
-        """Go on behind so many bytes."""
+        """Skip this many bytes."""
         self.line += self._held.count(b"\n", self._at, self._at + length)
         self._at += length
 
     def object(self) -> bytes:
-        """The object that begins here, which need not be a right one within its brackets."""
+        """The object that begins here; what its brackets enclose is not checked."""
         begin, end, depth = self.line, self._at, 0
         while True:
             bracket = _BRACKET.match(self._held, end)
