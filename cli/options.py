@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import click
 
 from carillon.cli.failure import BadInput
+from carillon.cli.from_environment import FromEnvironment
 from carillon.settings import ClientSettings, ConfigurationError
 from carillon.settings import client as client_settings
 from carillon.settings import store as settings_store
@@ -54,13 +55,6 @@ def named_store(store: str | None) -> Path | MongoUrl:
         return settings_store({"STORE_URL": store or ""})
     except ConfigurationError as error:
         raise BadInput(str(error)) from None
-
-
-class FromEnvironment(click.Option):
-    """A value that only the environment can give: arguments show in the list of processes."""
-
-    def add_to_parser(self, parser: object, ctx: click.Context) -> None:
-        """Nothing to parse."""
 
 
 def service_options(command: C) -> C:

@@ -6,8 +6,10 @@ import sys
 
 import click
 
+from carillon.cli.allocator import VARIABLE, use_system_allocator
 from carillon.cli.examples import examples
 from carillon.cli.failure import BadInput, telling_of_the_service
+from carillon.cli.from_environment import FromEnvironment
 
 
 @click.command(
@@ -16,7 +18,8 @@ from carillon.cli.failure import BadInput, telling_of_the_service
         "CONFIGURATION_PATH=carillon.json HTTP_HOST=0.0.0.0 HTTP_PORT=8080 carillon serve",
     )
 )
-def serve() -> None:
+@click.option("--allocator", cls=FromEnvironment, envvar=VARIABLE, hidden=True)
+def serve(allocator: str | None) -> None:
     """Run the service until SIGTERM or SIGINT.
 
     The environment configures it, and the JSON file that CONFIGURATION_PATH names. Logs are JSON
@@ -28,6 +31,8 @@ def serve() -> None:
     1 its store or its port is in use, or it crashed, 2 its configuration is wrong, or names a store
     or an address that it cannot use.
     """
+    if allocator is None:
+        use_system_allocator()
     # httpx loads its own command line, and rich and pygments with it, where they are installed;
     # None makes that import fail, which it expects.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as importlib documents

@@ -15,7 +15,7 @@ import click
 
 from carillon.cli.examples import examples
 from carillon.cli.failure import BadInput, Failure, telling_of_the_service
-from carillon.cli.options import FromEnvironment
+from carillon.cli.from_environment import FromEnvironment
 from carillon.messages.model import CHANNELS, Document, JsonValue
 
 if TYPE_CHECKING:
