@@ -35,7 +35,6 @@ from carillon.providers.config import (
     DocumentedRate,
     Facts,
     HttpProviderConfig,
-    Options,
     ReadFile,
     Variable,
     needed,
@@ -43,8 +42,9 @@ from carillon.providers.config import (
     optional,
 )
 from carillon.providers.encoding import JSON_HEADERS, json_body
-from carillon.providers.mail.headers import UNSUBSCRIBE, NotMailable
+from carillon.providers.mail.headers import NotMailable
 from carillon.providers.mail.message import Mail, mail_of
+from carillon.providers.mail.options import MailOptions, unsubscribe_url
 from carillon.providers.ports import ProposedRates, Provider
 from carillon.providers.responses import document, unreached
 from carillon.providers.ses.answers import SERVICE, exception, is_of_keys, read
@@ -151,7 +151,7 @@ class SesCredentials(Credentials):
     )
 
 
-class SesOptions(Options):
+class SesOptions(MailOptions):
     """What is special about SES."""
 
     configuration_set: str = Field(
@@ -159,13 +159,6 @@ class SesOptions(Options):
         pattern=r"^[A-Za-z0-9_-]{0,64}$",
         description="The configuration set of every mail; its events have our delivery id as the "
         "tag `deliveryId`.",
-    )
-    list_unsubscribe: str | None = Field(
-        default=None,
-        pattern=UNSUBSCRIBE.pattern.replace("!-;=?-~", "!-;=?-~{}"),
-        max_length=800,
-        description="An https: or mailto: URL by which readers leave a list, for the headers "
-        "`List-Unsubscribe` and `List-Unsubscribe-Post`. `{deliveryId}` is filled in.",
     )
 
 
@@ -306,7 +299,8 @@ class Ses:
 
         Takes time in proportion to bodies and attachments.
         """
-        mail = mail_of(delivery, self._now(), self._unsubscribe(delivery))
+        url = unsubscribe_url(self._options.list_unsubscribe, delivery.id)
+        mail = mail_of(delivery, self._now(), url)
         if mail.is_international:
             raise NotMailable("an address has a local part that is not ASCII; SES carries none")
         if len(mail.recipients) > MOST_RECIPIENTS:
@@ -331,10 +325,6 @@ class Ses:
             fields["ConfigurationSetName"] = self._options.configuration_set
             fields["EmailTags"] = [{"Name": "deliveryId", "Value": delivery.id}]
         return fields
-
-    def _unsubscribe(self, delivery: Delivery) -> str | None:
-        url = self._options.list_unsubscribe
-        return None if url is None else url.replace("{deliveryId}", delivery.id)
 
     def _signed(
         self, method: str, url: str, headers: Headers, digest: str, keys: AwsKeys

@@ -27,15 +27,15 @@ from carillon.providers.config import (
     BuildContext,
     Credentials,
     Facts,
-    Options,
     ProviderConfig,
     ReadFile,
     Variable,
     needed,
     of_type,
 )
-from carillon.providers.mail.headers import UNSUBSCRIBE, NotMailable
+from carillon.providers.mail.headers import NotMailable
 from carillon.providers.mail.message import Mail, mail_of
+from carillon.providers.mail.options import MailOptions, unsubscribe_url
 from carillon.providers.ports import Provider
 from carillon.providers.responses import unreached, unsent
 from carillon.providers.smtp.replies import SERVICE, told
@@ -74,7 +74,7 @@ class SmtpCredentials(Credentials):
         return self
 
 
-class SmtpOptions(Options):
+class SmtpOptions(MailOptions):
     """What is special about an SMTP server."""
 
     ca_file: FilePath | None = Field(
@@ -85,13 +85,6 @@ class SmtpOptions(Options):
         default="",
         pattern=r"^$|^[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?$",
         description="What the service calls itself to the server. Default: its address.",
-    )
-    list_unsubscribe: str | None = Field(
-        default=None,
-        pattern=UNSUBSCRIBE.pattern.replace("!-;=?-~", "!-;=?-~{}"),
-        max_length=800,
-        description="An https: or mailto: URL by which readers leave a list, for the headers "
-        "`List-Unsubscribe` and `List-Unsubscribe-Post`. `{deliveryId}` is filled in.",
     )
 
 
@@ -260,9 +253,7 @@ class Smtp:
 
     async def _mail(self, delivery: Delivery) -> Mail:
         """Raises NotMailable."""
-        url = self._unsubscribe
-        if url is not None:
-            url = url.replace("{deliveryId}", delivery.id)
+        url = unsubscribe_url(self._unsubscribe, delivery.id)
         content = delivery.content
         texts = (content.html, content.text) if isinstance(content, EmailContent) else ()
         is_long = sum(len(text or "") for text in texts) > _LONG

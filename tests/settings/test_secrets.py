@@ -9,6 +9,8 @@ import pytest
 
 from carillon.cli.failure import BadInput
 from carillon.messages.model import Document, JsonValue
+from carillon.providers.config import needs, variables
+from carillon.providers.registry import TYPES
 from carillon.settings import ConfigurationError, from_document, load
 from tests.cli.command_line import invoke
 from tests.settings.examples import SMS_ENVIRONMENT, sms
@@ -139,3 +141,44 @@ def test_a_key_of_another_kind_is_no_account_of_google(tmp_path: Path) -> None:
     said = firebase(tmp_path, json.dumps(keys))
     assert "`private_key` in the credentials file is not an RSA key" in said
     assert "PASS" not in said
+
+
+VALUES = {
+    "TWILIO_ACCOUNT_SID": "AC" + "0b" * 16,
+    "KALEYRA_API_BASE_URL": "https://kaleyra.example",
+    "AWS_REGION": "eu-west-1",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://agent.example/keys",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/keys",
+    "SMTP_URL": "smtp://ada:hunter2-SMTP_URL@smtp.example",
+}
+"""Of variables that take no `hunter2`; that of the others is their own name besides."""
+SECRET = {
+    name: [one.name for one in variables(kind) if one.secret]
+    for name, kind in TYPES.items()
+    if any(one.secret for one in variables(kind))
+}
+
+
+def value_of(name: str) -> str:
+    return VALUES.get(name, f"hunter2-{name}")
+
+
+@pytest.mark.parametrize("name", SECRET)
+def test_a_type_that_takes_its_variables_shows_none_that_is_secret(
+    name: str, tmp_path: Path
+) -> None:
+    (channel, *_) = TYPES[name].facts.channels
+    file = tmp_path / "configuration.json"
+    named: Document = {channel: {"providers": [name]}}
+    sender = {"sender": {channel: "shop@example.com"}}
+    file.write_text(json.dumps({"activeChannels": [channel], **sender, "channels": named}))
+    needed = [one for mark in needs(TYPES[name]) if not mark.optional for one in mark.variables]
+    environ = {one: value_of(one) for one in {*SECRET[name], *(each.name for each in needed)}}
+    result = invoke("config", "check", CONFIGURATION_PATH=str(file), **environ)
+    assert result.exit_code == 0, result.output
+    assert f"over {name}" in result.stdout
+    found = load({"CONFIGURATION_PATH": str(file), **environ})
+    for one in SECRET[name]:
+        secret = environ[one].rpartition("ada:")[2].partition("@")[0]
+        assert secret not in result.output + result.stderr + repr(found), one
