@@ -1,33 +1,45 @@
 """Counters and histograms that are cheap to feed: plain dictionaries, read at each scrape.
 
 Those of prometheus_client take a lock and a lookup by labels each time, which for the three that a
-message feeds was a twentieth of its total cost. Here that work is done once a scrape. Only one
-thread may feed them.
+message feeds was a twentieth of its total cost. Here that work is done once a scrape, and what is
+fed by the thousand costs less for each. Only one thread may feed and read them.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+import collections
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 Labels = tuple[str, ...]
+Step = Callable[[], None]
+
+
+def nothing() -> None:
+    """The step that does nothing."""
 
 
 class Counter(Collector):
-    """How often something happened, by labels."""
+    """How often something happened, by labels; `before` is called before it is read."""
 
-    def __init__(self, name: str, help_text: str, labels: Sequence[str] = ()) -> None:
+    def __init__(
+        self, name: str, help_text: str, labels: Sequence[str] = (), before: Step = nothing
+    ) -> None:
         self._family = (name, help_text, labels)
-        self._counts: dict[Labels, int] = {} if labels else {(): 0}
+        self._before = before
+        self._counts = collections.Counter[Labels](() if labels else {(): 0})
 
     def add(self, labels: Labels = ()) -> None:
         """It happened once more."""
-        counts = self._counts
-        counts[labels] = counts.get(labels, 0) + 1
+        self._counts[labels] += 1
+
+    def add_all(self, labels: Iterable[Labels]) -> None:
+        """It happened once with each of these."""
+        self._counts.update(labels)
 
     def describe(self) -> Iterator[CounterMetricFamily]:
         """Nothing: the registry need not collect in order to register."""
@@ -35,6 +47,7 @@ class Counter(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """The counts at this moment."""
+        self._before()
         name, help_text, labels = self._family
         family = CounterMetricFamily(name, help_text, labels=labels)
         for values, count in self._counts.items():
@@ -43,24 +56,47 @@ class Counter(Collector):
 
 
 class Histogram(Collector):
-    """How long things took, in seconds, by labels; `bounds` are the buckets' upper ends."""
+    """How long things took, in seconds, by labels; `bounds` are the buckets' upper ends.
+
+    `before` is called before it is read.
+    """
 
     def __init__(
-        self, name: str, help_text: str, bounds: Sequence[float], labels: Sequence[str] = ()
+        self,
+        name: str,
+        help_text: str,
+        bounds: Sequence[float],
+        labels: Sequence[str] = (),
+        before: Step = nothing,
     ) -> None:
         self._family = (name, help_text, labels)
+        self._before = before
         self._bounds = bounds
         self._cells: dict[Labels, list[int]] = {}
         self._sums: dict[Labels, float] = {}
 
     def add(self, seconds: float, labels: Labels = ()) -> None:
         """Count one more duration."""
+        self._cells_of(labels)[bisect_left(self._bounds, seconds)] += 1
+        self._sums[labels] += seconds
+
+    def add_all(self, durations: Iterable[float], labels: Labels = ()) -> None:
+        """Count durations of the same labels."""
+        found = sorted(durations)
+        cells, below = self._cells_of(labels), 0
+        for at, bound in enumerate(self._bounds):
+            within = bisect_right(found, bound, below)
+            cells[at] += within - below
+            below = within
+        cells[-1] += len(found) - below
+        self._sums[labels] += sum(found)
+
+    def _cells_of(self, labels: Labels) -> list[int]:
         cells = self._cells.get(labels)
         if cells is None:
             cells = self._cells[labels] = [0] * (len(self._bounds) + 1)
             self._sums[labels] = 0.0
-        cells[bisect_left(self._bounds, seconds)] += 1
-        self._sums[labels] += seconds
+        return cells
 
     def describe(self) -> Iterator[HistogramMetricFamily]:
         """Nothing: the registry need not collect in order to register."""
@@ -68,6 +104,7 @@ class Histogram(Collector):
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """The cumulated buckets at this moment."""
+        self._before()
         name, help_text, labels = self._family
         family = HistogramMetricFamily(name, help_text, labels=labels)
         ends = [*map(floatToGoString, self._bounds), "+Inf"]
