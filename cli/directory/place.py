@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
@@ -22,7 +23,7 @@ from carillon.cli.options import client, named_store
 from carillon.cli.service_client import Connection
 from carillon.messages.errors import CarillonError, TryLater
 from carillon.messages.model import Document
-from carillon.settings import ClientSettings
+from carillon.settings import ClientSettings, is_own_machine
 from carillon.stores.editing import DirectoryEditor
 from carillon.stores.errors import StoreError
 from carillon.stores.mongodb.url import MongoUrl
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 _PAGE: Final = "1000"
 _PART: Final = 262_144
+_CONNECT_SECONDS: Final = 2.0
 
 
 class Place(Protocol):
@@ -57,7 +59,8 @@ class Place(Protocol):
 def asked_service(url: str | None, api_key: str | None) -> ClientSettings | None:
     """The service that is meant; None if it is the store.
 
-    `--url` and `--store` say so, then STORE_URL, then CARILLON_URL; else it is the store.
+    `--url` and `--store` say so, then STORE_URL, then CARILLON_URL, unless nothing listens there on
+    this machine; else it is the store.
     """
     context = click.get_current_context()
     of_url, of_store = map(context.get_parameter_source, ("url", "store"))
@@ -66,7 +69,24 @@ def asked_service(url: str | None, api_key: str | None) -> ClientSettings | None
         raise BadInput("--url and --store exclude each other")
     if url is None or (is_store and of_url is not ParameterSource.COMMANDLINE):
         return None
-    return client(url, api_key)
+    service = client(url, api_key)
+    is_told = of_url is ParameterSource.COMMANDLINE
+    return service if is_told or _may_answer(service.url) else None
+
+
+def _may_answer(url: str) -> bool:
+    """Whether something listens at an address of this machine; any other one is not tried."""
+    address = httpx.URL(url)
+    if not is_own_machine(address.host):
+        return True
+    port = address.port or {"https": 443}.get(address.scheme, 80)
+    try:
+        socket.create_connection((address.host, port), _CONNECT_SECONDS).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:  # whoever asks it will say what is wrong
+        return True
+    return True
 
 
 def place_of(url: str | None, api_key: str | None, store: str | None) -> Place:

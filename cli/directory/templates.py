@@ -92,8 +92,9 @@ def templates() -> None:
     """Read, change and check templates: in the store, or through a service.
 
     The store, an SQLite file or MongoDB, holds them when neither CRUD_SERVICE_NAME nor
-    CRUD_SERVICE_URL is set. `--url` or CARILLON_URL means the service, `--store` or STORE_URL the
-    store, also where both are set; without any of them it is the store.
+    CRUD_SERVICE_URL is set. `--url` or CARILLON_URL means the service, if one listens there;
+    `--store` or STORE_URL means the store, also where both variables are set. Without any of them
+    it is the store.
     """
 
 

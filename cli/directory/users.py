@@ -22,8 +22,8 @@ def users() -> None:
     """Read and change users: in the store, an SQLite file or MongoDB, or through a service.
 
     They are there when neither CRUD_SERVICE_NAME nor CRUD_SERVICE_URL is set. `--url` or
-    CARILLON_URL means the service, `--store` or STORE_URL the store, also where both are set;
-    without any of them it is the store.
+    CARILLON_URL means the service, if one listens there; `--store` or STORE_URL means the store,
+    also where both variables are set. Without any of them it is the store.
     """
 
 

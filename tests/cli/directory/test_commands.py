@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,18 @@ async def test_the_store_and_the_service_are_told_apart(tmp_path: Path) -> None:
             assert (both.exit_code, "exclude each other" in both.output) == (2, True)
 
         await trio.to_thread.run_sync(all_at_once)
+
+
+def test_where_nothing_listens_on_this_machine_it_is_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    assert invoke("users", "put", "ada", "-", CARILLON_URL=url, stdin=ADA).exit_code == 0
+    assert (tmp_path / "carillon.db").exists()
+    told = invoke("users", "get", "ada", "--url", url)
+    assert (told.exit_code, "No service answers at" in told.output) == (1, True)
 
 
 @pytest.mark.parametrize(
