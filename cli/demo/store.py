@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Final
 
 from carillon.messages.model import CHANNELS, Document
+from carillon.providers.config import name_of
+from carillon.providers.smtp.provider import SmtpConfig
 from carillon.settings import AccessSettings, Settings, TokenPlace, from_document, state_folder
 from carillon.stores.imports.documents import json_lines
 from carillon.stores.sqlite.database import open_store
 from carillon.stores.sqlite.directory import import_documents
 
 STORE: Final = "carillon.db"
-SMTP: Final = "smtp"
+SMTP: Final = name_of(SmtpConfig)
 """The provider of mails that leave the demo."""
 
 

@@ -27,6 +27,13 @@ from tests.providers.test_kafka2firebase import FakeHandovers
 KEY: Final = "sk-of-our-account-1234567890"
 SECTIONS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
     "mail-service": ("email", {}),
+    "ses": (
+        "email",
+        {
+            "region": "eu-south-1",
+            "credentials": {"accessKeyId": "AKIA0", "secretAccessKey": KEY},
+        },
+    ),
     "sms-service": ("sms", {}),
     "twilio": ("sms", {"credentials": {"accountSid": f"AC{0:032x}", "authToken": KEY}}),
     "vonage": ("sms", {"credentials": {"apiKey": "account", "apiSecret": KEY}}),
@@ -45,6 +52,7 @@ SECTIONS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
 ACCEPTING: Final = {
     "twilio": (201, '{"sid": "SM%d", "status": "queued"}'),
     "vonage": (200, '{"messages": [{"status": "0", "message-id": "m-%d"}]}'),
+    "ses": (200, '{"MessageId": "m-%d"}'),
     "firebase": (200, '{"name": "projects/p/messages/%d"}'),
 }
 
