@@ -95,6 +95,7 @@ async def made(adapter: Provider, delivery: Delivery, starts: Starts, end: End) 
     return Unanswered("no answer in time")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["cut", "reset", "stall"])
 @pytest.mark.parametrize("case", CASES)
 async def test_an_answer_that_breaks_off_is_never_taken_for_another(

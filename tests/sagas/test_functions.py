@@ -193,6 +193,7 @@ async def test_what_hangs_is_killed_and_the_next_call_is_served(body: str, tmp_p
         assert await functions.data({"fine": True}) == {"fine": True}
 
 
+@pytest.mark.slow
 async def test_eight_that_hang_stop_no_others(tmp_path: Path) -> None:
     file = unless_fine(tmp_path, HANG)
     answered: list[Document | None] = []
@@ -211,6 +212,7 @@ async def test_what_computes_for_long_does_so_behind_the_service(tmp_path: Path)
         assert await functions.data({"seconds": 0.5}) == {"nice": 10}
 
 
+@pytest.mark.slow
 async def test_more_that_hang_than_there_are_processes_are_all_told(tmp_path: Path) -> None:
     async with loaded(data=unless_fine(tmp_path, HANG), seconds=0.3) as functions:
         told: list[str] = []

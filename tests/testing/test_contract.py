@@ -84,12 +84,14 @@ def subject(name: str) -> Subject:
     return Subject(make, messages, secrets, accepting(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", SECTIONS)
 async def test_a_provider_of_ours_keeps_it(name: str, check: Check) -> None:
     await check(subject(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_firebase_keeps_it_after_it_had_a_token(check: Check, tmp_path: Path) -> None:
     token = "token-of-our-account"
@@ -177,6 +179,7 @@ FAULTS: Final = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_is_found_by_its_check(fault: str) -> None:
     def careless(fault: str) -> Subject:

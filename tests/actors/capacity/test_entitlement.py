@@ -58,6 +58,7 @@ def test_parts_come_to_the_whole_and_nobody_has_none(places: dict[str, Waiting])
     assert parts == entitled(dict(reversed(places.items())))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "other", "ratio"),
     [
@@ -90,6 +91,7 @@ async def test_replicas_use_a_rate_as_callers_wait_there_after_a_second(
     assert others / (mine + others) == pytest.approx(1 / (1 + ratio), abs=0.015)
 
 
+@pytest.mark.slow
 async def test_a_replica_takes_over_what_another_leaves_when_its_callers_are_served(
     autojump_clock: MockClock,
 ) -> None:

@@ -34,6 +34,7 @@ def of_the_tree() -> list[object]:
     return [one for one in gc.get_objects() if isinstance(one, Path | Call | Mustache)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", ["{{user.name}}", "{{a}}", "{{{a}}}"])
 @pytest.mark.parametrize("escaping", ["html", "json", "none"])
 @pytest.mark.usefixtures("nothing_else")

@@ -45,6 +45,7 @@ def test_any_text_has_one(html: str) -> None:
     assert "<p>" not in text_of(f"<p>{html}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece", ["<a href=x>", "<p>", "<div", "<!--", "&amp;", "<a href='https://x.it'>a</a>", "<" * 9]
 )

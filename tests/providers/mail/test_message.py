@@ -267,6 +267,7 @@ bodies = st.text(max_size=400) | st.lists(
 ).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(100))
 @given(text=bodies, html=bodies, subject=st.text(max_size=300), file=st.binary(max_size=300))
 def test_whatever_is_said_is_read_back(text: str, html: str, subject: str, file: bytes) -> None:
@@ -334,6 +335,7 @@ def test_no_value_makes_a_header_or_a_recipient(
     assert len(mail.recipients) == len({address, copy})
 
 
+@pytest.mark.slow
 def test_a_subject_of_a_million_characters_is_quick_and_whole() -> None:
     for subject in ("x" * 1_000_000, "\u00e9" * 500_000, "a b " * 250_000):
         one = delivery("email", EmailContent(subject, text="."))

@@ -74,6 +74,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 """Made when they are tried: together they take half a gigabyte."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_takes_too_much_is_refused_before_it_does(name: str) -> None:
     body = HOSTILE[name]()
