@@ -103,6 +103,7 @@ class Session:
         self._tls = tls
         self._name = name or _literal(stream.own_address)
         self._replies = Replies()
+        self._shown: tuple[str, ...] = ()
         self._knows: Mapping[str, str] = {}
         self.mails = 0
         self.idle_since = 0.0
@@ -188,24 +189,33 @@ class Session:
                 raise Broken("the server offers no AUTH XOAUTH2", "refused")
             await self._show_token(account.user, account.token)
         elif "PLAIN" in offered:
-            proof = _base64(f"\0{account.user}\0{account.password}")
+            (proof,) = self._proofs(account, f"\0{account.user}\0{account.password}")
             self._expect(await self._ask(f"AUTH PLAIN {proof}"), "AUTH")
         elif "LOGIN" in offered:
-            self._expect(await self._ask("AUTH LOGIN"), "AUTH", _MORE)
-            self._expect(await self._ask(_base64(account.user)), "AUTH", _MORE)
-            self._expect(await self._ask(_base64(account.password)), "AUTH")
+            proofs = self._proofs(account, account.user, account.password)
+            for command in ("AUTH LOGIN", proofs[0]):
+                self._expect(await self._ask(command), "AUTH", _MORE)
+            self._expect(await self._ask(proofs[1]), "AUTH")
         else:
             raise Broken("the server offers neither AUTH PLAIN nor LOGIN", "refused")
 
     async def _show_token(self, user: str, token: Callable[[], str]) -> None:
         try:
-            proof = _base64(f"user={user}\x01auth=Bearer {token()}\x01\x01")
+            account = Account(user, token())
         except ValueError as error:
             raise Broken(f"credentials.tokenFile {error}", "refused") from None
+        bearer = f"user={user}\x01auth=Bearer {account.password}\x01\x01"
+        (proof,) = self._proofs(account, bearer)
         reply = await self._ask(f"AUTH XOAUTH2 {proof}")
         if reply.code == _MORE:  # its text says why, and the refusal follows an empty answer
             reply = await self._ask("")
         self._expect(reply, "AUTH")
+
+    def _proofs(self, account: Account, *texts: str) -> Sequence[str]:
+        """These as they are sent. What of it a server says again is shown to nobody."""
+        proofs = [b64encode(text.encode()).decode("ascii") for text in texts]
+        self._shown = tuple(filter(None, [*proofs, account.password, account.user]))
+        return proofs
 
     # One mail
 
@@ -361,7 +371,15 @@ class Session:
                 self._replies.feed(data)
         except NotSmtp:
             raise Broken("no answer: not SMTP", "garbage") from None
-        return reply
+        return self._without_account(reply)
+
+    def _without_account(self, reply: SmtpReply) -> SmtpReply:
+        if reply.code < 400 or not self._shown:  # noqa: PLR2004 - the words of others reach nobody
+            return reply
+        text = reply.text
+        for shown in self._shown:
+            text = text.replace(shown, "…")
+        return SmtpReply(reply.code, (text,), reply.enhanced)
 
     def _has_more(self) -> bool:
         """Whether the server has said something that nobody asked for, or has gone."""
@@ -372,9 +390,10 @@ class Session:
         try:
             if self._stream.look():
                 self._replies.feed(self._stream.read_now())
-            return self._replies.take()
+            reply = self._replies.take()
         except (OSError, NotSmtp):
             return None
+        return None if reply is None else self._without_account(reply)
 
     def _expect(self, reply: SmtpReply, stage: Stage, code: int | None = None) -> None:
         """Raises Failed for any other reply than a success, or than `code`."""
@@ -400,10 +419,6 @@ def _blocks(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
             block += b"."
         block += piece.replace(b"\r\n.", b"\r\n..") if b"\r\n." in piece else piece
     yield bytes(block + b".\r\n"), True
-
-
-def _base64(text: str) -> str:
-    return b64encode(text.encode()).decode("ascii")
 
 
 def _literal(address: str) -> str:

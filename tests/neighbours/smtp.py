@@ -53,6 +53,8 @@ class SmtpScript:
     early: str | None = None
     extra: str = ""
     """What is said after the reply to a message, as part of the same bytes."""
+    delay: float = 0.0
+    """Seconds between a whole message and the reply to it."""
 
 
 @dataclass(frozen=True)
@@ -304,6 +306,7 @@ class _Conversation:
             self._server.mails.append(TakenMail(self._sender or "", self._recipients, message))
         if answer == "hang":
             await trio.sleep_forever()
+        await trio.sleep(self._server.script.delay)
         self._sender, self._recipients = None, []
         await self._say(answer + self._server.script.extra)
         return answer.startswith("421")
