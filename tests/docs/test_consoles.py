@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from carillon.messages.model import Document, JsonValue
 from tests.docs.likeness import ID, ids_in_place
 from tests.docs.pages import NAMES, PAGES, ROOT, Command, blocks, commands, console_blocks
 from tests.docs.session import Session, free_ports, serves, session
+from tests.neighbours.smtp import SmtpServer, listening
 from tests.running import fill_store
 
 SHOP: Final = ROOT / "docs" / "examples" / "shop"
@@ -129,11 +131,22 @@ def prepared(folder: Path, ports: Mapping[str, str]) -> dict[str, str]:
 async def test_every_command_prints_what_the_page_shows(page: str, tmp_path: Path) -> None:
     ports = dict(zip(("3000", "3001"), map(str, free_ports(2)), strict=True))
     environ = prepared(tmp_path, ports)
-    async with session(tmp_path, environ) as at:
+    async with sink_of(page, ports) as sink, session(tmp_path, environ) as at:
         reader = Reader(at, ports)
         await begin(page, reader, tmp_path)
         for place, command in typed(page):
             await reader.types(command, place)
+    assert sink is None or len(sink.mails) == 1
+
+
+@asynccontextmanager
+async def sink_of(page: str, ports: Mapping[str, str]) -> AsyncGenerator[SmtpServer | None]:
+    """The SMTP server of README's reader."""
+    if page != "README.md":
+        yield None
+        return
+    async with listening(port=int(ports["3001"])) as sink:
+        yield sink
 
 
 def test_nothing_that_is_typed_is_left_out() -> None:

@@ -347,10 +347,11 @@ async def smtp_server(script: SmtpScript | None = None) -> AsyncIterator[SmtpSer
 
 
 @asynccontextmanager
-async def listening(script: SmtpScript | None = None) -> AsyncIterator[SmtpServer]:
-    """The same at a port: `url` says where, for the variable SMTP_URL."""
+async def listening(script: SmtpScript | None = None, port: int = 0) -> AsyncIterator[SmtpServer]:
+    """The same at a port, any free one by default: `url` says where, for the variable SMTP_URL."""
     async with smtp_server(script) as server, trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, server.serve, 0, host="127.0.0.1"))
+        serve = partial(trio.serve_tcp, server.serve, port, host="127.0.0.1")
+        listeners = await nursery.start(serve)
         port = listeners[0].socket.getsockname()[1]
         server.url = f"smtp+plain://127.0.0.1:{port}"
         yield server
