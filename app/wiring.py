@@ -77,6 +77,7 @@ def rules(settings: Settings, times_to_live: Mapping[Channel, float]) -> Dispatc
         keeps_content=settings.journal.keep_content,
         most_values=settings.limits.values,
         for_providers=_paths(settings),
+        both_bodies=any(one.config.facts.both_bodies for one in settings.providers.values()),
     )
 
 

@@ -51,7 +51,8 @@ class DispatchPolicy:
     """What the configuration says about every dispatch.
 
     `times_to_live` are the seconds that a channel's messages stay worth sending if the request does
-    not say. `for_providers` are the paths that templates of a channel's providers read.
+    not say. `for_providers` are the paths that templates of a channel's providers read. Some
+    provider carries `both_bodies` of a mail.
     """
 
     active_channels: Sequence[Channel]
@@ -65,6 +66,7 @@ class DispatchPolicy:
     keeps_content: bool = False
     most_values: int = MOST_VALUES
     for_providers: ProviderPaths = field(default_factory=dict)
+    both_bodies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,7 @@ class Planner:
             command.data,
             everywhere=everywhere,
             for_providers=self._rules.for_providers,
+            both_bodies=self._rules.both_bodies,
         )
         is_long = are_long(engine, source, command.data, everywhere=everywhere)
         return await self._ports.offload.run_if(is_long, make), source

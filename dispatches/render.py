@@ -162,7 +162,8 @@ class Texts:
     They are compiled, and `data` is parsed, when they are used: both take many times the memory of
     their text. Heavy ones are dropped when they are no longer `in_use` and another dispatch's are.
     Rendering may run in any thread. Of what a request says, `for_providers` is handed on to the
-    providers of its channels.
+    providers of its channels. A mail has its text beside its HTML where providers carry
+    `both_bodies`.
 
     Raises:
         BadCommand: a text has a syntax error or is not a string; names the field and the place.
@@ -178,6 +179,7 @@ class Texts:
         everywhere: bool = False,
         last: LastHeavy | None = None,
         for_providers: ProviderPaths = _NO_PATHS,
+        both_bodies: bool = False,
     ) -> None:
         self._engine = engine
         self._data = data
@@ -185,7 +187,7 @@ class Texts:
         self._read: set[str] | None = set()
         templates: dict[str, Template] = {}
         for channel in channels:
-            for name in _wanted(channel, source):
+            for name in _wanted(channel, source, both_bodies=both_bodies):
                 escaping = escaping_of(name, everywhere=everywhere)
                 templates[name] = template = self._compile(name, source[name], escaping)
                 self._fields[name] = _Field(template.source, escaping, template.mentions("user"))
@@ -371,7 +373,7 @@ class _Rendering:
         """The mail. Raises NoContent."""
         subject = self.text("emailTitle")
         html = self.text("emailHtmlMessage")
-        text = None if html is not None else self.text("emailMessage")
+        text = self.text("emailMessage")
         if subject is None or (html is None and text is None):
             raise NoContent(_NO_CONTENT["email"])
         return EmailContent(
@@ -395,10 +397,10 @@ class _Rendering:
         return PushContent(title, subtitle, message, android, apns)
 
 
-def _wanted(channel: Channel, source: Source) -> Sequence[str]:
+def _wanted(channel: Channel, source: Source, *, both_bodies: bool) -> Sequence[str]:
     names = [name for name in _FIELDS[channel] if name in source]
-    if "emailHtmlMessage" in names and "emailMessage" in names:
-        names.remove("emailMessage")  # with both bodies, only the HTML one is used
+    if "emailHtmlMessage" in names and "emailMessage" in names and not both_bodies:
+        names.remove("emailMessage")  # it would be rendered, or be at fault, for nobody
     return names
 
 

@@ -148,7 +148,7 @@ class Attachment:
 
 @record(frozen=True, slots=True)
 class EmailContent:
-    """A rendered mail; exactly one of the bodies is set."""
+    """A rendered mail. One of the bodies is set; both where some provider carries both."""
 
     subject: str
     text: str | None = None

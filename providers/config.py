@@ -28,7 +28,7 @@ from carillon.messages.ports.handovers import Handovers
 from carillon.messages.redaction import without_secrets
 from carillon.messages.secret import Secret
 from carillon.providers.limit_keys import LimitKeys, OnUnknownOutcome
-from carillon.providers.ports import Provider
+from carillon.providers.ports import Provider, Reachable
 from carillon.providers.values import HoldsSecret, Section, Url
 
 T = TypeVar("T")
@@ -131,6 +131,7 @@ class Facts:
     gets a message twice. `switches` are variables that make it active besides those of its keys.
     `only_named`: channels that it carries only where `channels.<channel>.providers` names it, since
     its variables have been set for another channel before it carried them.
+    `both_bodies`: a mail may have its text beside its HTML.
     `connects`: each call that is open has a connection of its own.
     `reports_later`: what it hands over is kept, so that its hooks can tell what became of it.
     `absent` says of keys that other types have why this one has none.
@@ -142,6 +143,7 @@ class Facts:
     switches: tuple[Variable, ...] = ()
     only_named: tuple[Channel, ...] = ()
     connects: bool = True
+    both_bodies: bool = False
     uses_kafka: bool = False
     reports_later: bool = False
     absent: Mapping[str, str] = field(default_factory=dict)
@@ -165,6 +167,14 @@ class BuildContext:
     engine: MakeEngine = Engine
     kafka: KafkaConnection | None = None
     on_sandbox_message: Callable[[Delivery], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Somebody to connect to: an address without an account, and what connects."""
+
+    address: str
+    provider: Reachable
 
 
 class Credentials(Section):
@@ -214,6 +224,13 @@ class ProviderConfig(LimitKeys):
 
     def addresses(self, read: ReadFile) -> Mapping[str, str]:
         """Absolute URLs of those who are called over HTTP, by the key that names each."""
+        return {}
+
+    def reached(self, read: ReadFile, tls: ssl.SSLContext) -> Mapping[str, Target]:
+        """Those who are called by another protocol than HTTP, by the key that names each.
+
+        Raises ValueError as `build` does.
+        """
         return {}
 
     def warnings(self) -> Iterable[str]:

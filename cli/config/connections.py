@@ -21,7 +21,9 @@ from carillon.http_client.resolver import Resolver
 from carillon.http_client.target import origin_of
 from carillon.messages.errors import TryLater
 from carillon.messages.redaction import without_secrets
+from carillon.providers.ports import Reachable
 from carillon.settings import KafkaSettings, Settings
+from carillon.settings.file.opening import read_start
 from carillon.settings.neighbours import addresses
 
 SECONDS: Final = 10.0
@@ -52,7 +54,7 @@ async def ask_all(settings: Settings) -> list[ProbeResult]:
         client = await stack.enter_async_context(
             httpx.AsyncClient(timeout=None, transport=transport)  # noqa: S113 - each is bounded
         )
-        connections = _connections(settings, tls)
+        connections = {**_connections(settings, tls), **_reached(settings, tls)}
         services = _services(settings, client, stack)
         both = connections.keys() & services.keys()
         # The connection attempt gives a better reason.
@@ -107,6 +109,22 @@ async def _connect(url: str, proxies: Proxies, tls: ssl.SSLContext) -> None:
         (await open_connection(origin, tls)).close()
     except (OSError, UnicodeError) as error:
         raise TryLater(f"{'the proxy: ' if proxy else ''}{unsent(error)}") from None
+
+
+def _reached(settings: Settings, tls: ssl.SSLContext) -> dict[tuple[str, str], Ask]:
+    """Providers that are called by another protocol than HTTP."""
+    return {
+        (f"providers.{name}.{key}", target.address): partial(_reach, target.provider)
+        for name, one in settings.providers.items()
+        for key, target in one.config.reached(read_start, tls).items()
+    }
+
+
+async def _reach(provider: Reachable) -> None:
+    """Connect, and close. Raises TryLater."""
+    problem = await provider.reach()
+    if problem is not None:
+        raise TryLater(problem)
 
 
 def _services(

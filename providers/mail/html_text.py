@@ -27,7 +27,7 @@ _MANY_BREAKS: Final = re.compile(r"\n{3,}")
 def text_of(html: str) -> str:
     """The text of an HTML document, paragraphs apart, links with their addresses behind them."""
     clean = nh3.clean(
-        html,
+        html.encode(errors="replace").decode(),  # half of a surrogate pair is no text for it
         tags=_KEPT,
         attributes=_ATTRIBUTES,
         clean_content_tags=_DROPPED,

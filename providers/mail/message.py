@@ -160,7 +160,8 @@ class _Body:
             return
         boundary = self._open("alternative")
         self._next(boundary)
-        self._text("plain", text_of(html) if content.text is None else content.text)
+        said = content.text or ""
+        self._text("plain", said if said.strip() else text_of(html))
         self._next(boundary)
         if inline:
             self._related(html, attachments, inline)

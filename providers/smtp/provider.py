@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from carillon.providers.config import (
     Facts,
     ProviderConfig,
     ReadFile,
+    Target,
     Variable,
     needed,
     of_type,
@@ -91,7 +92,7 @@ class SmtpOptions(MailOptions):
 class SmtpConfig(ProviderConfig):
     """An SMTP server."""
 
-    facts = Facts(channels=("email",))
+    facts = Facts(channels=("email",), both_bodies=True)
 
     type: Literal["smtp"] = of_type("smtp")
     url: SmtpUrl = needed(
@@ -105,14 +106,11 @@ class SmtpConfig(ProviderConfig):
 
     def build(self, context: BuildContext) -> Provider:
         """See `ProviderConfig`."""
-        return Smtp(
-            self.url,
-            context.tls if self.options.ca_file is None else self._own_trust(context.read),
-            account=self._account(context.read),
-            name=self.options.helo_name,
-            unsubscribe=self.options.list_unsubscribe,
-            offload=context.offload,
-        )
+        return self._made(context.read, context.tls, context.offload)
+
+    def reached(self, read: ReadFile, tls: ssl.SSLContext) -> Mapping[str, Target]:
+        """The server."""
+        return {"url": Target(str(self.url), self._made(read, tls))}
 
     def check(self, read: ReadFile) -> None:
         """See that the account is whole, and the certificates are some."""
@@ -129,6 +127,18 @@ class SmtpConfig(ProviderConfig):
         """See `ProviderConfig`."""
         if self.url.security == "none" and (self.url.user or self.credentials.user):
             yield "smtp+plain sends the account's password in the clear"
+
+    def _made(
+        self, read: ReadFile, tls: ssl.SSLContext | None, offload: Offload | None = None
+    ) -> Smtp:
+        return Smtp(
+            self.url,
+            tls if self.options.ca_file is None else self._own_trust(read),
+            account=self._account(read),
+            name=self.options.helo_name,
+            unsubscribe=self.options.list_unsubscribe,
+            offload=offload,
+        )
 
     def _account(self, read: ReadFile) -> Account | None:
         """Raises ValueError."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from carillon.dispatches.render import NoContent, NotRenderable, Texts
 from carillon.handlebars import Engine
+from carillon.messages.errors import BadCommand
 from carillon.messages.model import Channel, Document, EmailContent, PushContent, TextContent
 
 PUSH = '{"android": {"data": {"title": "Hi {{user.name}}", "action": "open"}}}'
@@ -25,6 +26,16 @@ def content(
 ) -> object:
     texts = Texts(Engine(), source, [channel], {"a": "<b>"}, everywhere=everywhere)
     return texts.renderer(channel)(user)
+
+
+def test_both_bodies_are_rendered_only_for_those_that_carry_both() -> None:
+    source = {"emailTitle": "T", "emailMessage": "Hi {{user.name}}", "emailHtmlMessage": "<p>"}
+    both = Texts(Engine(), source, ["email"], None, both_bodies=True)
+    assert both.renderer("email")({"name": "<a>"}) == EmailContent("T", "Hi <a>", "<p>")
+    broken = {**source, "emailMessage": "{{#if"}
+    assert content("email", broken, {}) == EmailContent("T", None, "<p>")
+    with pytest.raises(BadCommand, match="emailMessage"):
+        Texts(Engine(), broken, ["email"], None, both_bodies=True)
 
 
 def android(source: str, user: Document, *, everywhere: bool = False) -> object:

@@ -17,6 +17,7 @@ from tests.cli.command_line import invoke
 from tests.neighbours.crud import crud_service
 from tests.neighbours.file_service import file_service
 from tests.neighbours.http import Answer, serve
+from tests.neighbours.smtp import SmtpScript, listening
 
 DOCUMENT: Document = {
     "activeChannels": ["sms"],
@@ -158,3 +159,32 @@ async def test_an_address_with_a_key_is_not_shown(tmp_path: Path, dead: str) -> 
                 assert found.exit_code == code, found.output
                 assert f"{url}/a?…" in found.output
                 assert "PASS" not in found.output
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({}, "answers: providers.smtp.url {url}"),
+        ({"AUTH": "535 5.7.8 No"}, "providers.smtp.url {url}: smtp answered 535 5.7.8 to AUTH: No"),
+        ({"": "554 No"}, "providers.smtp.url {url}: smtp answered 554 to the connection: No"),
+    ],
+)
+async def test_an_smtp_server_is_greeted_and_shown_the_account(
+    tmp_path: Path, answers: dict[str, str], said: str
+) -> None:
+    file = tmp_path / "carillon.json"
+    sender = {"email": "shop@example.com"}
+    file.write_text(json.dumps({"activeChannels": ["email"], "sender": sender}))
+    async with listening(SmtpScript(answers=answers, accounts={"ada": "PA55"})) as server:
+        known = {
+            "CONFIGURATION_PATH": str(file),
+            "STORE_URL": f"sqlite:///{tmp_path}/carillon.db",
+            "HTTP_PORT": "0",
+            "SMTP_URL": server.url.replace("//", "//ada:PA55@"),
+        }
+        run = partial(invoke, "config", "check", "--connect", **known)
+        checked = await trio.to_thread.run_sync(run)
+        assert not server.mails
+    assert checked.exit_code == (1 if answers else 0), checked.output
+    assert said.format(url=server.url) in checked.output
+    assert "PA55" not in checked.output

@@ -34,6 +34,7 @@ from tests.timing import quickest
         ("<title>T</title><style>p{}</style><body>Hi<script>x()</script></body>", "Hi"),
         ("<!-- no --><!doctype html>Yes<p title='>'>!</p>", "Yes\n\n!"),
         ("\u00e9 \U0001f600", "\u00e9 \U0001f600"),
+        ("<p>a\ud800b</p>", "a?b"),
     ],
 )
 def test_html_becomes_text(html: str, text: str) -> None:

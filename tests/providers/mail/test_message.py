@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from carillon.messages.addresses import is_email, is_mailbox
 from carillon.messages.model import Attachment, EmailContent, MailExtras
 from carillon.providers.mail.headers import NotMailable
+from carillon.providers.mail.html_text import text_of
 from carillon.providers.mail.message import Mail, mail_of
 from tests.properties import examples
 from tests.providers.deliveries import delivery, email, sms
@@ -79,6 +80,10 @@ def test_a_text_is_made_of_html_that_has_none() -> None:
     found = read(made(EmailContent("Order", html=html)))
     assert found.text == "Ciao\n\nYour order (https://x.it/7) left."
     assert found.html == html
+
+
+def test_a_text_that_shows_nothing_is_none() -> None:
+    assert read(made(EmailContent("Order", text=" \n", html="<p>Left</p>"))).text == "Left"
 
 
 def test_what_the_html_shows_is_inline_and_the_rest_is_attached() -> None:
@@ -276,7 +281,7 @@ def test_whatever_is_said_is_read_back(text: str, html: str, subject: str, file:
     found = read(mail)
     assert found.headers == [*HEADERS, "content-type"]
     sent_text, sent_html = of_bodies([text, html])
-    assert found.text == sent_text
+    assert found.text == (sent_text if sent_text.strip() else text_of(sent_html))
     assert found.html == sent_html
     assert [one.content for one in found.files] == [file]
     clean = re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+", " ", subject).strip()
