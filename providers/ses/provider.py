@@ -167,6 +167,7 @@ class SesConfig(HttpProviderConfig):
 
     facts = Facts(
         channels=("email",),
+        both_bodies=True,
         documented=DocumentedRate(
             1,
             "1s",

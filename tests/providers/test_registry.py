@@ -29,6 +29,10 @@ def test_a_type_is_whole(kind: type[ProviderConfig]) -> None:
     assert kind(type=name_of(kind)).type == name_of(kind)
 
 
+def test_a_mail_that_is_made_here_has_its_text_beside_its_html() -> None:
+    assert {name for name, kind in TYPES.items() if kind.facts.both_bodies} == {"smtp", "ses"}
+
+
 def test_no_variable_is_read_for_two_things() -> None:
     names = [one.name for kind in TYPES.values() for one in variables(kind)]
     assert sorted(names) == sorted(set(names))
