@@ -247,7 +247,7 @@ async def test_a_dispatch_is_worked_on_by_all_and_answered_by_one(
     MongoShelf(mongo_server.url("shop")).add("user", [*lame, *more])
     async with fleet(tmp_path, mongo_server, 3, latency=0.01) as it:
         await trio.sleep(1)  # they have to know of each other
-        answer = await it.replicas[0].client.post("/send", json=SMS)
+        answer = await it.replicas[0].client.post("/send", json=SMS, timeout=120)
         assert answer.status_code == 200
         failures = answer.json()["failures"]
         with connected(mongo_server.url("shop")) as client:
