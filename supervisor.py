@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -20,18 +19,16 @@ from carillon.actors.channel import (
     ChannelStatus,
     RestartIntensity,
     Waiting,
-    WorkerStatus,
 )
 from carillon.actors.inbox import SHARE, Inbox
 from carillon.actors.lane import Weigh, equal_weights
-from carillon.actors.mailbox import Mailbox
-from carillon.actors.provider.call import DeadlineWatch
+from carillon.actors.open_calls import CallContext, OpenCalls
 from carillon.actors.scheduler import Scheduler
-from carillon.actors.worker import WorkerContext, cancel, disown, interrupt, requeue_or_fail, work
 from carillon.messages.events import ChannelQuarantined, Observer, WorkerCrashed, WorkerStuck
 from carillon.messages.retry import ceiling
 
 if TYPE_CHECKING:
+    from carillon.actors.scheduler import Job
     from carillon.messages.envelope import Envelope
     from carillon.messages.model import Channel, Priority
     from carillon.messages.ports.journal import AttemptLog
@@ -42,7 +39,7 @@ TICK: Final = 1.0
 
 
 class SupervisedChannel:
-    """One channel's inbox, its workers' leases and its record of crashes."""
+    """One channel's inbox, its open calls and its record of crashes."""
 
     def __init__(self, spec: ChannelSpec, observe: Observer, log: AttemptLog, weigh: Weigh) -> None:
         self.spec = spec
@@ -50,12 +47,9 @@ class SupervisedChannel:
         self._observe = observe
         self.inbox = Inbox(spec.capacity, spec.parking, weigh)
         self._scheduler = Scheduler(self.inbox, spec.route)
-        self._desk = WorkerContext(spec.route, log, DeadlineWatch(), self._refuse)
-        self._mailboxes: dict[int, Mailbox] = {}
-        self._numbers = count(1)
+        context = CallContext(spec.route, log, self._refuse, self._crashed, spec.max_crashes)
+        self._calls = OpenCalls(self.inbox, self._scheduler, context)
         self._crashes = RestartIntensity(spec.max_restarts, spec.window)
-        self._nursery: trio.Nursery | None = None
-        spec.route.listen(self._staff)
 
     @property
     def status(self) -> ChannelStatus:
@@ -69,11 +63,7 @@ class SupervisedChannel:
             recent_restarts=self._crashes.recent,
             max_restarts=self.spec.max_restarts,
             window=self.spec.window,
-            workers=[
-                mailbox.status(number, self.spec.margin)
-                for number, mailbox in self._mailboxes.items()
-                if mailbox.job is not None or not mailbox.dismissed
-            ],
+            workers=self._calls.workers.status(self.spec.margin),
         )
 
     def put(self, envelopes: Sequence[Envelope]) -> None:
@@ -90,20 +80,17 @@ class SupervisedChannel:
 
     def cancel(self, dispatch_id: str) -> None:
         """Cancel what waits of a dispatch; what a call is open for makes no further attempt."""
-        cancel(self._mailboxes.values(), self.inbox, dispatch_id)
+        self._calls.workers.cancel(dispatch_id)
 
     def disown(self, dispatch_id: str) -> None:
         """Do and report nothing more for a dispatch."""
-        disown(self._mailboxes.values(), self.inbox, dispatch_id)
+        self._calls.workers.disown(dispatch_id)
 
     async def run(self) -> None:
         """Keep the workers alive until the inbox is closed and empty."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch)
-            nursery.start_soon(self._desk.timekeeper.run)
-            async with trio.open_nursery() as self._nursery:
-                self._staff()
-            self._nursery = None
+            await self._keep_alive()
             nursery.cancel_scope.cancel()
 
     def close(self) -> None:
@@ -115,10 +102,7 @@ class SupervisedChannel:
         """Leave what is left to the next start. The workers must have ended."""
         self.inbox.close()
         self.inbox.empty()
-        for mailbox in self._mailboxes.values():
-            if mailbox.job is not None:
-                interrupt(mailbox.envelope, self._desk.log)
-                mailbox.acknowledge()
+        self._calls.workers.interrupt()
 
     def revive(self) -> None:
         """Let a quarantined channel work again, its crashes forgiven."""
@@ -127,58 +111,29 @@ class SupervisedChannel:
         self._scheduler.refuses = False
         self._scheduler.notify()
 
-    def _staff(self) -> None:
-        """As many workers as calls may be open; one too many leaves when it comes by."""
-        wanted = self.spec.route.workers
-        staying = [mailbox for mailbox in self._mailboxes.values() if not mailbox.dismissed]
-        for mailbox in staying[wanted:]:
-            mailbox.dismissed = True
-        missing = wanted - len(staying)
-        for mailbox in list(self._mailboxes.values()) if missing > 0 else ():
-            # One that has not left yet stays, or those that idle would grow in number.
-            if missing and mailbox.dismissed and not mailbox.scope.cancel_called:
-                mailbox.dismissed = False
-                missing -= 1
-        if self._nursery is not None and (self.inbox.depth or not self.inbox.closed):
-            for _ in range(missing):
-                self._hire(self._nursery)
-
-    def _hire(self, nursery: trio.Nursery) -> None:
-        number = next(self._numbers)
-        self._mailboxes[number] = Mailbox(self.inbox, self._scheduler)
-        nursery.start_soon(self._keep_alive, number)
-
-    async def _keep_alive(self, number: int) -> None:
-        mailbox = self._mailboxes[number]
-        while not mailbox.dismissed:
+    async def _keep_alive(self) -> None:
+        while True:
             try:
-                with trio.CancelScope() as mailbox.scope:
-                    await work(mailbox, self._desk)
-                break  # drained, dismissed or replaced
-            except Exception as error:  # any bug; a Cancelled is no Exception
-                self._crashed(mailbox, error)
-            if self.state == "running":
-                spec = self.spec
-                mailbox.restarting = True
-                await trio.sleep(ceiling(self._crashes.recent, spec.first_delay, spec.max_delay))
-                mailbox.restarting = False
-        self._mailboxes.pop(number, None)
+                await self._calls.run()
+            except Exception as error:  # a bug that concerns no message alone
+                pause = self._crashed(error, None)
+                for job in list(self._calls.workers.jobs.values()):
+                    self._calls.workers.requeue_or_fail(job)
+                await trio.sleep(pause)
+            else:
+                return  # drained
 
     def _refuse(self, envelope: Envelope) -> None:
         text = f"The {self.spec.name} channel is out of service"
         envelope.end("failed", "channel-down", text)
 
-    def _crashed(self, mailbox: Mailbox, error: Exception) -> None:
-        envelope = None if mailbox.job is None else mailbox.envelope
+    def _crashed(self, error: Exception, envelope: Envelope | None) -> float:
         identity = None if envelope is None else envelope.delivery.id
         self._observe(WorkerCrashed(self.spec.name, error, identity))
-        if envelope is not None:
-            self._rescue(mailbox, envelope)
-        mailbox.leave()
         self._count_crash(error)
-
-    def _rescue(self, mailbox: Mailbox, envelope: Envelope) -> None:
-        requeue_or_fail(mailbox, envelope, self._desk.log, self.spec.max_crashes)
+        if self.state != "running":
+            return 0.0
+        return ceiling(self._crashes.recent, self.spec.first_delay, self.spec.max_delay)
 
     def _count_crash(self, error: Exception) -> None:
         self._crashes.add()
@@ -198,26 +153,16 @@ class SupervisedChannel:
             self._scheduler.notify()
             if trio.current_time() > due + TICK:
                 continue  # the process was suspended, and no worker has run since
-            for number, mailbox in list(self._mailboxes.items()):
-                if mailbox.is_stuck(self.spec.margin) and not mailbox.dismissed:
-                    self._replace(mailbox, mailbox.status(number, self.spec.margin))
+            for job in list(self._calls.workers.jobs.values()):
+                if trio.current_time() > job.due + self.spec.margin:
+                    self._replace(job)
 
-    def _replace(self, mailbox: Mailbox, status: WorkerStatus) -> None:
-        envelope = mailbox.envelope
-        self._observe(
-            WorkerStuck(
-                self.spec.name, status.provider or "", status.held_for or 0.0, envelope.delivery.id
-            )
-        )
-        mailbox.dismissed = True
-        self._rescue(mailbox, envelope)
-        if mailbox.open_call is not None:
-            guard, call = mailbox.open_call
-            mailbox.open_call = None
-            guard.judge(call, call.overdue())  # its provider is to blame, and a probe is over
+    def _replace(self, job: Job) -> None:
+        name = "" if job.guard is None else job.guard.name
+        held_for = trio.current_time() - job.since
+        self._observe(WorkerStuck(self.spec.name, name, held_for, job.envelope.delivery.id))
         self._crashes.add()
-        mailbox.scope.cancel()
-        self._staff()
+        self._calls.replace(job)
 
 
 class Supervisor:

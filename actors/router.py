@@ -105,6 +105,14 @@ class Route:
         """The providers that have not given a message up."""
         return [choice for choice in self.choices if choice.guard.name not in given_up]
 
+    def give_up(self, envelope: Envelope, name: str, error: str) -> None:
+        """A provider has used up its attempts for a delivery: another one is next, or its end."""
+        envelope.given_up = (*envelope.given_up, name)
+        if envelope.in_doubt or not self.left(envelope.given_up):
+            envelope.end("failed", "exhausted", error, name)
+        else:
+            envelope.at = None
+
     def choose(self, kind: Signature, now: float) -> tuple[Guard | None, float]:
         """The provider that takes such a message now; else when to ask again, on trio's clock."""
         last, given_up, in_doubt = kind

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import select
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from math import inf
+from time import perf_counter
 from typing import Final
 
 import httpx
@@ -19,6 +22,7 @@ from carillon.http_client.errors import (
     FOREIGN,
     LOST,
     NOT_HTTP,
+    STALE_SECONDS,
     TARGETS,
     body_deadline,
     garbled,
@@ -32,6 +36,7 @@ from carillon.http_client.ports import (
     NotAnswered,
     NotSent,
     Reply,
+    Request,
     Response,
     Started,
     segments,
@@ -39,7 +44,7 @@ from carillon.http_client.ports import (
 from carillon.http_client.proxies import Proxies
 from carillon.http_client.reach import reach
 from carillon.http_client.response import NotHttp
-from carillon.http_client.target import Target
+from carillon.http_client.target import Origin, Target
 
 PIECE_BYTES: Final = 64 * 1024
 """What is copied together to leave in one write; more leaves in pieces of this size."""
@@ -97,7 +102,6 @@ class Http1Wire:
         origin = target.origin
         if origin is None:
             return await self._httpx.exchange(method, url, headers, body, started)
-        request = pieces(head, body)
         await trio.lowlevel.checkpoint_if_cancelled()
         connection = await self._idle.take(origin)
         if connection is None:
@@ -106,13 +110,21 @@ class Http1Wire:
             except (OSError, UnicodeError) as error:
                 return unsent_reply(error)
         # Nothing is waited for between this and the first byte.
-        try:
-            connection.begin(bodiless=method == "HEAD")
-            connection.gives_up_at = started()
-            return await _exchange(connection, request, started)
-        finally:
-            # One that was interrupted is not fit to be kept, and is closed.
-            self._idle.give_back(origin, connection)
+        exchange = Exchange(connection, origin, self._idle, started)
+        exchange.begin(pieces(head, body), bodiless=method == "HEAD")
+        return await exchange.complete()
+
+    def begin(self, request: Request, started: Started) -> Exchange | None:
+        """Write a request at once on a connection that is there; see `WaitsForNothing`."""
+        target = self._targets.get(request.url) or self._target(request.url)
+        head = target.head(request.method, request.headers)
+        origin = target.origin
+        connection = None if origin is None else self._idle.take_at_once(origin)
+        if origin is None or connection is None:
+            return None
+        exchange = Exchange(connection, origin, self._idle, started)
+        exchange.begin(pieces(head, request.body), bodiless=request.method == "HEAD")
+        return exchange
 
     async def reach(self, url: str) -> NotSent | None:
         """See the port."""
@@ -132,34 +144,154 @@ class Http1Wire:
         return target
 
 
-async def _exchange(
-    connection: Connection, request: Iterable[bytes | memoryview], started: Started
-) -> Reply:
-    answers = connection.answers
-    error = DISCONNECTED
-    try:
-        await connection.send_all(request, started, connection.begun_at)
-        await _read(connection)
-    except trio.Cancelled:
-        # Time may have passed in one leap, this process stopped or its machine asleep: an answer
-        # that came meanwhile counts, though its caller is about to give up.
-        if not _has_come(connection):
+class Exchange:
+    """A request on its way over a connection that it has for itself, and what came of it.
+
+    See `OpenExchange`. The connection goes back to the idle ones with the reply, and is closed
+    when there is none.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_connection",
+        "_idle",
+        "_is_over",
+        "_left",
+        "_origin",
+        "_pieces",
+        "_started",
+        "is_written",
+        "number",
+        "until",
+    )
+
+    def __init__(
+        self, connection: Connection, origin: Origin, idle: IdleConnections, started: Started
+    ) -> None:
+        self.number = connection.number
+        self.until = inf
+        self.is_written = False
+        self._connection = connection
+        self._answers = connection.answers
+        self._origin = origin
+        self._idle = idle
+        self._is_over = False
+        self._started = started
+        self._pieces: Iterator[bytes | memoryview] = iter(())
+        self._left: bytes | memoryview | None = b""  # None when the connection broke
+
+    def begin(self, pieces: Iterable[bytes | memoryview], *, bodiless: bool = False) -> None:
+        """Start, and write as much as the socket takes. Raises what `started` does."""
+        connection = self._connection
+        try:
+            connection.begin(bodiless=bodiless)
+            connection.gives_up_at = self._started()
+            self._pieces = iter(pieces)
+            left = connection.write(next(self._pieces, b""))
+            # The clock is read after the write: one read before it could itself be followed by a
+            # stop of the process. Nothing else runs in between.
+            if perf_counter() - connection.begun_at > STALE_SECONDS:
+                self._started()
+        except BaseException:
+            self.abandon()
             raise
-    except NotHttp:
-        error = NOT_HTTP
-    except OSError:
-        error = LOST
-    status = answers.status
-    if not status:
-        if connection.is_lost and connection.is_untouched:
-            return NotSent(CLOSED, again_in=0.0)
-        return garbled(error) if error is NOT_HTTP else NotAnswered(error)
-    if status < _REDIRECTS and (connection.answered_early or not connection.all_sent):
-        return garbled(EARLY)
-    if not connection.is_sure(started):
-        return garbled(FOREIGN)
-    body = answers.take()[:BODY_BYTES]
-    return Response(status, answers.headers, body, connection.is_ours)
+        self._write_on(left)
+
+    def watch(self, epoll: select.epoll) -> None:
+        """See the port."""
+        self._connection.watch(epoll)
+
+    def read(self) -> Reply | None:
+        """See the port."""
+        connection, answers = self._connection, self._answers
+        try:
+            while connection.read_some():
+                if answers.whole or answers.size > BODY_BYTES:
+                    return self._reply(DISCONNECTED)
+        except NotHttp:
+            return self._reply(NOT_HTTP)
+        except OSError:
+            return self._reply(LOST)
+        if connection.has_ended:
+            return self._reply(DISCONNECTED)
+        if answers.status and self.until == inf:
+            connection.look_at_request()
+            self.until = body_deadline(connection.gives_up_at)
+        return None
+
+    def cut(self) -> Reply | None:
+        """See the port."""
+        reply = self.read()
+        if reply is None and self._answers.status:
+            reply = self._reply(DISCONNECTED)
+        if reply is None:
+            self.abandon()
+        return reply
+
+    def abandon(self) -> None:
+        """See the port."""
+        if not self._is_over:
+            self._is_over = True
+            self._idle.give_back(self._origin, self._connection)
+
+    async def complete(self) -> Reply:
+        """See the port."""
+        connection = self._connection
+        error = DISCONNECTED
+        try:
+            if not self.is_written:
+                await self._write_rest()
+            await _read(connection)
+        except trio.Cancelled:
+            # Time may have passed in one leap, this process stopped or its machine asleep: an
+            # answer that came meanwhile counts, though its caller is about to give up.
+            if not _has_come(connection):
+                self.abandon()
+                raise
+        except NotHttp:
+            error = NOT_HTTP
+        except OSError:
+            error = LOST
+        except BaseException:
+            self.abandon()
+            raise
+        return self._reply(error)
+
+    def _write_on(self, left: bytes | memoryview | None) -> None:
+        """Write what follows as far as the socket takes it; `left` was not of the last piece."""
+        connection = self._connection
+        while left is not None and not left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                connection.all_sent = self.is_written = True
+                return
+            left = connection.write(piece)
+        self._left = left
+
+    async def _write_rest(self) -> None:
+        while self._left is not None and not self.is_written:
+            if not await self._connection.send_rest(self._left):
+                return
+            self._write_on(b"")
+
+    def _reply(self, error: str) -> Reply:
+        """What the exchange came to; its connection is kept, or closed when it is half used."""
+        connection, answers = self._connection, self._answers
+        try:
+            status = answers.status
+            if not status:
+                if connection.is_lost and connection.is_untouched:
+                    return NotSent(CLOSED, again_in=0.0)
+                return garbled(error) if error is NOT_HTTP else NotAnswered(error)
+            connection.look_at_request()
+            if status < _REDIRECTS and (connection.answered_early or not connection.all_sent):
+                return garbled(EARLY)
+            if not connection.is_sure(self._started):
+                return garbled(FOREIGN)
+            body = answers.take()[:BODY_BYTES]
+            return Response(status, answers.headers, body, connection.is_ours)
+        finally:
+            self.abandon()
 
 
 async def _read(connection: Connection) -> None:
@@ -180,7 +312,4 @@ def _has_come(connection: Connection) -> bool:
     """Whether there is an answer, all of it read that can be read without waiting."""
     with suppress(NotHttp, OSError):
         connection.receive_what_is_there(BODY_BYTES)
-    if not connection.answers.status:
-        return False
-    connection.look_at_request()
-    return True
+    return bool(connection.answers.status)

@@ -9,7 +9,7 @@ import socket
 import ssl
 import struct
 import termios
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import perf_counter
 from typing import Final
@@ -17,8 +17,8 @@ from typing import Final
 import trio
 from trio.lowlevel import wait_readable, wait_writable
 
-from carillon.http_client.errors import STALE_SECONDS, body_deadline
-from carillon.http_client.ports import Doubtable, Started, no_start
+from carillon.http_client.errors import body_deadline
+from carillon.http_client.ports import Doubtable, Started
 from carillon.http_client.response import Answers
 from carillon.http_client.target import Origin
 from carillon.http_client.tls import Secured, shake_hands
@@ -70,10 +70,8 @@ class Connection:
 
     __slots__ = (
         "_broken",
-        "_ended",
         "_handed",
         "_handed_before",
-        "_number",
         "_socket",
         "_tls",
         "all_sent",
@@ -82,10 +80,12 @@ class Connection:
         "begun_at",
         "exchanges",
         "gives_up_at",
+        "has_ended",
         "idle_since",
         "ids",
         "is_spoilt",
         "lasts",
+        "number",
         "opened_at",
         "poll",
         "rested",
@@ -94,17 +94,18 @@ class Connection:
         "slowest",
         "unsure",
         "unsure_since",
+        "watched_by",
     )
 
     def __init__(self, connected: socket.socket, session: Secured | None, handed: int = 0) -> None:
         """`handed` is how many bytes were written before, to agree on TLS."""
         self._socket = connected
-        self._number = connected.fileno()
+        self.number = connected.fileno()
         poll = select.poll()
-        poll.register(self._number, select.POLLIN)
+        poll.register(self.number, select.POLLIN)
         self.poll = poll.poll
         self._tls = session
-        self._ended = False
+        self.has_ended = False
         self._broken = False
         self._handed = self._handed_before = handed
         self.answers = Answers()
@@ -124,6 +125,7 @@ class Connection:
         self.ids: SeenIds | None = None
         self.is_spoilt = False
         self.send_failed = False
+        self.watched_by: select.epoll | None = None
 
     @property
     def reusable(self) -> bool:
@@ -133,7 +135,7 @@ class Connection:
     @property
     def is_lost(self) -> bool:
         """Whether it was used before, and ended under a request before a byte of an answer came."""
-        gone = self._ended or self._broken or self.send_failed
+        gone = self.has_ended or self._broken or self.send_failed
         return gone and self.exchanges > 1 and not self.answers.begun
 
     @property
@@ -143,7 +145,7 @@ class Connection:
         Its farewell says up to where its kernel has received: without a byte of the request nobody
         can have read one. After a reset that can't be known, nor where the system does not tell.
         """
-        if not self._ended or self._broken or _TCP_INFO is None:
+        if not self.has_ended or self._broken or _TCP_INFO is None:
             return False
         try:
             info = self._socket.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _BYTES_ACKED.size)
@@ -235,28 +237,14 @@ class Connection:
 
     async def until_heard(self) -> None:
         """Wait until something comes, or the end of the stream."""
-        await wait_readable(self._number)
+        await wait_readable(self.number)
 
-    async def send_all(
-        self,
-        pieces: Iterable[bytes | memoryview],
-        started: Started = no_start,
-        since: float = 0.0,
-    ) -> None:
-        """Send a whole request, as far as it is wanted. Raises what `send` does.
-
-        It `started` at `since`, of `perf_counter`, and does so again if this process was held up
-        before the first byte left. The clock is read after the write: one read before it could
-        itself be followed by a stop. Nothing else runs in between.
-        """
-        for piece in pieces:
-            left = self._write(piece)
-            if since and perf_counter() - since > STALE_SECONDS:
-                started()
-            since = 0.0
-            if left is None or (left and not await self._send_rest(left)):
-                return
-        self.all_sent = True
+    def watch(self, epoll: select.epoll) -> None:
+        """Let `epoll` tell of each arrival once, as long as the connection is open."""
+        if self.watched_by is not epoll:
+            self.watched_by = epoll
+            with suppress(FileExistsError):  # others watched it meanwhile
+                epoll.register(self.number, select.EPOLLIN | select.EPOLLET)
 
     def look_at_request(self) -> None:
         """An answer came: see whether it is to a request of which a part has not been taken.
@@ -267,7 +255,7 @@ class Connection:
         if self._handed - self._handed_before <= _SHORT:
             return
         with suppress(OSError):
-            queued = fcntl.ioctl(self._number, termios.TIOCOUTQ, bytes(4))
+            queued = fcntl.ioctl(self.number, termios.TIOCOUTQ, bytes(4))
             self.answered_early |= any(queued)
 
     async def send(self, data: bytes | memoryview) -> bool:
@@ -276,11 +264,11 @@ class Connection:
         It is not when the connection broke (`send_failed`), or when an answer came that makes
         the rest pointless. Raises what `receive` does.
         """
-        left = self._write(data)
-        return left is not None and (not left or await self._send_rest(left))
+        left = self.write(data)
+        return left is not None and (not left or await self.send_rest(left))
 
-    def _write(self, data: bytes | memoryview) -> bytes | memoryview | None:
-        """What is left to be written; None when the connection broke."""
+    def write(self, data: bytes | memoryview) -> bytes | memoryview | None:
+        """Write without waiting; what is left to be written, None when the connection broke."""
         if self._tls is not None:
             data = self._tls.encrypt(data)
         try:
@@ -293,7 +281,8 @@ class Connection:
         self._handed += sent
         return b"" if sent == len(data) else memoryview(data)[sent:]
 
-    async def _send_rest(self, data: bytes | memoryview) -> bool:
+    async def send_rest(self, data: bytes | memoryview) -> bool:
+        """Write what `write` left, as far as it is wanted; see `send`."""
         left = memoryview(data)
         while left:
             if not await self._may_go_on():
@@ -315,13 +304,13 @@ class Connection:
         A refusal ends the request. After a success the rest is still wanted, within bounds.
         """
         if not self.answers.status:
-            await _first(self._number, wait_readable, wait_writable)
+            await _first(self.number, wait_readable, wait_writable)
             if self.poll(0):
-                self._read()
+                self.read_some()
             self.answered_early = bool(self.answers.status)
-            return not self._ended and self.answers.status < _REFUSED
+            return not self.has_ended and self.answers.status < _REFUSED
         with trio.CancelScope(deadline=body_deadline(self.gives_up_at)) as scope:
-            await wait_writable(self._number)
+            await wait_writable(self.number)
         return not scope.cancelled_caught
 
     async def receive(self) -> bool:
@@ -332,18 +321,18 @@ class Connection:
         # While others run, the answer of a neighbour that is fast arrives: that saves a
         # registration for its arrival, a fifth of a whole exchange.
         await trio.lowlevel.checkpoint()
-        while not self._read():
-            if self._ended:
+        while not self.read_some():
+            if self.has_ended:
                 return False
-            await wait_readable(self._number)
+            await wait_readable(self.number)
         return True
 
     def receive_what_is_there(self, most: int) -> None:
         """Read on without waiting, up to that many bytes of a body. Raises as `receive` does."""
-        while not self.answers.whole and self.answers.size <= most and self._read():
+        while not self.answers.whole and self.answers.size <= most and self.read_some():
             pass
 
-    def _read(self) -> bool:
+    def read_some(self) -> bool:
         """Take what is there; False when that is nothing, perhaps as nothing will come."""
         try:
             data = self._socket.recv(_READ_BYTES)
@@ -353,9 +342,9 @@ class Connection:
             self._broken = True
             raise
         if self._tls is not None:
-            data, self._ended = self._tls.decrypt(data)
+            data, self.has_ended = self._tls.decrypt(data)
         elif not data:
-            self._ended = True
+            self.has_ended = True
         if data:
             self.answers.feed(data)
         return bool(data)

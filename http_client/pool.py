@@ -153,6 +153,11 @@ class IdleConnections:
             connection = self._pop(rest)
         return connection
 
+    def take_at_once(self, origin: Origin) -> Connection | None:
+        """The same where nothing must be waited for; None elsewhere."""
+        rest = self._rests.get(origin)
+        return self._pop(rest) if rest is not None and rest.is_proven else None
+
     def _pop(self, rest: _Rest) -> Connection | None:
         now = trio.current_time()
         while rest.idle:

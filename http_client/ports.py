@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Protocol, runtime_checkable
@@ -77,6 +78,62 @@ class NotAnswered:
 
 
 Reply = Response | NotSent | NotAnswered
+
+
+@record(frozen=True, slots=True)
+class Request:
+    """What is asked of a server: `url` is absolute."""
+
+    url: str
+    headers: Headers
+    body: Body = field(repr=False)
+    method: str = "POST"
+
+
+class OpenExchange(Protocol):
+    """A request of which a part was written, at least, and whose answer is to be read.
+
+    With the reply it is over, and its connection serves others. `number` is its descriptor;
+    `is_written` says that all of the request has left. Once a part of the answer has come it is to
+    be cut at the time `until`, on trio's clock.
+    """
+
+    number: int
+    is_written: bool
+    until: float
+
+    def watch(self, epoll: select.epoll) -> None:
+        """Let `epoll` tell of what arrives, each time once."""
+        ...
+
+    def read(self) -> Reply | None:
+        """Take what has come, without waiting; the reply once it is there."""
+        ...
+
+    def cut(self) -> Reply | None:
+        """Take what has come, and end it. None when no head of an answer is there."""
+        ...
+
+    def abandon(self) -> None:
+        """End it, whatever has come, unless it is over."""
+        ...
+
+    async def complete(self) -> Reply:
+        """Write what is left, and wait for the reply. Cancelling abandons it."""
+        ...
+
+
+@runtime_checkable
+class WaitsForNothing(Protocol):
+    """What a `Wire` may be besides: one that begins an exchange without a task of its own."""
+
+    def begin(self, request: Request, started: Started) -> OpenExchange | None:
+        """Write a request on a connection that is there; None where that would have to wait.
+
+        Then nothing has happened, and `exchange` does it. Raises what `started` does, and as
+        `exchange`.
+        """
+        ...
 
 
 class Wire(Protocol):

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from carillon.http_client.ports import Headers, Started, Wire
+from carillon.http_client.ports import Headers, Reply, Request, Started, Wire
 from carillon.http_client.urls import below, endpoint_url
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from carillon.messages.secret import Secret
@@ -29,8 +29,8 @@ from carillon.providers.config import (
     of_type,
 )
 from carillon.providers.encoding import FORM_HEADERS, form_body
-from carillon.providers.ports import Provider
-from carillon.providers.responses import attempt, unreached
+from carillon.providers.ports import Exchange, Provider
+from carillon.providers.responses import attempt, exchanged, unreached
 from carillon.providers.values import SecretToken, Token, Url, secret_token, token
 
 SERVICE: Final = "kaleyra"
@@ -124,13 +124,19 @@ class Kaleyra:
         self._messages = below(url, f"{account}/messages")
         self._api_key = api_key
         self._headers: Headers = {**FORM_HEADERS, "api-key": api_key}
-        self._wire = wire
+        self.wire = wire
         self._options = options or KaleyraOptions()
 
     async def send(self, delivery: Delivery, started: Started) -> Attempt:
         """Order one. Accepted means ordered: whether it arrives or is answered is not known."""
+        return await exchanged(self.wire, self.exchange(delivery), delivery, started)
+
+    def exchange(self, delivery: Delivery) -> Exchange:
+        """See `SingleExchange`."""
         url, form = self.request(delivery)
-        reply = await self._wire.exchange("POST", url, self._headers, form_body(form), started)
+        return Exchange(Request(url, self._headers, form_body(form)), self._read)
+
+    def _read(self, reply: Reply, delivery: Delivery) -> Attempt:
         return attempt(
             reply, SERVICE, delivery, explain=_explain, identify=_id, secrets=(self._api_key,)
         )
@@ -163,11 +169,11 @@ class Kaleyra:
 
     async def reach(self) -> str | None:
         """See `Reachable`."""
-        return unreached(await self._wire.reach(self._calls), SERVICE)
+        return unreached(await self.wire.reach(self._calls), SERVICE)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._wire.aclose()
+        await self.wire.aclose()
 
 
 def _filled(template: str, text: str) -> str:

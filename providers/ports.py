@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from carillon.http_client.ports import Started
+from carillon.http_client.ports import Reply, Request, Started, Wire
 from carillon.messages.model import Attempt, Delivery
+from carillon.messages.record import record
 
 
 class Provider(Protocol):
@@ -27,6 +28,39 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection."""
+        ...
+
+
+ReadReply = Callable[[Reply, Delivery], Attempt]
+"""Turns what came of an exchange into an attempt, for the delivery that it was for."""
+
+
+@record(frozen=True, slots=True)
+class Exchange:
+    """The one HTTP exchange that a call is: what is sent, and how its answer is read."""
+
+    request: Request
+    read: ReadReply
+
+
+@runtime_checkable
+class SingleExchange(Provider, Protocol):
+    """A provider whose calls are one HTTP exchange each, as a rule.
+
+    Its calls are made without a task for each where nothing has to be waited for; `send` does the
+    same wherever something has.
+    """
+
+    @property
+    def wire(self) -> Wire:
+        """Over which the exchange goes."""
+        ...
+
+    def exchange(self, delivery: Delivery) -> Exchange | None:
+        """The exchange for a delivery; None when the call needs more, such as a token first.
+
+        What raises is a bug.
+        """
         ...
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from pydantic_core import from_json
 
 from carillon.http_client.errors import FOREIGN
-from carillon.http_client.ports import NotAnswered, NotSent, Reply, Response
+from carillon.http_client.ports import NotAnswered, NotSent, Reply, Response, Started, Wire
 from carillon.messages.model import (
     Accepted,
     Attempt,
@@ -29,6 +29,7 @@ from carillon.messages.model import (
     Unanswered,
     Unavailable,
 )
+from carillon.providers.ports import Exchange
 from carillon.providers.privacy import scrubbed
 
 _ASCTIME: Final = re.compile(
@@ -56,6 +57,15 @@ def mia_message(body: Document) -> JsonValue:
 def no_id(_: Document) -> JsonValue:
     """For services that name no message."""
     return None
+
+
+async def exchanged(
+    wire: Wire, exchange: Exchange, delivery: Delivery, started: Started
+) -> Attempt:
+    """Make the call that one exchange is, for providers that are a `SingleExchange`."""
+    request = exchange.request
+    reply = await wire.exchange(request.method, request.url, request.headers, request.body, started)
+    return exchange.read(reply, delivery)
 
 
 def attempt(

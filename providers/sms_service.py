@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from carillon.http_client.ports import Started, Wire
+from carillon.http_client.ports import Reply, Request, Started, Wire
 from carillon.http_client.urls import below, endpoint_url, service_endpoint
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from carillon.providers.config import (
@@ -20,8 +20,8 @@ from carillon.providers.config import (
     of_type,
 )
 from carillon.providers.encoding import JSON_HEADERS, json_body
-from carillon.providers.ports import Provider
-from carillon.providers.responses import attempt, unreached
+from carillon.providers.ports import Exchange, Provider
+from carillon.providers.responses import attempt, exchanged, unreached
 from carillon.providers.values import Url
 
 SERVICE: Final = "sms-service"
@@ -61,10 +61,14 @@ class SmsService:
 
     def __init__(self, url: str, wire: Wire) -> None:
         self._url = below(url, "/send")
-        self._wire = wire
+        self.wire = wire
 
     async def send(self, delivery: Delivery, started: Started) -> Attempt:
         """Hand one SMS over."""
+        return await exchanged(self.wire, self.exchange(delivery), delivery, started)
+
+    def exchange(self, delivery: Delivery) -> Exchange:
+        """See `SingleExchange`."""
         content = delivery.content
         if not isinstance(content, TextContent):
             raise TypeError("the SMS service carries texts only")
@@ -73,9 +77,7 @@ class SmsService:
             "receiver": delivery.address,
             "body": content.text,
         }
-        body = json_body(fields)
-        reply = await self._wire.exchange("POST", self._url, JSON_HEADERS, body, started)
-        return attempt(reply, SERVICE, delivery, identify=_sid)
+        return Exchange(Request(self._url, JSON_HEADERS, json_body(fields)), _read)
 
     def serialize_by(self, delivery: Delivery) -> str | None:
         """The number."""
@@ -83,11 +85,15 @@ class SmsService:
 
     async def reach(self) -> str | None:
         """See `Reachable`."""
-        return unreached(await self._wire.reach(self._url), SERVICE)
+        return unreached(await self.wire.reach(self._url), SERVICE)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._wire.aclose()
+        await self.wire.aclose()
+
+
+def _read(reply: Reply, delivery: Delivery) -> Attempt:
+    return attempt(reply, SERVICE, delivery, identify=_sid)
 
 
 def _sid(body: Document) -> JsonValue:

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from carillon.http_client.ports import Headers, Reply, Response, Started, Wire
+from carillon.http_client.ports import Headers, Reply, Request, Response, Started, Wire
 from carillon.http_client.urls import below
 from carillon.messages.model import (
     Accepted,
@@ -42,12 +42,13 @@ from carillon.providers.config import (
     of_type,
 )
 from carillon.providers.encoding import FORM_HEADERS, basic_authorization, form_body
-from carillon.providers.ports import Provider
+from carillon.providers.ports import Exchange, Provider
 from carillon.providers.responses import (
     LONGEST_PAUSE,
     answered,
     attempt,
     document,
+    exchanged,
     refused_within,
     retry_after,
     unreached,
@@ -194,13 +195,19 @@ class Twilio:
         authorization = basic_authorization(name, credentials.auth_token.reveal())
         self._secrets = (credentials.auth_token.reveal(), authorization.removeprefix("Basic "))
         self._headers: Headers = {**FORM_HEADERS, "authorization": authorization}
-        self._wire = wire
+        self.wire = wire
         self._options = options or TwilioOptions()
 
     async def send(self, delivery: Delivery, started: Started) -> Attempt:
         """Make one exchange: the SMS of an `sms` delivery, the call of a `voice` one."""
+        return await exchanged(self.wire, self.exchange(delivery), delivery, started)
+
+    def exchange(self, delivery: Delivery) -> Exchange:
+        """See `SingleExchange`."""
         url, form = self.request(delivery)
-        reply = await self._wire.exchange("POST", url, self._headers, form_body(form), started)
+        return Exchange(Request(url, self._headers, form_body(form)), self._read)
+
+    def _read(self, reply: Reply, delivery: Delivery) -> Attempt:
         return read(reply, delivery, self._secrets)
 
     def request(self, delivery: Delivery) -> tuple[str, Mapping[str, str]]:
@@ -229,11 +236,11 @@ class Twilio:
 
     async def reach(self) -> str | None:
         """See `Reachable`."""
-        return unreached(await self._wire.reach(self._messages), SERVICE)
+        return unreached(await self.wire.reach(self._messages), SERVICE)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._wire.aclose()
+        await self.wire.aclose()
 
 
 def spoken(text: str, language: str = "", voice: str = "") -> str:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from carillon.http_client.ports import Headers, Reply, Response, Started, Wire
+from carillon.http_client.ports import Headers, Reply, Request, Response, Started, Wire
 from carillon.http_client.urls import below
 from carillon.messages.model import (
     Accepted,
@@ -40,13 +40,14 @@ from carillon.providers.config import (
     of_type,
 )
 from carillon.providers.encoding import FORM_HEADERS, basic_authorization, form_body
-from carillon.providers.ports import Provider
+from carillon.providers.ports import Exchange, Provider
 from carillon.providers.privacy import scrubbed
 from carillon.providers.responses import (
     LONGEST_PAUSE,
     answered,
     attempt,
     document,
+    exchanged,
     refused_within,
     unreached,
 )
@@ -135,13 +136,19 @@ class Vonage:
         authorization = basic_authorization(credentials.api_key, credentials.api_secret.reveal())
         self._secrets = (credentials.api_secret.reveal(), authorization.removeprefix("Basic "))
         self._headers: Headers = {**FORM_HEADERS, "authorization": authorization}
-        self._wire = wire
+        self.wire = wire
         self._options = options or VonageOptions()
 
     async def send(self, delivery: Delivery, started: Started) -> Attempt:
         """Order one SMS, of as many parts as its text needs."""
+        return await exchanged(self.wire, self.exchange(delivery), delivery, started)
+
+    def exchange(self, delivery: Delivery) -> Exchange:
+        """See `SingleExchange`."""
         body = form_body(self.request(delivery))
-        reply = await self._wire.exchange("POST", self._url, self._headers, body, started)
+        return Exchange(Request(self._url, self._headers, body), self._read)
+
+    def _read(self, reply: Reply, delivery: Delivery) -> Attempt:
         return read(reply, delivery, self._secrets)
 
     def request(self, delivery: Delivery) -> Mapping[str, str]:
@@ -163,11 +170,11 @@ class Vonage:
 
     async def reach(self) -> str | None:
         """See `Reachable`."""
-        return unreached(await self._wire.reach(self._url), SERVICE)
+        return unreached(await self.wire.reach(self._url), SERVICE)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._wire.aclose()
+        await self.wire.aclose()
 
 
 def _bare(number: str) -> str:

@@ -10,8 +10,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from carillon.actors.channel import ChannelSpec, Waiting
+from carillon.actors.open_calls import GRACE
 from carillon.actors.provider.breaker import BreakerSettings
-from carillon.actors.provider.call import GRACE
 from carillon.actors.provider.guard import Guard
 from carillon.actors.provider.limits import Limits, Retry
 from carillon.actors.provider.rate_limit import Rate

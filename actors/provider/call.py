@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from carillon.providers.ports import Provider
 
 
-from math import inf
-
 from carillon.messages.model import Outcome, Reason
 from carillon.messages.record import record
 
@@ -39,7 +37,7 @@ Made = Accepted | Refused | Unavailable | Unanswered
 """What came of an attempt that counts."""
 
 
-class _Overdue(Exception):
+class Overdue(Exception):
     """The time for a call to start is over."""
 
 
@@ -101,7 +99,7 @@ class Call:
         except ShareEnded:
             self.is_prevented = True
             return None
-        except _Overdue:
+        except Overdue:
             return self.overdue()
 
     def overdue(self) -> Attempt | None:
@@ -118,7 +116,7 @@ class Call:
         if self.started_at is not None:
             self._slot.start_again()
         elif now > self.deadline:  # the process stood still, and nobody has cancelled it yet
-            raise _Overdue
+            raise Overdue
         else:
             self._slot.start(now)  # nothing is awaited from here to the first byte
             self.deadline = self.latest  # it has left in time: the answer may take longer
@@ -175,48 +173,6 @@ def kind(attempt: Made) -> AttemptResult:
         case Unavailable():
             return "unavailable"
     return "unanswered"
-
-
-LATE: Final = 0.1
-GRACE: Final = 0.1
-"""Whoever comes by so much too late was stopped, and answers may have come meanwhile: so long
-there is time to read them. A call that has not started by then does not start any more."""
-
-
-class DeadlineWatch:
-    """Knows every open call, and the scope to cancel when it is overdue."""
-
-    def __init__(self) -> None:
-        self._open: dict[Call, trio.CancelScope] = {}
-        self._wakes_at = inf
-        self._news = trio.Event()
-
-    def open(self, call: Call, scope: trio.CancelScope) -> None:
-        """Watch a call: `scope` is cancelled at its deadline, which may still be moved later."""
-        self._open[call] = scope
-        if call.deadline < self._wakes_at:
-            self._wakes_at = call.deadline
-            self._news.set()
-
-    def close(self, call: Call) -> bool:
-        """The call is over; False when it was overdue, and its scope cancelled."""
-        return self._open.pop(call, None) is not None
-
-    async def run(self) -> None:
-        """Cancel what is overdue, for ever."""
-        while True:
-            self._news = trio.Event()
-            self._wakes_at = min((call.deadline for call in self._open), default=inf)
-            with trio.move_on_at(self._wakes_at) as scope:
-                await self._news.wait()
-            if scope.cancelled_caught and trio.current_time() > self._wakes_at + LATE:
-                await trio.sleep(GRACE)
-            self._cancel_overdue(trio.current_time())
-
-    def _cancel_overdue(self, now: float) -> None:
-        # One that does not end for all that is not looked at again and again.
-        for call in [call for call in self._open if call.deadline <= now]:
-            self._open.pop(call).cancel()
 
 
 @record(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from carillon.actors.provider.gate import Gate, Listener
 from carillon.actors.provider.limits import Limits
 from carillon.actors.provider.quota import utc_now
 from carillon.actors.provider.rate_limit import Slot
+from carillon.http_client.ports import WaitsForNothing
 from carillon.messages.envelope import EXPIRED
 from carillon.messages.events import ConnectionsLacking, Observer, ProviderThrottled
 from carillon.messages.model import (
@@ -39,12 +40,13 @@ from carillon.messages.model import (
     Unavailable,
 )
 from carillon.messages.retry import ceiling, jittered
-from carillon.providers.ports import ProposedRates, Proposing, Reachable
+from carillon.providers.ports import ProposedRates, Proposing, Reachable, SingleExchange
 
 if TYPE_CHECKING:
+    from carillon.http_client.ports import OpenExchange
     from carillon.messages.envelope import Envelope
     from carillon.messages.model import Delivery
-    from carillon.providers.ports import Provider
+    from carillon.providers.ports import Provider, ReadReply
 
 
 class KeyedLock:
@@ -109,6 +111,10 @@ class Guard(Gate):
         super().__init__(name, limits, observe, wall)
         self.turns = KeyedLock()
         self._provider = provider
+        single = provider if isinstance(provider, SingleExchange) else None
+        wire = None if single is None else single.wire
+        self._single: SingleExchange | None = single
+        self._wire: WaitsForNothing | None = wire if isinstance(wire, WaitsForNothing) else None
         self._draw = draw
         self._lacking_until = -inf
 
@@ -151,9 +157,10 @@ class Guard(Gate):
         self._rate_binds = False
         permit.slot.end(answered=permit.answered)
         self.turns.give_back(permit.turn)
-        for listener in self._listeners:
-            if listener != besides:
-                listener()
+        if besides is None or len(self._listeners) > 1:
+            for listener in self._listeners:
+                if listener != besides:
+                    listener()
 
     def call(self, envelope: Envelope, permit: Permit) -> Call:
         """The one call that a permit allows, counted as an attempt."""
@@ -173,6 +180,20 @@ class Guard(Gate):
             came_from=came_from,
             repeatable=repeatable,
         )
+
+    def begin(self, call: Call) -> tuple[OpenExchange, ReadReply] | None:
+        """Make a call without waiting for anything; None, with nothing done, where it has to wait.
+
+        Gives the exchange that it is, and how its answer is read. Raises ShareEnded and Overdue
+        when no byte may leave any more; what else raises is a bug.
+        """
+        if self._single is None or self._wire is None:
+            return None
+        single = self._single.exchange(call.envelope.delivery)
+        if single is None:
+            return None
+        begun = self._wire.begin(single.request, call)
+        return None if begun is None else (begun, single.read)
 
     async def make(self, call: Call) -> Attempt | None:
         """Make a call; None when it was prevented.

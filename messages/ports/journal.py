@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import Channel, Cursor, Outcome, Receipt
 from carillon.messages.ports.records import RecordFilter, Result
 from carillon.messages.record import record
@@ -95,8 +96,20 @@ class DispatchEnd:
     crash: str | None = None
 
 
+StartsTold = Callable[[Mapping[int, JournalUnavailable]], None]
+"""Hears that starts are durable, but those at these places: such attempts must not be made."""
+
+
 class AttemptLog(Protocol):
     """What the workers write before and after each call."""
+
+    def start_all(self, attempts: Sequence[AttemptStart], told: StartsTold) -> None:
+        """Hand over the starts of attempts, to be made durable together.
+
+        `told` is called once, when they and everything that was handed over before them are
+        durable or have failed to be. It may be called before this returns, and must not raise.
+        """
+        ...
 
     async def start(self, attempt: AttemptStart) -> None:
         """Make the start of an attempt durable, and everything that was handed over before it.

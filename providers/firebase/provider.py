@@ -6,6 +6,7 @@ Contract: FCM HTTP v1 (contracts 2.3).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Literal
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from carillon.http_client.ports import Reply, Response, Started, Wire
+from carillon.http_client.ports import Reply, Request, Response, Started, Wire
 from carillon.http_client.urls import below
 from carillon.messages.model import (
     Accepted,
@@ -48,8 +49,15 @@ from carillon.providers.firebase.token import (
     Token,
     read_service_account,
 )
-from carillon.providers.ports import Provider
-from carillon.providers.responses import answered, attempt, document, retry_after, unreached
+from carillon.providers.ports import Exchange, Provider
+from carillon.providers.responses import (
+    answered,
+    attempt,
+    document,
+    exchanged,
+    retry_after,
+    unreached,
+)
 from carillon.providers.values import FilePath, Url
 
 SERVICE: Final = "firebase"
@@ -141,7 +149,7 @@ class Firebase:
     ) -> None:
         project = quote(account.project_id, safe="")
         self._url = below(url, f"/v1/projects/{project}/messages:send")
-        self._wire = wire
+        self.wire = wire
         self._token_wire = token_wire or wire
         self._tokens = GoogleToken(account, self._token_wire)
         self._click_action = click_action
@@ -152,20 +160,30 @@ class Firebase:
         A refused token is renewed by the next attempt and not within this one, so that no call
         goes uncounted by the limits.
         """
+        exchange = self.exchange(delivery)
+        if exchange is None:
+            token = await self._tokens.get()
+            if not isinstance(token, Token):
+                return token
+            exchange = self._with_token(delivery, token)
+        return await exchanged(self.wire, exchange, delivery, started)
+
+    def exchange(self, delivery: Delivery) -> Exchange | None:
+        """See `SingleExchange`; None while a token is to be fetched."""
+        token = self._tokens.at_hand()
+        return None if token is None else self._with_token(delivery, token)
+
+    def _with_token(self, delivery: Delivery, token: Token) -> Exchange:
         content = delivery.content
         if not isinstance(content, PushContent):
             raise TypeError("Firebase carries push notifications only")
-        token = await self._tokens.get()
-        if not isinstance(token, Token):
-            return token
         headers = {
             "content-type": "application/json",
             "authorization": f"Bearer {token.value}",
         }
         message = fcm_message(delivery, content, self._click_action)
-        body = json_body(message)
-        reply = await self._wire.exchange("POST", self._url, headers, body, started)
-        return self._read(reply, delivery, token)
+        request = Request(self._url, headers, json_body(message))
+        return Exchange(request, partial(self._read, token=token))
 
     def serialize_by(self, delivery: Delivery) -> str | None:
         """Any deliveries may be under way at once."""
@@ -173,11 +191,11 @@ class Firebase:
 
     async def reach(self) -> str | None:
         """See `Reachable`."""
-        return unreached(await self._wire.reach(self._url), SERVICE)
+        return unreached(await self.wire.reach(self._url), SERVICE)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._wire.aclose()
+        await self.wire.aclose()
         await self._token_wire.aclose()
 
     def _read(self, reply: Reply, delivery: Delivery, token: Token) -> Attempt:

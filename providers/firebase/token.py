@@ -119,13 +119,20 @@ class GoogleToken:
         self._refused = False
         self._failure: tuple[float, NoToken] | None = None
 
+    def at_hand(self) -> Token | None:
+        """A token that holds, if no call is to be made for one."""
+        now, token = trio.current_time(), self._token
+        if token is not None and (
+            now < token.renew_at or (now < token.ends_at and self._lock.locked())
+        ):
+            return token
+        return None
+
     async def get(self) -> Token | NoToken:
         """A token that holds, or why there is none. No limit counts the call that fetches it."""
         asked = trio.current_time()
-        token = self._token
-        if token is not None and (
-            asked < token.renew_at or (asked < token.ends_at and self._lock.locked())
-        ):
+        token = self.at_hand()
+        if token is not None:
             return token
         async with self._lock:
             if self._token is not None and trio.current_time() < self._token.renew_at:

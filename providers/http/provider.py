@@ -5,13 +5,15 @@ from __future__ import annotations
 import trio
 
 from carillon.handlebars import TakesLong
+from carillon.http_client import ports
 from carillon.http_client.ports import Started, Wire
 from carillon.messages.model import Attempt, Delivery, Refused
 from carillon.providers.http.answer import AnswerReader
 from carillon.providers.http.request import Request, RequestTemplate
 from carillon.providers.http.templates import Unfit
+from carillon.providers.ports import Exchange
 from carillon.providers.privacy import scrubbed
-from carillon.providers.responses import unreached
+from carillon.providers.responses import exchanged, unreached
 
 
 class HttpProvider:
@@ -23,7 +25,7 @@ class HttpProvider:
         self._name = name
         self._template = template
         self._reader = reader
-        self._wire = wire
+        self.wire = wire
 
     async def send(self, delivery: Delivery, started: Started) -> Attempt:
         """Make one call; what the answer means is for the section to say."""
@@ -32,10 +34,18 @@ class HttpProvider:
         except Unfit as unfit:
             why = scrubbed(str(unfit), delivery)
             return Refused(f"{self._name} cannot carry this message: {why}", "not-renderable")
-        reply = await self._wire.exchange(
-            request.method, request.url, request.headers, request.body, started
-        )
-        return self._reader.attempt(reply, delivery)
+        return await exchanged(self.wire, self._exchange(request), delivery, started)
+
+    def exchange(self, delivery: Delivery) -> Exchange | None:
+        """See `SingleExchange`; None for what takes long to make, or cannot be made."""
+        try:
+            return self._exchange(self._template.request(delivery, short=True))
+        except (TakesLong, Unfit):
+            return None
+
+    def _exchange(self, made: Request) -> Exchange:
+        request = ports.Request(made.url, made.headers, made.body, made.method)
+        return Exchange(request, self._reader.attempt)
 
     async def _request(self, delivery: Delivery) -> Request:
         """The request; what takes long is made in a thread. Raises Unfit."""
@@ -51,8 +61,8 @@ class HttpProvider:
 
     async def reach(self) -> str | None:
         """See `Reachable`."""
-        return unreached(await self._wire.reach(self._template.origin), self._name)
+        return unreached(await self.wire.reach(self._template.origin), self._name)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._wire.aclose()
+        await self.wire.aclose()

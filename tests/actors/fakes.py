@@ -10,7 +10,7 @@ from math import inf
 import trio
 
 from carillon.actors.provider.call import (
-    DeadlineWatch,
+    Call,
     Decision,
     Finish,
     NextProvider,
@@ -30,7 +30,7 @@ from carillon.messages.model import (
     Receipt,
     TextContent,
 )
-from carillon.messages.ports.journal import AttemptEnd, AttemptStart
+from carillon.messages.ports.journal import AttemptEnd, AttemptStart, StartsTold
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,17 +209,14 @@ class Caller:
         guard, permit, error = self._guard, await self.permit(), None
         call, attempt = guard.call(envelope, permit), None
         async with trio.open_nursery() as nursery:
-            timekeeper = DeadlineWatch()
-            nursery.start_soon(timekeeper.run)
             with trio.CancelScope() as scope:
-                timekeeper.open(call, scope)
+                nursery.start_soon(_cancel_at_deadline, call, scope)
                 try:
                     attempt = await guard.make(call)
                     permit.answered = True
                 except Exception as bug:
                     error = bug
                 finally:
-                    timekeeper.close(call)
                     guard.release(permit)
             nursery.cancel_scope.cancel()
         if error is not None:
@@ -231,6 +228,13 @@ class Caller:
         while isinstance(verdict := await self.attempt(envelope), RetryAfter | Requeue):
             await trio.sleep(verdict.seconds if isinstance(verdict, RetryAfter) else 0)
         return verdict
+
+
+async def _cancel_at_deadline(call: Call, scope: trio.CancelScope) -> None:
+    """It may be moved while this waits."""
+    while trio.current_time() < call.deadline:
+        await trio.sleep_until(call.deadline)
+    scope.cancel()
 
 
 def ignore(_: object) -> None:
@@ -246,9 +250,13 @@ class Log:
         self.ends: list[AttemptEnd] = []
 
     async def start(self, attempt: AttemptStart) -> None:
-        if self.broken:
-            raise JournalUnavailable("broken")
-        self.starts.append(attempt)
+        raise NotImplementedError
+
+    def start_all(self, attempts: Sequence[AttemptStart], told: StartsTold) -> None:
+        error = JournalUnavailable("broken")
+        if not self.broken:
+            self.starts += attempts
+        told(dict.fromkeys(range(len(attempts)), error) if self.broken else {})
 
     def end(self, attempt: AttemptEnd) -> None:
         self.ends.append(attempt)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from itertools import pairwise
 from math import inf
 
@@ -16,7 +15,7 @@ from carillon.actors.provider.limits import Limits, Retry
 from carillon.actors.provider.rate_limit import Rate
 from carillon.actors.router import Choice, Route
 from carillon.actors.scheduler import Job
-from carillon.messages.model import Unavailable
+from carillon.messages.model import Delivery, Unavailable
 from tests.actors.fakes import Connects, Script
 from tests.actors.workshop import Workshop, guard, route
 
@@ -27,6 +26,13 @@ def names(prefix: str, number: int) -> list[str]:
     return [f"{prefix}{one}" for one in range(number)]
 
 
+def taken(shop: Workshop) -> Job:
+    """The next message that can start."""
+    job = shop.scheduler.take(trio.current_time())
+    assert job is not None
+    return job
+
+
 # One message and its permit
 
 
@@ -35,7 +41,7 @@ async def test_a_message_comes_with_the_permit_for_its_call(autojump_clock: Mock
     shop = Workshop(provider)
     [one] = shop.put("a")
     await trio.sleep(3)
-    job = await shop.scheduler.next()
+    job = taken(shop)
     assert job.envelope is one
     assert job.permit is not None
     assert (job.permit.guard, job.since, job.due) == (provider, 3.0, 10.0)
@@ -46,48 +52,61 @@ async def test_a_message_comes_with_the_permit_for_its_call(autojump_clock: Mock
 async def test_nothing_is_taken_out_while_nothing_can_start(autojump_clock: MockClock) -> None:
     shop = Workshop(guard("p", Script(), ONE))
     shop.put("a", "b")
-    first = await shop.scheduler.next()
-    with trio.move_on_after(5):
-        await shop.scheduler.next()
+    first = taken(shop)
+    assert shop.scheduler.take(5.0) is None
     assert shop.inbox.depth == 1
     assert first.permit is not None
     first.permit.guard.release(first.permit)
-    assert (await shop.scheduler.next()).envelope.delivery.id == "b"
+    assert taken(shop).envelope.delivery.id == "b"
 
 
-async def test_a_cancelled_wait_takes_nothing_and_lets_the_next_one_wait(
+async def test_a_look_says_when_the_next_one_may_find_something(
     autojump_clock: MockClock,
 ) -> None:
-    shop, got = Workshop(guard("p", Script())), list[Job]()
+    provider = guard("p", Script(), Limits(2, rates=(Rate(1, 60.0),)))
+    shop = Workshop(provider)
+    shop.put("a", "b", expires_at=500.0)
+    first = taken(shop)
+    assert first.permit is not None
+    assert (shop.scheduler.take(0.0), shop.scheduler.is_blocked) == (None, True)
+    assert shop.scheduler.wakes_at == 500.0  # until the call has begun nobody knows more
+    first.permit.slot.start()
+    first.permit.guard.release(first.permit)
+    assert shop.scheduler.take(0.0) is None
+    assert shop.scheduler.wakes_at == pytest.approx(60, abs=0.1)
+    await trio.sleep_until(shop.scheduler.wakes_at)
+    assert taken(shop).envelope.delivery.id == "b"
+    assert (shop.scheduler.take(trio.current_time()), shop.scheduler.is_blocked) == (None, False)
+    assert shop.scheduler.wakes_at == 500.0
 
-    async def wait() -> None:
-        got.append(await shop.scheduler.next())
 
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as first:
-            nursery.start_soon(wait)
-            await wait_all_tasks_blocked()
-            first.cancel()
-        nursery.start_soon(wait)
-        await wait_all_tasks_blocked()
+async def test_a_bug_in_a_turn_concerns_its_message_alone(autojump_clock: MockClock) -> None:
+    shop = Workshop(guard("p", Turnless()))
+    async with shop.running():
         shop.put("a", "b")
-    assert len(got) == 2
+        await shop.answered(2)
+    assert shop.reasons() == {"a": "crashed", "b": "accepted"}
+    assert [repr(bug) for bug in shop.bugs] == [repr(Turnless.BUG)] * 2
 
 
-async def test_everybody_hears_of_the_end(autojump_clock: MockClock) -> None:
-    shop, ended = Workshop(guard("p", Script())), list[float]()
+class Turnless(Script):
+    """Fails to say what a delivery shares with others."""
 
-    async def wait() -> None:
-        with suppress(trio.EndOfChannel):
-            await shop.scheduler.next()
-        ended.append(trio.current_time())
+    BUG = RuntimeError("bug")
 
+    def serialize_by(self, delivery: Delivery) -> str | None:
+        if delivery.id == "a":
+            raise self.BUG
+        return None
+
+
+async def test_an_idle_channel_ends_when_it_is_closed(autojump_clock: MockClock) -> None:
+    shop = Workshop(guard("p", Script()))
     async with trio.open_nursery() as nursery:
-        for _ in range(5):
-            nursery.start_soon(wait)
+        nursery.start_soon(shop.calls.run)
         await trio.sleep(1)
         shop.close()
-    assert ended == [1.0] * 5
+    assert trio.current_time() == 1.0
 
 
 async def test_a_closed_channel_ends_only_when_nothing_is_left(autojump_clock: MockClock) -> None:
@@ -183,7 +202,7 @@ async def test_what_waits_for_one_provider_is_passed_by_by_what_another_can_carr
     shop = Workshop(route(broken, guard("both", both)))
     async with shop.running():
         [doubtful] = shop.put("doubtful")
-        job = await shop.scheduler.next()
+        job = taken(shop)
         assert job.permit is not None
         job.permit.guard.release(job.permit)
         doubtful.at, doubtful.in_doubt = "only", True
@@ -329,7 +348,7 @@ async def test_a_probe_lets_everybody_through_the_moment_it_succeeds(
 async def test_a_drain_ends_with_its_last_call(autojump_clock: MockClock) -> None:
     provider = Script(3.0)
     shop = Workshop(guard("p", provider, ONE))
-    async with shop.running(workers=4):
+    async with shop.running():
         shop.put("a", "b", "c")
     assert trio.current_time() == pytest.approx(9)
     assert len(shop.receipts) == 3
@@ -392,7 +411,7 @@ async def test_a_turn_that_was_waited_for_keeps_its_priority(autojump_clock: Moc
     provider = Script(2.0)
     provider.one_at_a_time = True
     shop = Workshop(guard("p", provider, ONE))
-    async with shop.running(workers=2):
+    async with shop.running():
         shop.put("a1", "a2", address="A", priority="bulk")
         await trio.sleep(1)
         shop.put("b", address="B", dispatch="b", priority="high")

@@ -9,13 +9,11 @@ from math import inf
 import trio
 
 from carillon.actors.inbox import Inbox
-from carillon.actors.mailbox import Mailbox
-from carillon.actors.provider.call import DeadlineWatch
+from carillon.actors.open_calls import CallContext, OpenCalls
 from carillon.actors.provider.guard import Guard
 from carillon.actors.provider.limits import Limits
 from carillon.actors.router import Choice, Route
 from carillon.actors.scheduler import Scheduler
-from carillon.actors.worker import WorkerContext, work
 from carillon.messages.envelope import Envelope
 from carillon.messages.model import Channel, Priority
 from carillon.providers.ports import Provider
@@ -34,15 +32,26 @@ def route(*guards: Guard) -> Route:
 class Workshop(Answers):
     """A channel's inbox, its scheduler and its workers, and the answers that they give."""
 
-    def __init__(self, of: Route | Guard, parking: int = 1000, channel: Channel = "sms") -> None:
+    def __init__(
+        self,
+        of: Route | Guard,
+        parking: int = 1000,
+        channel: Channel = "sms",
+        log: Log | None = None,
+    ) -> None:
         super().__init__()
         self.route = of if isinstance(of, Route) else route(of)
         self.channel = channel
         self.inbox = Inbox(2000, parking)
-        self.log = Log()
+        self.log = log or Log()
         self.scheduler = Scheduler(self.inbox, self.route)
-        self.desk = WorkerContext(self.route, self.log, DeadlineWatch(), self._refuse)
-        self.workers: list[Mailbox] = []
+        self.bugs: list[Exception] = []
+        context = CallContext(self.route, self.log, self._refuse, self._crashed)
+        self.calls = OpenCalls(self.inbox, self.scheduler, context)
+
+    def _crashed(self, bug: Exception, _: Envelope | None) -> float:
+        self.bugs.append(bug)
+        return 0.0
 
     def _refuse(self, envelope: Envelope) -> None:
         envelope.end("failed", "channel-down")
@@ -76,14 +85,9 @@ class Workshop(Answers):
         self.scheduler.notify()
 
     @asynccontextmanager
-    async def running(self, workers: int | None = None) -> AsyncGenerator[None]:
-        """So many workers around the body, as many as calls may be open; drained after it."""
+    async def running(self) -> AsyncGenerator[None]:
+        """The channel's task around the body; drained after it."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.desk.timekeeper.run)
-            async with trio.open_nursery() as hall:
-                for _ in range(self.route.workers if workers is None else workers):
-                    self.workers.append(Mailbox(self.inbox, self.scheduler))
-                    hall.start_soon(work, self.workers[-1], self.desk)
-                yield
-                self.close()
-            nursery.cancel_scope.cancel()
+            nursery.start_soon(self.calls.run)
+            yield
+            self.close()

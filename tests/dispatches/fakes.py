@@ -25,6 +25,7 @@ from carillon.messages.ports.journal import (
     Enrolment,
     NewDispatch,
     Progress,
+    StartsTold,
 )
 from carillon.messages.ports.records import Pending, RecordFilter, Unfinished
 
@@ -99,6 +100,9 @@ class FakeJournal:
     async def start(self, attempt: AttemptStart) -> None:
         await trio.lowlevel.checkpoint()
         self._write()
+
+    def start_all(self, attempts: Sequence[AttemptStart], told: StartsTold) -> None:
+        raise NotImplementedError
 
     def end(self, attempt: AttemptEnd) -> None:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.http_client.fixtures import (
+    carried,
     certificate,
     client,
     make_wire,
@@ -14,6 +15,7 @@ from tests.http_client.fixtures import (
 )
 
 __all__ = [
+    "carried",
     "certificate",
     "client",
     "make_wire",

@@ -20,6 +20,7 @@ from carillon.http_client.client import Http1Wire
 from carillon.http_client.httpx_client import HttpxWire
 from carillon.http_client.httpx_transport import Http1Transport
 from carillon.http_client.ports import Wire
+from tests.http_client.polled import Polled
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -46,6 +47,15 @@ async def wire(tls: ssl.SSLContext) -> AsyncIterator[HttpxWire]:
     wire = HttpxWire(tls)
     yield wire
     await wire.aclose()
+
+
+@pytest.fixture(params=["waiting", "polled"])
+def carried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Who reads an answer: the task that made the call, or one that carries many."""
+    how: str = request.param
+    if how == "polled":
+        monkeypatch.setattr("carillon.http_client.client.Exchange", Polled)
+    return how
 
 
 @pytest.fixture
@@ -97,5 +107,5 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 def unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine holds tests up, and then calls start twice: where that is not the point."""
     if "stale" not in request.keywords:
-        monkeypatch.setattr("carillon.http_client.connection.STALE_SECONDS", 60.0)
+        monkeypatch.setattr("carillon.http_client.client.STALE_SECONDS", 60.0)
         monkeypatch.setattr("carillon.http_client.httpx_client.STALE_SECONDS", 60.0)

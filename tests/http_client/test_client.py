@@ -20,7 +20,7 @@ CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture
-async def wire(tls: ssl.SSLContext) -> AsyncIterator[Http1Wire]:
+async def wire(tls: ssl.SSLContext, carried: str) -> AsyncIterator[Http1Wire]:
     wire = Http1Wire(tls)
     yield wire
     await wire.aclose()

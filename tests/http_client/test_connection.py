@@ -47,7 +47,7 @@ async def used(raw: Raw, tls: ssl.SSLContext) -> Connection:
     """A connection that has carried one exchange."""
     connection = await open_connection(origin(raw), tls)
     connection.begin()
-    await connection.send_all([b"GET / HTTP/1.1\r\ncontent-length: 0\r\n\r\n"])
+    connection.all_sent = await connection.send(b"GET / HTTP/1.1\r\ncontent-length: 0\r\n\r\n")
     while not connection.answers.whole:
         assert await connection.receive()
     return connection

@@ -147,7 +147,7 @@ async def test_a_request_of_which_no_byte_was_taken_may_be_made_again_at_once(
         taken.set()
         await raw.until_ended(1)
         connection.begin()
-        await connection.send_all([b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n"])
+        connection.all_sent = await connection.send(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n")
         assert not await connection.receive()
         assert connection.is_lost
         assert connection.is_untouched

@@ -21,7 +21,7 @@ from tests.providers.deliveries import sms
 
 
 @pytest.fixture
-async def wire(tls: ssl.SSLContext) -> AsyncIterator[Http1Wire]:
+async def wire(tls: ssl.SSLContext, carried: str) -> AsyncIterator[Http1Wire]:
     wire = Http1Wire(tls)
     yield wire
     await wire.aclose()

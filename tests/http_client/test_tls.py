@@ -19,7 +19,7 @@ LARGE = bytes(range(256)) * 12_000  # 3 MB
 
 
 @pytest.fixture
-async def wire(certificate: Path) -> AsyncIterator[Http1Wire]:
+async def wire(certificate: Path, carried: str) -> AsyncIterator[Http1Wire]:
     wire = Http1Wire(ssl.create_default_context(cafile=certificate))
     yield wire
     await wire.aclose()

@@ -21,7 +21,7 @@ LARGE = bytes(range(256)) * 40_000  # 10 MB: more than any socket buffers
 
 
 @pytest.fixture
-async def wire(tls: ssl.SSLContext) -> AsyncIterator[Http1Wire]:
+async def wire(tls: ssl.SSLContext, carried: str) -> AsyncIterator[Http1Wire]:
     wire = Http1Wire(tls)
     yield wire
     await wire.aclose()

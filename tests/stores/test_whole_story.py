@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import trio
 
+from carillon.messages.errors import JournalUnavailable
 from carillon.messages.model import Cursor, Outcome, Receipt, delivery_id
 from carillon.messages.ports.journal import (
     AttemptEnd,
@@ -22,6 +24,7 @@ from carillon.messages.ports.records import (
     AudienceRecord,
     DeliveryRecord,
     DispatchRecord,
+    PastAttempt,
     RecordFilter,
     Result,
 )
@@ -59,6 +62,23 @@ class World:
         if result is not None:
             end = AttemptEnd("d", "sms", "user/a", number, result, error)
             self.bench.journal.end(end)
+
+    async def start_all(self, *places: tuple[str, str]) -> Mapping[int, JournalUnavailable]:
+        """Begin first attempts together: which of them must not be made."""
+        told = trio.Event()
+        failed: list[Mapping[int, JournalUnavailable]] = []
+
+        def hear(failures: Mapping[int, JournalUnavailable]) -> None:
+            failed.append(failures)
+            told.set()
+
+        starts = [AttemptStart("d", channel, f"user/{one}", 1, "p") for channel, one in places]  # type: ignore[arg-type]
+        self.bench.journal.start_all(starts, hear)
+        with trio.fail_after(30):
+            await told.wait()
+        await trio.sleep(0.05)
+        [failures] = failed
+        return failures
 
     def answer(self, outcome: Outcome) -> None:
         for channel in ("sms", "push"):
@@ -98,6 +118,19 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         await bench.open()
         yield World(bench)
         await bench.close()
+
+
+async def test_starts_that_are_handed_over_together_are_on_record_when_that_is_told(
+    world: World,
+) -> None:
+    await world.open()
+    await world.enrol("sms", "b")
+    assert await world.start_all(("sms", "a"), ("push", "a"), ("sms", "b")) == {}
+    await world.bench.journal.flush()
+    for channel, key in (("sms", "user/a"), ("push", "user/a"), ("sms", "user/b")):
+        pending = await world.bench.recovery.pending("d", channel, "", 10)  # type: ignore[arg-type]
+        [found] = [one for one in pending if one.key == key]
+        assert (found.attempts, found.starts) == ([PastAttempt(1, "p", None)], 1)
 
 
 async def test_it_is_cancelling_while_something_is_pending_and_cancelled_then(world: World) -> None:

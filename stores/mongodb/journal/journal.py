@@ -23,6 +23,7 @@ from carillon.messages.ports.journal import (
     Enrolment,
     NewDispatch,
     Progress,
+    StartsTold,
 )
 from carillon.messages.ports.records import RecordFilter
 from carillon.stores.mongodb.client import Database, MongoStore
@@ -154,6 +155,17 @@ class MongoJournal:
     async def start(self, attempt: AttemptStart) -> None:
         """See the port. Raises Superseded when another replica made the attempt of this number."""
         await self._urgent.write(WriteRequest(start=attempt))
+
+    def start_all(self, attempts: Sequence[AttemptStart], told: StartsTold) -> None:
+        """See the port. One fails with Superseded as `start` does."""
+        requests = [WriteRequest(start=attempt) for attempt in attempts]
+
+        def end() -> None:
+            failures = {at: one.failure for at, one in enumerate(requests)}
+            told({at: it for at, it in failures.items() if isinstance(it, JournalUnavailable)})
+
+        requests[-1].then = end  # they are written in their order
+        self._urgent.hand_over(*requests)
 
     def end(self, attempt: AttemptEnd) -> None:
         """See the port."""

@@ -97,6 +97,14 @@ class WriteRequest:
     new: frozenset[object] = frozenset()
     failure: Exception | None = None
     done: trio.Event = field(default_factory=trio.Event)
+    then: Callable[[], None] | None = None
+    """Called when it is done, for who does not wait in a task."""
+
+    def end(self) -> None:
+        """It is durable, or has failed to be."""
+        self.done.set()
+        if self.then is not None:
+            self.then()
 
 
 class UrgentWriter:
@@ -129,11 +137,15 @@ class UrgentWriter:
             Conflict: another dispatch has its idempotency key.
             Superseded: it is another replica's.
         """
-        self._requests.append(request)
-        self._news.set()
+        self.hand_over(request)
         await request.done.wait()
         if request.failure is not None:
             raise request.failure
+
+    def hand_over(self, *requests: WriteRequest) -> None:
+        """Write it without waiting for that."""
+        self._requests += requests
+        self._news.set()
 
     def end(self, attempt: AttemptEnd) -> None:
         """Write it with the next batch."""
@@ -176,7 +188,7 @@ class UrgentWriter:
         else:
             self.broken = None
         for one in requests:
-            one.done.set()
+            one.end()
 
     async def _written(self, urgent: UrgentWrites) -> Written:
         try:

@@ -24,6 +24,7 @@ from carillon.messages.ports.journal import (
     Enrolment,
     NewDispatch,
     Progress,
+    StartsTold,
 )
 from carillon.messages.ports.records import RecordFilter
 from carillon.stores.sqlite.database import connect
@@ -190,6 +191,10 @@ class SqliteJournal:
     async def start(self, attempt: AttemptStart) -> None:
         """See the port."""
         await self._logged(self._log.start(attempt))
+
+    def start_all(self, attempts: Sequence[AttemptStart], told: StartsTold) -> None:
+        """See the port."""
+        self._log.start_all(attempts, told)
 
     def end(self, attempt: AttemptEnd) -> None:
         """See the port."""

@@ -8,14 +8,16 @@ does it, which gets the GIL from a busy loop late and dear (of 20,000 messages o
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Final
 
 import trio
 
+from carillon.messages.errors import unwritable
 from carillon.messages.model import Receipt
-from carillon.messages.ports.journal import AttemptEnd, AttemptStart
+from carillon.messages.ports.journal import AttemptEnd, AttemptStart, StartsTold
 from carillon.stores.sqlite.journal.batch import (
     Batch,
     Enrolled,
@@ -49,6 +51,7 @@ class OpenBatch:
     """What will be written together, and what goes to the tables after it.
 
     `done` is set when its dispatches, deliveries and attempts are durable, or have `failed` to be.
+    `told` has who is to hear of that, each with how many attempts it handed over.
     """
 
     openings: list[Opening] = field(default_factory=list)
@@ -57,6 +60,7 @@ class OpenBatch:
     ends: list[AttemptEnd] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     after: list[Write | Mark] = field(default_factory=list)
+    told: list[tuple[StartsTold, int]] = field(default_factory=list)
     done: trio.Event = field(default_factory=trio.Event)
     failed: bool = False
 
@@ -121,6 +125,12 @@ class LogWriter:
         """Take new deliveries; likewise."""
         self._next.enrolled.append(enrolled)
         return self._soon()
+
+    def start_all(self, attempts: Sequence[AttemptStart], told: StartsTold) -> None:
+        """Take several, and call `told` when they are durable or have failed to be."""
+        batch = self._soon()
+        batch.starts += attempts
+        batch.told.append((told, len(attempts)))
 
     def _soon(self) -> OpenBatch:
         if not self._is_asked:
@@ -219,6 +229,9 @@ class LogWriter:
                 if opening.withdraw is not None:
                     opening.withdraw()
         gathering.done.set()
+        error = unwritable(why)
+        for told, starts in gathering.told:
+            told(dict.fromkeys(range(starts), error) if gathering.failed else {})
         if gathering.failed:
             self._lingering.set()  # nobody may come by until the service is ready again
             # Ends that are not in the log may still reach the tables.

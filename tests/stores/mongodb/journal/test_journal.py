@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import pytest
@@ -156,6 +156,25 @@ async def test_who_goes_on_is_in_doubt_when_the_other_was_quicker(desk: Desk) ->
     with pytest.raises(Superseded) as refused:
         await two.start("a")
     assert refused.value.in_doubt
+
+
+async def test_of_starts_handed_over_together_only_those_of_others_fail(desk: Desk) -> None:
+    one, two = await desk.replica("one"), await desk.replica("two")
+    await one.open("a", "b", "c")
+    await one.start("b")
+    await two.recovery.unfinished()
+    told = trio.Event()
+    failed: dict[int, JournalUnavailable] = {}
+
+    def hear(failures: Mapping[int, JournalUnavailable]) -> None:
+        failed.update(failures)
+        told.set()
+
+    two.journal.start_all([AttemptStart("d", "sms", key, 1, "p") for key in "abc"], hear)
+    with trio.fail_after(30):
+        await told.wait()
+    [(place, error)] = failed.items()
+    assert (place, type(error)) == (1, Superseded)
 
 
 async def test_a_delivery_ends_once(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""A worker makes one call after the other, and sees each message to its outcome or back."""
+"""A channel's task makes its calls, and sees each message to its outcome or back."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from dataclasses import replace
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from carillon.actors.mailbox import Mailbox
+from carillon.actors.open_calls import GRACE, LATE
 from carillon.actors.provider.breaker import BreakerSettings
 from carillon.actors.provider.limits import Limits, Retry
-from carillon.actors.worker import work
 from carillon.http_client.ports import Started
 from carillon.messages.model import (
     Accepted,
@@ -225,65 +224,66 @@ async def test_an_answer_that_comes_with_the_cancellation_counts_and_nothing_is_
 @pytest.mark.parametrize(
     "bug", [RuntimeError("bug"), trio.EndOfChannel("bug"), trio.ClosedResourceError("bug")]
 )
-async def test_a_bug_comes_out_and_its_message_stays_leased(
-    bug: Exception, autojump_clock: MockClock
-) -> None:
-    shop = workshop(Script(a=[bug], b=[Breaks(bug)]))
-    for name, marked in (("a", None), ("b", "p1")):
-        mailbox = Mailbox(shop.inbox, shop.scheduler)
-        shop.put(name)
-        with pytest.raises(type(bug)):
-            await work(mailbox, shop.desk)
-        assert mailbox.envelope.delivery.id == name
-        assert mailbox.envelope.open_attempt == marked
+async def test_a_bug_concerns_its_message_alone(bug: Exception, autojump_clock: MockClock) -> None:
+    shop = workshop(Script(a=[bug] * 2, b=[Breaks(bug)]))
+    async with shop.running():
+        shop.put("a", "b", "c")
+        await shop.answered(3)
+    assert shop.reasons() == {"a": "crashed", "b": "unknown-outcome", "c": "accepted"}
+    assert shop.bugs == [bug] * 3
     assert [choice.guard.statistics().in_flight for choice in shop.route.choices] == [0]
 
 
-async def test_a_dismissed_worker_ends_after_its_call(autojump_clock: MockClock) -> None:
-    provider = Script(5.0)
-    shop = workshop(provider, limits=Limits(2))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(shop.desk.timekeeper.run)
-        shop.put("a", "b")
-        mailbox = Mailbox(shop.inbox, shop.scheduler)
-
-        async def dismiss() -> None:
-            await trio.sleep(1)
-            mailbox.dismissed = True
-
-        nursery.start_soon(dismiss)
-        await work(mailbox, shop.desk)
-        assert trio.current_time() == pytest.approx(5)
-        assert (shop.outcomes(), shop.inbox.depth) == ({"a": "sent"}, 1)
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_dismissed_worker_leaves_what_it_freed_to_those_who_stay(
+async def test_a_lower_concurrency_holds_from_the_next_message_on(
     autojump_clock: MockClock,
 ) -> None:
     provider = Script(5.0)
-    shop = workshop(provider, limits=Limits(1))
-    async with shop.running(workers=2):
-        shop.put("a", "b")
+    it = guard("p", provider, Limits(2))
+    shop = Workshop(it)
+    async with shop.running():
+        shop.put("a", "b", "c", "d")
         await trio.sleep(1)
-        [busy] = [mailbox for mailbox in shop.workers if mailbox.job is not None]
-        busy.dismissed = True
-        await shop.answered(2)
-    assert trio.current_time() == pytest.approx(10)
+        it.apply(Limits(1))
+        await shop.answered(4)
+    assert provider.times == [0, 0, 5, 10]
 
 
 @pytest.mark.parametrize("acts", [[Unavailable("503")], [Connects(0.5)], [2.0]])
-async def test_a_cancelled_worker_keeps_its_lease_and_gives_its_permit_back(
+async def test_a_cancelled_task_leaves_its_messages_to_others_and_gives_permits_back(
     acts: Sequence[Act], autojump_clock: MockClock
 ) -> None:
     shop = workshop(Script(a=acts), limits=Limits(1, retry=Retry(2, 50, 50)), parking=0)
     shop.put("a")
-    mailbox = Mailbox(shop.inbox, shop.scheduler)
     with trio.move_on_after(0.25):
-        await work(mailbox, shop.desk)
-    assert mailbox.envelope.delivery.id == "a"
+        await shop.calls.run()
+    [job] = shop.calls.workers.jobs.values()
+    assert job.envelope.delivery.id == "a"
     [choice] = shop.route.choices
     assert choice.guard.statistics().in_flight == 0
+
+
+async def leapt(clock: MockClock, leap: float) -> tuple[int, int]:
+    """How many calls have ended as time leaps over their deadline, and a grace later."""
+    shop = workshop(Script(a=[1e6]))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shop.calls.run)
+        shop.put("a")
+        await wait_all_tasks_blocked()
+        clock.jump(30.0 + leap)
+        await wait_all_tasks_blocked()
+        at_once = len(shop.receipts)
+        clock.jump(GRACE)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        return at_once, len(shop.receipts)
+    raise AssertionError
+
+
+@pytest.mark.parametrize(("leap", "ended"), [(0.0, (1, 1)), (LATE * 2, (0, 1)), (3600.0, (0, 1))])
+async def test_after_a_leap_answers_that_came_meanwhile_are_read_first(
+    mock_clock: MockClock, leap: float, ended: tuple[int, int]
+) -> None:
+    assert await leapt(mock_clock, leap) == ended
 
 
 class Text(str):
@@ -309,7 +309,7 @@ async def test_an_idle_worker_keeps_no_message_alive(act: Act, autojump_clock: M
         left = put_with_text(shop)
         await shop.answered(1, within=1e9)
         await trio.sleep(1)
-        assert [one.job for one in shop.workers] == [None] * len(shop.workers)
+        assert shop.calls.workers.jobs == {}
         gc.collect()  # what was cancelled leaves a circle
         assert left() is None
 
