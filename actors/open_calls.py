@@ -41,12 +41,14 @@ MOST_TAKEN: Final = 32
 MOST_READ: Final = 16
 """Messages of which one pass takes, and reads, so many at most."""
 LONGEST_PART: Final = 0.001
+"""Seconds after which a pass writes no further request."""
 MOST_HELPED: Final = 4
-"""Seconds after which a pass writes no further request, and helpers that it sets to work."""
+"""Calls that one pass gives to tasks beside it."""
 LATE: Final = 0.1
+"""Seconds by which a pass comes too late when the process was stopped meanwhile."""
 GRACE: Final = 0.1
-"""Whoever comes by so much too late was stopped, and answers may have come meanwhile: so long
-there is time to read them. A call that has not started by then does not start any more."""
+"""Seconds that are left then to read the answers that came. A call that has not started by then
+does not start any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ async def _leave(replicas: MongoReplicas) -> None:
 
 
 class ReplicaCluster:
-    """Implements `bookkeeping.Company`; `store` gives access with threads of its own."""
+    """Implements `Cluster`; `store` gives access with threads of its own."""
 
     def __init__(
         self,
