@@ -203,7 +203,7 @@ class OwnStore:
             )
 
         async def run() -> T:
-            async with _editor(store) as editor:
+            async with _editor(store, made=made) as editor:
                 return await job(editor)
 
         try:
@@ -217,7 +217,7 @@ class OwnStore:
 
 
 @asynccontextmanager
-async def _editor(store: Path | MongoUrl) -> AsyncGenerator[DirectoryEditor]:
+async def _editor(store: Path | MongoUrl, *, made: bool) -> AsyncGenerator[DirectoryEditor]:
     from carillon.dispatches.template_faults import TemplateFaults
     from carillon.messages.offload import Offload
 
@@ -236,11 +236,14 @@ async def _editor(store: Path | MongoUrl) -> AsyncGenerator[DirectoryEditor]:
         with closing(SqliteEditing(store)) as editing:
             yield make(editing)
         return
-    from carillon.stores.mongodb.client import MongoStore, connected, prepare
+    from carillon.stores.mongodb.client import MongoStore, check_schema, connected, prepare
     from carillon.stores.mongodb.editing import MongoEditing
 
     with connected(store) as mongo:
-        prepare(mongo, store, {})
+        if made:
+            prepare(mongo, store, {})
+        else:
+            check_schema(mongo, store)
         yield make(MongoEditing(MongoStore(mongo, store.database), fields))
 
 

@@ -106,7 +106,7 @@ TABLE = [
     wrong(provider(retry={"firstDelay": "2m"}), "retry", "an object", "at most its maxDelay"),
     wrong(provider(breaker={"failures": -1}), "breaker.failures", "-1", "from 1 to"),
     wrong(provider(onUnknownOutcome="drop"), "onUnknownOutcome", '"drop"', "one of hold, retry"),
-    wrong(provider(type="smtp"), "providers.sms-service.type", '"smtp"', "one of mail-service"),
+    wrong(provider(type="smpp"), "providers.sms-service.type", '"smpp"', "one of mail-service"),
     wrong(provider(url="sms:8080"), "providers.sms-service.url", '"sms:8080"', "http://"),
     wrong(provider(url="http://host/#q"), "providers.sms-service.url", '"http://host/#q"', "fragm"),
     wrong(

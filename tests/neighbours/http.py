@@ -11,9 +11,10 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal
@@ -125,6 +126,7 @@ class Server:
         self.connections = 0
         self.open = 0
         self.max_open = 0
+        self.unread = b""  # what had arrived when connections ended
         self._scope = scope
         self.seen = trio.lowlevel.ParkingLot()
 
@@ -277,6 +279,13 @@ async def _reset(stream: trio.abc.Stream) -> None:
     await trio.aclose_forcefully(stream)
 
 
+def _unread(stream: trio.SocketStream) -> bytes:
+    """What had arrived when the connection ended, and nobody had read."""
+    with suppress(OSError):
+        return os.read(stream.socket.fileno(), 1 << 20)
+    return b""
+
+
 @asynccontextmanager
 async def serve(
     answer: Answer | Handler, port: int = 0, tls: ssl.SSLContext | None = None
@@ -291,7 +300,10 @@ async def serve(
 
         async def connected(stream: trio.SocketStream) -> None:
             secured = stream if tls is None else trio.SSLStream(stream, tls, server_side=True)
-            await server.serve_connection(secured)
+            try:
+                await server.serve_connection(secured)
+            finally:
+                server.unread += _unread(stream)
 
         nursery.start_soon(trio.serve_listeners, connected, [listener])
         try:

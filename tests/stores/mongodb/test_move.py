@@ -70,6 +70,7 @@ async def fill(path: Path) -> None:
                 await journal.start(AttemptStart(name, "sms", f"user/{one}", 1, "p"))
             journal.end(AttemptEnd(name, "sms", "user/b", 1, "unavailable"))
             await journal.enrol(name, [], Progress("email", Cursor(0, "x")))
+            await journal.flush()  # so that attempts have rows of their own
             if name != "running":
                 for one in "abc":
                     journal.record(receipt(name, one, sent=one == "a"))
