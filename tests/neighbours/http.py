@@ -116,6 +116,17 @@ def mia_error(status: int, message: str, **headers: str) -> Answer:
     return json_answer(error, status, **headers)
 
 
+def most_within(window: float, arrivals: Sequence[float]) -> int:
+    """The most of these times that lie in any window of so many seconds."""
+    times = sorted(arrivals)
+    most = first = 0
+    for last, time in enumerate(times):
+        while time - times[first] >= window:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
 class Server:
     """The server's memory. Close it by leaving `serve`, or early with `stop()`."""
 
@@ -138,13 +149,7 @@ class Server:
 
     def most_within(self, window: float) -> int:
         """The most requests that arrived in any window of this many seconds."""
-        times = sorted(request.arrived for request in self.requests)
-        most = first = 0
-        for last, time in enumerate(times):
-            while time - times[first] >= window:
-                first += 1
-            most = max(most, last - first + 1)
-        return most
+        return most_within(window, [request.arrived for request in self.requests])
 
     def stop(self) -> None:
         """Close the port and every connection; what was seen stays."""
