@@ -5,6 +5,7 @@ Contract: `SendEmail` of the SES API v2, and AWS's common errors (contracts 2.4)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
@@ -63,9 +64,12 @@ _OTHERS: Final = THROTTLED | OF_ACCOUNT | OF_MESSAGE | TRANSIENT
 _DENIED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
-def read(reply: Reply, delivery: Delivery) -> Attempt:
-    """What an answer to `SendEmail` means for a delivery."""
-    made = attempt(reply, SERVICE, delivery, explain=_explain, identify=_id)
+def read(reply: Reply, delivery: Delivery, secrets: Iterable[str] = ()) -> Attempt:
+    """What an answer to `SendEmail` means for a delivery; no error shows one of the `secrets`.
+
+    AWS repeats the signed request, headers included, where it does not believe the signature.
+    """
+    made = attempt(reply, SERVICE, delivery, _explain, _id, secrets)
     if not isinstance(reply, Response) or isinstance(made, Accepted | Unanswered | Postponed):
         return made
     name, text = exception(reply), made.error

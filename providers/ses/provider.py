@@ -293,7 +293,7 @@ class Ses:
         reply = await self._wire.exchange("POST", self._url, headers, body, started)
         if isinstance(reply, Response) and is_of_keys(reply):
             self._keys.refuse(keys)
-        return read(reply, delivery)
+        return read(reply, delivery, (keys.access_key, keys.secret, keys.token))
 
     def request(self, delivery: Delivery) -> tuple[Sequence[bytes], str]:
         """The body of a call in segments, and the hash of it. Raises NotMailable.

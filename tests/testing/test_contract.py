@@ -31,7 +31,7 @@ SECTIONS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
         "email",
         {
             "region": "eu-south-1",
-            "credentials": {"accessKeyId": "AKIA0", "secretAccessKey": KEY},
+            "credentials": {"accessKeyId": "AKIA0", "secretAccessKey": "s", "sessionToken": KEY},
         },
     ),
     "sms-service": ("sms", {}),
