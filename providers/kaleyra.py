@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from carillon.http_client.ports import Headers, Reply, Request, Started, Wire
+from carillon.http_client.ports import Headers, Reply, Request, Wire
 from carillon.http_client.urls import below, endpoint_url
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from carillon.messages.secret import Secret
@@ -29,8 +29,9 @@ from carillon.providers.config import (
     of_type,
 )
 from carillon.providers.encoding import FORM_HEADERS, form_body
+from carillon.providers.one_exchange import OneExchange
 from carillon.providers.ports import Exchange, Provider
-from carillon.providers.responses import attempt, exchanged, unreached
+from carillon.providers.responses import attempt
 from carillon.providers.values import SecretToken, Token, Url, secret_token, token
 
 SERVICE: Final = "kaleyra"
@@ -111,8 +112,11 @@ class KaleyraConfig(HttpProviderConfig):
         )
 
 
-class Kaleyra:
-    """Orders one call or one SMS a call. `url` is the base without `/v1`."""
+class Kaleyra(OneExchange):
+    """Orders one call or one SMS a call. `url` is the base without `/v1`.
+
+    Accepted means ordered: whether it arrives or is answered is not known.
+    """
 
     def __init__(
         self, url: str, sid: str, api_key: str, wire: Wire, options: KaleyraOptions | None = None
@@ -121,15 +125,11 @@ class Kaleyra:
             raise ValueError("the Kaleyra API key holds a character that no header can")
         account = f"/v1/{quote(sid, safe='')}"
         self._calls = below(url, f"{account}/voice/outbound")
+        super().__init__(wire, self._calls, SERVICE)
         self._messages = below(url, f"{account}/messages")
         self._api_key = api_key
         self._headers: Headers = {**FORM_HEADERS, "api-key": api_key}
-        self.wire = wire
         self._options = options or KaleyraOptions()
-
-    async def send(self, delivery: Delivery, started: Started) -> Attempt:
-        """Order one. Accepted means ordered: whether it arrives or is answered is not known."""
-        return await exchanged(self.wire, self.exchange(delivery), delivery, started)
 
     def exchange(self, delivery: Delivery) -> Exchange:
         """See `SingleExchange`."""
@@ -162,18 +162,6 @@ class Kaleyra:
             "bridge": delivery.sender,
             "target": _filled(options.target, content.text),
         }
-
-    def serialize_by(self, delivery: Delivery) -> str | None:
-        """Any deliveries may be under way at once."""
-        return None
-
-    async def reach(self) -> str | None:
-        """See `Reachable`."""
-        return unreached(await self.wire.reach(self._calls), SERVICE)
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self.wire.aclose()
 
 
 def _filled(template: str, text: str) -> str:

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from carillon.http_client.ports import Body, Headers, Reply, Request, Started, Wire
+from carillon.http_client.ports import Body, Headers, Reply, Request, Wire
 from carillon.http_client.urls import below, endpoint_url, service_endpoint
 from carillon.messages.model import Attachment, Attempt, Delivery, EmailContent
 from carillon.providers.config import (
@@ -22,8 +22,9 @@ from carillon.providers.config import (
 )
 from carillon.providers.encoding import JSON_HEADERS, json_body
 from carillon.providers.mail.headers import media_type
+from carillon.providers.one_exchange import OneExchange
 from carillon.providers.ports import Exchange, Provider
-from carillon.providers.responses import attempt, exchanged, unreached
+from carillon.providers.responses import attempt
 from carillon.providers.values import Url
 
 SERVICE: Final = "mail-service"
@@ -47,33 +48,19 @@ class MailServiceConfig(HttpProviderConfig):
         return MailService(self.url, context.wire)
 
 
-class MailService:
-    """Sends one mail a call. `url` is the base without `/send`; it may have a path and a query."""
+class MailService(OneExchange):
+    """Sends one mail a call. `url` is the base without `/send`; it may have a path and a query.
+
+    Accepted means that the mail service took it.
+    """
 
     def __init__(self, url: str, wire: Wire) -> None:
-        self._url = below(url, "/send")
-        self.wire = wire
-
-    async def send(self, delivery: Delivery, started: Started) -> Attempt:
-        """Hand one mail over; accepted means that the mail service took it."""
-        return await exchanged(self.wire, self.exchange(delivery), delivery, started)
+        super().__init__(wire, below(url, "/send"), SERVICE)
 
     def exchange(self, delivery: Delivery) -> Exchange:
         """See `SingleExchange`."""
         headers, body = _request(delivery)
         return Exchange(Request(self._url, headers, body), _read)
-
-    def serialize_by(self, delivery: Delivery) -> str | None:
-        """Any deliveries may be under way at once."""
-        return None
-
-    async def reach(self) -> str | None:
-        """See `Reachable`."""
-        return unreached(await self.wire.reach(self._url), SERVICE)
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self.wire.aclose()
 
 
 def _read(reply: Reply, delivery: Delivery) -> Attempt:

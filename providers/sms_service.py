@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from carillon.http_client.ports import Reply, Request, Started, Wire
+from carillon.http_client.ports import Reply, Request, Wire
 from carillon.http_client.urls import below, endpoint_url, service_endpoint
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from carillon.providers.config import (
@@ -20,8 +20,9 @@ from carillon.providers.config import (
     of_type,
 )
 from carillon.providers.encoding import JSON_HEADERS, json_body
+from carillon.providers.one_exchange import OneExchange
 from carillon.providers.ports import Exchange, Provider
-from carillon.providers.responses import attempt, exchanged, unreached
+from carillon.providers.responses import attempt
 from carillon.providers.values import Url
 
 SERVICE: Final = "sms-service"
@@ -52,7 +53,7 @@ class SmsServiceConfig(HttpProviderConfig):
         return SmsService(self.url, context.wire)
 
 
-class SmsService:
+class SmsService(OneExchange):
     """Sends one SMS a call. `url` is the base without `/send`; it may have a path and a query.
 
     The service holds consecutive requests to one number open, longer each time. Sent side by
@@ -60,12 +61,7 @@ class SmsService:
     """
 
     def __init__(self, url: str, wire: Wire) -> None:
-        self._url = below(url, "/send")
-        self.wire = wire
-
-    async def send(self, delivery: Delivery, started: Started) -> Attempt:
-        """Hand one SMS over."""
-        return await exchanged(self.wire, self.exchange(delivery), delivery, started)
+        super().__init__(wire, below(url, "/send"), SERVICE)
 
     def exchange(self, delivery: Delivery) -> Exchange:
         """See `SingleExchange`."""
@@ -82,14 +78,6 @@ class SmsService:
     def serialize_by(self, delivery: Delivery) -> str | None:
         """The number."""
         return delivery.address
-
-    async def reach(self) -> str | None:
-        """See `Reachable`."""
-        return unreached(await self.wire.reach(self._url), SERVICE)
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self.wire.aclose()
 
 
 def _read(reply: Reply, delivery: Delivery) -> Attempt:

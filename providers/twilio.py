@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from carillon.http_client.ports import Headers, Reply, Request, Response, Started, Wire
+from carillon.http_client.ports import Headers, Reply, Request, Response, Wire
 from carillon.http_client.urls import below
 from carillon.messages.model import (
     Accepted,
@@ -42,16 +42,15 @@ from carillon.providers.config import (
     of_type,
 )
 from carillon.providers.encoding import FORM_HEADERS, basic_authorization, form_body
+from carillon.providers.one_exchange import OneExchange
 from carillon.providers.ports import Exchange, Provider
 from carillon.providers.responses import (
     LONGEST_PAUSE,
     answered,
     attempt,
     document,
-    exchanged,
     refused_within,
     retry_after,
-    unreached,
 )
 from carillon.providers.values import SecretToken, Url, secret_token
 
@@ -174,7 +173,7 @@ class TwilioConfig(HttpProviderConfig):
         return Twilio(self.credentials, context.wire, url=self.url, options=self.options)
 
 
-class Twilio:
+class Twilio(OneExchange):
     """Orders one SMS or one call a call. `url` is the base without `/2010-04-01`.
 
     Accepted means that Twilio took it: whether it arrives, or anybody answers, is not known yet.
@@ -190,17 +189,13 @@ class Twilio:
     ) -> None:
         account = f"/2010-04-01/Accounts/{credentials.account_sid}"
         self._messages = below(url, f"{account}/Messages.json")
+        super().__init__(wire, self._messages, SERVICE)
         self._calls = below(url, f"{account}/Calls.json")
         name = credentials.api_key or credentials.account_sid
         authorization = basic_authorization(name, credentials.auth_token.reveal())
         self._secrets = (credentials.auth_token.reveal(), authorization.removeprefix("Basic "))
         self._headers: Headers = {**FORM_HEADERS, "authorization": authorization}
-        self.wire = wire
         self._options = options or TwilioOptions()
-
-    async def send(self, delivery: Delivery, started: Started) -> Attempt:
-        """Make one exchange: the SMS of an `sms` delivery, the call of a `voice` one."""
-        return await exchanged(self.wire, self.exchange(delivery), delivery, started)
 
     def exchange(self, delivery: Delivery) -> Exchange:
         """See `SingleExchange`."""
@@ -229,18 +224,6 @@ class Twilio:
             "From": options.caller or delivery.sender,
             "Twiml": spoken(text, options.language, options.voice),
         }
-
-    def serialize_by(self, delivery: Delivery) -> str | None:
-        """Any deliveries may be under way at once."""
-        return None
-
-    async def reach(self) -> str | None:
-        """See `Reachable`."""
-        return unreached(await self.wire.reach(self._messages), SERVICE)
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self.wire.aclose()
 
 
 def spoken(text: str, language: str = "", voice: str = "") -> str:

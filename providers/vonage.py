@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from carillon.http_client.ports import Headers, Reply, Request, Response, Started, Wire
+from carillon.http_client.ports import Headers, Reply, Request, Response, Wire
 from carillon.http_client.urls import below
 from carillon.messages.model import (
     Accepted,
@@ -40,6 +40,7 @@ from carillon.providers.config import (
     of_type,
 )
 from carillon.providers.encoding import FORM_HEADERS, basic_authorization, form_body
+from carillon.providers.one_exchange import OneExchange
 from carillon.providers.ports import Exchange, Provider
 from carillon.providers.privacy import scrubbed
 from carillon.providers.responses import (
@@ -47,9 +48,7 @@ from carillon.providers.responses import (
     answered,
     attempt,
     document,
-    exchanged,
     refused_within,
-    unreached,
 )
 from carillon.providers.sms_alphabet import fits_gsm
 from carillon.providers.values import SecretToken, Token, Url, secret_token, token
@@ -121,7 +120,7 @@ class VonageConfig(HttpProviderConfig):
         return Vonage(self.credentials, context.wire, url=self.url, options=self.options)
 
 
-class Vonage:
+class Vonage(OneExchange):
     """Orders one SMS a call. `url` is the base without `/sms/json`."""
 
     def __init__(
@@ -132,16 +131,11 @@ class Vonage:
         url: str = URL,
         options: VonageOptions | None = None,
     ) -> None:
-        self._url = below(url, "/sms/json")
+        super().__init__(wire, below(url, "/sms/json"), SERVICE)
         authorization = basic_authorization(credentials.api_key, credentials.api_secret.reveal())
         self._secrets = (credentials.api_secret.reveal(), authorization.removeprefix("Basic "))
         self._headers: Headers = {**FORM_HEADERS, "authorization": authorization}
-        self.wire = wire
         self._options = options or VonageOptions()
-
-    async def send(self, delivery: Delivery, started: Started) -> Attempt:
-        """Order one SMS, of as many parts as its text needs."""
-        return await exchanged(self.wire, self.exchange(delivery), delivery, started)
 
     def exchange(self, delivery: Delivery) -> Exchange:
         """See `SingleExchange`."""
@@ -163,18 +157,6 @@ class Vonage:
             "type": "text" if fits_gsm(content.text) else "unicode",
             "client-ref": delivery.id,
         }
-
-    def serialize_by(self, delivery: Delivery) -> str | None:
-        """Any deliveries may be under way at once."""
-        return None
-
-    async def reach(self) -> str | None:
-        """See `Reachable`."""
-        return unreached(await self.wire.reach(self._url), SERVICE)
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self.wire.aclose()
 
 
 def _bare(number: str) -> str:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from carillon.http_client.ports import Started, Wire
+from carillon.http_client.ports import Reply, Request, Wire
 from carillon.http_client.urls import below, endpoint_url
 from carillon.messages.model import Attempt, Delivery, Document, JsonValue, TextContent
 from carillon.messages.secret import Secret
@@ -20,8 +20,9 @@ from carillon.providers.config import (
     of_type,
 )
 from carillon.providers.encoding import JSON_HEADERS, json_body
-from carillon.providers.ports import Provider
-from carillon.providers.responses import attempt, unreached
+from carillon.providers.one_exchange import OneExchange
+from carillon.providers.ports import Exchange, Provider
+from carillon.providers.responses import attempt
 from carillon.providers.values import SecretToken, Url, secret_token
 
 SERVICE: Final = "pigeon"
@@ -55,34 +56,23 @@ class PigeonConfig(HttpProviderConfig):
         return Pigeon(self.url, self.credentials.key, context.wire)
 
 
-class Pigeon:
+class Pigeon(OneExchange):
     """Hands one text over a call."""
 
     def __init__(self, url: str, key: Secret, wire: Wire) -> None:
-        self._url = below(url, "/messages")
+        super().__init__(wire, below(url, "/messages"), SERVICE)
         self._secrets = (key.reveal(),)
         self._headers = {**JSON_HEADERS, "x-pigeon-key": key.reveal()}
-        self._wire = wire
 
-    async def send(self, delivery: Delivery, started: Started) -> Attempt:
-        """Hand one SMS over."""
+    def exchange(self, delivery: Delivery) -> Exchange:
+        """The request for an SMS, and how its answer is read."""
         if not isinstance(delivery.content, TextContent):
             raise TypeError("Pigeon Post carries texts only")
         body = json_body({"to": delivery.address, "text": delivery.content.text})
-        reply = await self._wire.exchange("POST", self._url, self._headers, body, started)
+        return Exchange(Request(self._url, self._headers, body), self._read)
+
+    def _read(self, reply: Reply, delivery: Delivery) -> Attempt:
         return attempt(reply, SERVICE, delivery, identify=_id, secrets=self._secrets)
-
-    def serialize_by(self, delivery: Delivery) -> str | None:
-        """Any deliveries may be under way at once."""
-        return None
-
-    async def reach(self) -> str | None:
-        """See `Reachable`."""
-        return unreached(await self._wire.reach(self._url), SERVICE)
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self._wire.aclose()
 
 
 def _id(body: Document) -> JsonValue:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from carillon.http_client.ports import Started, Wire
+from carillon.http_client.ports import Reply, Request, Wire
 from carillon.messages.model import Attempt, Delivery, TextContent
 from carillon.providers.config import BuildContext, Facts, HttpProviderConfig, of_type
 from carillon.providers.encoding import JSON_HEADERS, json_body
-from carillon.providers.ports import Provider
-from carillon.providers.responses import attempt, unreached
+from carillon.providers.one_exchange import OneExchange
+from carillon.providers.ports import Exchange, Provider
+from carillon.providers.responses import attempt
 
 SERVICE: Final = "webhook"
 
@@ -26,29 +27,19 @@ class WebhookConfig(HttpProviderConfig):
         return Webhook(self.url, context.wire)
 
 
-class Webhook:
+class Webhook(OneExchange):
     """Posts one text a call to `url`."""
 
     def __init__(self, url: str, wire: Wire) -> None:
-        self._url = url
-        self._wire = wire
+        super().__init__(wire, url, SERVICE)
 
-    async def send(self, delivery: Delivery, started: Started) -> Attempt:
-        """Hand one text over."""
+    def exchange(self, delivery: Delivery) -> Exchange:
+        """The request for a text, and how its answer is read."""
         if not isinstance(delivery.content, TextContent):
             raise TypeError("the webhook carries texts only")
         body = json_body({"to": delivery.address, "text": delivery.content.text})
-        reply = await self._wire.exchange("POST", self._url, JSON_HEADERS, body, started)
-        return attempt(reply, SERVICE, delivery)
+        return Exchange(Request(self._url, JSON_HEADERS, body), _read)
 
-    def serialize_by(self, delivery: Delivery) -> str | None:
-        """Any deliveries may be under way at once."""
-        return None
 
-    async def reach(self) -> str | None:
-        """See `Reachable`."""
-        return unreached(await self._wire.reach(self._url), SERVICE)
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self._wire.aclose()
+def _read(reply: Reply, delivery: Delivery) -> Attempt:
+    return attempt(reply, SERVICE, delivery)
