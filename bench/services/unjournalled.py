@@ -40,10 +40,6 @@ class Forgetful(SqliteJournal):
         await trio.lowlevel.checkpoint()
         return [True] * len(rows)
 
-    async def start(self, attempt: AttemptStart) -> None:
-        """See the port."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-
     def start_all(self, attempts: Sequence[AttemptStart], told: StartsTold) -> None:
         """See the port."""
         told({})

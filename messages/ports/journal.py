@@ -111,14 +111,6 @@ class AttemptLog(Protocol):
         """
         ...
 
-    async def start(self, attempt: AttemptStart) -> None:
-        """Make the start of an attempt durable, and everything that was handed over before it.
-
-        Raises:
-            JournalUnavailable: the attempt must not be made.
-        """
-        ...
-
     def end(self, attempt: AttemptEnd) -> None:
         """Hand over the end of an attempt after which its delivery goes on."""
         ...

@@ -249,9 +249,6 @@ class Log:
         self.starts: list[AttemptStart] = []
         self.ends: list[AttemptEnd] = []
 
-    async def start(self, attempt: AttemptStart) -> None:
-        raise NotImplementedError
-
     def start_all(self, attempts: Sequence[AttemptStart], told: StartsTold) -> None:
         error = JournalUnavailable("broken")
         if not self.broken:

@@ -97,10 +97,6 @@ class FakeJournal:
         self.progress = progress
         return await self._enrol("enrol", rows)
 
-    async def start(self, attempt: AttemptStart) -> None:
-        await trio.lowlevel.checkpoint()
-        self._write()
-
     def start_all(self, attempts: Sequence[AttemptStart], told: StartsTold) -> None:
         raise NotImplementedError
 

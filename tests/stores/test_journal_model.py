@@ -34,6 +34,7 @@ from carillon.stores.mongodb.schema import JOURNAL_INDEXES
 from tests.neighbours.mongodb import new_database
 from tests.properties import examples, is_nightly
 from tests.stores.journal_bench import Bench, End, MongoBench, SeverableStore, SqliteBench
+from tests.stores.starting import start
 
 DISPATCHES = ("d0", "d0", "d0", "d1")
 KEYS = ("user/a", "user/b", "listed/c")
@@ -134,7 +135,7 @@ class World:
         if row is None or dispatch in self.model.ended or self._is_answered(dispatch, key):
             return
         number = len(row.attempts) + 1
-        await self._journal.start(AttemptStart(dispatch, "sms", key, number, "p"))
+        await start(self._journal, AttemptStart(dispatch, "sms", key, number, "p"))
         self._durable()
         row.attempts.append(PastAttempt(number, "p", None))
 

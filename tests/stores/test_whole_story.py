@@ -33,6 +33,7 @@ from carillon.stores.mongodb.url import MongoUrl
 from carillon.stores.sqlite import database as sqlite
 from carillon.stores.sqlite.database import open_store
 from tests.stores.journal_bench import Bench, MongoBench, SeverableStore, SqliteBench
+from tests.stores.starting import start
 
 ALL = RecordFilter(outcomes=["cancelled", "failed"])
 
@@ -58,7 +59,7 @@ class World:
     async def attempt(
         self, number: int, provider: str, result: Result | None = None, error: str = ""
     ) -> None:
-        await self.bench.journal.start(AttemptStart("d", "sms", "user/a", number, provider))
+        await start(self.bench.journal, AttemptStart("d", "sms", "user/a", number, provider))
         if result is not None:
             end = AttemptEnd("d", "sms", "user/a", number, result, error)
             self.bench.journal.end(end)

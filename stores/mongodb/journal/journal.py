@@ -152,12 +152,8 @@ class MongoJournal:
             row in request.new and first for row, first in zip(several.ids, is_first, strict=True)
         ]
 
-    async def start(self, attempt: AttemptStart) -> None:
-        """See the port. Raises Superseded when another replica made the attempt of this number."""
-        await self._urgent.write(WriteRequest(start=attempt))
-
     def start_all(self, attempts: Sequence[AttemptStart], told: StartsTold) -> None:
-        """See the port. One fails with Superseded as `start` does."""
+        """See the port. One fails with Superseded that another replica made under its number."""
         requests = [WriteRequest(start=attempt) for attempt in attempts]
 
         def end() -> None:

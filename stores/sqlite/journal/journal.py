@@ -188,10 +188,6 @@ class SqliteJournal:
             mark.answered(write.highest)
         return write.new
 
-    async def start(self, attempt: AttemptStart) -> None:
-        """See the port."""
-        await self._logged(self._log.start(attempt))
-
     def start_all(self, attempts: Sequence[AttemptStart], told: StartsTold) -> None:
         """See the port."""
         self._log.start_all(attempts, told)

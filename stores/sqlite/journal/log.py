@@ -116,11 +116,6 @@ class LogWriter:
             self._comes_more = True  # its first attempts start in the next pass
         return self._soon()
 
-    def start(self, attempt: AttemptStart) -> OpenBatch:
-        """Take an attempt; likewise."""
-        self._next.starts.append(attempt)
-        return self._soon()
-
     def enrol(self, enrolled: Enrolled) -> OpenBatch:
         """Take new deliveries; likewise."""
         self._next.enrolled.append(enrolled)

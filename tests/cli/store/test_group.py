@@ -18,6 +18,7 @@ from carillon.stores.sqlite.life import why_paused
 from carillon.stores.sqlite.mark import mark_path
 from tests.cli.command_line import invoke, script
 from tests.running import running
+from tests.stores.starting import start
 
 ADA: Document = {"_id": "ada", "emailAddress": "ada@example.com"}
 
@@ -36,7 +37,7 @@ async def begun(path: Path) -> None:
     async with journal.running():
         rows = [Enrolment("sms", f"user/{name}", name) for name in "ab"]
         await journal.open(NewDispatch("d", ["sms"], "{}"), rows)
-        await journal.start(AttemptStart("d", "sms", "user/a", 1, "p"))
+        await start(journal, AttemptStart("d", "sms", "user/a", 1, "p"))
 
 
 def damaged(store: Path) -> None:
@@ -113,7 +114,7 @@ async def test_what_only_the_log_of_a_killed_service_has_is_told_and_left_there(
         await journal.open(NewDispatch("d", ["sms"], "{}"), [Enrolment("sms", "user/a", "a")])
         rows = [Enrolment("sms", f"user/{name}", name) for name in "bc"]
         await journal.enrol("d", rows, Progress("sms", Cursor()))
-        await journal.start(AttemptStart("d", "sms", "user/b", 1, "p"))
+        await start(journal, AttemptStart("d", "sms", "user/b", 1, "p"))
         copied(tmp_path, killed)
     left = killed / path.name
     for _ in range(2):
@@ -170,7 +171,7 @@ async def test_a_copy_of_a_running_service_has_what_only_its_log_has(tmp_path: P
             await journal.flush()
             rows = [Enrolment("sms", f"user/{name}", name) for name in "bc"]
             await journal.enrol("d", rows, Progress("sms", Cursor()))
-            await journal.start(AttemptStart("d", "sms", "user/b", 1, "p"))
+            await start(journal, AttemptStart("d", "sms", "user/b", 1, "p"))
             result = invoke("store", "backup", str(tmp_path / "b.db"), "--store", str(path))
     assert result.exit_code == 0, result.stderr
     with closing(connect(tmp_path / "b.db")) as connection:

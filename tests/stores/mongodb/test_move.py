@@ -42,6 +42,7 @@ from carillon.stores.sqlite.journal.journal import SqliteJournal
 from carillon.stores.sqlite.reading import SqliteReader, SqliteRecords, SqliteRecovery
 from tests.cli.command_line import invoke
 from tests.stores.shelves import MongoShelf, SqliteShelf, entry
+from tests.stores.starting import start
 
 pytestmark = pytest.mark.servers
 
@@ -67,7 +68,7 @@ async def fill(path: Path) -> None:
             rows = [Enrolment("sms", f"user/{one}", one) for one in "abc"]
             await journal.open(NewDispatch(name, ["sms", "email"], f'"{name}"', key), rows)
             for one in "ab":
-                await journal.start(AttemptStart(name, "sms", f"user/{one}", 1, "p"))
+                await start(journal, AttemptStart(name, "sms", f"user/{one}", 1, "p"))
             journal.end(AttemptEnd(name, "sms", "user/b", 1, "unavailable"))
             await journal.enrol(name, [], Progress("email", Cursor(0, "x")))
             await journal.flush()  # so that attempts have rows of their own

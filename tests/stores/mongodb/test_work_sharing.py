@@ -22,6 +22,7 @@ from carillon.stores.mongodb.replicas import MongoReplicas
 from carillon.stores.mongodb.schema import JOURNAL_INDEXES
 from carillon.stores.mongodb.url import MongoUrl
 from carillon.stores.mongodb.work_sharing import MongoPool
+from tests.stores.starting import start
 
 pytestmark = pytest.mark.servers
 START = Progress("sms", Cursor())
@@ -141,7 +142,7 @@ async def test_what_a_dead_one_held_is_its_owners_again_with_what_was_tried(
     one, two = await replicas(store, nursery)
     await one.offer()
     await two.take(2)
-    await two.journal.start(AttemptStart("d", "sms", "user/a", 1, "p"))
+    await start(two.journal, AttemptStart("d", "sms", "user/a", 1, "p"))
     await two.end("user/b")
     await two.replicas.leave()
     await one.replicas.beat()

@@ -17,6 +17,7 @@ from carillon.messages.ports.records import RecordFilter, Result
 from carillon.stores.sqlite.calls import FINE, GRAIN, Dating, MachineClock, past_calls, tidy
 from carillon.stores.sqlite.database import CALLS, open_store, transaction
 from carillon.stores.sqlite.journal.journal import SqliteJournal
+from tests.stores.starting import start
 
 DAY = 86_400_000
 
@@ -48,7 +49,7 @@ class Life:
         await self.journal.open(NewDispatch(dispatch, ["sms"], "{}"), rows)
 
     async def start(self, dispatch: str, key: str, number: int = 1) -> None:
-        await self.journal.start(AttemptStart(dispatch, "sms", key, number, "p"))
+        await start(self.journal, AttemptStart(dispatch, "sms", key, number, "p"))
 
     def end(self, dispatch: str, key: str, number: int, result: Result) -> None:
         self.journal.end(AttemptEnd(dispatch, "sms", key, number, result))

@@ -27,6 +27,7 @@ from carillon.stores.sqlite.life import (
     why_paused,
 )
 from carillon.stores.sqlite.mark import mark_path, read_mark
+from tests.stores.starting import start
 
 SUFFIXES = ("", "-wal", "-shm", "-log0", "-log1")
 
@@ -46,7 +47,7 @@ async def lived(path: Path, names: Sequence[str], copy: Path | None = None) -> N
             await journal.open(NewDispatch(name, ["sms"], "{}"), [Enrolment("sms", "user/a", "a")])
             await journal.enrol(name, [Enrolment("sms", "user/b", "b")], Progress("sms", Cursor()))
             await journal.flush()  # the tables move on, too
-            await journal.start(AttemptStart(name, "sms", "user/a", 1, "p"))
+            await start(journal, AttemptStart(name, "sms", "user/a", 1, "p"))
         if copy is not None:
             copied(path, copy)
 
@@ -123,7 +124,7 @@ async def test_a_copy_of_the_same_life_is_not_completed_from_its_log(
         copied(path, old, ["", "-wal", "-shm"])
         await journal.enrol("a", [Enrolment("sms", "user/b", "b")], Progress("sms", Cursor()))
         await journal.flush()
-        await journal.start(AttemptStart("a", "sms", "user/b", 1, "p"))
+        await start(journal, AttemptStart("a", "sms", "user/b", 1, "p"))
         copied(path, killed)
     copied(killed, path)
     copied(old, path, ["", "-wal", "-shm"])
@@ -223,7 +224,7 @@ async def killed(path: Path, tmp_path: Path) -> None:
         await journal.flush()
         mark = mark_path(path).read_bytes()
         copied(path, left, ["", "-wal", "-shm"])
-        await journal.start(AttemptStart("a", "sms", "user/a", 1, "p"))
+        await start(journal, AttemptStart("a", "sms", "user/a", 1, "p"))
         copied(path, left, ["-log0", "-log1"])
         logged = mark_path(path).read_bytes()
     copied(left, path)

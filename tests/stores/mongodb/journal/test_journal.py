@@ -25,6 +25,7 @@ from carillon.stores.mongodb.journal.dispatches import KEY_INDEXES, void
 from carillon.stores.mongodb.schema import JOURNAL_INDEXES
 from carillon.stores.mongodb.url import MongoUrl
 from tests.stores.journal_bench import MongoBench, SeverableStore
+from tests.stores.starting import start
 
 pytestmark = pytest.mark.servers
 
@@ -97,7 +98,7 @@ class Replica:
         return list(await self.journal.enrol("d", rows, START))
 
     async def start(self, key: str, number: int = 1) -> None:
-        await self.journal.start(AttemptStart("d", "sms", key, number, "p"))
+        await start(self.journal, AttemptStart("d", "sms", key, number, "p"))
 
     def end(self, key: str, outcome: Outcome = "sent", error: str = "") -> None:
         identity = delivery_id("d", "sms", key)

@@ -21,6 +21,7 @@ from carillon.messages.ports.records import PastAttempt, RecordFilter
 from carillon.stores.sqlite.database import connect, open_store
 from carillon.stores.sqlite.journal.journal import SqliteJournal
 from carillon.stores.sqlite.reading import SqliteReader, SqliteRecords, SqliteRecovery
+from tests.stores.starting import start
 
 BEGINNING = Progress("sms", Cursor())
 
@@ -387,7 +388,7 @@ async def test_attempts_are_on_record_while_their_delivery_is_pending(path: Path
     async with journal.running():
         await journal.open(dispatch("d", ["sms"]), [enrolment("a"), enrolment("b")])
         for name in "ab":
-            await journal.start(AttemptStart("d", "sms", f"user/{name}", 1, "p"))
+            await start(journal, AttemptStart("d", "sms", f"user/{name}", 1, "p"))
         journal.record(failed)
         await journal.flush()
         assert rows(path, query) == [("user/b", 1, "p", None)], "what ended at once needs none"
@@ -396,7 +397,7 @@ async def test_attempts_are_on_record_while_their_delivery_is_pending(path: Path
         assert await journal.redrive("d", RecordFilter(outcomes=["failed"])) == 1
         [again] = await recovery.pending("d", "sms", "", 10)
         assert (again.key, again.attempts, again.starts) == ("user/a", [], 0)
-        await journal.start(AttemptStart("d", "sms", "user/a", 1, "q"))
+        await start(journal, AttemptStart("d", "sms", "user/a", 1, "q"))
         await journal.flush()
         [again] = await recovery.pending("d", "sms", "", 10)
     reader.close()

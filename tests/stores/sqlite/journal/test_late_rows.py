@@ -27,6 +27,7 @@ from carillon.stores.sqlite.database import connect, open_store
 from carillon.stores.sqlite.journal import journal as journals
 from carillon.stores.sqlite.journal.journal import SqliteJournal
 from carillon.stores.sqlite.reading import SqliteReader, SqliteRecords, SqliteRecovery
+from tests.stores.starting import start
 
 _COUNTING = """
 CREATE TABLE written (what TEXT, key TEXT);
@@ -72,7 +73,7 @@ class Life:
 
     async def start(self, *names: str, number: int = 1) -> None:
         for name in names:
-            await self.journal.start(AttemptStart("d", "sms", f"user/{name}", number, "p"))
+            await start(self.journal, AttemptStart("d", "sms", f"user/{name}", number, "p"))
 
     def send(self, *names: str) -> None:
         for name in names:

@@ -17,6 +17,7 @@ from carillon.stores.sqlite.database import open_store
 from carillon.stores.sqlite.journal.batch import Starts, read_group
 from carillon.stores.sqlite.journal.journal import LONG, SqliteJournal
 from carillon.stores.sqlite.journal.redo_log import RedoLog
+from tests.stores.starting import start
 
 ROWS = [Enrolment("sms", f"user/{name}", name) for name in "ab"]
 
@@ -55,7 +56,7 @@ class Worker:
     async def work(self) -> None:
         await self.came.wait()
         try:
-            await self._journal.start(AttemptStart(self._identity, "sms", "user/a", 1, "p"))
+            await start(self._journal, AttemptStart(self._identity, "sms", "user/a", 1, "p"))
             self.told.append("withdrawn" if self.withdrawn else "durable")
         except JournalUnavailable:
             self.told.append("unavailable, withdrawn" if self.withdrawn else "unavailable")
