@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, Literal
 
 import pytest
@@ -56,12 +57,13 @@ def provider(name: str, section: Document, url: str, wire: Wire) -> Provider:
 
 
 @asynccontextmanager
-async def answering(answer: bytes, end: End) -> AsyncIterator[str]:
-    """A server that answers every request with these bytes, and then ends as it is told."""
+async def breaking_off(
+    talk: Callable[[trio.SocketStream], Awaitable[object]], end: End
+) -> AsyncIterator[str]:
+    """A server that talks with every caller, and then ends as it is told."""
 
     async def served(stream: trio.SocketStream) -> None:
-        await _request(stream)
-        await stream.send_all(answer)
+        await talk(stream)
         if end == "stall":
             await trio.sleep_forever()
         if end == "reset":
@@ -74,6 +76,19 @@ async def answering(answer: bytes, end: End) -> AsyncIterator[str]:
         nursery.start_soon(trio.serve_listeners, served, [listener])
         yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
         nursery.cancel_scope.cancel()
+
+
+async def answer(stream: trio.SocketStream, answer: bytes) -> None:
+    """Read a request, and answer these bytes."""
+    await _request(stream)
+    await stream.send_all(answer)
+
+
+async def hear(stream: trio.SocketStream, size: int) -> None:
+    """Read so many bytes of a request."""
+    left = size
+    while left:
+        left -= len(await stream.receive_some(left))
 
 
 async def _request(stream: trio.SocketStream) -> None:
@@ -109,7 +124,8 @@ async def test_an_answer_that_breaks_off_is_never_taken_for_another(
     for place in places:
         wire = make_wire()
         starts = Starts()
-        async with answering(whole[:place], end) as url:
+        talk = partial(answer, answer=whole[:place])
+        async with breaking_off(talk, end) as url:
             adapter = provider(case.partition(" ")[0], section, url, wire)
             attempt = await made(adapter, delivery, starts, end)
             await adapter.aclose()
@@ -118,28 +134,6 @@ async def test_an_answer_that_breaks_off_is_never_taken_for_another(
             assert isinstance(attempt, Unanswered), (place, attempt)
         if place == len(whole) and end == "cut":
             assert isinstance(attempt, Refused if "refuses" in case else Accepted), attempt
-
-
-@asynccontextmanager
-async def hearing(size: int, end: End) -> AsyncIterator[str]:
-    """A server that takes so many bytes of a request, and then ends as it is told."""
-
-    async def served(stream: trio.SocketStream) -> None:
-        left = size
-        while left:
-            left -= len(await stream.receive_some(left))
-        if end == "stall":
-            await trio.sleep_forever()
-        if end == "reset":
-            on_with_no_time = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-            stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, on_with_no_time)
-        await trio.aclose_forcefully(stream)
-
-    async with trio.open_nursery() as nursery:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        nursery.start_soon(trio.serve_listeners, served, [listener])
-        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
-        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("end", ["cut", "reset", "stall"])
@@ -151,7 +145,7 @@ async def test_a_request_that_breaks_off_is_in_doubt_from_its_first_byte(
     for size in range(1, 200, 19):  # of the shortest request, in bytes
         wire = make_wire()
         starts = Starts()
-        async with hearing(size, end) as url:
+        async with breaking_off(partial(hear, size=size), end) as url:
             adapter = provider(case, section, url, wire)
             attempt = await made(adapter, delivery, starts, end)
             await adapter.aclose()
